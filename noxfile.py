@@ -1,0 +1,62 @@
+"""What is run before a change lands: ``nox -s tests lint types docs demo``."""
+
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "venv"
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, in parallel, with coverage of every branch."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["-n", "auto", "--cov=bunsui", "--cov-report=term", "--cov-fail-under=90"]
+    session.run("pytest", *arguments)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and who may import whom."""
+    session.install("-e", ".[cli,lint]")
+    session.run("ruff", "check", ".")
+    session.run("flake8", "src/")
+    session.run("black", "--check", "--quiet", "src/", "tests/", "benchmarks/", "examples/", "noxfile.py")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly."""
+    session.install("-e", ".[types]")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The README and the changelog as the package index renders them."""
+    session.install("docutils", "pygments")
+    for name in ("README.rst", "CHANGELOG.rst", *map(str, sorted(Path("docs").rglob("*.rst")))):
+        with tempfile.TemporaryDirectory() as folder:
+            session.run("rst2html", "--strict", "--halt=warning", name, f"{folder}/out.html", silent=True)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The example, from one command."""
+    session.install(".[cli]")
+    store = f"sqlite:///{session.create_tmp()}/demo.db"
+    session.run(
+        "bunsui", "run", "examples/etl/pipeline.yaml", "--local", "-p", "source_bucket=flights",
+        "--store", store,
+    )  # fmt: skip
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Figures: import and start-up times, jobs per second against the plain durable loop."""
+    session.install(".[cli]")
+    session.run("python", "benchmarks/startup.py")
+    session.run("python", "benchmarks/engine.py", *session.posargs)

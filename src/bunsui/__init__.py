@@ -1,0 +1,160 @@
+"""bunsui (分水): durable data pipelines, embedded in your process.
+
+A pipeline is a DAG of jobs, declared in YAML, JSON or Python. A `Runner` runs it; each run is a `Session`
+with a durable history::
+
+    import bunsui
+
+    pipeline = bunsui.Pipeline.load("pipeline.yaml")
+    with bunsui.Runner() as runner:
+        session = runner.run(pipeline, {"source_bucket": "flights"})
+    print(session.status, session.outputs["load_data"])
+
+Importing this package starts, configures and opens nothing; its names are loaded when they are used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bunsui.dsl.problems import Problem
+    from bunsui.errors import (
+        AuthenticationError,
+        AwsError,
+        BunsuiError,
+        ConfigError,
+        Conflict,
+        DefinitionError,
+        JobCancelled,
+        JobError,
+        JobLost,
+        JobTimeout,
+        NotFound,
+        OutcomeUnknown,
+        PermissionDenied,
+        PluginError,
+        SecretInOutput,
+        SessionFailed,
+        StateError,
+        StoreError,
+    )
+    from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy
+    from bunsui.model.session import Attempt, Failure, JobState, SessionState
+    from bunsui.model.status import JobStatus, SessionStatus
+    from bunsui.plugins.registry import Plugins
+    from bunsui.ports.hooks import hookimpl, hookspec
+    from bunsui.ports.job_type import JobCall, JobType, current_call
+    from bunsui.runner.handle import Session
+    from bunsui.runner.runner import Runner
+
+_HOMES = {
+    "bunsui.dsl.problems": ("Problem",),
+    "bunsui.errors": (
+        "AuthenticationError",
+        "AwsError",
+        "BunsuiError",
+        "ConfigError",
+        "Conflict",
+        "DefinitionError",
+        "JobCancelled",
+        "JobError",
+        "JobLost",
+        "JobTimeout",
+        "NotFound",
+        "OutcomeUnknown",
+        "PermissionDenied",
+        "PluginError",
+        "SecretInOutput",
+        "SessionFailed",
+        "StateError",
+        "StoreError",
+    ),
+    "bunsui.model.pipeline": ("Job", "Parameter", "Pipeline", "RetryPolicy"),
+    "bunsui.model.session": ("Attempt", "Failure", "JobState", "SessionState"),
+    "bunsui.model.status": ("JobStatus", "SessionStatus"),
+    "bunsui.plugins.registry": ("Plugins",),
+    "bunsui.ports.hooks": ("hookimpl", "hookspec"),
+    "bunsui.ports.job_type": ("JobCall", "JobType", "current_call"),
+    "bunsui.runner.handle": ("Session",),
+    "bunsui.runner.runner": ("Runner",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Attempt",
+    "AuthenticationError",
+    "AwsError",
+    "BunsuiError",
+    "ConfigError",
+    "Conflict",
+    "DefinitionError",
+    "Failure",
+    "Job",
+    "JobCall",
+    "JobCancelled",
+    "JobError",
+    "JobLost",
+    "JobState",
+    "JobStatus",
+    "JobTimeout",
+    "JobType",
+    "NotFound",
+    "OutcomeUnknown",
+    "Parameter",
+    "PermissionDenied",
+    "Pipeline",
+    "PluginError",
+    "Plugins",
+    "Problem",
+    "RetryPolicy",
+    "Runner",
+    "SecretInOutput",
+    "Session",
+    "SessionFailed",
+    "SessionState",
+    "SessionStatus",
+    "StateError",
+    "StoreError",
+    "__version__",
+    "current_call",
+    "hookimpl",
+    "hookspec",
+    "validate",
+]
+
+
+def validate(path_or_text: Any, plugins: Plugins | None = None) -> list[Problem]:
+    """All that is wrong with a definition; an empty list if nothing is. Never raises for a bad one.
+
+    Args:
+        path_or_text: a path, or the text itself: a ``str`` with a newline is text, any other a path.
+        plugins: None: the built-ins and the installed entry points.
+    """
+    from bunsui.errors import DefinitionError  # noqa: PLC0415 - names are loaded when they are used
+    from bunsui.model.pipeline import Pipeline  # noqa: PLC0415
+
+    try:
+        if isinstance(path_or_text, str) and "\n" in path_or_text:
+            Pipeline.parse(path_or_text, plugins=plugins)
+        else:
+            Pipeline.load(path_or_text, plugins)
+    except DefinitionError as error:
+        return list(error.problems)
+    return []
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'bunsui' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,87 @@
+"""``bunsui session ...``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bunsui.cli import render
+from bunsui.cli.drive import drive
+from bunsui.cli.options import format_option, lease, store_option
+from bunsui.model.status import SessionStatus
+from bunsui.runner.handle import Session
+from bunsui.runner.runner import Runner
+
+
+@click.group("session")
+def session_group() -> None:
+    """Look at sessions, and continue them."""
+
+
+@session_group.command("list")
+@click.option("--pipeline", metavar="NAME", help="Only sessions of this pipeline.")
+@click.option("--status", type=click.Choice([str(s) for s in SessionStatus]), help="Only these.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@store_option
+@format_option("table", "json", "yaml")
+def list_command(pipeline: str | None, status: str | None, limit: int, store: str | None, form: str) -> None:
+    """List sessions, newest first."""
+    with Runner(store) as runner:
+        found = runner.sessions(pipeline=pipeline, status=status, limit=limit)
+    if form != "table":
+        render.data([render.summary_data(summary) for summary in found], form)
+        return
+    rows = [
+        (
+            summary.session_id,
+            summary.pipeline,
+            str(summary.status),
+            render.time_data(summary.created_at) or "",
+            ", ".join(f"{count} {name}" for name, count in summary.jobs.items()),
+        )
+        for summary in found
+    ]
+    if rows:
+        render.table(("SESSION", "PIPELINE", "STATUS", "CREATED", "JOBS"), rows)
+    else:
+        click.echo("no sessions", err=True)
+
+
+@session_group.command("status")
+@click.argument("session_id", metavar="SESSION")
+@store_option
+@format_option("text", "json", "yaml")
+def status_command(session_id: str, store: str | None, form: str) -> None:
+    """Show where a session and its jobs stand."""
+    with Runner(store) as runner:
+        session = runner.session(session_id)
+        if form != "text":
+            render.data(render.session_data(session.state, session.outputs), form)
+            return
+        render.jobs(session.state)
+        render.outcome(session)
+
+
+@session_group.command("resume")
+@click.argument("session_id", metavar="SESSION")
+@store_option
+@format_option("text", "json")
+def resume_command(session_id: str, store: str | None, form: str) -> int:
+    """Continue a session that is paused, or whose runner is gone, and wait for its end.
+
+    Jobs that have ended do not run again. It works from any folder.
+    """
+    progress = render.Progress(width=0)
+    runner = Runner(store, lease=lease(), plugins=[progress] if form == "text" else [])
+    with runner:
+        pipeline = runner.session(session_id).definition
+        progress.width = max(len(job.id) for job in pipeline.jobs)
+        if pipeline.base_dir is not None:
+            sys.path.insert(0, str(pipeline.base_dir))  # Modules beside the definition.
+
+        def begin() -> Session:
+            runner.take_over(session_id)
+            return runner.session(session_id)
+
+        return drive(runner, begin, form)

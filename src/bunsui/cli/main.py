@@ -1,0 +1,77 @@
+"""The command ``bunsui``, and what its exit codes mean."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from bunsui import __version__, errors
+from bunsui.cli.commands.run import run_command
+from bunsui.cli.commands.session import session_group
+
+#: The exit code of each error; the first class that fits counts.
+EXIT_CODES: tuple[tuple[type[errors.BunsuiError], int], ...] = (
+    (errors.DefinitionError, 2),
+    (errors.ConfigError, 2),
+    (errors.PluginError, 2),
+    (errors.NotFound, 3),
+    (errors.AuthenticationError, 4),
+    (errors.PermissionDenied, 4),
+    (errors.StateError, 5),
+    (errors.Conflict, 5),
+    (errors.StoreError, 6),
+    (errors.AwsError, 6),
+    (errors.BunsuiError, 1),
+)
+INTERRUPTED = 130
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        import sqlite3  # noqa: PLC0415 - only here
+
+        click.echo(f"bunsui {__version__} (SQLite {sqlite3.sqlite_version})")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_version,
+    help="Print the version, with SQLite's.",
+)
+def cli() -> None:
+    r"""Durable data pipelines: every run is a session that survives its process.
+
+    \b
+    Exit codes: 0 ok, 1 the session did not succeed, 2 usage or invalid definition, 3 not found,
+    4 not permitted, 5 wrong state or conflict, 6 store or AWS unavailable, 7 paused, 130 interrupted.
+    """
+
+
+cli.add_command(run_command)
+cli.add_command(session_group)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs the command line and returns its exit code."""
+    try:
+        result = cli.main(args=arguments, prog_name="bunsui", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except errors.BunsuiError as error:
+        click.echo(f"bunsui: {error}", err=True)
+        return next(code for cls, code in EXIT_CODES if isinstance(error, cls))
+    except BrokenPipeError:
+        # Who reads the output has gone, as `head` does: no reason for a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return result if isinstance(result, int) else 0

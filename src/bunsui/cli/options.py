@@ -1,0 +1,46 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from bunsui.errors import ConfigError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+store_option = click.option(
+    "--store",
+    metavar="URL",
+    envvar="BUNSUI_STORE",
+    help="Where sessions live, such as sqlite:///bunsui.db; by default the user's data directory.",
+)
+bindings_option = click.option(
+    "--bindings",
+    type=click.Path(dir_okay=False),
+    help="What runs on this machine in place of AWS; by default bindings.yaml beside the definition.",
+)
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """``--format``, the first one being the default."""
+    return click.option("--format", "form", type=click.Choice(formats), default=formats[0], show_default=True)
+
+
+def lease() -> float:
+    """BUNSUI_LEASE in seconds, 30 by default.
+
+    Raises:
+        ConfigError: it is not a number above 0.
+    """
+    text = os.environ.get("BUNSUI_LEASE", "30")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ConfigError(f"BUNSUI_LEASE is {text!r}; it is a number of seconds above 0, such as 30")
+    return seconds

@@ -1,0 +1,127 @@
+"""The parameters that a session is started with, against their declarations."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from bunsui.dsl.problems import Problem, did_you_mean, pointer, quoted
+from bunsui.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bunsui.model.pipeline import Parameter, Pipeline
+
+
+def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every declared parameter: given, default, or None.
+
+    Raises:
+        DefinitionError: one is missing, unknown or not of its declaration; all of them at once.
+    """
+    declared = {parameter.name: parameter for parameter in pipeline.parameters}
+    problems = [
+        Problem(
+            "unknown-parameter",
+            f"pipeline '{pipeline.name}' has no parameter '{name}'",
+            did_you_mean(name, declared)
+            or (f"it has: {', '.join(declared)}" if declared else "it takes none"),
+            path=pointer(["parameters", name]),
+        )
+        for name in given
+        if name not in declared
+    ]
+    values: dict[str, Any] = {}
+    for name, parameter in declared.items():
+        value = given.get(name)
+        if value is None:
+            value = parameter.default
+        elif found := _problems(parameter, value):
+            problems.extend(found)
+        if value is None and parameter.required:
+            problems.append(
+                Problem(
+                    "missing-parameter",
+                    f"pipeline '{pipeline.name}' needs the parameter '{name}', {_expected(parameter)}",
+                    f"give it with -p {name}=..., or in the mapping of parameters",
+                    path=pointer(["parameters", name]),
+                )
+            )
+        values[name] = value
+    if problems:
+        raise DefinitionError(problems)
+    return values
+
+
+def _expected(parameter: Parameter) -> str:
+    from bunsui.dsl.explain import type_names  # noqa: PLC0415 - with what it needs, below
+
+    described = f" ({parameter.description})" if parameter.description else ""
+    return f"{type_names(parameter.type)}{described}"
+
+
+def _problems(parameter: Parameter, value: Any) -> list[Problem]:
+    if not parameter.constraints and _is_plain(parameter.type, value):
+        return []
+    # Imported late: 80 ms that a run whose parameters are plainly right does not need.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+
+    from bunsui.dsl.parser import plain  # noqa: PLC0415
+    from bunsui.dsl.validator import schema_problems  # noqa: PLC0415
+
+    path = ("parameters", parameter.name)
+    document = plain({"parameters": {parameter.name: value}})
+    what = f"the value of parameter '{parameter.name}'"
+    return list(schema_problems(document, Draft202012Validator(parameter.schema), value, path, what))
+
+
+def _is_plain(kind: str, value: Any) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "boolean":
+            return isinstance(value, bool)
+        case _:
+            return False
+
+
+def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> dict[str, Any]:
+    """Parameters from texts of the form ``name=value``, read by the declared type.
+
+    A string parameter takes the text as it is; every other takes JSON.
+
+    Raises:
+        DefinitionError: one is not of that form, or not of its type; all of them at once.
+    """
+    declared = {parameter.name: parameter for parameter in pipeline.parameters}
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        parameter = declared.get(name)
+        path = pointer(["parameters", name])
+        if not equals:
+            problems.append(Problem("bad-assignment", f"{quoted(assignment)} is not of the form name=value"))
+        elif name in values:
+            problems.append(Problem("duplicate-parameter", f"parameter '{name}' is given twice", path=path))
+        elif parameter is None or parameter.type == "string":
+            values[name] = text  # An unknown name is reported with the others, later.
+        else:
+            try:
+                values[name] = json.loads(text)
+            except (ValueError, RecursionError):
+                from bunsui.dsl.explain import type_names  # noqa: PLC0415
+
+                problems.append(
+                    Problem(
+                        "wrong-type",
+                        f"parameter '{name}' must be {type_names(parameter.type)}, not {quoted(text)}",
+                        path=path,
+                    )
+                )
+    if problems:
+        raise DefinitionError(problems)
+    return values

@@ -1,0 +1,258 @@
+"""Builds plain data from its parts, one after the other, within the limits of a definition."""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from attrs import define
+
+from bunsui.dsl.document import PLACE_BITS, Places, Source
+from bunsui.dsl.problems import Problem, pointer, quoted
+from bunsui.errors import DefinitionError
+
+#: Deepest nesting of lists and mappings, after aliases are expanded.
+MAX_DEPTH = 64
+#: Most values and keys, after aliases are expanded.
+MAX_NODES = 1_000_000
+#: Parsing stops at this many problems.
+MAX_PROBLEMS = 100
+
+
+class BadNumber(Exception):
+    """A number that does not fit; its text is the message."""
+
+
+def integer(text: str, base: int = 10) -> int:
+    """The signed 64-bit integer that `text` writes in `base`; `BadNumber` beyond that."""
+    # int() of thousands of digits is slow, and refuses to print what it made of hexadecimal ones.
+    value = int(text, base) if len(text) <= 24 else None
+    if value is None:
+        digits = text.lstrip("+-").lstrip("0") or "0"
+        value = int(digits, base) * (-1 if text[0] == "-" else 1) if len(digits) <= 24 else 2**64
+    if not -(2**63) <= value < 2**63:
+        raise BadNumber(f"the integer {quoted(text)} does not fit into 64 bits")
+    return value
+
+
+def real(text: str) -> float:
+    """The finite float that `text` writes, or `BadNumber`."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadNumber(f"the number {quoted(text)} is too large for a float of 64 bits")
+    return value
+
+
+def encodable(text: str) -> bool:
+    """Whether `text` is free of unpaired surrogates."""
+    return text.isascii() or not _SURROGATE.search(text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@define(eq=False)
+class Shared:
+    """A value that can be met again: an anchor, or an object of Python."""
+
+    value: Any = None
+    #: After expansion; 0 while it is being built.
+    nodes: int = 0
+    #: Levels of lists and mappings, itself included.
+    height: int = 0
+    #: Where it stands among the places.
+    node: int = 0
+
+
+@define(eq=False)
+class _Frame:
+    container: dict[str, Any] | list[Any]
+    node: int
+    #: Nodes before it, after expansion.
+    before: int
+    #: Greatest depth inside it.
+    deepest: int
+    shared: Shared | None = None
+    #: Of a mapping: the key whose value comes next.
+    key: str | None = None
+
+
+class Builder:
+    """Builds data from leaves and starts and ends of containers; keeps places, limits, problems."""
+
+    def __init__(self, source: Source, *, placed: bool = True) -> None:
+        self.source = source
+        self._placed = placed
+        self.problems: list[Problem] = []
+        self.places = Places(array("q"))
+        self.frame = _Frame([], -1, 0, 0)
+        self.stack: list[_Frame] = []
+        self._nodes = self.places.nodes
+        self._record = self._nodes.append
+        #: Nodes that aliases add.
+        self._extra = 0
+        #: Keys, so that equal ones share memory.
+        self._names: dict[str, str] = {}
+        #: What the stand-ins of bad keys are called in paths.
+        self._shown: dict[str, str] = {}
+
+    def leaf(self, value: Any, start: int, end: int) -> None:
+        """Adds a value, or the next key of a mapping."""
+        self._record(start << PLACE_BITS | end)
+        if len(self._nodes) + self._extra > MAX_NODES:
+            self.fail(
+                "too-many-nodes",
+                f"more than {MAX_NODES:,} values and keys, counting an alias as what it stands for",
+                start,
+                end,
+                hint="split the definition, or use for_each",
+            )
+        frame = self.frame
+        container = frame.container
+        if type(container) is list:
+            container.append(value)
+        elif frame.key is not None:
+            container[frame.key] = value  # type: ignore[call-overload]
+            frame.key = None
+        else:
+            frame.key = self._key(value, container, start, end)  # type: ignore[arg-type]
+
+    def _key(self, value: Any, container: dict[str, Any], start: int, end: int) -> str:
+        if type(value) is str:
+            if value not in container:
+                return self._names.setdefault(value, value)
+            self._repeated(value, container, start, end)
+        else:
+            raw = self.source.text[start:end]
+            hint = f"quote it: '{raw}'" if raw and raw.isprintable() and len(raw) < 40 else None
+            self.problem("bad-key", f"a key must be text, but this is {kind(value)}", start, end, hint=hint)
+        return self._stand_in(value if type(value) is str else raw)
+
+    def _stand_in(self, name: str) -> str:
+        """A key for what can't be a key (again), so that places and items stay in step."""
+        stand_in = f"\0{len(self._nodes)}"
+        self._shown[stand_in] = name
+        return stand_in
+
+    def _repeated(self, name: str, container: dict[str, Any], start: int, end: int) -> None:
+        first = ""
+        if self._placed:
+            node = self.places.items(self.frame.node, container)[name]
+            span = self.source.span(*self.places.bounds(node))
+            first = f"; the first is at line {span.line}, column {span.column}"
+        message = f"key {quoted(name)} appears more than once in this mapping{first}"
+        hint = "remove or rename one of them"
+        self.problem("duplicate-key", message, start, end, hint=hint, name=name)
+
+    def open(self, container: dict[str, Any] | list[Any], start: int, shared: Shared | None = None) -> None:
+        """Starts a list or mapping; what follows goes into it until `close`."""
+        parent = self.frame
+        if type(parent.container) is dict and parent.key is None:
+            what = f"a key must be text, but this is {kind(container)}"
+            hint = "quote text that starts with '{' or '['; a reference is written ${name}"
+            self.problem("bad-key", what, start, start + 1, hint=hint)
+        depth = len(self.stack) + 1
+        self._deep(depth, start)
+        if shared is not None:
+            shared.value, shared.node = container, len(self._nodes)
+        self.stack.append(parent)
+        before = len(self._nodes) + self._extra
+        self.frame = _Frame(container, len(self._nodes), before, depth, shared)
+        self._record(start << PLACE_BITS)
+
+    def close(self) -> None:
+        """Ends the innermost container and adds it to its parent."""
+        frame, nodes = self.frame, self._nodes
+        nodes[frame.node] = ~(nodes[frame.node] | len(nodes))
+        if frame.shared is not None:
+            frame.shared.nodes = len(nodes) + self._extra - frame.before
+            frame.shared.height = frame.deepest - len(self.stack) + 1
+        parent = self.frame = self.stack.pop()
+        parent.deepest = max(parent.deepest, frame.deepest)
+        container = parent.container
+        if type(container) is list:
+            container.append(frame.container)
+        elif parent.key is not None:
+            container[parent.key] = frame.container  # type: ignore[call-overload]
+            parent.key = None
+        else:
+            parent.key = self._stand_in("")
+
+    def again(self, shared: Shared, start: int, end: int) -> None:
+        """Adds a value that was met before, at the cost of what it holds."""
+        value = shared.value
+        if not shared.nodes:
+            message = "this refers to a list or mapping that it stands in"
+            self.problem("cyclic-alias", message, start, end, hint="data can't contain itself")
+            value = None
+        elif shared.height:
+            self._extra += shared.nodes - 1
+            depth = len(self.stack) + shared.height
+            self._deep(depth, start, end)
+            self.frame.deepest = max(self.frame.deepest, depth)
+            self.places.aliases[len(self._nodes)] = shared.node
+        self.leaf(value, start, end)
+
+    def _deep(self, depth: int, start: int, end: int | None = None) -> None:
+        if depth > MAX_DEPTH:
+            message = f"lists and mappings are nested more than {MAX_DEPTH} deep"
+            self.fail("too-deep", message, start, start + 1 if end is None else end)
+
+    def problem(
+        self,
+        code: str,
+        message: str,
+        start: int,
+        end: int,
+        *,
+        hint: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Notes a problem with what comes next; `name` is its key where that is not yet known."""
+        path: list[str | int] = []
+        for frame in [*self.stack, self.frame][1:]:
+            if isinstance(frame.container, list):
+                path.append(len(frame.container))
+            elif frame.key is not None:
+                path.append(self._shown.get(frame.key, frame.key))
+        if name is not None:
+            path.append(name)
+        where = pointer(path)
+        if self._placed:
+            found = self.source.problem(code, message, start, end, hint=hint, path=where)
+        else:
+            found = Problem(code, message, hint=hint, file=self.source.file, path=where)
+        self.problems.append(found)
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise self._error()
+
+    def fail(self, code: str, message: str, start: int, end: int, *, hint: str | None = None) -> NoReturn:
+        """Notes a problem that ends the parsing, and raises all that were noted."""
+        self.problem(code, message, start, end, hint=hint)
+        raise self._error()
+
+    def finish(self) -> Any:
+        """The data, or DefinitionError with all problems that were noted."""
+        if self.problems:
+            raise self._error()
+        root = self.frame.container
+        return root[0] if isinstance(root, list) else None
+
+    def _error(self) -> DefinitionError:
+        return DefinitionError(sorted(self.problems, key=Problem.sort_key))
+
+
+def kind(value: object) -> str:
+    """What `value` is, for a message."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return f"the number {value}" if isinstance(value, (int, float)) else type(value).__name__

@@ -1,0 +1,256 @@
+"""Every error that bunsui raises.
+
+The tree::
+
+    BunsuiError
+    ├── DefinitionError          a definition or parameters are wrong (.problems)
+    ├── NotFound                 pipeline, session, job, plugin
+    ├── StateError               the operation does not fit the session's status
+    ├── Conflict                 somebody else changed it first
+    ├── SessionFailed            from raise_for_status(): names the failed jobs
+    ├── JobError                 code, message, retryable
+    │   ├── JobTimeout
+    │   ├── JobCancelled
+    │   ├── JobLost
+    │   ├── OutcomeUnknown
+    │   └── SecretInOutput
+    ├── StoreError               unavailable, full, corrupt, newer than this library
+    ├── AwsError                 service, action, resource, account, request id
+    ├── AuthenticationError
+    ├── PermissionDenied
+    ├── PluginError              names the plugin and its distribution
+    └── ConfigError
+
+Each keeps what it was made of as attributes, says in its text what to do next, and survives pickling.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bunsui.dsl.problems import Problem
+
+__all__ = [
+    "AuthenticationError",
+    "AwsError",
+    "BunsuiError",
+    "ConfigError",
+    "Conflict",
+    "DefinitionError",
+    "JobCancelled",
+    "JobError",
+    "JobLost",
+    "JobTimeout",
+    "NotFound",
+    "OutcomeUnknown",
+    "PermissionDenied",
+    "PluginError",
+    "SecretInOutput",
+    "SessionFailed",
+    "StateError",
+    "StoreError",
+]
+
+
+def _rebuild(cls: type[BunsuiError], fields: dict[str, Any]) -> BunsuiError:
+    return cls(**fields)
+
+
+class BunsuiError(Exception):
+    """The base of every error of this library.
+
+    Args:
+        message: what happened, and where.
+        hint: what to do next; shown after the message.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, **data: Any) -> None:
+        super().__init__(message if hint is None else f"{message}; {hint}")
+        self.message = message
+        self.hint = hint
+        self._fields: dict[str, Any] = {"message": message, "hint": hint, **data}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._fields)
+
+
+class DefinitionError(BunsuiError):
+    """A definition, or the parameters given to it, are wrong.
+
+    Attributes:
+        problems: all that is wrong, sorted by position; never empty.
+    """
+
+    problems: Sequence[Problem]
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(problem.render() for problem in problems))
+        self.problems = tuple(problems)
+        self._fields = {"problems": self.problems}
+
+
+class NotFound(BunsuiError):
+    """A pipeline, session, job or plugin that does not exist.
+
+    Attributes:
+        kind: what was looked for, such as ``"session"``.
+        name: the name that was asked for.
+    """
+
+    def __init__(self, message: str, *, kind: str, name: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, kind=kind, name=name)
+        self.kind = kind
+        self.name = name
+
+
+class StateError(BunsuiError):
+    """The operation does not fit the session's status."""
+
+
+class Conflict(BunsuiError):
+    """Somebody else changed it first."""
+
+
+class SessionFailed(BunsuiError):
+    """A session came to rest without success.
+
+    Attributes:
+        session_id: the session.
+        status: its status, as text.
+        errors: each failed job's error, by job id.
+    """
+
+    def __init__(self, session_id: str, status: str, errors: Mapping[str, JobError]) -> None:
+        jobs = "".join(f"\n  {job}: {error.code}: {error.message}" for job, error in errors.items())
+        super().__init__(f"session {session_id} is {status}{':' if jobs else ''}{jobs}")
+        self.session_id = session_id
+        self.status = status
+        self.errors = dict(errors)
+        self._fields = {"session_id": session_id, "status": status, "errors": self.errors}
+
+
+class JobError(BunsuiError):
+    """A job failed. A job may raise it to choose code and retryability itself.
+
+    Args:
+        message: what happened, for a person.
+        code: a stable name that ``retry: {on: [...]}`` matches; the class's own by default.
+        retryable: whether another attempt can help.
+    """
+
+    default_code: ClassVar[str] = "JobError"
+    default_retryable: ClassVar[bool] = True
+
+    def __init__(self, message: str, *, code: str | None = None, retryable: bool | None = None) -> None:
+        self.code = self.default_code if code is None else code
+        self.retryable = self.default_retryable if retryable is None else retryable
+        super().__init__(message)
+        self._fields = {"message": message, "code": self.code, "retryable": self.retryable}
+
+
+class JobTimeout(JobError):
+    """An attempt ran longer than its job's timeout."""
+
+    default_code = "JobTimeout"
+
+
+class JobCancelled(JobError):
+    """The work was stopped because its session was cancelled."""
+
+    default_code = "JobCancelled"
+    default_retryable = False
+
+
+class JobLost(JobError):
+    """The runner of the attempt died, and the job's ``on_lost`` is ``fail``."""
+
+    default_code = "JobLost"
+    default_retryable = False
+
+
+class OutcomeUnknown(JobError):
+    """It can't be told whether the attempt ran."""
+
+    default_code = "OutcomeUnknown"
+    default_retryable = False
+
+
+class SecretInOutput(JobError):
+    """A job returned the value of a secret."""
+
+    default_code = "SecretInOutput"
+    default_retryable = False
+
+
+class StoreError(BunsuiError):
+    """The store is unavailable, full, read-only, corrupt, or newer than this library."""
+
+
+class AwsError(BunsuiError):
+    """AWS refused or failed a call.
+
+    Attributes:
+        service: such as ``"lambda"``. action: such as ``"Invoke"``. resource: an ARN or name.
+        account: the account id, where known. request_id: AWS's own, for its support.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str,
+        action: str,
+        resource: str | None = None,
+        account: str | None = None,
+        request_id: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            hint=hint,
+            service=service,
+            action=action,
+            resource=resource,
+            account=account,
+            request_id=request_id,
+        )
+        self.service = service
+        self.action = action
+        self.resource = resource
+        self.account = account
+        self.request_id = request_id
+
+
+class AuthenticationError(BunsuiError):
+    """Who is asking could not be established."""
+
+
+class PermissionDenied(BunsuiError):
+    """The one who asks may not do this."""
+
+
+class PluginError(BunsuiError):
+    """A plugin failed, or two plugins exclude each other.
+
+    Attributes:
+        plugin: the plugin's name. distribution: the distribution that it came with, where known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        plugin: str,
+        distribution: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, plugin=plugin, distribution=distribution)
+        self.plugin = plugin
+        self.distribution = distribution
+
+
+class ConfigError(BunsuiError):
+    """The configuration, a store URL or an argument of a Runner is wrong."""

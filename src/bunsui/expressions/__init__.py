@@ -1,0 +1,1 @@
+"""``${...}``: parse, check, evaluate. Pure."""

@@ -1,0 +1,129 @@
+"""Jobs of the user's own: a command, or a Python callable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bunsui.expressions.references import references
+from bunsui.local.bindings import TARGET
+from bunsui.local.process import variable_name
+from bunsui.model.pipeline import LOCAL_PREFIX
+from bunsui.ports.job_type import Command, Function, JobCall, JobType
+
+if TYPE_CHECKING:
+    from bunsui.ports.job_type import Finding
+
+
+class CustomJobType(JobType):
+    """``type: custom``, with exactly one of ``command`` and ``callable``."""
+
+    name: ClassVar[str] = "custom"
+    schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {
+            "command": {
+                "description": "The program and its arguments; one text only with 'shell: true'.",
+                "type": ["array", "string"],
+                "items": {"type": "string"},
+                "minItems": 1,
+                "minLength": 1,
+                "examples": [["python", "transform.py"]],
+            },
+            "shell": {
+                "description": "Whether 'command' is a script for /bin/sh.",
+                "type": "boolean",
+                "default": False,
+            },
+            "callable": {
+                "description": "A Python callable, as module:function; gets the parameters as keywords.",
+                "type": "string",
+                "examples": ["tasks:transform"],
+            },
+        },
+    }
+
+    def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
+        """See `JobType.check`."""
+        return [*self._check_work(options, job), *_check_parameters(job)]
+
+    def _check_work(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
+        if ("command" in options) == ("callable" in options):
+            both = "command" in options
+            return [
+                (
+                    "callable" if both else "",
+                    "one-of",
+                    "a custom job has exactly one of 'command' and 'callable';"
+                    f" this one has {'both' if both else 'neither'}",
+                )
+            ]
+        if "callable" in options:
+            return _check_callable(options["callable"], job)
+        shell = options.get("shell", False)
+        command = options["command"]
+        if isinstance(command, str) and not shell:
+            return [
+                (
+                    "command",
+                    "command-text",
+                    "a command is a list of the program and its arguments; one text needs 'shell: true'",
+                )
+            ]
+        script = command if isinstance(command, str) else command[0]
+        if shell and next(references(script), None) is not None:
+            return [
+                (
+                    "command",
+                    "reference-in-shell",
+                    "a shell's script can't hold references, which could run as code;"
+                    ' give the value as a parameter and write "$BUNSUI_PARAM_<NAME>"',
+                )
+            ]
+        return []
+
+    def run(self, call: JobCall) -> Any:
+        """See `JobType.run`."""
+        options = call.options
+        work: Command | Function
+        if "callable" in options:
+            folders = () if call.folder is None else (call.folder,)
+            work = Function(options["callable"], folders)
+        else:
+            command = options["command"]
+            argv = (command,) if isinstance(command, str) else command
+            work = Command(argv, call.folder, options.get("shell", False))
+        return call.workbench.run(work, call)
+
+
+def _check_callable(target: str, job: Mapping[str, Any]) -> list[Finding]:
+    if target.startswith(LOCAL_PREFIX):
+        if job.get("timeout") is not None or job.get("isolation") == "process":
+            return [
+                (
+                    "callable",
+                    "local-callable",
+                    f"callable '{target}' has no module that a process could import it from,"
+                    " so it can't have 'timeout' or 'isolation: process'",
+                )
+            ]
+        return []
+    if not TARGET.match(target):
+        return [("callable", "bad-callable", f"'{target}' is not of the form module:function")]
+    return []
+
+
+def _check_parameters(job: Mapping[str, Any]) -> list[Finding]:
+    seen: dict[str, str] = {}
+    for name in job.get("parameters") or {}:
+        variable = variable_name(name)
+        if variable in seen:
+            return [
+                (
+                    "parameters",
+                    "parameter-collision",
+                    f"parameters '{seen[variable]}' and '{name}' would both be {variable}",
+                )
+            ]
+        seen[variable] = name
+    return []

@@ -1,0 +1,1 @@
+"""Work on this machine: processes, workers, and what is bound to them."""

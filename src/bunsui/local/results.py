@@ -1,0 +1,49 @@
+"""What a job's code returned or raised, as what the history holds."""
+
+from __future__ import annotations
+
+import traceback
+
+from bunsui.errors import JobError
+from bunsui.model.json import Json
+from bunsui.model.session import Failure
+
+
+def encode(output: object) -> Json:
+    """A job's output as JSON.
+
+    Raises:
+        JobError: it is not JSON, with the code ``OutputNotJson``.
+    """
+    try:
+        return Json.of(output)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise JobError(
+            f"what the job returned is not JSON: {error}", code="OutputNotJson", retryable=False
+        ) from None
+
+
+def failure(error: BaseException) -> Failure:
+    """An exception as the failure of an attempt: the code is the exception's name, or a JobError's own."""
+    if isinstance(error, JobError):
+        return Failure(error.code, error.message, error.retryable)
+    return Failure(type(error).__name__, _text(error))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # Foreign code: the __str__ of somebody's exception.
+        return f"({type(error).__name__} whose text can't be made: {type(broken).__name__})"
+
+
+def traceback_text(error: BaseException) -> str | None:
+    """The traceback for a job's log, without this library's frames; None where it tells nothing new."""
+    if isinstance(error, JobError):
+        if error.__cause__ is None:
+            return None
+        error = error.__cause__
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("bunsui."):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))

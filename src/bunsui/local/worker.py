@@ -1,0 +1,113 @@
+"""A worker process: calls one Python function, over and over, for the runner that started it.
+
+``python -m bunsui.local.worker REQUESTS REPLIES`` reads one JSON document a line from one file
+descriptor and writes one a line to the other. Its own stdout and stderr are the job's log. It ends, with
+all that it started, when the runner does: the requests then end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict
+
+from bunsui.errors import JobError
+from bunsui.local.callables import call_variables, find, invoke
+from bunsui.local.results import encode, failure, traceback_text
+from bunsui.ports.job_type import Function, JobCall, current
+
+
+class _Bench:
+    """The worker's side of a call; what it is asked to run, it runs itself."""
+
+    def __init__(self, call: dict[str, Any]) -> None:
+        self.cancelled = threading.Event()  # A worker is ended, not asked; see the signal handler.
+        self.logger = logging.LoggerAdapter(logging.getLogger(f"bunsui.job.{call['job_id']}"), {})
+
+    def run(self, work: Any, call: JobCall) -> Any:
+        del work, call
+        raise JobError("a function in a worker can't run further work", code="NotSupported")
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._function: Any = None
+        self._spec = Function("")
+
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if "load" in request:
+                self._load(request["load"])
+                return {"output": None}
+            return {"output": self._call(request)}
+        except BaseException as error:  # The border: a job's code may raise anything, SystemExit too.
+            if (text := traceback_text(error)) is not None:
+                sys.stderr.write(text)
+            return {"error": asdict(failure(error))}
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+
+    def _load(self, load: dict[str, Any]) -> None:
+        folders = [Path(folder) for folder in load["folders"]]
+        sys.path[:] = [*load["folders"], *load["sys_path"]]
+        # The folders are on sys.path here, in a process of its own, so that modules beside the
+        # function's can be imported too.
+        self._spec = Function(load["target"], (), load["style"])
+        if folders:
+            os.chdir(folders[0])
+        self._function = find(self._spec)
+
+    def _call(self, request: dict[str, Any]) -> str:
+        log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        fields = request["call"]
+        call = JobCall(**fields, workbench=_Bench(fields))
+        os.environ.update(call.environment)
+        os.environ.update(call_variables(call))
+        token = current.set(call)
+        try:
+            return encode(invoke(self._function, self._spec.style, request["name"], call)).text
+        finally:
+            current.reset(token)
+
+
+def _read_requests(descriptor: int, requests: queue.SimpleQueue[dict[str, Any]]) -> None:
+    with os.fdopen(descriptor, "rb") as lines:
+        for line in lines:
+            requests.put(json.loads(line))
+    # The runner has ended: so does this process, in the middle of a call too, and all of its group.
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def main(argv: list[str]) -> None:
+    """Serves requests until they end."""
+    requests_fd, replies_fd = map(int, argv)
+    # Raising lets `finally` blocks of the job run; the runner kills after a grace.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests_fd, requests), daemon=True).start()
+    worker = _Worker()
+    with os.fdopen(replies_fd, "wb") as replies:
+        while True:
+            reply = worker.handle(requests.get())
+            replies.write(json.dumps(reply).encode() + b"\n")
+            replies.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

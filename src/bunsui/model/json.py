@@ -1,0 +1,88 @@
+"""JSON as a value: the text that was committed, decoded when somebody looks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+#: What JSON can say.
+JsonValue = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+_dumps = json.JSONEncoder(
+    ensure_ascii=True, allow_nan=False, separators=(",", ":"), check_circular=True
+).encode
+
+
+class Json:
+    """A JSON document as its compact text.
+
+    A job's output is encoded once, in the thread that made it; the text goes into the history as it
+    is. Each `value` is decoded anew, so what one job does to its input can't reach another's.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        #: Compact, ASCII only.
+        self.text = text
+
+    @classmethod
+    def of(cls, value: object) -> Json:
+        """Encodes `value`.
+
+        Raises:
+            TypeError: it holds something that is not JSON, or a key that is not text.
+            ValueError: it holds NaN or infinity, or it holds itself.
+        """
+        if value is None:
+            return NULL
+        check_keys(value)
+        return cls(_dumps(value))
+
+    @property
+    def value(self) -> Any:
+        """The document, decoded anew at each call."""
+        return json.loads(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Json) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Json({self.text[:60]!r}{'...' if len(self.text) > 60 else ''})"
+
+
+NULL = Json("null")
+
+
+def check_keys(value: object) -> None:
+    """Refuses mappings with keys that `json.dumps` would silently turn into text.
+
+    Raises:
+        TypeError: a key is not text.
+    """
+    stack = [value] if isinstance(value, dict | list | tuple) else []
+    seen: set[int] = set()
+    while stack:
+        container = stack.pop()
+        if id(container) in seen:  # Shared or cyclic; the encoder reports a cycle.
+            continue
+        seen.add(id(container))
+        if isinstance(container, dict):
+            for key in container:
+                if not isinstance(key, str):
+                    raise TypeError(f"keys must be text, not {type(key).__name__} ({key!r})")
+            container = container.values()  # type: ignore[assignment]
+        stack.extend(item for item in container if isinstance(item, dict | list | tuple))
+
+
+def compact(value: object) -> str:
+    """`value` as compact JSON text, ASCII only."""
+    return _dumps(value)
+
+
+def canonical(value: object) -> str:
+    """`value` as compact JSON text with sorted keys: equal values have equal texts."""
+    return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,256 @@
+"""What a definition says: `Pipeline`, `Job`, `Parameter`, `RetryPolicy`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, field, frozen
+
+from bunsui.model.graph import Graph
+from bunsui.model.json import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bunsui.plugins.registry import Plugins
+    from bunsui.ports.job_type import JobType
+
+__all__ = ["Job", "Parameter", "Pipeline", "RetryPolicy"]
+
+#: The version of the definition language that this library reads.
+LANGUAGE_VERSION = "1.0"
+#: Job ids and parameter names.
+IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}\Z")
+#: What stands for a callable that other processes can't name; the name follows.
+LOCAL_PREFIX = "local:"
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+@frozen
+class Parameter:
+    """A value that a session is started with."""
+
+    name: str
+    #: string, integer, number, boolean, array or object.
+    type: str = "string"
+    required: bool = False
+    #: None where there is no default, as for a default of null.
+    default: Any = None
+    description: str | None = None
+    #: Further JSON Schema keywords that the value must satisfy, such as ``enum`` or ``pattern``.
+    constraints: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema (draft 2020-12) of the value."""
+        return {"type": self.type, **self.constraints}
+
+
+@frozen
+class RetryPolicy:
+    """When a failed attempt is followed by another one.
+
+    The wait before attempt n + 1 is ``min(max_delay, delay * backoff ** (n - 1))`` seconds; with
+    ``full`` jitter a random time between 0 and that, after
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+    """
+
+    #: Counts the first; at least 1.
+    max_attempts: int = 1
+    #: Seconds before the second attempt.
+    delay: float = 10
+    #: The factor from one wait to the next; at least 1.
+    backoff: float = 2
+    #: Seconds; no wait is longer.
+    max_delay: float = 300
+    #: ``full`` or ``none``.
+    jitter: str = "full"
+    #: Patterns (``*`` stands for any text) of the error codes to retry on; empty: all that is retryable.
+    on: tuple[str, ...] = field(default=(), converter=_texts)
+
+
+@frozen
+class Job:
+    """One step of a pipeline."""
+
+    id: str
+    type: str
+    #: The fields of the job's type, such as ``function`` of a lambda job.
+    options: Mapping[str, Any] = field(factory=dict)
+    depends_on: tuple[str, ...] = field(default=(), converter=_texts)
+    #: The job's input; texts in it may hold references.
+    parameters: Mapping[str, Any] = field(factory=dict)
+    name: str | None = None
+    description: str | None = None
+    retry: RetryPolicy = RetryPolicy()
+    #: Seconds that one attempt may take; None: no limit.
+    timeout: float | None = None
+    #: ``thread`` or ``process``, for Python callables; None: process where there is a timeout, else thread.
+    isolation: str | None = None
+    #: Whether what follows, and the session, treat this job's failure as success.
+    allow_failure: bool = False
+    #: The object behind a callable that has no name, by its ``local:`` name.
+    function: Callable[..., Any] | None = field(default=None, eq=False, repr=False)
+
+    @classmethod
+    def from_callable(
+        cls,
+        function: Callable[..., Any],
+        id: str | None = None,  # noqa: A002 - the field's name
+        depends_on: Sequence[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> Job:
+        """A custom job that calls `function` with `parameters` as keywords.
+
+        Args:
+            function: what it returns, JSON-able, is the job's output.
+            id: by default the function's name.
+            depends_on: the ids of the jobs that must have ended before.
+            parameters: the function's keywords; texts may hold references.
+            fields: further fields of `Job`.
+
+        Returns:
+            A job. Where another process can't import `function` by name (a lambda, a notebook's
+            function), it is named ``local:NAME`` and runs in this process only.
+        """
+        target = _importable_name(function)
+        name = id or getattr(function, "__name__", "").strip("<>").replace(".", "_")
+        return cls(
+            id=name,
+            type="custom",
+            options={"callable": target or f"{LOCAL_PREFIX}{name}"},
+            depends_on=depends_on,
+            parameters=parameters or {},
+            function=function,
+            **fields,
+        )
+
+
+def _jobs(values: Iterable[Job]) -> tuple[Job, ...]:
+    return tuple(values)
+
+
+def _parameters(values: Iterable[Parameter]) -> tuple[Parameter, ...]:
+    return tuple(values)
+
+
+@frozen(slots=False)
+class Pipeline:
+    """A DAG of jobs and the parameters that it takes.
+
+    A pipeline made in Python is checked, like one that was loaded, when it is started.
+    """
+
+    name: str
+    jobs: tuple[Job, ...] = field(default=(), converter=_jobs)
+    parameters: tuple[Parameter, ...] = field(default=(), converter=_parameters)
+    description: str | None = None
+    #: The version of the language.
+    version: str = LANGUAGE_VERSION
+    #: ``continue`` or ``stop``.
+    on_failure: str = "continue"
+    #: How many jobs of one session may run at once; None: as many as the runner allows.
+    max_concurrency: int | None = None
+    metadata: Mapping[str, Any] = field(factory=dict)
+    #: The folder of the file that it was loaded from; where commands run and bindings are looked for.
+    base_dir: Path | None = field(default=None, eq=False, repr=False)
+
+    @classmethod
+    def load(cls, path: str | Path, plugins: Plugins | None = None) -> Pipeline:
+        """Reads a definition from a YAML or JSON file (by its ending; anything else is YAML).
+
+        Raises:
+            DefinitionError: the file can't be read, or is wrong; all its problems at once.
+        """
+        from bunsui.dsl import loader  # noqa: PLC0415
+
+        return loader.load(path, _job_types(plugins))
+
+    @classmethod
+    def parse(
+        cls,
+        text: str | bytes,
+        format: str = "yaml",  # noqa: A002 - the public name
+        filename: str | None = None,
+        plugins: Plugins | None = None,
+    ) -> Pipeline:
+        """Reads a definition from text; `format` is ``yaml`` or ``json``.
+
+        Raises:
+            DefinitionError: it is wrong; all its problems at once.
+        """
+        from bunsui.dsl import loader  # noqa: PLC0415
+
+        return loader.parse_text(text, format, filename, _job_types(plugins))
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any], plugins: Plugins | None = None) -> Pipeline:
+        """Reads a definition from a mapping of the language's shape; the inverse of `to_dict`.
+
+        Raises:
+            DefinitionError: it is wrong; all its problems at once.
+        """
+        from bunsui.dsl import loader  # noqa: PLC0415
+
+        return loader.from_mapping(mapping, _job_types(plugins))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The definition in the language's shape; what equals its default is left out."""
+        from bunsui.dsl.definition import to_dict  # noqa: PLC0415
+
+        return to_dict(self)
+
+    def to_json(self) -> str:
+        """The canonical form: compact JSON with sorted keys."""
+        return canonical(self.to_dict())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, as 64 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Who waits for whom."""
+        return Graph({job.id: job.depends_on for job in self.jobs})
+
+    @cached_property
+    def _by_id(self) -> dict[str, Job]:
+        return {job.id: job for job in self.jobs}
+
+    def job(self, id: str) -> Job:  # noqa: A002 - the field's name
+        """The job with this id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._by_id[id]
+
+    def at(self, base_dir: Path | None) -> Pipeline:
+        """The same definition, with `base_dir` as the folder where its commands run."""
+        return evolve(self, base_dir=base_dir)
+
+
+def _job_types(plugins: Plugins | None) -> Mapping[str, JobType]:
+    from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - it is above; see import contracts
+
+    return (Plugins() if plugins is None else plugins).job_types
+
+
+def _importable_name(function: Callable[..., Any]) -> str | None:
+    """``module:qualname`` where another process can import `function` by it."""
+    module = getattr(function, "__module__", None)
+    qualname = getattr(function, "__qualname__", "<")
+    # __main__ is another file in every other process.
+    if not module or module == "__main__" or "<" in qualname:
+        return None
+    return f"{module}:{qualname}"

@@ -1,0 +1,90 @@
+"""What a session's history amounts to: frozen snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from bunsui import errors
+from bunsui.model.json import NULL, Json
+from bunsui.model.status import JobStatus, SessionStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["Attempt", "Failure", "JobState", "SessionState"]
+
+
+@frozen
+class Failure:
+    """Why an attempt or a job failed."""
+
+    #: Such as ``ValueError``, ``ExitCode.3``, ``JobTimeout``; what ``retry: {on: [...]}`` matches.
+    code: str
+    message: str
+    #: Whether another attempt can help.
+    retryable: bool = True
+
+    def to_error(self) -> errors.JobError:
+        """The error that this stands for, of the class that its code names."""
+        cls = getattr(errors, self.code, errors.JobError)
+        if not (isinstance(cls, type) and issubclass(cls, errors.JobError)):
+            cls = errors.JobError
+        return cls(self.message, code=self.code, retryable=self.retryable)
+
+
+@frozen
+class Attempt:
+    """One try of a job."""
+
+    #: Starts at 1.
+    number: int
+    started_at: datetime
+    #: None while it runs, and where its end is not known.
+    finished_at: datetime | None = None
+    error: Failure | None = None
+
+
+@frozen
+class JobState:
+    """Where one job of a session stands."""
+
+    status: JobStatus = JobStatus.PENDING
+    #: Oldest first.
+    attempts: tuple[Attempt, ...] = ()
+    #: Why it failed, or failed last.
+    error: Failure | None = None
+    #: The first attempt's.
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    #: Why it was skipped or cancelled.
+    reason: str | None = None
+    encoded_output: Json = NULL
+
+    @property
+    def output(self) -> Any:
+        """What the job returned, decoded anew at each call; None unless it succeeded."""
+        return self.encoded_output.value
+
+
+@frozen
+class SessionState:
+    """A session at one position of its history."""
+
+    id: str
+    status: SessionStatus
+    pipeline: str
+    parameters: Mapping[str, Any]
+    tags: Mapping[str, str]
+    #: By id, in the definition's order.
+    jobs: Mapping[str, JobState] = field(factory=dict)
+    paused_reason: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    #: How often the session was claimed.
+    epoch: int = 0
+    #: The number of commits that this is the fold of.
+    position: int = 0

@@ -1,0 +1,1 @@
+"""What can be added from outside, through the door that the built-ins use too."""

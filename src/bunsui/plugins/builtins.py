@@ -1,0 +1,50 @@
+"""What comes with bunsui, named through the same hooks that plugins use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from bunsui.errors import ConfigError
+from bunsui.ports.hooks import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from bunsui.ports.job_type import JobType
+    from bunsui.ports.store import Store
+
+
+@hookimpl
+def bunsui_job_types() -> Iterable[JobType]:
+    """The built-in job types."""
+    from bunsui.jobs.aws_lambda import LambdaJobType  # noqa: PLC0415
+    from bunsui.jobs.custom import CustomJobType  # noqa: PLC0415
+    from bunsui.jobs.ecs import EcsJobType  # noqa: PLC0415
+
+    return [CustomJobType(), LambdaJobType(), EcsJobType()]
+
+
+@hookimpl
+def bunsui_stores() -> Mapping[str, Callable[[str], Store]]:
+    """The built-in stores."""
+    return {"memory": _memory, "sqlite": _sqlite}
+
+
+def _memory(url: str) -> Store:
+    from bunsui.stores.memory import MemoryStore  # noqa: PLC0415
+
+    if url != "memory://":
+        raise ConfigError(f"store '{url}': a memory store has no name", hint="write memory://")
+    return MemoryStore()
+
+
+def _sqlite(url: str) -> Store:
+    """As SQLAlchemy reads it: three slashes and a relative path, or four for an absolute one."""
+    from bunsui.stores.sqlite import SqliteStore  # noqa: PLC0415
+
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc or len(path) < 2 or parts.query or parts.fragment:
+        raise ConfigError(f"store '{url}' is not of the form sqlite:///relative.db or sqlite:////absolute.db")
+    return SqliteStore(path[1:])

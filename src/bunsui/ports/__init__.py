@@ -1,0 +1,1 @@
+"""What you implement to extend bunsui."""

@@ -1,0 +1,179 @@
+"""What a job type is, and what it is given for one attempt."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from attrs import field, frozen
+
+from bunsui.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from logging import LoggerAdapter
+    from pathlib import Path
+    from threading import Event
+
+__all__ = ["Command", "Finding", "Function", "JobCall", "JobType", "Workbench", "current_call"]
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+def _paths(values: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(values)
+
+
+@frozen
+class Command:
+    """A program to run on this machine."""
+
+    argv: tuple[str, ...] = field(converter=_texts)
+    #: Where it runs.
+    folder: Path | None = None
+    #: Whether argv[0] is a shell's script and the rest its arguments.
+    shell: bool = False
+
+
+@frozen
+class Function:
+    """A Python callable to run on this machine."""
+
+    #: ``module:qualname``, or ``local:NAME``.
+    target: str
+    #: Folders where its module is looked for first.
+    folders: tuple[Path, ...] = field(default=(), converter=_paths)
+    #: How it is called: ``keywords`` (a custom job) or ``lambda`` (event, context).
+    style: str = "keywords"
+    #: ``thread``: in this process; ``process``: in a worker process, which can be stopped;
+    #: None: as the job says.
+    isolation: str | None = None
+    #: The callable itself, where it has no name.
+    function: Any = field(default=None, eq=False)
+
+
+class Workbench(Protocol):
+    """What a runner offers to the attempts that it runs."""
+
+    def run(self, work: Command | Function, call: JobCall) -> Any:
+        """Runs `work` on this machine for `call` until it ends, and returns its output.
+
+        Its stdout and stderr become the job's log; it is stopped when the attempt is.
+
+        Raises:
+            JobError: it failed, was cancelled or took longer than the deadline.
+        """
+        ...
+
+    @property
+    def logger(self) -> LoggerAdapter[Any]:
+        """Writes to the job's log."""
+        ...
+
+    @property
+    def cancelled(self) -> Event:
+        """Set when the attempt is to stop."""
+        ...
+
+
+@frozen
+class JobCall:
+    """One attempt of one job, as a job type sees it."""
+
+    session_id: str
+    pipeline: str
+    job_id: str
+    #: Starts at 1.
+    attempt: int
+    #: The job's input, resolved.
+    parameters: Mapping[str, Any]
+    #: The fields of the job's type, resolved.
+    options: Mapping[str, Any]
+    #: The same for every run of this attempt, also after a crash; at most 64 characters.
+    idempotency_key: str
+    #: Seconds on the monotonic clock when the attempt's timeout ends; None: never.
+    deadline: float | None = None
+    #: A fan-out's item and its index, which starts at 0; None for other jobs.
+    item: Any = None
+    item_index: int | None = None
+    #: Further environment of the work, such as its trace context.
+    environment: Mapping[str, str] = field(factory=dict)
+    #: The folder of the definition; None where it has none.
+    folder: Path | None = None
+    #: The runner's side: runs commands and functions.
+    workbench: Workbench = field(eq=False, repr=False, kw_only=True)
+
+    @property
+    def logger(self) -> LoggerAdapter[Any]:
+        """Writes to the job's log."""
+        return self.workbench.logger
+
+    @property
+    def cancelled(self) -> Event:
+        """Set when the work is to stop: look at it from time to time in work that takes long."""
+        return self.workbench.cancelled
+
+
+#: Something wrong with a job: the field it is about ("" for the whole job), a stable code, a message.
+Finding = tuple[str, str, str]
+
+
+class JobType(ABC):
+    """A kind of job. Subclass it, and register an instance with the hook ``bunsui_job_types``."""
+
+    #: What a definition's ``type:`` says.
+    name: ClassVar[str]
+    #: JSON Schema (draft 2020-12) of the type's own fields: an object schema with ``properties``.
+    schema: ClassVar[Mapping[str, Any]]
+    #: The field that bindings name, such as ``function``; None: the type can't be bound.
+    binding_field: ClassVar[str | None] = None
+    #: How a bound Python function is called: see `Function.style`.
+    binding_style: ClassVar[str] = "keywords"
+
+    def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
+        """What is wrong beyond what the schema can say.
+
+        Args:
+            options: the type's own fields, valid by the schema, with references unresolved.
+            job: the whole job as it stands in the definition.
+        """
+        del options, job
+        return []
+
+    def unavailable(self, options: Mapping[str, Any]) -> str | None:
+        """Why this job can't run here unless it is bound, or None where it can."""
+        del options
+        return None
+
+    @abstractmethod
+    def run(self, call: JobCall) -> Any:
+        """Does the work of one attempt and returns its output, which must be JSON-able.
+
+        It may be ``async def``. It runs in a thread of its own.
+
+        Raises:
+            JobError: it failed, with a code of its own. Any other exception fails the attempt with
+                the exception's name as code.
+        """
+
+
+_current: ContextVar[JobCall] = ContextVar("bunsui_current_call")
+
+
+def current_call() -> JobCall:
+    """The call that this code runs for.
+
+    Raises:
+        StateError: this code does not run in a job.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise StateError("current_call() was asked for outside a job") from None
+
+
+#: Set by whoever runs a job's code.
+current: ContextVar[JobCall] = _current

@@ -1,0 +1,164 @@
+"""Where everything durable lives: histories and documents.
+
+Eight methods on two primitives. A *history* is an append-only list of commits, each at a position
+1, 2, ...; appending names the position, so that of two writers one wins. A *document* is a small JSON
+object with a version, found by key or in the order of an index group. `bunsui.testing.StoreSuite`
+holds for every store.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bunsui.errors import StoreError
+
+__all__ = ["Append", "Appended", "Commit", "Document", "Put", "Store"]
+
+
+@frozen
+class Commit:
+    """What is appended at once: it is there as a whole or not at all."""
+
+    #: Where it stands in its history; starts at 1, without gaps.
+    position: int
+    #: Unique; the same commit appended twice counts once.
+    id: str
+    #: The events, as the text that `bunsui.stores.records` writes; opaque to a store.
+    body: str
+
+
+@frozen
+class Put:
+    """A document to be written."""
+
+    kind: str
+    key: str
+    value: Mapping[str, Any]
+    #: Up to two (group, sort key): `Store.find` lists a group in the order of its sort keys.
+    groups: Sequence[tuple[str, str]] = ()
+
+
+@frozen
+class Append:
+    """One commit for one history."""
+
+    history: str
+    commit: Commit
+    #: Put together with the commit, or not at all.
+    document: Put | None = None
+
+
+@frozen
+class Appended:
+    """What became of an `Append`: it is there, or there was a conflict, or the store failed."""
+
+    #: Another commit stands at the position, or there is a gap before it.
+    conflict: bool = False
+    #: The store failed, and it is not known whether the commit is there: append the same again.
+    error: StoreError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the commit is durable."""
+        return not self.conflict and self.error is None
+
+
+@frozen
+class Document:
+    """A document as it is stored."""
+
+    key: str
+    value: Mapping[str, Any]
+    #: Starts at 1; one more with each put.
+    version: int
+    #: Where `Store.find` goes on after this one.
+    cursor: str = ""
+
+
+class Store(ABC):
+    """The store port. Every method may be called from any thread, and raises StoreError if it fails."""
+
+    #: The largest body of one commit, in bytes of UTF-8; drivers split larger ones.
+    max_commit_bytes: ClassVar[int]
+
+    @abstractmethod
+    def append(self, appends: Sequence[Append]) -> list[Appended]:
+        """Appends commits to several histories, durably, and says for each what became of it.
+
+        Each is a compare-and-append: a conflict unless its position is the next one. The same
+        commit (by id, at its position) appended again is ok. One entry's conflict or failure does
+        not touch the others. At most one entry for each history.
+        """
+
+    @abstractmethod
+    def read(self, history: str, after: int = 0) -> Iterator[Commit]:
+        """Streams the commits behind position `after`, in order; none for an unknown history."""
+
+    @abstractmethod
+    def put(
+        self,
+        kind: str,
+        key: str,
+        value: Mapping[str, Any],
+        if_version: int | None = None,
+        expires_at: float | None = None,
+        groups: Sequence[tuple[str, str]] = (),
+    ) -> int:
+        """Writes a document whole and returns its new version.
+
+        Args:
+            kind: the family, such as ``"session"``; keys are unique within it.
+            key: unique within the kind.
+            value: a JSON object.
+            if_version: only if this is its version; 0: only if there is none; None: in any case.
+            expires_at: seconds since the Unix epoch, after which it is as if deleted.
+            groups: up to two (group, sort key).
+
+        Raises:
+            Conflict: it has another version.
+        """
+
+    @abstractmethod
+    def get(self, kind: str, key: str) -> Document | None:
+        """The document, or None where there is none."""
+
+    @abstractmethod
+    def delete(self, kind: str, key: str) -> None:
+        """Removes the document, if it is there."""
+
+    @abstractmethod
+    def find(
+        self,
+        kind: str,
+        group: str | None = None,
+        reverse: bool = False,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[Document]:
+        """Up to `limit` documents of a kind, by sort key within `group`, else by key.
+
+        Args:
+            kind: the family.
+            group: an index group; None: all of the kind.
+            reverse: the last first.
+            after: the cursor of a document found before; goes on behind it.
+            limit: at least 1.
+        """
+
+    @abstractmethod
+    def changed(self, token: object) -> object:
+        """A token that differs from `token` if anyone else may have written since it was given out.
+
+        One cheap call, for polling. A token is good in the thread that asked for it; None is older
+        than everything. False alarms are allowed, a missed change is not.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees what is held open. Reading stays possible, at the price of opening again."""

@@ -1,0 +1,1 @@
+"""The runner: performs what the engine decides."""

@@ -1,0 +1,240 @@
+"""`Session`: a run, as its history tells it."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bunsui.engine.fold import Fold
+from bunsui.errors import SessionFailed, StateError
+from bunsui.model.status import SessionStatus
+from bunsui.runner import recovery, requests
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from bunsui.engine.events import Event
+    from bunsui.model.pipeline import Pipeline
+    from bunsui.model.session import JobState, SessionState
+    from bunsui.runner.live import Live
+    from bunsui.runner.runner import Runner
+
+#: Seconds between two looks at a session that another runner drives.
+POLL = 0.1
+
+
+class Session:
+    """A handle on a session, whoever drives it.
+
+    All that it shows is read from the history, so it is durable, and stays readable after the Runner
+    is closed. It may be used from any thread.
+    """
+
+    def __init__(self, runner: Runner, pipeline: Pipeline, session_id: str, live: Live | None = None) -> None:
+        self._runner = runner
+        self._store = runner.store
+        self._pipeline = pipeline
+        self._id = session_id
+        self._fold = Fold(pipeline.graph.upstream)
+        self._position = 0
+        self._lock = threading.Lock()
+        self._driven = live
+
+    @property
+    def id(self) -> str:
+        """The session's id: 16 characters of base32, in small letters."""
+        return self._id
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return self._pipeline.name
+
+    @property
+    def definition(self) -> Pipeline:
+        """The definition that the session runs: its own copy."""
+        return self._pipeline
+
+    @property
+    def state(self) -> SessionState:
+        """All of it, at one position of the history."""
+        with self._lock:
+            self._read()
+            return self._fold.snapshot(self._position)
+
+    def _read(self) -> Fold:
+        if not self._fold.status.is_terminal:
+            for position, events in recovery.history(self._store, self._id, self._position):
+                for event in events:
+                    self._fold.apply(event)
+                self._position = position
+        return self._fold
+
+    @property
+    def status(self) -> SessionStatus:
+        """Where the session stands."""
+        with self._lock:
+            return self._read().status
+
+    @property
+    def paused_reason(self) -> str | None:
+        """Why it is paused; None unless it is."""
+        return self.state.paused_reason
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The values of all declared parameters."""
+        return self.state.parameters
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What it was started with."""
+        return self.state.tags
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was created, in UTC."""
+        return self.state.created_at
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its first runner began to drive it, in UTC."""
+        return self.state.started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it ended, in UTC."""
+        return self.state.finished_at
+
+    @property
+    def jobs(self) -> Mapping[str, JobState]:
+        """Where each job stands, in the definition's order."""
+        return self.state.jobs
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Every job's output by its id; None for a job that has not succeeded."""
+        return {job: state.output for job, state in self.jobs.items()}
+
+    @property
+    def log_folder(self) -> Path:
+        """The folder of the jobs' log files, JOB.ATTEMPT.log; there is none before one is written."""
+        return self._runner.logs.session_folder(self._id)
+
+    def events(self, follow: bool = False) -> Iterator[Event]:
+        """Its facts so far, oldest first; with `follow`, further ones as they come, until it rests."""
+        position = 0
+        while True:
+            resting = self.status.is_resting
+            for last, events in recovery.history(self._store, self._id, position):
+                yield from events
+                position = last
+            if not follow or resting:
+                return
+            time.sleep(POLL)
+
+    # Waiting
+
+    @property
+    def _live(self) -> Live | None:
+        return self._runner.live(self._id) or self._driven
+
+    def wait(self, timeout: float | None = None) -> SessionStatus:
+        """Waits until the session rests (it ended, or is paused) or this runner lets go of it.
+
+        Args:
+            timeout: seconds; None: for ever.
+
+        Returns:
+            Its status then.
+
+        Raises:
+            TimeoutError: it did not within `timeout`.
+            StoreError: the store failed for longer than a lease; the session can be resumed.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        live = self._live
+        if live is not None:
+            if not live.done.wait(timeout):
+                raise TimeoutError(f"session {self._id} is {self.status} after {timeout} seconds")
+            if live.error is not None:
+                raise live.error
+            if not live.lost:
+                return self.status
+        while not (status := self.status).is_resting:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"session {self._id} is {status} after {timeout} seconds")
+            time.sleep(POLL)
+        return status
+
+    def raise_for_status(self) -> None:
+        """Raises SessionFailed if the session ended without success."""
+        state = self.state
+        if not state.status.is_terminal or state.status is SessionStatus.SUCCEEDED:
+            return
+        errors = {
+            job: job_state.error.to_error()
+            for job, job_state in state.jobs.items()
+            if job_state.error is not None and job_state.status == "failed"
+        }
+        raise SessionFailed(self._id, str(state.status), errors)
+
+    # Control
+
+    def pause(self, reason: str | None = None) -> None:
+        """Asks for a pause and returns once that is in the history: running jobs end, nothing new starts.
+
+        Raises:
+            StateError: the session has ended.
+        """
+        if self.status is not SessionStatus.PAUSED:
+            self._ask("pause", reason)
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Asks to cancel and returns once that is in the history: running work is stopped.
+
+        Raises:
+            StateError: the session has ended.
+        """
+        self._ask("cancel", reason)
+
+    def resume(self) -> None:
+        """Continues it in this handle's runner; returns at once. See `Runner.resume`."""
+        self._runner.take_over(self._id)
+
+    def _ask(self, action: str, reason: str | None) -> None:
+        request_id = uuid.uuid4().hex
+        asked: requests.Request | None = None
+        watch: recovery.Watch | None = None
+        try:
+            while True:
+                with self._lock:
+                    fold = self._read()
+                    held, status, answered = fold.claim, fold.status, request_id in fold.requests
+                if answered:
+                    return
+                if status.is_terminal:
+                    raise StateError(
+                        f"session {self._id} is {status}: there is nothing to {action}",
+                        hint="start it anew to run it again",
+                    )
+                if held is None or (watch is not None and watch.is_dead(self._runner.lease)):
+                    request = requests.Request(request_id, self._id, action, 0, reason)
+                    self._runner.take_over(self._id, request)
+                elif asked is None or asked.epoch != held.epoch:
+                    asked = requests.Request(request_id, self._id, action, held.epoch, reason)
+                    requests.put(self._store, held.runner, asked)
+                    watch = self._runner.watch(self._id, self._position, held)
+                    self._runner.look_for_requests()
+                else:
+                    time.sleep(POLL / 4)
+        finally:
+            if asked is not None:
+                requests.answered(self._store, [request_id])
+
+    def __repr__(self) -> str:
+        return f"<Session {self._id} of {self.pipeline!r}>"

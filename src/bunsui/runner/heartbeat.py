@@ -1,0 +1,62 @@
+"""The sign of life of a runner: one document, whatever the number of its sessions."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from bunsui.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bunsui.ports.store import Store
+
+KIND = "runner"
+
+
+class Heartbeat:
+    """Beats every third of a lease, off the driver's path, as long as the driver lives.
+
+    There is no beat before the first third is over: who watches waits for a whole lease anyway, and a
+    short run so costs no further write.
+    """
+
+    def __init__(self, store: Store, runner: str, lease: float, alive: Callable[[], bool]) -> None:
+        self._store = store
+        self._runner = runner
+        self._interval = lease / 3
+        self._alive = alive
+        self._beats = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Starts to beat, unless it does already."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="bunsui-heartbeat", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval) and self._alive():
+            self.beat()
+
+    def beat(self) -> None:
+        """One beat; a store that fails is the driver's to report."""
+        self._beats += 1
+        try:
+            self._store.put(KIND, self._runner, {"beat": self._beats})
+        except StoreError:
+            return
+
+    def close(self) -> None:
+        """Stops beating and forgets the runner."""
+        self._stop.set()
+        if self._thread is None:
+            return
+        self._thread.join(5)
+        if self._beats:
+            try:
+                self._store.delete(KIND, self._runner)
+            except StoreError:
+                return

@@ -1,0 +1,82 @@
+"""The session index: a document for each session, put together with its commits.
+
+It lists sessions without reading their histories, and can be made anew from those.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from bunsui.model.status import SessionStatus
+from bunsui.model.times import from_text, to_text
+from bunsui.ports.store import Document, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bunsui.engine.fold import Fold
+
+KIND = "session"
+#: The group that holds all sessions, by creation.
+ALL = "all"
+
+
+@frozen
+class SessionSummary:
+    """A session as a listing shows it."""
+
+    session_id: str
+    pipeline: str
+    status: SessionStatus
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    #: How many jobs have each status; statuses without a job are left out.
+    jobs: Mapping[str, int]
+    #: Where a listing goes on behind this one: `after` of `Runner.sessions`.
+    cursor: str = ""
+
+
+def entry(fold: Fold) -> Put:
+    """The document of a session that has been created."""
+    created = fold.created
+    assert created is not None  # noqa: S101 - a session's first commit creates it
+    created_at = to_text(created.at)
+    return Put(
+        KIND,
+        created.session_id,
+        {
+            "pipeline": created.pipeline,
+            "status": str(fold.status),
+            "created_at": created_at,
+            "started_at": None if fold.started_at is None else to_text(fold.started_at),
+            "finished_at": None if fold.finished_at is None else to_text(fold.finished_at),
+            "jobs": {status._value_: n for status, n in fold.counts.items() if n},
+        },
+        ((ALL, created_at), (pipeline_group(created.pipeline), created_at)),
+    )
+
+
+def pipeline_group(pipeline: str) -> str:
+    """The group of a pipeline's sessions."""
+    return f"pipeline:{pipeline}"
+
+
+def summary(document: Document) -> SessionSummary:
+    """What `entry` wrote."""
+    value: Mapping[str, Any] = document.value
+    times = {
+        key: None if value[key] is None else from_text(value[key]) for key in ("started_at", "finished_at")
+    }
+    return SessionSummary(
+        session_id=document.key,
+        pipeline=value["pipeline"],
+        status=SessionStatus(value["status"]),
+        created_at=from_text(value["created_at"]),
+        jobs=value["jobs"],
+        cursor=document.cursor,
+        **times,
+    )

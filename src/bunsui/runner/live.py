@@ -1,0 +1,93 @@
+"""A session while a driver drives it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from bunsui.engine.decide import Machine
+from bunsui.ports.store import Append, Commit
+from bunsui.runner import index
+from bunsui.stores.records import body_of, encode_event, split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from bunsui.engine.events import Event
+    from bunsui.errors import BunsuiError
+    from bunsui.local.bindings import Bindings
+    from bunsui.model.pipeline import Pipeline
+    from bunsui.runner.work import Work
+
+
+@define(eq=False)
+class Live:
+    """What the driver knows of one session; only its thread touches it, but for the events at the end."""
+
+    id: str
+    pipeline: Pipeline
+    machine: Machine
+    #: The number of commits that are durable.
+    position: int
+    bindings: Bindings
+    #: The claim that this driver holds.
+    epoch: int
+    #: Whether every job must run on this machine.
+    local: bool = False
+    #: Facts that no commit holds yet.
+    events: list[Event] = field(factory=list)
+    #: Commits that are not known to be durable, oldest first, with their facts.
+    unsent: list[tuple[Commit, Sequence[Event]]] = field(factory=list)
+    #: Attempts that have started and not ended, by job.
+    works: dict[str, Work] = field(factory=dict)
+    #: Attempts to submit as soon as their start is durable.
+    starts: list[Work] = field(factory=list)
+    #: Requests that the next commit answers; their documents are deleted after it.
+    answered: list[str] = field(factory=list)
+    #: When the store first failed (monotonic), while it does.
+    failing_since: float | None = None
+    #: Why the driver gave the session up.
+    error: BunsuiError | None = None
+    #: Whether another runner has claimed the session.
+    lost: bool = False
+    #: Set when the first commit here is durable, or never will be.
+    begun: threading.Event = field(factory=threading.Event)
+    #: Set when the driver drives it no more: it rests, was released, lost, or given up.
+    done: threading.Event = field(factory=threading.Event)
+
+    def record(self, event: Event) -> None:
+        """Takes a fact into the state and into the next commit."""
+        self.machine.handle(event)
+        self.events.append(event)
+
+    def at(self, time: datetime) -> datetime:
+        """`time`, or the time of the last fact where that is later: times never decrease in a history."""
+        last = self.machine.state.last_at
+        return time if last is None or time > last else last
+
+    def seal(self, max_bytes: int) -> None:
+        """Makes commits of the facts that no commit holds yet."""
+        if not self.events:
+            return
+        events, self.events = self.events, []
+        position = self.position + len(self.unsent)
+        encoded = [encode_event(event) for event in events]
+        if sum(map(len, encoded)) + len(encoded) < max_bytes - 64:
+            chunks = [encoded]
+        else:
+            chunks = split(encoded, max_bytes)
+        for chunk in chunks:
+            position += 1
+            commit = Commit(position, uuid.uuid4().hex, body_of(chunk))
+            self.unsent.append((commit, events[: len(chunk)]))
+            events = events[len(chunk) :]
+
+    def next_append(self) -> Append:
+        """The oldest commit that is not known to be durable, with the index entry if it is the last."""
+        commit, _ = self.unsent[0]
+        document = index.entry(self.machine.state) if len(self.unsent) == 1 else None
+        return Append(self.id, commit, document)

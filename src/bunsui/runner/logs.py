@@ -1,0 +1,65 @@
+"""Where the logs of jobs are: a folder beside the store, a file for each attempt."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+#: Such as ``2013-01-31 17:00:00,000 INFO text``; files of processes hold what they wrote, as it is.
+_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+class Logs:
+    """The log files of a store's sessions: ``FOLDER/SESSION/JOB.ATTEMPT.log``.
+
+    Args:
+        folder: made when the first log is written; None: a temporary one, gone with this object.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._temporary: weakref.finalize[Any, Any] | None = None
+
+    def session_folder(self, session: str) -> Path:
+        """The folder of a session's logs; it need not exist."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="bunsui-logs-"))
+            self._temporary = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder / session
+
+    def path(self, session: str, job: str, attempt: int) -> Path:
+        """The file of an attempt's log, in a folder that exists."""
+        folder = self.session_folder(session)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder / f"{job}.{attempt}.log"
+
+    def write(self, path: Path, text: str) -> None:
+        """Appends text to a log file."""
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+
+    def logger(self, path: Path) -> logging.LoggerAdapter[Any]:
+        """A logger that writes to a log file only, opened for each record."""
+        # Not from logging.getLogger: those live as long as the process.
+        logger = logging.Logger(path.stem, logging.DEBUG)
+        handler = _FileHandler(self, path)
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        logger.addHandler(handler)
+        return logging.LoggerAdapter(logger, {})
+
+
+class _FileHandler(logging.Handler):
+    def __init__(self, logs: Logs, path: Path) -> None:
+        super().__init__()
+        self._logs = logs
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._logs.write(self._path, self.format(record) + "\n")
+        except OSError:
+            self.handleError(record)

@@ -1,0 +1,86 @@
+"""The threads that attempts run in."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+#: What a thread runs; it must not raise.
+Task = Callable[[], None]
+
+
+class Pool:
+    """Threads on demand, up to a limit, for tasks that report their end themselves.
+
+    Idle threads are woken one at a time: a thread that takes a task wakes the next one only if there is
+    another task. Short tasks are so worked off by few threads, without a switch between threads for
+    each; long ones get a thread each, since the waking happens before the work.
+    """
+
+    def __init__(self, limit: int) -> None:
+        #: Most threads.
+        self.limit = limit
+        self._tasks: deque[Task] = deque()
+        self._idle: deque[threading.Lock] = deque()
+        self._threads = 0
+        self._growing = threading.Lock()
+        self._closed = False
+
+    def submit(self, tasks: list[Task]) -> None:
+        """Has the tasks run; the caller keeps to the limit, so none of them waits for long."""
+        self._tasks.extend(tasks)
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._idle.popleft().release()
+        except IndexError:
+            self._grow()
+
+    def _grow(self) -> None:
+        with self._growing:
+            if self._threads >= self.limit or self._closed:
+                return
+            self._threads += 1
+            number = self._threads
+        # Daemons: a job that can't be stopped must not keep the interpreter from ending.
+        threading.Thread(target=self._work, name=f"bunsui-job-{number}", daemon=True).start()
+
+    def _work(self) -> None:
+        wait = threading.Lock()
+        wait.acquire()
+        tasks, idle = self._tasks, self._idle
+        while not self._closed:
+            try:
+                task = tasks.popleft()
+            except IndexError:
+                idle.append(wait)
+                # A task that came between the two lines above would wait for ever without this look.
+                if tasks and self._unregister(wait):
+                    continue
+                wait.acquire()
+                continue
+            if tasks:
+                self._wake()
+            task()
+            del task
+        with self._growing:
+            self._threads -= 1
+
+    def _unregister(self, wait: threading.Lock) -> bool:
+        """Takes a thread back out of the idle ones; False where it is being woken already."""
+        try:
+            self._idle.remove(wait)
+        except ValueError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Lets idle threads end; those at work end after it."""
+        self._closed = True
+        while self._idle:
+            try:
+                self._idle.popleft().release()
+            except IndexError:
+                return

@@ -1,0 +1,170 @@
+"""Taking a session over: from its history to something that a driver can drive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bunsui.dsl import definition
+from bunsui.engine import events as ev
+from bunsui.engine.decide import Machine
+from bunsui.errors import NotFound, StateError, StoreError
+from bunsui.local import bindings as bound
+from bunsui.local.identity import is_dead, this_process
+from bunsui.runner import heartbeat
+from bunsui.runner.live import Live
+from bunsui.stores.records import decode_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bunsui.model.pipeline import Pipeline
+    from bunsui.ports.clock import Clock
+    from bunsui.ports.store import Store
+
+#: The kind of the documents that hold definitions, by digest.
+DEFINITION = "definition"
+
+
+def history(store: Store, session: str, after: int = 0) -> Iterator[tuple[int, list[ev.Event]]]:
+    """The commits of a session behind position `after`, as (position, events)."""
+    for commit in store.read(session, after):
+        where = f"commit {commit.position} of session {session}"
+        yield commit.position, decode_body(commit.body, where)
+
+
+def created(store: Store, session: str) -> ev.SessionCreated:
+    """The first fact of a session.
+
+    Raises:
+        NotFound: there is no such session.
+    """
+    for _, events in history(store, session):
+        if events and isinstance(events[0], ev.SessionCreated):
+            return events[0]
+        raise StoreError(f"session {session} does not begin with its creation")
+    raise NotFound(
+        f"there is no session '{session}' in this store",
+        kind="session",
+        name=session,
+        hint="'bunsui session list' shows those that there are",
+    )
+
+
+def pipeline_of(store: Store, event: ev.SessionCreated) -> Pipeline:
+    """The definition that a session runs: its own copy, whatever has become of the file."""
+    document = store.get(DEFINITION, event.digest)
+    if document is None:
+        raise StoreError(
+            f"the definition {event.digest[:12]} of session {event.session_id} is not in the store"
+        )
+    pipeline = definition.to_pipeline(document.value)
+    return pipeline.at(None if event.base_dir is None else Path(event.base_dir))
+
+
+def load(store: Store, session: str, given: bound.Bindings) -> Live:
+    """A session as its history leaves it, not yet claimed.
+
+    Args:
+        store: where it is.
+        session: its id.
+        given: the runner's own bindings, for callables without a name.
+
+    Raises:
+        NotFound: there is no such session.
+        ConfigError: it needs a callable that exists in another process only.
+        StoreError: the history is damaged, or of a later version.
+    """
+    first = created(store, session)
+    pipeline = pipeline_of(store, first)
+    machine = Machine(pipeline)
+    position = 0
+    for position, events in history(store, session):  # noqa: B007 - the last one counts
+        for event in events:
+            machine.handle(event)
+    return Live(
+        id=session,
+        pipeline=pipeline,
+        machine=machine,
+        position=position,
+        bindings=_bindings(first.bindings, given),
+        epoch=machine.state.epoch,
+        local=first.local,
+    )
+
+
+def _bindings(data: Mapping[str, Mapping[str, Mapping[str, Any]]], given: bound.Bindings) -> bound.Bindings:
+    return {
+        kind: {name: bound.from_data(value, given.get(kind, {}).get(name)) for name, value in names.items()}
+        for kind, names in data.items()
+    }
+
+
+def claim(live: Live, runner: str, clock: Clock) -> None:
+    """Puts the claim of `runner` into the session's next commit. It holds once that is durable."""
+    live.epoch += 1
+    at = live.at(clock.now())
+    live.record(ev.RunnerClaimed(at, runner, live.epoch, this_process()))
+
+
+class Watch:
+    """Whether the runner that holds a session still lives, as far as can be told from here.
+
+    It is dead at once where its process on this host is gone. Else it is taken for dead when neither its
+    heartbeat nor the session's history has changed for one lease, on the watcher's monotonic clock: no
+    time that another machine wrote is ever compared.
+    """
+
+    def __init__(
+        self, store: Store, session: str, position: int, held: ev.RunnerClaimed, clock: Clock
+    ) -> None:
+        #: Whether the runner has shown a sign of life since the watch began.
+        self.has_moved = False
+        self._store = store
+        self._session = session
+        self._position = position
+        self._held = held
+        self._clock = clock
+        self._beat = self._read_beat()
+        self._since = clock.monotonic()
+
+    def _read_beat(self) -> int:
+        document = self._store.get(heartbeat.KIND, self._held.runner)
+        return 0 if document is None else document.version
+
+    def is_dead(self, lease: float) -> bool:
+        """Whether the runner is gone: its process is, or it gave no sign for `lease` seconds."""
+        if is_dead(self._held.process):
+            return True
+        position, beat = self._position, self._read_beat()
+        for commit in self._store.read(self._session, self._position):
+            position = commit.position
+        now = self._clock.monotonic()
+        if (position, beat) != (self._position, self._beat):
+            self._position, self._beat = position, beat
+            self._since = now
+            self.has_moved = True
+        return now - self._since >= lease
+
+
+def wait_until_orphaned(
+    live: Live, store: Store, clock: Clock, lease: float, sleep: Callable[[float], None]
+) -> None:
+    """Returns once nobody drives the session.
+
+    Raises:
+        StateError: its runner is alive.
+    """
+    held = live.machine.state.claim
+    if held is None or is_dead(held.process):
+        return
+    watched = Watch(store, live.id, live.position, held, clock)
+    while not watched.is_dead(lease):
+        if watched.has_moved:
+            raise StateError(
+                f"session {live.id} is driven by a runner on {held.process.get('host')}"
+                f" (pid {held.process.get('pid')})",
+                hint="wait for it, or pause it there",
+            )
+        sleep(min(lease / 10, 0.5))

@@ -1,0 +1,214 @@
+"""One attempt: what a job type is given, and the border at which its exceptions stop."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from bunsui.local.callables import find, invoke
+from bunsui.local.results import encode, failure, traceback_text
+from bunsui.model.json import Json
+from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bunsui.local.bindings import Bound
+    from bunsui.local.supervisor import Supervisor
+    from bunsui.model.pipeline import Job
+    from bunsui.model.session import Failure
+    from bunsui.runner.live import Live
+    from bunsui.runner.logs import Logs
+
+
+_making = threading.Lock()
+
+
+def idempotency_key(session: str, job: str, attempt: int) -> str:
+    """The name under which an attempt asks for its work: 64 hexadecimal digits, the same after a crash."""
+    return hashlib.sha256(f"{session}\0{job}\0{attempt}".encode()).hexdigest()
+
+
+class Host:
+    """What all attempts of a runner share."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        logs: Logs,
+        now: Callable[[], datetime],
+        report: Callable[[Any], None],
+    ) -> None:
+        self.supervisor = supervisor
+        self.logs = logs
+        self.now = now
+        self.report = report
+
+
+class Work:
+    """An attempt on its way through a thread of the pool; the `Workbench` of its call."""
+
+    __slots__ = (
+        "_cancelled",
+        "_host",
+        "_logger",
+        "abandoned",
+        "attempt",
+        "bound",
+        "deadline",
+        "endable",
+        "failure",
+        "finished_at",
+        "interrupted",
+        "job",
+        "job_type",
+        "key",
+        "live",
+        "options",
+        "output",
+        "parameters",
+    )
+
+    def __init__(
+        self,
+        live: Live,
+        job: Job,
+        attempt: int,
+        job_type: JobType,
+        bound: Bound | None,
+        parameters: Mapping[str, Any],
+        options: Mapping[str, Any],
+        host: Host,
+    ) -> None:
+        self.live = live
+        self.job = job
+        self.attempt = attempt
+        self.job_type = job_type
+        self.bound = bound
+        self.parameters = parameters
+        self.options = options
+        self.key = idempotency_key(live.id, job.id, attempt)
+        self.deadline: float | None = None
+        self.output: Json | None = None
+        self.failure: Failure | None = None
+        self.finished_at: datetime | None = None
+        #: Whether the work runs in a process, which can be ended from outside.
+        self.endable = False
+        #: Whether it was reported as timed out while its thread goes on.
+        self.abandoned = False
+        #: Whether the runner stopped it because the runner itself ends: then it counts as lost.
+        self.interrupted = False
+        self._host = host
+        self._cancelled: threading.Event | None = None
+        self._logger: logging.LoggerAdapter[Any] | None = None
+
+    # The thread's side
+
+    def __call__(self) -> None:
+        """Does the work and reports; never raises."""
+        call = JobCall(
+            session_id=self.live.id,
+            pipeline=self.live.pipeline.name,
+            job_id=self.job.id,
+            attempt=self.attempt,
+            parameters=self.parameters,
+            options=self.options,
+            idempotency_key=self.key,
+            deadline=self.deadline,
+            folder=self.live.pipeline.base_dir,
+            workbench=self,
+        )
+        token = current.set(call)
+        try:
+            if self.bound is not None:
+                output = self.run(self.bound, call)
+            else:
+                output = self.job_type.run(call)
+                if hasattr(output, "__await__"):
+                    output = _complete(output)
+            self.output = output if type(output) is Json else encode(output)
+        except BaseException as error:  # The border: a job's code may raise anything.
+            self.failure = failure(error)
+            if (text := traceback_text(error)) is not None:
+                with contextlib.suppress(OSError):  # A full disk: the error itself is what counts.
+                    self._host.logs.write(self.log_path, text)
+        finally:
+            current.reset(token)
+            self.finished_at = self._host.now()
+            self._host.report(self)
+
+    def run(self, work: Command | Function, call: JobCall) -> Any:
+        """See `Workbench.run`."""
+        if isinstance(work, Command):
+            from bunsui.local.process import run_command  # noqa: PLC0415 - subprocess: 10 ms
+
+            self.endable = True
+            return run_command(work, call, self.log_path)
+        if work.target == self.job.options.get("callable") and self.job.function is not None:
+            work = evolve(work, function=self.job.function)
+        if self._isolation(work) == "process":
+            self.endable = True
+            return self._host.supervisor.call(
+                evolve(work, isolation="process"), call, self._name, self.log_path
+            )
+        return invoke(find(work), work.style, self._name, call)
+
+    def _isolation(self, work: Function) -> str:
+        if work.isolation is not None:
+            return work.isolation
+        if work.function is not None and not _has_module(work):
+            return "thread"
+        return self.job.isolation or ("thread" if self.job.timeout is None else "process")
+
+    @property
+    def _name(self) -> str:
+        field = self.job_type.binding_field
+        return str(self.options.get(field)) if field is not None else self.job.id
+
+    @property
+    def log_path(self) -> Path:
+        """The file that this attempt's stdout, stderr and log go to."""
+        return self._host.logs.path(self.live.id, self.job.id, self.attempt)
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[Any]:
+        """See `Workbench.logger`."""
+        if self._logger is None:
+            self._logger = self._host.logs.logger(self.log_path)
+        return self._logger
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """See `Workbench.cancelled`."""
+        # Made when first asked for (it costs as much as a small job), by either side.
+        if self._cancelled is None:
+            with _making:
+                if self._cancelled is None:
+                    self._cancelled = threading.Event()
+        return self._cancelled
+
+    # The driver's side
+
+    def cancel(self) -> None:
+        """Asks the attempt to stop; a process is ended."""
+        self.cancelled.set()
+
+
+def _has_module(work: Function) -> bool:
+    return ":" in work.target and not work.target.startswith("local:")
+
+
+def _complete(awaitable: Any) -> Any:
+    import asyncio  # noqa: PLC0415 - 35 ms that blocking job types do not need
+
+    async def result() -> Any:
+        return await awaitable
+
+    return asyncio.run(result())

@@ -1,0 +1,1 @@
+"""The stores that come with bunsui, and what they write."""

@@ -1,0 +1,115 @@
+"""Events to the text of a commit, and back.
+
+A commit's body is ``{"v": 1, "events": [{"event": NAME, "at": TIME, ...fields}]}``. The two events that
+a run consists of are written by hand, with the output's text, encoded once by the thread that made it,
+put in as it is; one `json.dumps` for each event would cost more than all the rest of the engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from bunsui.engine import events as ev
+from bunsui.errors import StoreError
+from bunsui.model.json import Json, compact
+from bunsui.model.times import from_text, to_text
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+#: The version of the body's shape.
+VERSION = 1
+#: Bytes that a body takes beside its events.
+OVERHEAD = len('{"v":1,"events":[]}')
+
+
+@cache
+def _converter() -> Converter:
+    # Imported late: 35 ms that a program which only imports bunsui does not need.
+    from cattrs import Converter  # noqa: PLC0415
+    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415
+
+    converter = Converter(forbid_extra_keys=False)
+    converter.register_unstructure_hook(datetime, to_text)
+    converter.register_structure_hook(datetime, lambda text, _: from_text(text))
+    converter.register_structure_hook(Json, lambda value, _: Json.of(value))
+    for cls in ev.EVENTS.values():
+        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
+    return converter
+
+
+def encode_event(event: ev.Event) -> str:
+    """One event as JSON text, ASCII only."""
+    # Job ids and keys need no escaping: their characters are [A-Za-z0-9_-].
+    if isinstance(event, ev.JobStarted):
+        return (
+            f'{{"event":"JobStarted","at":"{to_text(event.at)}","job":"{event.job}",'
+            f'"attempt":{event.attempt},"key":"{event.key}"}}'
+        )
+    if isinstance(event, ev.JobSucceeded):
+        return (
+            f'{{"event":"JobSucceeded","at":"{to_text(event.at)}","job":"{event.job}",'
+            f'"attempt":{event.attempt},"output":{event.output.text}}}'
+        )
+    if isinstance(event, ev.Unknown):
+        return compact(dict(event.data))
+    return compact({"event": type(event).__name__, **_converter().unstructure(event)})
+
+
+def body_of(encoded: Iterable[str]) -> str:
+    """The body of a commit of events that `encode_event` has encoded."""
+    return f'{{"v":{VERSION},"events":[{",".join(encoded)}]}}'
+
+
+def decode_body(body: str, where: str) -> list[ev.Event]:
+    """The events of a commit.
+
+    Args:
+        body: as it was read from a store.
+        where: names the commit in errors.
+
+    Raises:
+        StoreError: it is damaged, or was written by a later version.
+    """
+    try:
+        data = json.loads(body)
+        if data["v"] != VERSION:
+            raise StoreError(
+                f"{where} has version {data['v']}; this bunsui reads version {VERSION}",
+                hint="use the bunsui that wrote it, or a later one",
+            )
+        return [_decode_event(item, where) for item in data["events"]]
+    except StoreError:
+        raise
+    except Exception as error:  # Damaged data fails in as many ways as there are hooks.
+        raise StoreError(f"{where} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _decode_event(item: dict[str, Any], where: str) -> ev.Event:
+    name = item["event"]
+    cls = ev.EVENTS.get(name)
+    if cls is not None:
+        return _converter().structure(item, cls)
+    if item.get("optional") is True:
+        return ev.Unknown(from_text(item["at"]), name, item)
+    raise StoreError(
+        f"{where} holds the event {name!r}, which this bunsui does not know",
+        hint="use the bunsui that wrote it, or a later one",
+    )
+
+
+def split(encoded: Sequence[str], max_bytes: int) -> list[list[str]]:
+    """The events in as few commits of at most `max_bytes` as keep their order."""
+    chunks: list[list[str]] = [[]]
+    size = OVERHEAD
+    for text in encoded:
+        if chunks[-1] and size + len(text) + 1 > max_bytes:
+            chunks.append([])
+            size = OVERHEAD
+        chunks[-1].append(text)
+        size += len(text) + 1
+    return chunks
