@@ -15,10 +15,13 @@ Importing this package starts, configures and opens nothing; its names are loade
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
     from bunsui.dsl.problems import Problem
     from bunsui.errors import (
         AuthenticationError,
@@ -127,7 +130,7 @@ __all__ = [
 ]
 
 
-def validate(path_or_text: Any, plugins: Plugins | None = None) -> list[Problem]:
+def validate(path_or_text: str | Path, plugins: Plugins | None = None) -> list[Problem]:
     """All that is wrong with a definition; an empty list if nothing is. Never raises for a bad one.
 
     Args:
@@ -151,7 +154,7 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'bunsui' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    value = getattr(_import_module(home), name)
     globals()[name] = value
     return value
 

@@ -26,6 +26,7 @@ Each keeps what it was made of as attributes, says in its text what to do next, 
 
 from __future__ import annotations
 
+import copyreg
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -55,10 +56,6 @@ __all__ = [
 ]
 
 
-def _rebuild(cls: type[BunsuiError], fields: dict[str, Any]) -> BunsuiError:
-    return cls(**fields)
-
-
 class BunsuiError(Exception):
     """The base of every error of this library.
 
@@ -67,14 +64,14 @@ class BunsuiError(Exception):
         hint: what to do next; shown after the message.
     """
 
-    def __init__(self, message: str, *, hint: str | None = None, **data: Any) -> None:
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message if hint is None else f"{message}; {hint}")
         self.message = message
         self.hint = hint
-        self._fields: dict[str, Any] = {"message": message, "hint": hint, **data}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._fields)
+        # Not by calling the class again, as exceptions do: a subclass may ask for other arguments.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class DefinitionError(BunsuiError):
@@ -89,7 +86,6 @@ class DefinitionError(BunsuiError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(problem.render() for problem in problems))
         self.problems = tuple(problems)
-        self._fields = {"problems": self.problems}
 
 
 class NotFound(BunsuiError):
@@ -101,7 +97,7 @@ class NotFound(BunsuiError):
     """
 
     def __init__(self, message: str, *, kind: str, name: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint, kind=kind, name=name)
+        super().__init__(message, hint=hint)
         self.kind = kind
         self.name = name
 
@@ -129,7 +125,6 @@ class SessionFailed(BunsuiError):
         self.session_id = session_id
         self.status = status
         self.errors = dict(errors)
-        self._fields = {"session_id": session_id, "status": status, "errors": self.errors}
 
 
 class JobError(BunsuiError):
@@ -148,7 +143,6 @@ class JobError(BunsuiError):
         self.code = self.default_code if code is None else code
         self.retryable = self.default_retryable if retryable is None else retryable
         super().__init__(message)
-        self._fields = {"message": message, "code": self.code, "retryable": self.retryable}
 
 
 class JobTimeout(JobError):
@@ -208,15 +202,7 @@ class AwsError(BunsuiError):
         request_id: str | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(
-            message,
-            hint=hint,
-            service=service,
-            action=action,
-            resource=resource,
-            account=account,
-            request_id=request_id,
-        )
+        super().__init__(message, hint=hint)
         self.service = service
         self.action = action
         self.resource = resource
@@ -247,7 +233,7 @@ class PluginError(BunsuiError):
         distribution: str | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, plugin=plugin, distribution=distribution)
+        super().__init__(message, hint=hint)
         self.plugin = plugin
         self.distribution = distribution
 

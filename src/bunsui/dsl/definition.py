@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from attrs import fields
 
 from bunsui.dsl.schema import JOB_FIELDS, seconds
 from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_PARAMETER_FIELDS = ("name", "type", "required", "default", "description")
+PARAMETER_FIELDS = ("name", "type", "required", "default", "description")
 
 
 def to_pipeline(data: Mapping[str, Any]) -> Pipeline:
@@ -24,15 +22,15 @@ def to_pipeline(data: Mapping[str, Any]) -> Pipeline:
         description=data.get("description"),
         version=data["version"],
         on_failure=data.get("on_failure", "continue"),
-        max_concurrency=data.get("max_concurrency"),
+        max_concurrency=_whole(data.get("max_concurrency")),
         metadata=data.get("metadata", {}),
     )
 
 
 def _parameter(data: Mapping[str, Any]) -> Parameter:
     return Parameter(
-        **{key: data[key] for key in _PARAMETER_FIELDS if key in data},
-        constraints={key: value for key, value in data.items() if key not in _PARAMETER_FIELDS},
+        **{key: data[key] for key in PARAMETER_FIELDS if key in data},
+        constraints={key: value for key, value in data.items() if key not in PARAMETER_FIELDS},
     )
 
 
@@ -47,7 +45,7 @@ def _job(data: Mapping[str, Any]) -> Job:
         name=data.get("name"),
         description=data.get("description"),
         retry=_retry(data.get("retry")),
-        timeout=None if timeout is None else seconds(timeout),
+        timeout=None if timeout is None else _whole(seconds(timeout)),
         isolation=data.get("isolation"),
         allow_failure=data.get("allow_failure", False),
     )
@@ -56,10 +54,16 @@ def _job(data: Mapping[str, Any]) -> Job:
 def _retry(data: int | Mapping[str, Any] | None) -> RetryPolicy:
     if data is None:
         return RetryPolicy()
-    if isinstance(data, int):
-        return RetryPolicy(max_attempts=data)
+    if not isinstance(data, Mapping):
+        return RetryPolicy(max_attempts=_whole(data))
     # With `retry`, max_attempts is 3 unless it says otherwise.
-    return RetryPolicy(**{"max_attempts": 3, **data})
+    numbers = {key: value if key in ("on", "jitter") else _whole(value) for key, value in data.items()}
+    return RetryPolicy(**{"max_attempts": 3, **numbers})
+
+
+def _whole(number: Any) -> Any:
+    """A whole number as `int`: JSON Schema takes 3.0 for an integer, and equal values need one digest."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def to_dict(pipeline: Pipeline) -> dict[str, Any]:

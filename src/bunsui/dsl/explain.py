@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from re import search
 from typing import TYPE_CHECKING, Any, cast
 
 from bunsui.dsl.problems import did_you_mean, quoted
+from bunsui.dsl.schema import DURATION_PATTERN, IDENTIFIER_PATTERN, PRINTABLE_PATTERN
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -30,25 +32,31 @@ _SIZES = {
     "maxLength": ("at most", "characters"),
     "minItems": ("at least", "items"),
     "maxItems": ("at most", "items"),
+    "minProperties": ("at least", "fields"),
+    "maxProperties": ("at most", "fields"),
+}
+_PATTERNS = {
+    IDENTIFIER_PATTERN: "it must be a letter, then up to 63 letters, digits, '_' or '-'",
+    DURATION_PATTERN: "it must be more than 0: seconds, or a text such as 15m (ms, s, m, h, d)",
+    PRINTABLE_PATTERN: "it must be one line without control characters",
 }
 
 #: (code, message, path below the error's, whether the problem is the key, hint).
 Explained = tuple[str, str, tuple[str | int, ...], bool, str | None]
 
 
-def explain(error: ValidationError, what: str) -> Iterator[Explained]:
+def explain(error: ValidationError, what: str) -> Iterator[Explained]:  # noqa: PLR0912 - one for each keyword
     """The problems that one error of the jsonschema library amounts to.
 
     Args:
-        error: without branches (no ``oneOf``): the schemas here are chosen before validating.
+        error: of a definition's own schemas, which have no branches (no ``oneOf``), or of a plugin's or
+            a parameter's.
         what: names the thing that was validated, such as ``job 'x'``.
     """
     keyword, limit = str(error.validator), cast("Any", error.validator_value)
     instance = cast("Any", error.instance)
-    path = list(error.absolute_path)
-    subject = f"'{path[-1]}' of {what}" if path else what
-    if path and isinstance(path[-1], int):
-        subject = f"'{'.'.join(str(part) for part in path)}' of {what}"
+    place = ".".join(str(part) for part in error.absolute_path)
+    subject = f"'{place}' of {what}" if place else what
     match keyword:
         case "additionalProperties":
             yield from _unknown_fields(error, subject)
@@ -60,7 +68,7 @@ def explain(error: ValidationError, what: str) -> Iterator[Explained]:
             message = f"{subject} must be {type_names(limit)}, not {kind(instance)}"
             yield "wrong-type", message, (), False, None
         case "enum":
-            values = ", ".join(map(str, limit))
+            values = ", ".join(value if isinstance(value, str) else quoted(value) for value in limit)
             hint = did_you_mean(str(instance), [v for v in limit if isinstance(v, str)])
             message = f"{subject} is {quoted(instance)}; it must be one of: {values}"
             yield "bad-value", message, (), False, hint
@@ -68,7 +76,19 @@ def explain(error: ValidationError, what: str) -> Iterator[Explained]:
             message = f"{subject} is {quoted(instance)}; it must be {quoted(limit)}"
             yield "bad-value", message, (), False, _const_hint(instance, limit)
         case "pattern":
-            message = f"{subject} is {quoted(instance)}, which does not match {limit}"
+            rule = _PATTERNS.get(limit, f"it must match the pattern {limit}")
+            yield "bad-value", f"{subject} is {quoted(instance)}; {rule}", (), False, None
+        case "multipleOf":
+            message = f"{subject} is {quoted(instance)}; it must be a multiple of {limit}"
+            yield "bad-value", message, (), False, None
+        case "uniqueItems":
+            yield "bad-value", f"{subject} must not hold the same item twice", (), False, None
+        case "anyOf" | "oneOf" if error.context:
+            # The first error of each branch, by the branch's number.
+            branches: dict[str | int, str] = {}
+            for inner in error.context:
+                branches.setdefault(inner.relative_schema_path[0], next(explain(inner, what))[1])
+            message = f"{subject} has none of the forms that it may have: {'; or '.join(branches.values())}"
             yield "bad-value", message, (), False, None
         case _ if keyword in _BOUNDS:
             message = f"{subject} is {quoted(instance)}; it must be {_BOUNDS[keyword]} {limit}"
@@ -83,11 +103,13 @@ def explain(error: ValidationError, what: str) -> Iterator[Explained]:
 
 
 def _unknown_fields(error: ValidationError, subject: str) -> Iterator[Explained]:
-    known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    listed = f"known here: {', '.join(sorted(known))}" if known else None
     for name in cast("Any", error.instance):
-        if name not in known:
-            hint = did_you_mean(name, known) or f"known here: {', '.join(sorted(known))}"
-            yield "unknown-field", f"{subject} has no field '{name}'", (name,), True, hint
+        if name not in known and not any(search(pattern, name) for pattern in patterns):
+            hint = did_you_mean(name, known) or listed
+            yield "unknown-field", f"{subject} has no field {quoted(name)}", (name,), True, hint
 
 
 def _const_hint(value: object, expected: object) -> str | None:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.problems import Problem, did_you_mean, pointer, quoted
+from bunsui.dsl.tree import encodable
 from bunsui.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str
     problems = [
         Problem(
             "unknown-parameter",
-            f"pipeline '{pipeline.name}' has no parameter '{name}'",
-            did_you_mean(name, declared)
+            f"pipeline '{pipeline.name}' has no parameter {quoted(name)}",
+            did_you_mean(str(name), declared)
             or (f"it has: {', '.join(declared)}" if declared else "it takes none"),
             path=pointer(["parameters", name]),
         )
@@ -71,17 +72,21 @@ def _problems(parameter: Parameter, value: Any) -> list[Problem]:
     from bunsui.dsl.validator import schema_problems  # noqa: PLC0415
 
     path = ("parameters", parameter.name)
-    document = plain({"parameters": {parameter.name: value}})
+    try:
+        document = plain({"parameters": {parameter.name: value}})
+    except DefinitionError as error:
+        return list(error.problems)
     what = f"the value of parameter '{parameter.name}'"
-    return list(schema_problems(document, Draft202012Validator(parameter.schema), value, path, what))
+    validator = Draft202012Validator(parameter.schema)
+    return list(schema_problems(document, validator, document.data["parameters"][parameter.name], path, what))
 
 
 def _is_plain(kind: str, value: Any) -> bool:
     match kind:
         case "string":
-            return isinstance(value, str)
+            return isinstance(value, str) and encodable(value)
         case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
+            return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
         case "boolean":
             return isinstance(value, bool)
         case _:

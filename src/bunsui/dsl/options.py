@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from bunsui.dsl.parser import plain
 from bunsui.dsl.schema import job_schema
-from bunsui.dsl.validator import schema_problems
+from bunsui.dsl.validator import findings, schema_problems
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Job
@@ -22,4 +22,4 @@ def wrong_options(job: Job, job_type: JobType, options: Mapping[str, Any]) -> li
     what = f"job '{job.id}' (its references resolved)"
     validator = Draft202012Validator(job_schema(job_type))
     found = [p.message for p in schema_problems(plain(tree), validator, tree, (), what)]
-    return found or [message for _, _, message in job_type.check(options, tree)]
+    return found or [message for _, _, message in findings(job_type, options, tree)]

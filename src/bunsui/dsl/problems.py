@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,7 @@ class Problem:
         """The problem as text: a line with place, code and message, then the source line with carets."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         where = place or self.path
-        head = f"{where}: " if where else ""
+        head = f"{printable(where)}: " if where else ""
         text = f"{head}{self.severity}[{self.code}]: {printable(self.message)}"
         if self.source is None or self.line is None or self.column is None:
             return f"{text}\n    {printable(self.hint)}" if self.hint else text
@@ -71,9 +71,10 @@ class Problem:
         below = f"{' ' * before}{carets}{' ' + printable(self.hint) if self.hint else ''}"
         return f"{text}\n{number} | {shown}\n{' ' * len(number)} | {below}"
 
-    def sort_key(self) -> tuple[str, int, int, str, str]:
-        """Orders problems by file, position and path."""
-        return (self.file or "", self.line or 0, self.column or 0, self.path, self.code)
+    def sort_key(self) -> tuple[str, int, int, list[str], str]:
+        """Orders problems by file, position and path, in which 2 comes before 10."""
+        path = [part.zfill(8) if part.isdecimal() else part for part in self.path.split("/")]
+        return (self.file or "", self.line or 0, self.column or 0, path, self.code)
 
 
 def printable(text: str) -> str:
@@ -101,13 +102,15 @@ def pointer(path: Iterable[str | int]) -> str:
 
 
 def quoted(value: object) -> str:
-    """`value` as it may stand in a message: short, in single quotes if it is text."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    """`value` as it may stand in a message: short; text in single quotes, all else as JSON."""
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= MAX_SHOWN // 2 else text[: MAX_SHOWN // 2 - 1] + "…"
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
     """A hint that names the candidate nearest to `name`, or None where none is near."""
+    import difflib  # noqa: PLC0415 - only where something is wrong
+
     # get_close_matches is quadratic in the length of its texts.
     close = difflib.get_close_matches(name[:80], [c for c in candidates if len(c) <= 128], 1)
     return f"did you mean '{close[0]}'?" if close else None

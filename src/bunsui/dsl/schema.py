@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bunsui.ports.job_type import JobType
 
-IDENTIFIER_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
-DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
+# A pattern's $ also matches before a line break at the end, in Python; hence (?!\n).
+IDENTIFIER_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}(?!\n)$"
+DURATION_PATTERN = r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d)(?!\n)$"
+PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+(?!\n)$"
 PARAMETER_TYPES = ("string", "integer", "number", "boolean", "array", "object")
 
 _DURATION = {
@@ -93,7 +95,13 @@ JOB_FIELDS: dict[str, Any] = {
 
 PIPELINE_FIELDS: dict[str, Any] = {
     "version": {"description": "The version of the definition language.", "const": "1.0"},
-    "name": {"description": "For people.", "type": "string", "minLength": 1, "maxLength": 128},
+    "name": {
+        "description": "For people.",
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 128,
+        "pattern": PRINTABLE_PATTERN,
+    },
     "description": {"type": "string"},
     "parameters": {"type": "array", "items": {"type": "object"}},
     "jobs": {"type": "array", "minItems": 1, "items": {"type": "object"}},
@@ -174,6 +182,10 @@ def parameter_schema(kind: str) -> dict[str, Any]:
         "required": ["name"],
         "additionalProperties": False,
     }
+
+
+#: The schema of a job whose type is not known.
+ANY_JOB: dict[str, Any] = {"type": "object", "properties": JOB_FIELDS, "required": ["id"]}
 
 
 def job_schema(job_type: JobType) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -67,30 +66,32 @@ class Machine:
         if isinstance(event, ev.JobStarted):
             self._ready.pop(job, None)
             self.waiting.pop(job, None)
+            # A start decided together with one that failed, and so halted the session: it runs, and ends.
+            self._to_cancel.pop(job, None)
             self.running[job] = event.attempt
             return
-        attempt = self.running.pop(job, None)
+        self.running.pop(job, None)
         self._to_recover.pop(job, None)
+        self._to_stop.pop(job, None)
         if isinstance(event, ev.JobSucceeded):
             self._rest(job, succeeded=True)
-        elif isinstance(event, ev.AttemptFailed):
-            self.waiting[job] = event
-        elif isinstance(event, ev.AttemptLost):
-            if self._halted is None:
-                self._ready[job] = attempt or 1
-            else:
+        elif isinstance(event, ev.AttemptFailed | ev.AttemptLost):
+            if self._halted is not None:
                 self._to_cancel[job] = self._halted
+            elif isinstance(event, ev.AttemptFailed):
+                self.waiting[job] = event
+            else:
+                self._ready[job] = event.attempt
         else:
             self._ready.pop(job, None)
             self.waiting.pop(job, None)
             self._to_skip.pop(job, None)
             self._to_cancel.pop(job, None)
-            self._to_stop.pop(job, None)
             failed = isinstance(event, ev.JobFailed)
             allowed = failed and self.pipeline.job(job).allow_failure
             if failed and not allowed:
                 self._failed = True
-                if self.pipeline.on_failure == "stop":
+                if self.pipeline.on_failure == "stop" and self._halted is None:
                     self._halt(f"job '{job}' failed")
             self._rest(job, succeeded=allowed)
 
@@ -146,11 +147,6 @@ class Machine:
             return policy if any(matches(failure.code, pattern) for pattern in policy.on) else None
         return policy if failure.retryable else None
 
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to do until an attempt ends or a wait is over."""
-        return not (self._ready or self._to_skip or self._to_cancel or self._to_stop)
-
     def decide(self, at: datetime, free: int) -> list[Action]:
         """What to do now.
 
@@ -159,7 +155,8 @@ class Machine:
             free: how many attempts the driver can start.
 
         Returns:
-            The actions, in order; carry out all of them, then ask again. An empty list: wait.
+            The actions, in order; carry out all of them, then ask again. An empty list: wait. Without a
+            new fact the answer stays the same, but for `Stop`, which is given once.
         """
         state = self.state
         if state.status is SessionStatus.CREATED:
@@ -198,6 +195,17 @@ class Machine:
 
 def matches(code: str, pattern: str) -> bool:
     """Whether an error code fits a pattern, in which ``*`` stands for any text."""
-    if "*" not in pattern:
+    head, *parts = pattern.split("*")
+    if not parts:
         return code == pattern
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), code, re.DOTALL) is not None
+    # By hand: a regex of many `.*` takes time that grows with their number as the exponent.
+    tail = parts.pop()
+    at, end = len(head), len(code) - len(tail)
+    if at > end or not (code.startswith(head) and code.endswith(tail)):
+        return False
+    for part in parts:
+        found = code.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True

@@ -77,6 +77,8 @@ class RunnerClaimed(Event):
     epoch: int
     #: Where the runner lives: host, boot, pid_namespace, pid, started.
     process: Mapping[str, Any] = field(factory=dict)
+    #: Seconds without a sign of life after which it counts as gone: it beats three times as often.
+    lease: float = 30.0
 
 
 @frozen

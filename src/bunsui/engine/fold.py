@@ -155,9 +155,8 @@ class Fold:
     def _job_started(self, event: ev.JobStarted) -> None:
         before, status = self._before(event)
         attempts = before.attempts
-        last = attempts[-1] if attempts else None
         # A lost attempt runs again under its own number.
-        if last is not None and last.number == event.attempt and last.finished_at is None:
+        if attempts and attempts[-1].finished_at is None:
             attempts = attempts[:-1]
         if event.attempt != len(attempts) + 1:
             raise IllegalTransition(f"attempt {event.attempt} of job '{event.job}' after {len(attempts)}")
@@ -222,6 +221,10 @@ class Fold:
             last = self._last_attempt(event, before)
             failed = Attempt(last.number, last.started_at, event.at, event.error)
             attempts = (*attempts[:-1], failed)
+        elif event.attempt:
+            raise IllegalTransition(
+                f"JobFailed of attempt {event.attempt} of job '{event.job}', which is {before.status}"
+            )
         self._set(
             event.job,
             before,

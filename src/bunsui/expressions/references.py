@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,9 @@ MAX_LENGTH = 1024
 
 _START = re.compile(r"\$?\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_STEP = re.compile(r"""\.(?P<name>[A-Za-z0-9_-]+)|\[(?P<index>\d{1,9})\]|\["(?P<key>[^"\\]*)"\]""")
+_STEP = re.compile(r"""\.(?P<name>[A-Za-z0-9_-]+)|\[(?P<index>[0-9]{1,9})\]|\["(?P<key>[^"\\]*)"\]""")
+
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 @frozen
@@ -224,16 +227,15 @@ def evaluate(reference: Reference, scope: Scope) -> Any:
     """
     path = reference.path
     if reference.root == "parameters":
-        value, rest, at = scope.parameters, path, "parameters"
-    elif reference.root == "jobs":
+        # A copy: what one job does to its input can't reach another's.
+        return deepcopy(_walk(scope.parameters, path, "parameters", reference))
+    if reference.root == "jobs":
         return _of_job(reference, scope)
-    else:
-        known = {
-            "session": {"id": scope.session_id, "started_at": to_text(scope.started_at)},
-            "pipeline": {"name": scope.pipeline},
-        }
-        value, rest, at = known.get(reference.root, {}), path, reference.root
-    return _walk(value, rest, at, reference)
+    known = {
+        "session": {"id": scope.session_id, "started_at": to_text(scope.started_at)},
+        "pipeline": {"name": scope.pipeline},
+    }
+    return _walk(known.get(reference.root, {}), path, reference.root, reference)
 
 
 def _of_job(reference: Reference, scope: Scope) -> Any:
@@ -250,7 +252,7 @@ def _walk(value: Any, path: Sequence[str | int], at: str, reference: Reference) 
     for step in path:
         if isinstance(value, Mapping) and step in value:
             value = value[step]
-        elif isinstance(value, list) and str(step).isdigit() and int(step) < len(value):
+        elif isinstance(value, list) and _INDEX.fullmatch(str(step)) and int(step) < len(value):
             value = value[int(step)]
         else:
             raise ReferenceFailed(f"${{{reference.text}}}: {at} has no {step!r}; {_describe(value)}")

@@ -62,7 +62,8 @@ class CustomJobType(JobType):
             return _check_callable(options["callable"], job)
         shell = options.get("shell", False)
         command = options["command"]
-        if isinstance(command, str) and not shell:
+        # One text may be a reference to the list.
+        if isinstance(command, str) and not shell and next(references(command), None) is None:
             return [
                 (
                     "command",

@@ -57,10 +57,11 @@ def from_mapping(mapping: Mapping[str, Mapping[str, Any]], job_types: Mapping[st
         DefinitionError: they are wrong; all their problems at once.
     """
     callables: dict[tuple[str, str], Function] = {}
-    rest: dict[str, dict[str, Any]] = {}
+    rest: dict[str, Any] = {}
     for kind, names in mapping.items():
         if not isinstance(names, Mapping):
-            raise ConfigError(f"bindings of '{kind}' must map names to what they are bound to")
+            rest[kind] = names  # It is reported with all else.
+            continue
         rest[kind] = {}
         for name, value in names.items():
             if callable(value):

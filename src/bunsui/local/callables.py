@@ -40,7 +40,7 @@ def find(function: Function) -> Callable[..., Any]:
         try:
             with _importing:
                 module = _module(module_name, function.folders)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # The border: a module's code may raise anything.
             raise _not_found(function, f"{type(error).__name__}: {error}") from error
         try:
             found = reduce(getattr, qualname.split("."), module)

@@ -40,8 +40,9 @@ def is_dead(process: Mapping[str, Any]) -> bool:
     except PermissionError:
         pass
     # The pid may have been given to another process since. A zombie has ended too.
-    started = process.get("started")
-    return started is not None and (_started(pid) != started or _state(pid) == "Z")
+    started, found = process.get("started"), _started(pid)
+    # /proc may hide the processes of other users (hidepid): what can't be seen is not certain.
+    return None not in (started, found) and (found != started or _state(pid) == "Z")
 
 
 def _stat(pid: int) -> list[str]:

@@ -44,8 +44,8 @@ def run_command(command: Command, call: JobCall, log: Path) -> Any:
         log: the file that its stdout and stderr are appended to.
 
     Raises:
-        JobError: it could not be started (``CommandNotFound``), failed (``ExitCode.N``,
-            ``Signal.NAME``) or wrote something that is not JSON (``OutputNotJson``).
+        JobError: it could not be started (``CommandNotFound``, ``CommandNotStarted``), failed
+            (``ExitCode.N``, ``Signal.NAME``) or wrote something that is not JSON (``OutputNotJson``).
         JobTimeout: it ran longer than the call's deadline. All of its process group is gone.
         JobCancelled: it was stopped. All of its process group is gone.
     """
@@ -57,7 +57,8 @@ def run_command(command: Command, call: JobCall, log: Path) -> Any:
         with log.open("ab") as sink:
             process = _start(argv, command, environment, sink)
             wait(process, call)
-        _check_exit(process.returncode, log)
+        if process.returncode != 0:
+            raise exit_error("the command", process.returncode, log)
         return _read_output(output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,8 +74,10 @@ def _argv(command: Command) -> list[str]:
 
 
 def _environment(call: JobCall, folder: Path, output: Path) -> dict[str, str]:
+    # A runner may itself run in a job, whose own parameters and output are not this job's.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("BUNSUI_PARAM", "BUNSUI_OUTPUT"))}
     environment = {
-        **os.environ,
+        **inherited,
         **call.environment,
         **call_variables(call),
         "BUNSUI_OUTPUT": str(output),
@@ -86,10 +89,12 @@ def _environment(call: JobCall, folder: Path, output: Path) -> dict[str, str]:
         file = folder / "parameters.json"
         file.write_text(parameters, encoding="utf-8")
         environment["BUNSUI_PARAMETERS_FILE"] = str(file)
-        return environment
-    environment["BUNSUI_PARAMETERS"] = parameters
+    else:
+        environment["BUNSUI_PARAMETERS"] = parameters
     for name, value in call.parameters.items():
-        environment[variable_name(name)] = value if isinstance(value, str) else compact(value)
+        encoded = compact(value)
+        if len(encoded) <= MAX_INLINE_PARAMETERS:
+            environment[variable_name(name)] = value if isinstance(value, str) else encoded
     return environment
 
 
@@ -107,9 +112,13 @@ def _start(
             start_new_session=True,
         )
     except OSError as error:
+        # Popen names what the error is about: the folder, or the program.
+        about_folder = command.folder is not None and error.filename == command.folder
+        missing = isinstance(error, FileNotFoundError) and not about_folder
         raise JobError(
-            f"command {argv[0]!r} can't be started in {command.folder or Path.cwd()}:" f" {error.strerror}",
-            code="CommandNotFound" if isinstance(error, FileNotFoundError) else "CommandNotStarted",
+            f"command {argv[0]!r} can't be started{f' in {command.folder}' if command.folder else ''}:"
+            f" {'the folder: ' if about_folder else ''}{error.strerror}",
+            code="CommandNotFound" if missing else "CommandNotStarted",
             retryable=False,
         ) from error
     except ValueError as error:  # A NUL in an argument or variable.
@@ -120,30 +129,37 @@ def _start(
         ) from error
 
 
-def wait(process: subprocess.Popen[bytes], call: JobCall, readable: int | None = None) -> None:
-    """Waits until the process ends or, where `readable` is given, until that has something to read.
+def wait(
+    process: subprocess.Popen[bytes],
+    call: JobCall | None,
+    pipe: int | None = None,
+    events: int = select.POLLIN,
+) -> None:
+    """Waits until the process ends or, where `pipe` is given, until one of the `events` comes to it.
 
     Raises:
         JobTimeout: the deadline came first; the process and its group are gone.
         JobCancelled: the attempt was cancelled first; likewise.
     """
-    cancelled = call.cancelled
+    deadline = None if call is None else call.deadline
+    cancelled = None if call is None else call.cancelled
     with _ending(process) as ended:
         poll = select.poll()
-        for source in (ended, readable):
-            if source is not None:
-                poll.register(source, select.POLLIN | select.POLLHUP)
+        if ended is not None:
+            poll.register(ended, select.POLLIN)
+        if pipe is not None:
+            poll.register(pipe, events)
         while process.poll() is None:
-            remaining = POLL if call.deadline is None else call.deadline - time.monotonic()
+            remaining = POLL if deadline is None else deadline - time.monotonic()
             if remaining <= 0:
                 end(process)
                 raise JobTimeout("the attempt took longer than its timeout and was ended")
-            if cancelled.is_set():
+            if cancelled is not None and cancelled.is_set():
                 end(process)
                 raise JobCancelled("the attempt was stopped")
             # Without a pidfd (before Linux 5.3, macOS) the end is seen at the next look.
             pause = min(remaining, POLL if ended is not None else POLL / 10)
-            if poll.poll(pause * 1000) and readable is not None and process.poll() is None:
+            if any(source == pipe for source, _ in poll.poll(pause * 1000)):
                 return
 
 
@@ -166,33 +182,43 @@ def _ending(process: subprocess.Popen[bytes]) -> Any:
 
 def end(process: subprocess.Popen[bytes], grace: float = GRACE) -> None:
     """Ends a process that leads its group, and the group: SIGTERM, after `grace` seconds SIGKILL."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    deadline = time.monotonic() + grace
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # The group is gone.
         os.killpg(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=grace)
-    # Also where the leader has ended: others of its group may have ignored SIGTERM.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGCONT)  # A stopped one takes SIGTERM only when it goes on.
+        # The leader may end before the others do: they have the same time.
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(POLL / 10)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _check_exit(code: int, log: Path) -> None:
-    if code == 0:
-        return
-    last = last_line(log)
+def exit_error(what: str, code: int, log: Path | None) -> JobError:
+    """What the exit code of a process says, with the last line of its log.
+
+    Args:
+        what: the process, as a message begins with it.
+        code: as `subprocess` gives it: below 0 the signal that ended it.
+        log: the file that its stdout and stderr went to.
+    """
+    last = "" if log is None else last_line(log)
     said = f"; it last said: {last}" if last else ""
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        raise JobError(f"the command was ended by {name}{said}", code=f"Signal.{name}")
-    raise JobError(f"the command failed with exit code {code}{said}", code=f"ExitCode.{code}")
+        return JobError(f"{what} was ended by {name}{said}", code=f"Signal.{name}")
+    verb = "failed" if code else "ended"
+    return JobError(f"{what} {verb} with exit code {code}{said}", code=f"ExitCode.{code}")
 
 
 def last_line(log: Path, most: int = 300) -> str:
-    """The last line of a file that is not blank, at most `most` characters of it."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 4096))
+    """The last line of a file that is not blank, at most `most` characters of it; "" without a file."""
+    with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    return next((line.strip()[:most] for line in reversed(lines) if line.strip()), "")
+        return next((line.strip()[:most] for line in reversed(lines) if line.strip()), "")
+    return ""
 
 
 def _read_output(path: Path) -> Any:
@@ -200,6 +226,12 @@ def _read_output(path: Path) -> Any:
         text = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise JobError(
+            f"the file named by BUNSUI_OUTPUT can't be read: {error.strerror}",
+            code="OutputNotJson",
+            retryable=False,
+        ) from error
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

@@ -8,6 +8,9 @@ from bunsui.errors import JobError
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 
+#: Characters of an exception's text that the history keeps; the log has all of it.
+MAX_MESSAGE = 10_000
+
 
 def encode(output: object) -> Json:
     """A job's output as JSON.
@@ -26,14 +29,18 @@ def encode(output: object) -> Json:
 def failure(error: BaseException) -> Failure:
     """An exception as the failure of an attempt: the code is the exception's name, or a JobError's own."""
     if isinstance(error, JobError):
-        return Failure(error.code, error.message, error.retryable)
-    return Failure(type(error).__name__, _text(error))
+        return Failure(error.code, _short(error.message), error.retryable)
+    return Failure(type(error).__name__, _short(_text(error)))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}... ({len(text)} characters)"
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as broken:  # Foreign code: the __str__ of somebody's exception.
+    except BaseException as broken:  # Foreign code: the __str__ of somebody's exception.
         return f"({type(error).__name__} whose text can't be made: {type(broken).__name__})"
 
 

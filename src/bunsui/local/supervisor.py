@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
-from bunsui.errors import JobError
-from bunsui.local.process import end, last_line, wait
+from bunsui.errors import JobError, StateError
+from bunsui.local.process import end, exit_error, wait
 from bunsui.model.json import Json
 
 if TYPE_CHECKING:
@@ -24,58 +25,49 @@ if TYPE_CHECKING:
 
 
 class WorkerProcess:
-    """One ``python -m bunsui.local.worker``, for one function."""
+    """One ``python -m bunsui.local.worker``, for one function; used by one thread at a time.
 
-    def __init__(self, function: Function) -> None:
-        requests_read, self._requests = os.pipe()
-        self._replies, replies_write = os.pipe()
-        self._buffer = b""
-        try:
+    Args:
+        function: what it imports, and then calls.
+        log: the file that its stdout and stderr are appended to while it imports; None: nowhere.
+    """
+
+    def __init__(self, function: Function, log: Path | None = None) -> None:
+        with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
+            requests, self._requests = os.pipe()
+            theirs.callback(os.close, requests)
+            on_failure.callback(os.close, self._requests)
+            self._replies, replies = os.pipe()
+            theirs.callback(os.close, replies)
+            on_failure.callback(os.close, self._replies)
+            sink = subprocess.DEVNULL if log is None else theirs.enter_context(log.open("ab"))
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [
-                    sys.executable,
-                    "-m",
-                    "bunsui.local.worker",
-                    str(requests_read),
-                    str(replies_write),
-                ],
+                # -P: what lies in the working directory must not shadow what the worker itself imports.
+                [sys.executable, "-P", "-m", "bunsui.local.worker", str(requests), str(replies)],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(requests_read, replies_write),
+                stdout=sink,
+                stderr=sink,
+                pass_fds=(requests, replies),
                 start_new_session=True,
             )
-        except BaseException:
-            os.close(self._requests)
-            os.close(self._replies)
-            raise
-        finally:
-            os.close(requests_read)
-            os.close(replies_write)
-        folders = [str(folder) for folder in function.folders]
-        self._send(
-            {
-                "load": {
-                    "target": function.target,
-                    "folders": folders,
-                    "style": function.style,
-                    "sys_path": sys.path,
-                }
-            }
-        )
+            on_failure.pop_all()
+        # A worker that hangs, or whose children hold the pipes after its end, must not hold a thread.
+        os.set_blocking(self._requests, False)
+        os.set_blocking(self._replies, False)
         self._loaded = False
+        folders = [str(folder) for folder in function.folders]
+        load = {"target": function.target, "folders": folders, "style": function.style, "sys_path": sys.path}
+        self._send({"load": load})
 
-    def load(self) -> None:
-        """Waits until the function is imported.
+    def load(self, call: JobCall | None = None, log: Path | None = None) -> None:
+        """Waits until the function is imported; with `call`, not longer than that may take.
 
         Raises:
             JobError: it can't be (``CallableNotFound``), or the worker ended.
         """
         if not self._loaded:
-            while (newline := self._read()) is None:
-                pass
+            self._result(self._reply(call), log)
             self._loaded = True
-            self._result(newline)
 
     def call(self, call: JobCall, name: str, log: Path) -> Json:
         """Calls the function; its output as JSON.
@@ -84,58 +76,59 @@ class WorkerProcess:
             JobError: it failed.
         """
         # Attributes that JSON can carry; the workbench is the worker's own.
-        fields = asdict(call, recurse=False, filter=lambda a, _: a.name not in ("workbench", "folder"))
-        self._send({"call": fields, "name": name, "log": str(log)})
-        while True:
-            if b"\n" not in self._buffer:
-                wait(self._process, call, self._replies)
-            line = self._read()
-            if line is not None:
-                return self._result(line, log)
+        fields = asdict(call, recurse=False, filter=lambda a, _: a.name != "workbench")
+        fields["folder"] = None if call.folder is None else str(call.folder)
+        self._send({"call": fields, "name": name, "log": str(log)}, call)
+        return self._result(self._reply(call), log)
 
-    def _send(self, request: dict[str, Any]) -> None:
-        data = json.dumps(request).encode() + b"\n"
+    def _send(self, request: dict[str, Any], call: JobCall | None = None) -> None:
+        data = memoryview(json.dumps(request).encode() + b"\n")
         with contextlib.suppress(BrokenPipeError):  # Its end is seen when the reply is read.
             while data:
-                data = data[os.write(self._requests, data) :]
+                try:
+                    data = data[os.write(self._requests, data) :]
+                except BlockingIOError:
+                    wait(self._process, call, self._requests, select.POLLOUT)
+                    if self._process.returncode is not None:
+                        return
 
-    def _read(self) -> bytes | None:
-        """One reply, or None where only a part of it has come; b"" at the end."""
-        if b"\n" not in self._buffer:
-            chunk = os.read(self._replies, 1 << 16)
+    def _reply(self, call: JobCall | None) -> bytes | None:
+        """The line that answers the last request; None where the worker ended without one."""
+        chunks = [b""]
+        while not chunks[-1].endswith(b"\n"):
+            wait(self._process, call, self._replies)
+            try:
+                chunk = os.read(self._replies, 1 << 16)
+            except BlockingIOError:  # It has ended, and a child of it holds the pipe.
+                chunk = b""
             if not chunk:
-                return b""
-            self._buffer += chunk
-        if b"\n" not in self._buffer:
-            return None
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
+                wait(self._process, call)
+                return None
+            chunks.append(chunk)
+        return b"".join(chunks)
 
-    def _result(self, line: bytes, log: Path | None = None) -> Json:
-        if not line:
-            code = self._process.wait()
-            said = last_line(log) if log is not None and log.exists() else ""
-            raise JobError(
-                f"the worker process ended with {code}{f'; it last said: {said}' if said else ''}",
-                code=f"ExitCode.{code}" if code >= 0 else f"Signal.{-code}",
-            )
+    def _result(self, line: bytes | None, log: Path | None) -> Json:
+        if line is None:
+            raise exit_error("the worker process", self._process.returncode, log)
         reply = json.loads(line)
         if (error := reply.get("error")) is not None:
             raise JobError(error["message"], code=error["code"], retryable=error["retryable"])
         return Json(reply["output"] or "null")
 
     @property
-    def alive(self) -> bool:
-        """Whether it can take another call."""
-        return self._process.poll() is None
+    def ready(self) -> bool:
+        """Whether it has its function, and can take a call."""
+        return self._loaded and self._process.poll() is None
 
-    def close(self, grace: float = 0.0) -> None:
-        """Ends it, with all that it started."""
-        with contextlib.suppress(OSError):
-            os.close(self._requests)
-        end(self._process, grace)
-        with contextlib.suppress(OSError):
-            os.close(self._replies)
+    def end(self) -> None:
+        """Ends it, with all that it started. From any thread: a call that runs fails by it."""
+        end(self._process, 0.0)
+
+    def close(self) -> None:
+        """Ends it, and closes what leads to it."""
+        self.end()
+        os.close(self._requests)
+        os.close(self._replies)
 
 
 class Supervisor:
@@ -145,20 +138,25 @@ class Supervisor:
         self._lock = threading.Lock()
         self._idle: dict[Function, list[WorkerProcess]] = defaultdict(list)
         self._all: set[WorkerProcess] = set()
+        self._importable: set[Function] = set()
         self._closed = False
 
     def check(self, functions: list[Function]) -> dict[Function, str]:
         """Imports functions in workers, which stay for their calls; the reasons of those that fail."""
-        started = {function: self._take(function) for function in dict.fromkeys(functions)}
+        started: dict[Function, WorkerProcess] = {}
         reasons = {}
-        for function, worker in started.items():
-            try:
-                worker.load()
-            except JobError as error:
-                reasons[function] = error.message
-                self._remove(worker)
-            else:
-                self._give_back(function, worker)
+        with contextlib.ExitStack() as taken:
+            for function in dict.fromkeys(functions):
+                # Its workers may all be busy: what was imported once needs no further one.
+                if function not in self._importable:
+                    started[function] = worker = self._take(function)
+                    taken.callback(self._give_back, function, worker)
+            for function, worker in started.items():
+                try:
+                    worker.load()
+                    self._importable.add(function)
+                except JobError as error:
+                    reasons[function] = error.message
         return reasons
 
     def call(self, function: Function, call: JobCall, name: str, log: Path) -> Json:
@@ -166,30 +164,42 @@ class Supervisor:
 
         Raises:
             JobError: it failed, was cancelled or took too long; a worker that was in the middle is gone.
+            StateError: this supervisor is closed.
         """
-        worker = self._take(function)
+        worker = self._take(function, log)
         try:
-            worker.load()
+            worker.load(call, log)
             return worker.call(call, name, log)
         finally:
             # A failed call leaves a good worker; one that was ended, or ended itself, is replaced.
             self._give_back(function, worker)
 
-    def _take(self, function: Function) -> WorkerProcess:
+    def _take(self, function: Function, log: Path | None = None) -> WorkerProcess:
+        while (idle := self._pop(function)) is not None:
+            if idle.ready:
+                return idle
+            self._remove(idle)  # It ended while nobody called it.
+        worker = WorkerProcess(function, log)
         with self._lock:
-            if self._idle[function]:
-                return self._idle[function].pop()
-        worker = WorkerProcess(function)
+            if not self._closed:
+                self._all.add(worker)
+                return worker
+        worker.close()
+        raise _closed()
+
+    def _pop(self, function: Function) -> WorkerProcess | None:
         with self._lock:
-            self._all.add(worker)
-        return worker
+            if self._closed:
+                raise _closed()
+            idle = self._idle[function]
+            return idle.pop() if idle else None
 
     def _give_back(self, function: Function, worker: WorkerProcess) -> None:
-        if worker.alive and not self._closed:
-            with self._lock:
+        with self._lock:
+            if worker.ready and not self._closed:
                 self._idle[function].append(worker)
-        else:
-            self._remove(worker)
+                return
+        self._remove(worker)
 
     def _remove(self, worker: WorkerProcess) -> None:
         with self._lock:
@@ -197,10 +207,19 @@ class Supervisor:
         worker.close()
 
     def close(self) -> None:
-        """Ends all workers."""
-        self._closed = True
+        """Ends all workers; calls that run fail."""
         with self._lock:
-            workers, self._all = self._all, set()
+            self._closed = True
+            idle = [worker for workers in self._idle.values() for worker in workers]
+            busy = self._all.difference(idle)
             self._idle.clear()
-        for worker in workers:
+            self._all.clear()
+        for worker in idle:
             worker.close()
+        # Who called them closes their pipes: a descriptor that is waited for must not become another file's.
+        for worker in busy:
+            worker.end()
+
+
+def _closed() -> StateError:
+    return StateError("this runner is closed", hint="make another one")

@@ -8,6 +8,7 @@ all that it started, when the runner does: the requests then end.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -42,6 +43,8 @@ class _Worker:
     def __init__(self) -> None:
         self._function: Any = None
         self._spec = Function("")
+        #: Whether the runner has asked it to end.
+        self.ending = False
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -65,7 +68,8 @@ class _Worker:
         # function's can be imported too.
         self._spec = Function(load["target"], (), load["style"])
         if folders:
-            os.chdir(folders[0])
+            with contextlib.suppress(OSError):  # It is gone: then so is the module.
+                os.chdir(folders[0])
         self._function = find(self._spec)
 
     def _call(self, request: dict[str, Any]) -> str:
@@ -74,6 +78,8 @@ class _Worker:
         os.dup2(log, 2)
         os.close(log)
         fields = request["call"]
+        if fields["folder"] is not None:
+            fields["folder"] = Path(fields["folder"])
         call = JobCall(**fields, workbench=_Bench(fields))
         os.environ.update(call.environment)
         os.environ.update(call_variables(call))
@@ -83,31 +89,48 @@ class _Worker:
         finally:
             current.reset(token)
 
+    def end(self, number: int, frame: object) -> None:
+        """Takes SIGTERM: raising lets `finally` blocks of the job run; the runner kills after a grace."""
+        del frame
+        self.ending = True
+        sys.exit(128 + number)
+
 
 def _read_requests(descriptor: int, requests: queue.SimpleQueue[dict[str, Any]]) -> None:
-    with os.fdopen(descriptor, "rb") as lines:
-        for line in lines:
-            requests.put(json.loads(line))
-    # The runner has ended: so does this process, in the middle of a call too, and all of its group.
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    try:
+        with os.fdopen(descriptor, "rb") as lines:
+            for line in lines:
+                requests.put(json.loads(line))
+    finally:
+        # The runner has ended: so does this process, in the middle of a call too, and all of its group.
+        os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def main(argv: list[str]) -> None:
     """Serves requests until they end."""
     requests_fd, replies_fd = map(int, argv)
-    # Raising lets `finally` blocks of the job run; the runner kills after a grace.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for descriptor in (requests_fd, replies_fd):
+        os.set_inheritable(descriptor, False)
+    worker = _Worker()
+    signal.signal(signal.SIGTERM, worker.end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a job writes is in its log at once, and in the order of stdout and stderr.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests_fd, requests), daemon=True).start()
-    worker = _Worker()
     with os.fdopen(replies_fd, "wb") as replies:
-        while True:
+        while not worker.ending:
             reply = worker.handle(requests.get())
-            replies.write(json.dumps(reply).encode() + b"\n")
-            replies.flush()
+            if not worker.ending:
+                replies.write(json.dumps(reply).encode() + b"\n")
+                replies.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    # Under its own name, by which a traceback knows the frames that are not the job's.
+    from bunsui.local import worker as itself  # noqa: PLW0406 - this is __main__
+
+    itself.main(sys.argv[1:])

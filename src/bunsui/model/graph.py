@@ -84,4 +84,4 @@ class Graph:
             if parent not in found and parent in self.upstream:
                 found.add(parent)
                 stack.extend(self.upstream[parent])
-        return frozenset(found)
+        return frozenset(found - {job})

@@ -8,6 +8,9 @@ from typing import Any
 #: What JSON can say.
 JsonValue = None | bool | int | float | str | list[Any] | dict[str, Any]
 
+#: Deepest nesting of lists and mappings. Whoever reads a value back may stand deep in a stack of its own.
+MAX_DEPTH = 200
+
 _dumps = json.JSONEncoder(
     ensure_ascii=True, allow_nan=False, separators=(",", ":"), check_circular=True
 ).encode
@@ -32,11 +35,11 @@ class Json:
 
         Raises:
             TypeError: it holds something that is not JSON, or a key that is not text.
-            ValueError: it holds NaN or infinity, or it holds itself.
+            ValueError: it holds NaN or infinity, or it holds itself, or is nested too deeply.
         """
         if value is None:
             return NULL
-        check_keys(value)
+        check(value)
         return cls(_dumps(value))
 
     @property
@@ -57,25 +60,31 @@ class Json:
 NULL = Json("null")
 
 
-def check_keys(value: object) -> None:
-    """Refuses mappings with keys that `json.dumps` would silently turn into text.
+def check(value: object) -> None:
+    """Refuses mappings with keys that `json.dumps` would silently turn into text, and deep nesting.
 
     Raises:
         TypeError: a key is not text.
+        ValueError: there are more than `MAX_DEPTH` levels, or `value` holds itself.
     """
-    stack = [value] if isinstance(value, dict | list | tuple) else []
-    seen: set[int] = set()
-    while stack:
-        container = stack.pop()
-        if id(container) in seen:  # Shared or cyclic; the encoder reports a cycle.
-            continue
-        seen.add(id(container))
-        if isinstance(container, dict):
-            for key in container:
-                if not isinstance(key, str):
-                    raise TypeError(f"keys must be text, not {type(key).__name__} ({key!r})")
-            container = container.values()  # type: ignore[assignment]
-        stack.extend(item for item in container if isinstance(item, dict | list | tuple))
+    level = [value] if isinstance(value, dict | list | tuple) else []
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep, or holds itself")
+        below: dict[int, Any] = {}  # By identity: what is shared within a level is looked at once.
+        for container in level:
+            items: Any = container
+            if isinstance(container, dict):
+                for key in container:
+                    if not isinstance(key, str):
+                        raise TypeError(f"keys must be text, not {type(key).__name__} ({key!r})")
+                items = container.values()
+            for item in items:
+                if isinstance(item, dict | list | tuple):
+                    below[id(item)] = item
+        level = list(below.values())
 
 
 def compact(value: object) -> str:

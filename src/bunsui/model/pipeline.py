@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -253,4 +254,8 @@ def _importable_name(function: Callable[..., Any]) -> str | None:
     # __main__ is another file in every other process.
     if not module or module == "__main__" or "<" in qualname:
         return None
-    return f"{module}:{qualname}"
+    # A method of an object, or a function that was replaced: the name stands for something else.
+    named: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        named = getattr(named, part, None)
+    return f"{module}:{qualname}" if named == function else None

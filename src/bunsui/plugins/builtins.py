@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from bunsui.errors import ConfigError
 from bunsui.ports.hooks import hookimpl
@@ -41,10 +40,11 @@ def _memory(url: str) -> Store:
 
 def _sqlite(url: str) -> Store:
     """As SQLAlchemy reads it: three slashes and a relative path, or four for an absolute one."""
+    from urllib.parse import unquote  # noqa: PLC0415
+
     from bunsui.stores.sqlite import SqliteStore  # noqa: PLC0415
 
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if parts.netloc or len(path) < 2 or parts.query or parts.fragment:
+    root, path = url[:10], unquote(url[10:])
+    if root != "sqlite:///" or not path or "?" in url or "#" in url:
         raise ConfigError(f"store '{url}' is not of the form sqlite:///relative.db or sqlite:////absolute.db")
-    return SqliteStore(path[1:])
+    return SqliteStore(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from functools import cached_property
-from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -35,7 +35,7 @@ class Plugins:
         autoload: whether entry points are imported; BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 keeps them out too.
 
     Raises:
-        PluginError: one of `plugins` has a misspelt hook.
+        PluginError: one of `plugins` has a hook that does not exist, or takes what its hook does not give.
     """
 
     def __init__(self, plugins: Sequence[Any] = (), autoload: bool = True) -> None:
@@ -46,52 +46,69 @@ class Plugins:
         self._register(builtins, "bunsui", "bunsui")
         for plugin in plugins:
             name = getattr(plugin, "__name__", None) or type(plugin).__name__
-            self._register(plugin, f"{name}@{id(plugin):x}", None)
+            self._register(plugin, name, None)
         if autoload and os.environ.get(DISABLE_AUTOLOAD, "") in ("", "0"):
             self._autoload()
 
     def _register(self, plugin: Any, name: str, distribution: str | None) -> None:
-        self._manager.register(plugin, name)
-        try:
-            self._manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            self._manager.unregister(plugin)
-            raise PluginError(str(error), plugin=name, distribution=distribution) from error
+        if self._manager.is_registered(plugin):
+            return  # Given, and installed too.
+        # Two plugins may have the same name.
+        key = f"{name}@{id(plugin):x}"
         if distribution is not None:
-            self._distributions[name] = distribution
+            self._distributions[key] = distribution
+        wrong, hint = None, None
+        try:
+            self._manager.register(plugin, key)
+        except pluggy.PluginValidationError as error:
+            wrong = str(error).rpartition("\n")[2]  # Behind the plugin's repr.
+        known = [hook for hook in vars(hookspecs) if hook.startswith("bunsui_")]
+        for hook in self._manager.get_hookcallers(plugin) or ():
+            if not hook.has_spec() and not all(found.optionalhook for found in hook.get_hookimpls()):
+                wrong, hint = f"there is no hook '{hook.name}'", did_you_mean(hook.name, known)
+        if wrong is not None:
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
+            raise self._error(key, f": {wrong}", hint)
+
+    def _error(self, key: str, text: str, hint: str | None = None) -> PluginError:
+        """An error that begins with the plugin's name."""
+        return PluginError(
+            f"plugin {self._origin(key)}{text}",
+            plugin=key.partition("@")[0],
+            distribution=self._distributions.get(key),
+            hint=hint,
+        )
 
     def _autoload(self) -> None:
+        # Imported late: 10 ms that nobody needs who switches entry points off.
+        from importlib.metadata import entry_points  # noqa: PLC0415
+
         for entry in entry_points(group=PROJECT):
             distribution = entry.dist.name if entry.dist is not None else None
             try:
                 self._register(entry.load(), entry.name, distribution)
             except Exception as error:  # Foreign code: one bad plugin must not break the others.
-                warnings.warn(
-                    f"plugin '{entry.name}' of {distribution} is disabled:"
-                    f" {type(error).__name__}: {error}",
-                    RuntimeWarning,
-                    stacklevel=4,
-                )
+                origin = f"'{entry.name}'{f' ({distribution})' if distribution else ''}"
+                reason = f"plugin {origin}: {type(error).__name__}: {error}"
+                text = str(error) if isinstance(error, PluginError) else reason
+                warnings.warn(f"a plugin is disabled: {text}", RuntimeWarning, stacklevel=3)
 
-    def _each(self, hook: str) -> Iterable[tuple[str, Any]]:
-        """(plugin's name, what its implementation returned), in the order of registration."""
+    def _each(self, hook: str, convert: Callable[[Any], Any]) -> Iterable[tuple[str, Any]]:
+        """(plugin's key, what its implementation returned, converted), in the order of registration."""
         caller = getattr(self._manager.hook, hook)
         for implementation in caller.get_hookimpls():
             name = implementation.plugin_name
             try:
-                result = implementation.function()
+                result = convert(implementation.function())
             except Exception as error:  # Foreign code.
-                raise PluginError(
-                    f"plugin '{self._origin(name)}' failed in {hook}: {type(error).__name__}: {error}",
-                    plugin=name,
-                    distribution=self._distributions.get(name),
-                ) from error
+                raise self._error(name, f" failed in {hook}: {type(error).__name__}: {error}") from error
             yield name, result
 
-    def _origin(self, name: str) -> str:
-        distribution = self._distributions.get(name)
-        plain = name.partition("@")[0]
-        return plain if distribution in (None, plain) else f"{plain} ({distribution})"
+    def _origin(self, key: str) -> str:
+        distribution = self._distributions.get(key)
+        name = key.partition("@")[0]
+        return f"'{name}'" if distribution in (None, name) else f"'{name}' ({distribution})"
 
     @cached_property
     def job_types(self) -> Mapping[str, JobType]:
@@ -102,7 +119,7 @@ class Plugins:
         """
         found: dict[str, JobType] = {}
         origins: dict[str, str] = {}
-        for plugin, types in self._each("bunsui_job_types"):
+        for plugin, types in self._each("bunsui_job_types", list):
             for job_type in types:
                 self._check_job_type(job_type, plugin)
                 name = job_type.name
@@ -110,7 +127,7 @@ class Plugins:
                     raise self._duplicate("job type", name, origins[name], plugin)
                 found[name] = job_type
                 origins[name] = plugin
-        return found
+        return MappingProxyType(found)
 
     def _check_job_type(self, job_type: Any, plugin: str) -> None:
         wrong = None
@@ -123,18 +140,13 @@ class Plugins:
         elif common := sorted(set(job_type.schema.get("properties", {})) & set(JOB_FIELDS)):
             wrong = f"job type '{job_type.name}' has a field of every job: {', '.join(common)}"
         if wrong is not None:
-            raise PluginError(
-                f"plugin '{self._origin(plugin)}': {wrong}",
-                plugin=plugin,
-                distribution=self._distributions.get(plugin),
-            )
+            raise self._error(plugin, f": {wrong}")
 
     def _duplicate(self, kind: str, name: str, first: str, second: str) -> PluginError:
-        return PluginError(
-            f"{kind} '{name}' is registered twice: by {self._origin(first)} and {self._origin(second)}",
-            plugin=second,
-            distribution=self._distributions.get(second),
-            hint="remove one of them, or switch entry points off with autoload_plugins=False",
+        return self._error(
+            second,
+            f" registers the {kind} '{name}', as plugin {self._origin(first)} does",
+            "remove one of them, or switch entry points off with autoload_plugins=False",
         )
 
     @cached_property
@@ -146,13 +158,13 @@ class Plugins:
         """
         found: dict[str, Callable[[str], Store]] = {}
         origins: dict[str, str] = {}
-        for plugin, factories in self._each("bunsui_stores"):
+        for plugin, factories in self._each("bunsui_stores", dict):
             for scheme, factory in factories.items():
                 if scheme in found:
                     raise self._duplicate("store", scheme, origins[scheme], plugin)
                 found[scheme] = factory
                 origins[scheme] = plugin
-        return found
+        return MappingProxyType(found)
 
     def open_store(self, url: str) -> Store:
         """Opens the store that a URL names.
@@ -167,7 +179,8 @@ class Plugins:
             known = ", ".join(f"{name}://" for name in self.stores)
             raise ConfigError(
                 f"store '{url}' begins with none of {known}",
-                hint=did_you_mean(scheme, self.stores) or "such as sqlite:///bunsui.db",
+                hint=(did_you_mean(scheme, self.stores) if separator else None)
+                or "a store is named by a URL, such as sqlite:///bunsui.db",
             )
         return factory(url)
 

@@ -75,9 +75,9 @@ class Document:
 
     key: str
     value: Mapping[str, Any]
-    #: Starts at 1; one more with each put.
+    #: Starts at 1, and again after it was deleted or has expired; one more with each put.
     version: int
-    #: Where `Store.find` goes on after this one.
+    #: Where `Store.find` goes on after this one; good also when the document is gone.
     cursor: str = ""
 
 
@@ -94,11 +94,17 @@ class Store(ABC):
         Each is a compare-and-append: a conflict unless its position is the next one. The same
         commit (by id, at its position) appended again is ok. One entry's conflict or failure does
         not touch the others. At most one entry for each history.
+
+        Raises:
+            TypeError, ValueError: a document's value is no JSON; nothing of the batch was written.
         """
 
     @abstractmethod
     def read(self, history: str, after: int = 0) -> Iterator[Commit]:
-        """Streams the commits behind position `after`, in order; none for an unknown history."""
+        """Streams the commits behind position `after`, in order; none for an unknown history.
+
+        It may be left in the middle, and holds up no writer meanwhile.
+        """
 
     @abstractmethod
     def put(
@@ -117,11 +123,12 @@ class Store(ABC):
             key: unique within the kind.
             value: a JSON object.
             if_version: only if this is its version; 0: only if there is none; None: in any case.
-            expires_at: seconds since the Unix epoch, after which it is as if deleted.
+            expires_at: seconds since the Unix epoch, after which it is as if deleted; None: never.
             groups: up to two (group, sort key).
 
         Raises:
             Conflict: it has another version.
+            TypeError, ValueError: `value` is no JSON.
         """
 
     @abstractmethod
@@ -141,7 +148,9 @@ class Store(ABC):
         after: str | None = None,
         limit: int = 100,
     ) -> list[Document]:
-        """Up to `limit` documents of a kind, by sort key within `group`, else by key.
+        """Up to `limit` documents of a kind, by sort key and key within `group`, else by key.
+
+        Texts are ordered by code points. A document is in a group that it names first or second.
 
         Args:
             kind: the family.

@@ -25,6 +25,7 @@ from bunsui.local.results import failure
 from bunsui.model.session import Failure
 from bunsui.model.status import SessionStatus
 from bunsui.runner import requests
+from bunsui.runner.commits import Commits
 from bunsui.runner.retry import wait_seconds
 from bunsui.runner.work import Work
 
@@ -42,6 +43,8 @@ TICK = 0.2
 EVENT_MARGIN = 1024
 #: Seconds before a failed append is tried again.
 RETRY_APPEND = 0.5
+#: Seconds by which the job counts of a session's index entry may lag behind its history.
+INDEX_DELAY = 1.0
 #: Seconds that work which was told to stop may take, beyond the grace of its processes.
 STOP_MARGIN = 2.0
 
@@ -56,7 +59,7 @@ class Driver:
         clock: Clock,
         pool: Pool,
         observers: Observers,
-        starter: Starter,
+        starter: Callable[[Callable[[Work], None]], Starter],
         *,
         max_concurrency: int,
         lease: float,
@@ -68,8 +71,8 @@ class Driver:
         self._store = store
         self._clock = clock
         self._pool = pool
-        self._observers = observers
-        self._starter = starter
+        self._commits = Commits(store, clock, observers, lease)
+        self._starter = starter(self.post)
         self._max_concurrency = max_concurrency
         self._lease = lease
         self._random = random.Random()  # noqa: S311 - jitter
@@ -78,7 +81,6 @@ class Driver:
         self._dirty: dict[str, Live] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
-        self._confirmed = clock.monotonic()
         self._next_look = 0.0
         self._token: object = None
         self._stopping_at: float | None = None
@@ -147,7 +149,7 @@ class Driver:
         dirty, self._dirty = self._dirty, {}
         for live in dirty.values():
             self._advance(live)
-        self._commit([live for live in dirty.values() if live.id in self.lives])
+        self._commit([live for live in dirty.values() if self._drives(live)])
 
     def _take_in(self, pause: float | None) -> None:
         inbox = self._inbox
@@ -164,6 +166,10 @@ class Driver:
         heapq.heappush(self._timers, (self._clock.monotonic() + seconds, next(self._order), call))
 
     # Sessions come and go
+
+    def _drives(self, live: Live) -> bool:
+        """Whether this is the live session of its id: a session may leave and be taken over again."""
+        return self.lives.get(live.id) is live
 
     def adopt(self, live: Live) -> None:
         """Drives a session from now on; its first facts, the claim among them, wait in `live.events`."""
@@ -182,7 +188,8 @@ class Driver:
 
     def _leave(self, live: Live) -> None:
         """Drives the session no more."""
-        self.lives.pop(live.id, None)
+        if self._drives(live):
+            del self.lives[live.id]
         for work in live.works.values():
             work.interrupted = True
             work.cancel()
@@ -208,7 +215,7 @@ class Driver:
             return
         self._active -= 1
         live.works.pop(work.job.id, None)
-        if live.id not in self.lives:
+        if not self._drives(live):
             return
         self._dirty[live.id] = live
         if self._active == self._max_concurrency - 1:
@@ -243,7 +250,7 @@ class Driver:
 
     def _waker(self, live: Live, job: str) -> Callable[[], None]:
         def wake() -> None:
-            if live.id in self.lives:
+            if self._drives(live):
                 live.machine.retry_due(job)
                 self._dirty[live.id] = live
 
@@ -252,7 +259,7 @@ class Driver:
     def _overdue(self, work: Work) -> None:
         """The timeout of work that only its own thread could end: it is reported, and left to itself."""
         live = work.live
-        if live.id not in self.lives or live.works.get(work.job.id) is not work or work.endable:
+        if not self._drives(live) or live.works.get(work.job.id) is not work or work.endable:
             return
         work.abandoned = True
         work.cancel()
@@ -267,7 +274,7 @@ class Driver:
 
     def _advance(self, live: Live) -> None:
         """Performs what the engine decides for a session until it has nothing more to say."""
-        if live.id not in self.lives:
+        if not self._drives(live):
             return
         try:
             while actions := live.machine.decide(live.at(self._clock.now()), self._free(live)):
@@ -313,30 +320,29 @@ class Driver:
     # Commits
 
     def _commit(self, lives: list[Live]) -> None:
-        """One append for all sessions, and then what was waiting for it."""
-        for live in lives:
-            live.seal(self._store.max_commit_bytes)
-        waiting = [live for live in lives if live.unsent]
-        while waiting:
-            began = self._clock.monotonic()
-            outcomes = self._store.append([live.next_append() for live in waiting])
-            again = []
-            for live, outcome in zip(waiting, outcomes, strict=True):
-                if outcome.conflict:
-                    self._stand_down(live)
-                elif outcome.error is not None:
-                    self._append_failed(live, outcome.error)
-                else:
-                    self._confirmed = began
-                    commit, events = live.unsent.pop(0)
-                    live.position = commit.position
-                    live.failing_since = None
-                    live.begun.set()
-                    self._observers.show(live.id, events)
-                    if live.unsent:
-                        again.append(live)
-            waiting = again
-        self._committed([live for live in lives if not live.unsent])
+        """Makes all new facts durable, and then does what was waiting for it."""
+        flushed = self._commits.flush(lives)
+        for live in flushed.lost:
+            self._stand_down(live)
+        for live, error in flushed.failed:
+            self._append_failed(live, error)
+        for live in flushed.unindexed:
+            self._index_later(live)
+        self._committed(flushed.durable)
+
+    def _index_later(self, live: Live) -> None:
+        """Has the session's index entry put soon: with each commit it would cost a page of the log more."""
+        if live.index_timed:
+            return
+        live.index_timed = True
+
+        def due() -> None:
+            live.index_timed = False
+            if self._drives(live):
+                live.index_due = True
+                self._dirty[live.id] = live
+
+        self._after(INDEX_DELAY, due)
 
     def _append_failed(self, live: Live, error: StoreError) -> None:
         """Nothing starts, results stay in memory, the same commit is tried again; for one lease."""
@@ -348,7 +354,7 @@ class Driver:
             return
 
         def again() -> None:
-            if live.id in self.lives:
+            if self._drives(live):
                 self._dirty[live.id] = live
 
         self._after(RETRY_APPEND, again)
@@ -356,13 +362,14 @@ class Driver:
     def _committed(self, lives: list[Live]) -> None:
         works = []
         for live in lives:
-            if live.id not in self.lives:
+            if not self._drives(live):
                 continue
+            live.begun.set()
             if live.answered:
                 requests.answered(self._store, live.answered)
                 live.answered.clear()
             if live.starts:
-                if self._still_mine(live):
+                if self._commits.still_mine(live):
                     works += live.starts
                 else:
                     self._stand_down(live)
@@ -380,23 +387,6 @@ class Driver:
                 work.deadline = self._clock.monotonic() + timeout
                 self._after(timeout, lambda work=work: self._overdue(work))  # type: ignore[misc]
         self._pool.submit(works)  # type: ignore[arg-type]
-
-    def _still_mine(self, live: Live) -> bool:
-        """Whether no other runner can have claimed the session since the last append was confirmed.
-
-        A process that was frozen between its append and this line would else start work that another
-        runner has already taken over.
-        """
-        while True:
-            began = self._clock.monotonic()
-            if began - self._confirmed < self._lease / 2:
-                return True
-            try:
-                if any(True for _ in self._store.read(live.id, live.position)):
-                    return False
-            except StoreError:
-                return False
-            self._confirmed = began
 
     # Requests
 
@@ -444,9 +434,9 @@ class Driver:
             return
         for live in list(self.lives.values()):
             self._advance(live)
-            if live.id in self.lives and live.machine.state.claim is not None:
+            if self._drives(live) and live.machine.state.claim is not None:
                 live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
             self._commit([live])
-            if live.id in self.lives:
+            if self._drives(live):
                 self._leave(live)
         self._stopped = True

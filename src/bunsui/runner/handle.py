@@ -222,7 +222,7 @@ class Session:
                         f"session {self._id} is {status}: there is nothing to {action}",
                         hint="start it anew to run it again",
                     )
-                if held is None or (watch is not None and watch.is_dead(self._runner.lease)):
+                if held is None or (watch is not None and watch.is_dead()):
                     request = requests.Request(request_id, self._id, action, 0, reason)
                     self._runner.take_over(self._id, request)
                 elif asked is None or asked.epoch != held.epoch:

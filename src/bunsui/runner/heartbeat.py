@@ -38,8 +38,10 @@ class Heartbeat:
             self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval) and self._alive():
-            self.beat()
+        while not self._stop.wait(self._interval):
+            # Not a reason to end: a process that was frozen for long wakes up here first.
+            if self._alive():
+                self.beat()
 
     def beat(self) -> None:
         """One beat; a store that fails is the driver's to report."""

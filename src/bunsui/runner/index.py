@@ -12,7 +12,7 @@ from attrs import frozen
 
 from bunsui.model.status import SessionStatus
 from bunsui.model.times import from_text, to_text
-from bunsui.ports.store import Document, Put
+from bunsui.ports.store import Document, Put, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +63,23 @@ def entry(fold: Fold) -> Put:
 def pipeline_group(pipeline: str) -> str:
     """The group of a pipeline's sessions."""
     return f"pipeline:{pipeline}"
+
+
+def find(
+    store: Store, pipeline: str | None, status: SessionStatus | None, limit: int, after: str | None
+) -> list[SessionSummary]:
+    """Sessions, newest first; see `Runner.sessions`."""
+    group = ALL if pipeline is None else pipeline_group(pipeline)
+    size = max(limit, 50)
+    found: list[SessionSummary] = []
+    while len(found) < limit:
+        page = store.find(KIND, group, reverse=True, after=after, limit=size)
+        summaries = map(summary, page)
+        found += [one for one in summaries if status is None or one.status is status]
+        if len(page) < size:
+            break
+        after = page[-1].cursor
+    return found[:limit]
 
 
 def summary(document: Document) -> SessionSummary:

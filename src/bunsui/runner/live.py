@@ -11,7 +11,7 @@ from attrs import define, field
 from bunsui.engine.decide import Machine
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import index
-from bunsui.stores.records import body_of, encode_event, split
+from bunsui.stores.records import OVERHEAD, body_of, encode_event, split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bunsui.errors import BunsuiError
     from bunsui.local.bindings import Bindings
     from bunsui.model.pipeline import Pipeline
+    from bunsui.model.status import SessionStatus
     from bunsui.runner.work import Work
 
 
@@ -36,8 +37,16 @@ class Live:
     bindings: Bindings
     #: The claim that this driver holds.
     epoch: int
+    #: Random; begins the ids of this driver's commits.
+    token: str = field(factory=lambda: uuid.uuid4().hex, init=False)
     #: Whether every job must run on this machine.
     local: bool = False
+    #: The status that the session's index entry shows; None before the first.
+    indexed: SessionStatus | None = None
+    #: Whether the next commit carries the index entry, also where the status is the same.
+    index_due: bool = False
+    #: Whether a timer will set `index_due`.
+    index_timed: bool = False
     #: Facts that no commit holds yet.
     events: list[Event] = field(factory=list)
     #: Commits that are not known to be durable, oldest first, with their facts.
@@ -70,24 +79,37 @@ class Live:
         return time if last is None or time > last else last
 
     def seal(self, max_bytes: int) -> None:
-        """Makes commits of the facts that no commit holds yet."""
-        if not self.events:
+        """Makes commits of the facts that no commit holds yet; an empty one where only the index is due."""
+        if not self.events and (self.unsent or not self.index_due):
             return
         events, self.events = self.events, []
         position = self.position + len(self.unsent)
         encoded = [encode_event(event) for event in events]
-        if sum(map(len, encoded)) + len(encoded) < max_bytes - 64:
+        if sum(map(len, encoded)) + len(encoded) < max_bytes - OVERHEAD:
             chunks = [encoded]
         else:
             chunks = split(encoded, max_bytes)
         for chunk in chunks:
             position += 1
-            commit = Commit(position, uuid.uuid4().hex, body_of(chunk))
+            # Unique: no other driver has this token, and none makes two commits for a position.
+            commit = Commit(position, f"{self.token}-{position}", body_of(chunk))
             self.unsent.append((commit, events[: len(chunk)]))
             events = events[len(chunk) :]
 
     def next_append(self) -> Append:
-        """The oldest commit that is not known to be durable, with the index entry if it is the last."""
+        """The oldest commit that is not known to be durable, with the index entry if that is due."""
         commit, _ = self.unsent[0]
-        document = index.entry(self.machine.state) if len(self.unsent) == 1 else None
+        state = self.machine.state
+        due = self.index_due or state.status is not self.indexed
+        document = index.entry(state) if due and len(self.unsent) == 1 else None
         return Append(self.id, commit, document)
+
+    def sent(self, append: Append) -> Sequence[Event]:
+        """Notes that an append is durable; its facts."""
+        commit, events = self.unsent.pop(0)
+        self.position = commit.position
+        self.failing_since = None
+        if append.document is not None:
+            self.index_due = False
+            self.indexed = self.machine.state.status
+        return events

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,22 @@ class Logs:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._making = threading.Lock()
         self._temporary: weakref.finalize[Any, Any] | None = None
 
     def session_folder(self, session: str) -> Path:
         """The folder of a session's logs; it need not exist."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="bunsui-logs-"))
-            self._temporary = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        with self._making:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="bunsui-logs-"))
+                self._temporary = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder / session
 
     def path(self, session: str, job: str, attempt: int) -> Path:
         """The file of an attempt's log, in a folder that exists."""
         folder = self.session_folder(session)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (folder.parent, folder):  # `mode` is not for parents.
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder / f"{job}.{attempt}.log"
 
     def write(self, path: Path, text: str) -> None:
@@ -61,5 +65,5 @@ class _FileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._logs.write(self._path, self.format(record) + "\n")
-        except OSError:
+        except Exception:  # As every handler does: what can't be logged must not fail the job.
             self.handleError(record)

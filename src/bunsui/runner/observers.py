@@ -49,7 +49,7 @@ class Observers:
             self._waiting -= len(events)
             for event in events:
                 for plugin, error in self._plugins.observe(session_id, event):
-                    _log.warning("observer %s failed on %s", plugin, event, exc_info=error)
+                    _log.warning("observer %s failed on %s", plugin, type(event).__name__, exc_info=error)
 
     def close(self, timeout: float) -> None:
         """Waits until all queued events were shown, for `timeout` seconds at most."""

@@ -45,7 +45,14 @@ class Pool:
             self._threads += 1
             number = self._threads
         # Daemons: a job that can't be stopped must not keep the interpreter from ending.
-        threading.Thread(target=self._work, name=f"bunsui-job-{number}", daemon=True).start()
+        thread = threading.Thread(target=self._work, name=f"bunsui-job-{number}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # The system gives no more threads: those that there are do the work.
+            with self._growing:
+                self._threads -= 1
+                if not self._threads:
+                    raise
 
     def _work(self) -> None:
         wait = threading.Lock()
@@ -56,8 +63,8 @@ class Pool:
                 task = tasks.popleft()
             except IndexError:
                 idle.append(wait)
-                # A task that came between the two lines above would wait for ever without this look.
-                if tasks and self._unregister(wait):
+                # What came between the two lines above, a task or the end, would else be waited for in vain.
+                if (tasks or self._closed) and self._unregister(wait):
                     continue
                 wait.acquire()
                 continue

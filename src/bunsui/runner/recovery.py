@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bunsui.dsl import definition
 from bunsui.engine import events as ev
@@ -63,17 +62,11 @@ def pipeline_of(store: Store, event: ev.SessionCreated) -> Pipeline:
     return pipeline.at(None if event.base_dir is None else Path(event.base_dir))
 
 
-def load(store: Store, session: str, given: bound.Bindings) -> Live:
-    """A session as its history leaves it, not yet claimed.
-
-    Args:
-        store: where it is.
-        session: its id.
-        given: the runner's own bindings, for callables without a name.
+def load(store: Store, session: str) -> Live:
+    """A session as its history leaves it: not yet claimed, and without its bindings.
 
     Raises:
         NotFound: there is no such session.
-        ConfigError: it needs a callable that exists in another process only.
         StoreError: the history is damaged, or of a later version.
     """
     first = created(store, session)
@@ -88,24 +81,34 @@ def load(store: Store, session: str, given: bound.Bindings) -> Live:
         pipeline=pipeline,
         machine=machine,
         position=position,
-        bindings=_bindings(first.bindings, given),
+        bindings={},
         epoch=machine.state.epoch,
         local=first.local,
     )
 
 
-def _bindings(data: Mapping[str, Mapping[str, Mapping[str, Any]]], given: bound.Bindings) -> bound.Bindings:
+def bindings(live: Live, given: bound.Bindings) -> bound.Bindings:
+    """What the session's jobs were bound to when it was created.
+
+    Args:
+        live: the session.
+        given: the runner's own bindings, for callables without a name.
+
+    Raises:
+        ConfigError: one is a callable that exists in another process only.
+    """
+    event = live.machine.state.created
     return {
         kind: {name: bound.from_data(value, given.get(kind, {}).get(name)) for name, value in names.items()}
-        for kind, names in data.items()
+        for kind, names in (event.bindings if event is not None else {}).items()
     }
 
 
-def claim(live: Live, runner: str, clock: Clock) -> None:
+def claim(live: Live, runner: str, clock: Clock, lease: float) -> None:
     """Puts the claim of `runner` into the session's next commit. It holds once that is durable."""
     live.epoch += 1
     at = live.at(clock.now())
-    live.record(ev.RunnerClaimed(at, runner, live.epoch, this_process()))
+    live.record(ev.RunnerClaimed(at, runner, live.epoch, this_process(), lease))
 
 
 class Watch:
@@ -133,8 +136,8 @@ class Watch:
         document = self._store.get(heartbeat.KIND, self._held.runner)
         return 0 if document is None else document.version
 
-    def is_dead(self, lease: float) -> bool:
-        """Whether the runner is gone: its process is, or it gave no sign for `lease` seconds."""
+    def is_dead(self) -> bool:
+        """Whether the runner is gone: its process is, or it gave no sign for the lease of its claim."""
         if is_dead(self._held.process):
             return True
         position, beat = self._position, self._read_beat()
@@ -145,12 +148,10 @@ class Watch:
             self._position, self._beat = position, beat
             self._since = now
             self.has_moved = True
-        return now - self._since >= lease
+        return now - self._since >= self._held.lease
 
 
-def wait_until_orphaned(
-    live: Live, store: Store, clock: Clock, lease: float, sleep: Callable[[float], None]
-) -> None:
+def wait_until_orphaned(live: Live, store: Store, clock: Clock, sleep: Callable[[float], None]) -> None:
     """Returns once nobody drives the session.
 
     Raises:
@@ -160,11 +161,11 @@ def wait_until_orphaned(
     if held is None or is_dead(held.process):
         return
     watched = Watch(store, live.id, live.position, held, clock)
-    while not watched.is_dead(lease):
+    while not watched.is_dead():
         if watched.has_moved:
             raise StateError(
                 f"session {live.id} is driven by a runner on {held.process.get('host')}"
                 f" (pid {held.process.get('pid')})",
                 hint="wait for it, or pause it there",
             )
-        sleep(min(lease / 10, 0.5))
+        sleep(min(held.lease / 10, 0.5))

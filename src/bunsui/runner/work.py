@@ -6,15 +6,18 @@ import contextlib
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from bunsui.errors import JobCancelled, JobTimeout
 from bunsui.local.callables import find, invoke
 from bunsui.local.results import encode, failure, traceback_text
 from bunsui.model.json import Json
+from bunsui.model.pipeline import LOCAL_PREFIX
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
 
 if TYPE_CHECKING:
@@ -99,8 +102,9 @@ class Work:
         self.output: Json | None = None
         self.failure: Failure | None = None
         self.finished_at: datetime | None = None
-        #: Whether the work runs in a process, which can be ended from outside.
-        self.endable = False
+        #: Whether the attempt ends by itself at its timeout, and when it is cancelled: it runs in a
+        #: process, or has not begun.
+        self.endable = True
         #: Whether it was reported as timed out while its thread goes on.
         self.abandoned = False
         #: Whether the runner stopped it because the runner itself ends: then it counts as lost.
@@ -127,6 +131,9 @@ class Work:
         )
         token = current.set(call)
         try:
+            self.endable = False
+            # After that line: a timeout before it is left to these checks, one after it to the driver.
+            self._check_begin()
             if self.bound is not None:
                 output = self.run(self.bound, call)
             else:
@@ -144,26 +151,32 @@ class Work:
             self.finished_at = self._host.now()
             self._host.report(self)
 
+    def _check_begin(self) -> None:
+        """Makes sure that there is still reason to begin."""
+        if self._cancelled is not None and self._cancelled.is_set():
+            raise JobCancelled("the attempt was stopped before it began")
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise JobTimeout("the attempt's timeout was over before it began")
+
     def run(self, work: Command | Function, call: JobCall) -> Any:
         """See `Workbench.run`."""
         if isinstance(work, Command):
+            self.endable = True
             from bunsui.local.process import run_command  # noqa: PLC0415 - subprocess: 10 ms
 
-            self.endable = True
             return run_command(work, call, self.log_path)
-        if work.target == self.job.options.get("callable") and self.job.function is not None:
-            work = evolve(work, function=self.job.function)
         if self._isolation(work) == "process":
             self.endable = True
             return self._host.supervisor.call(
                 evolve(work, isolation="process"), call, self._name, self.log_path
             )
-        return invoke(find(work), work.style, self._name, call)
+        function = self.job.function if work.target == self.job.options.get("callable") else None
+        return invoke(function or find(work), work.style, self._name, call)
 
     def _isolation(self, work: Function) -> str:
         if work.isolation is not None:
             return work.isolation
-        if work.function is not None and not _has_module(work):
+        if work.target.startswith(LOCAL_PREFIX):
             return "thread"
         return self.job.isolation or ("thread" if self.job.timeout is None else "process")
 
@@ -199,10 +212,6 @@ class Work:
     def cancel(self) -> None:
         """Asks the attempt to stop; a process is ended."""
         self.cancelled.set()
-
-
-def _has_module(work: Function) -> bool:
-    return ":" in work.target and not work.target.startswith("local:")
 
 
 def _complete(awaitable: Any) -> Any:

@@ -6,7 +6,7 @@ import copy
 import json
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import frozen
@@ -33,26 +33,28 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._histories: dict[str, list[Commit]] = defaultdict(list)
-        self._documents: dict[str, dict[str, _Stored]] = defaultdict(dict)
+        self._histories: dict[str, list[Commit]] = {}
+        self._documents: dict[str, dict[str, _Stored]] = {}
         self._writes = 0
         self._own_writes: Counter[int] = Counter()
 
     def append(self, appends: Sequence[Append]) -> list[Appended]:
         """See `Store.append`."""
+        # First of all, so that nothing is written where one of them is no JSON.
+        values = [None if entry.document is None else _own(entry.document.value) for entry in appends]
         with self._lock:
-            return [self._append(entry) for entry in appends]
+            return [self._append(entry, value) for entry, value in zip(appends, values, strict=True)]
 
-    def _append(self, entry: Append) -> Appended:
-        history = self._histories[entry.history]
+    def _append(self, entry: Append, value: Mapping[str, Any] | None) -> Appended:
+        history = self._histories.get(entry.history, [])
         commit = entry.commit
-        if commit.position <= len(history):
+        if 1 <= commit.position <= len(history):
             return Appended(conflict=history[commit.position - 1].id != commit.id)
         if commit.position != len(history) + 1:
             return Appended(conflict=True)
-        history.append(commit)
-        if (put := entry.document) is not None:
-            self._put(put.kind, put.key, put.value, None, put.groups)
+        self._histories.setdefault(entry.history, history).append(commit)
+        if (put := entry.document) is not None and value is not None:
+            self._put(put.kind, put.key, value, None, put.groups)
         self._wrote()
         return Appended()
 
@@ -63,11 +65,11 @@ class MemoryStore(Store):
     def read(self, history: str, after: int = 0) -> Iterator[Commit]:
         """See `Store.read`."""
         with self._lock:
-            commits = self._histories[history][after:] if history in self._histories else []
+            commits = self._histories.get(history, [])[after:]
         yield from commits
 
     def _live(self, kind: str, key: str) -> _Stored | None:
-        stored = self._documents[kind].get(key)
+        stored = self._documents.get(kind, {}).get(key)
         if stored is not None and stored.expires_at is not None and stored.expires_at <= time.time():
             return None
         return stored
@@ -82,13 +84,14 @@ class MemoryStore(Store):
         groups: Sequence[tuple[str, str]] = (),
     ) -> int:
         """See `Store.put`."""
+        own = _own(value)
         with self._lock:
             stored = self._live(kind, key)
             version = 0 if stored is None else stored.version
             if if_version is not None and if_version != version:
                 raise Conflict(f"{kind} '{key}' has version {version}, not {if_version}")
             self._wrote()
-            return self._put(kind, key, value, expires_at, groups)
+            return self._put(kind, key, own, expires_at, groups)
 
     def _put(
         self,
@@ -100,9 +103,7 @@ class MemoryStore(Store):
     ) -> int:
         stored = self._live(kind, key)
         version = 1 if stored is None else stored.version + 1
-        # Through JSON, so that nobody shares an object with the store and every store takes the same.
-        own = json.loads(json.dumps(value, allow_nan=False))
-        self._documents[kind][key] = _Stored(own, version, expires_at, tuple(groups))
+        self._documents.setdefault(kind, {})[key] = _Stored(value, version, expires_at, tuple(groups))
         return version
 
     def get(self, kind: str, key: str) -> Document | None:
@@ -114,7 +115,7 @@ class MemoryStore(Store):
     def delete(self, kind: str, key: str) -> None:
         """See `Store.delete`."""
         with self._lock:
-            if self._documents[kind].pop(key, None) is not None:
+            if self._documents.get(kind, {}).pop(key, None) is not None:
                 self._wrote()
 
     def find(
@@ -128,7 +129,7 @@ class MemoryStore(Store):
         """See `Store.find`."""
         found: list[tuple[tuple[str, str], _Stored]] = []
         with self._lock:
-            for key in list(self._documents[kind]):
+            for key in self._documents.get(kind, {}):
                 stored = self._live(kind, key)
                 if stored is None:
                     continue
@@ -148,6 +149,12 @@ class MemoryStore(Store):
 
     def close(self) -> None:
         """See `Store.close`: nothing is held open."""
+
+
+def _own(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    # Through JSON, so that nobody shares an object with the store and every store takes the same.
+    own: Mapping[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    return own
 
 
 def _document(key: str, stored: _Stored, cursor: str) -> Document:

@@ -103,13 +103,17 @@ def _decode_event(item: dict[str, Any], where: str) -> ev.Event:
 
 
 def split(encoded: Sequence[str], max_bytes: int) -> list[list[str]]:
-    """The events in as few commits of at most `max_bytes` as keep their order."""
+    """The events in as few commits of at most `max_bytes` as keep their order.
+
+    An event that is larger by itself gets a commit of its own.
+    """
     chunks: list[list[str]] = [[]]
     size = OVERHEAD
-    for text in encoded:
-        if chunks[-1] and size + len(text) + 1 > max_bytes:
+    for text in encoded:  # ASCII: as many bytes as characters.
+        comma = 1 if chunks[-1] else 0
+        if comma and size + comma + len(text) > max_bytes:
             chunks.append([])
-            size = OVERHEAD
+            size, comma = OVERHEAD, 0
         chunks[-1].append(text)
-        size += len(text) + 1
+        size += comma + len(text)
     return chunks

@@ -34,8 +34,10 @@ except ImportError:  # Windows has no flock; there a checkpoint is tried without
 SCHEMA_VERSION = 1
 #: Marks the file as ours, in PRAGMA application_id: "bnsi".
 APPLICATION_ID = 0x626E7369
-#: Appends between two checkpoints.
-CHECKPOINT_EVERY = 1000
+#: Bytes of a page: about what a small write adds to the log.
+PAGE = 4096
+#: Bytes of the log between two checkpoints, about; as many as SQLite's own.
+CHECKPOINT_BYTES = 1000 * PAGE
 #: Kinds of documents that may be lost in a power failure: they say who lives now.
 VOLATILE = frozenset({"runner"})
 
@@ -61,9 +63,19 @@ WHERE ?2 = 1 OR EXISTS (SELECT 1 FROM commits WHERE history = ?1 AND position = 
 """
 _PUT = """
 INSERT INTO documents VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (kind, key) DO UPDATE SET version = version + 1, value = excluded.value,
+ON CONFLICT (kind, key) DO UPDATE SET
+    version = CASE WHEN expires_at <= ? THEN 1 ELSE version + 1 END, value = excluded.value,
     expires_at = excluded.expires_at, group1 = excluded.group1, sort1 = excluded.sort1,
     group2 = excluded.group2, sort2 = excluded.sort2
+RETURNING version
+"""
+# An UPDATE rewrites the entries of every index that a column of its SET stands in, changed or not: a
+# session's index entry, which is put with every commit and stays in its groups, would write two more pages
+# each time.
+_PUT_SAME_GROUPS = """
+UPDATE documents SET version = version + 1, value = ?, expires_at = ?
+WHERE kind = ? AND key = ? AND group1 IS ? AND sort1 IS ? AND group2 IS ? AND sort2 IS ?
+    AND (expires_at IS NULL OR expires_at > ?)
 RETURNING version
 """
 
@@ -88,10 +100,14 @@ class SqliteStore(Store):
         self._lock_timeout = lock_timeout
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._open: set[sqlite3.Connection] = set()
+        #: Every connection and whose it is.
+        self._open: dict[sqlite3.Connection, threading.Thread] = {}
+        #: Those of the processes that this one was forked from.
+        self._inherited: list[dict[sqlite3.Connection, threading.Thread]] = []
         self._pid = os.getpid()
         self._closed = False
-        self._appends = 0
+        #: Bytes written since the last checkpoint, about.
+        self._written = 0
         self._exists = False
         if self._is_there():
             with self._guard():
@@ -101,7 +117,10 @@ class SqliteStore(Store):
 
     def _is_there(self) -> bool:
         """Whether there is anything to read."""
-        self._exists = self._exists or self.path.exists()
+        if not self._exists:
+            with self._guard(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self.path.stat()
+                self._exists = True
         return self._exists
 
     @contextlib.contextmanager
@@ -109,20 +128,19 @@ class SqliteStore(Store):
         """SQLite's errors as ours; after one, this thread's connection is opened anew."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._drop()
-            raise self._error(error) from error
+            raise self._error(getattr(error, "strerror", None) or str(error)) from error
         finally:
             if self._closed:
                 self._drop()
 
-    def _error(self, error: Exception) -> StoreError:
-        text = str(error)
+    def _error(self, text: str) -> StoreError:
         if "locked" in text or "busy" in text:
             hint = "another process has been writing to it for too long; try again"
-        elif "full" in text:
+        elif "full" in text or "No space" in text:
             hint = "free some space; the session can be resumed"
-        elif "readonly" in text or "unable to open" in text:
+        elif "readonly" in text or "unable to open" in text or "denied" in text:
             hint = "check that the file and its folder exist and that you may write to them"
         elif "malformed" in text or "not a database" in text:
             hint = "the file is damaged, or no bunsui store; restore it from a backup"
@@ -137,15 +155,23 @@ class SqliteStore(Store):
         if connection is None:
             connection = self._connect()
             self._local.connection = connection
+            # What stands in `_open` outlives its thread, so those of threads that ended go now.
             with self._lock:
-                self._open.add(connection)
+                ended = [found for found, thread in self._open.items() if not thread.is_alive()]
+                for found in ended:
+                    del self._open[found]
+                self._open[connection] = threading.current_thread()
+            for found in ended:
+                _close(found)
+            # Tells the tokens of `changed` apart: SQLite counts anew for each connection.
+            self._local.opened = object()
         return connection
 
     def _forked(self) -> None:
         # A connection must not be used, nor closed, on the other side of a fork: closing would drop the
         # parent's file locks (https://www.sqlite.org/howtocorrupt.html, 2.6). It is left as it is.
-        self._inherited = self._open
-        self._open = set()
+        self._inherited.append(self._open)
+        self._open = {}
         self._local = threading.local()
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -154,7 +180,10 @@ class SqliteStore(Store):
         if not self.path.exists():
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+                # Exclusively: to close a file that SQLite has open elsewhere in this process would end its
+                # locks (https://www.sqlite.org/howtocorrupt.html, 2.2).
+                with contextlib.suppress(FileExistsError):
+                    os.close(os.open(self.path.resolve(), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             except OSError as error:
                 raise StoreError(
                     f"store {self.path} can't be made: {error.strerror}",
@@ -165,13 +194,41 @@ class SqliteStore(Store):
         )
         try:
             self._check(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._use_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
+        except StoreError:
+            self._leave(connection)
+            raise
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _leave(self, connection: sqlite3.Connection) -> None:
+        """Closes the connection to a file that was refused, and leaves the file as it is."""
+        log = Path(f"{self.path}-wal")
+        with contextlib.ExitStack() as stack:
+            # The last connection to be closed writes the log into the file, unless it may only read.
+            if log.exists() and log.stat().st_size:
+                last = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+                stack.callback(last.close)
+                last.execute("PRAGMA user_version")
+            connection.close()
+
+    def _use_log(self, connection: sqlite3.Connection) -> None:
+        """Switches a new file to the write-ahead log."""
+        deadline = time.monotonic() + self._lock_timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                # Where another process looks at the new file, this fails at once, whatever the timeout.
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.001)
+            else:
+                return
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Makes the tables in an empty file; refuses one that is not ours, unchanged."""
@@ -205,9 +262,8 @@ class SqliteStore(Store):
         if connection is not None:
             self._local.connection = None
             with self._lock:
-                self._open.discard(connection)
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+                self._open.pop(connection, None)
+            _close(connection)
 
     # Histories
 
@@ -225,9 +281,7 @@ class SqliteStore(Store):
                         outcomes = [self._append(connection, entry) for entry in appends]
         except StoreError as error:
             return [Appended(error=error) for _ in appends]
-        self._appends += 1
-        if self._appends % CHECKPOINT_EVERY == 0:
-            self.checkpoint()
+        self._wrote(sum(PAGE + len(entry.commit.body) for entry in appends))
         return outcomes
 
     def _append(self, connection: sqlite3.Connection, entry: Append) -> Appended:
@@ -242,6 +296,15 @@ class SqliteStore(Store):
             (entry.history, commit.position),
         ).fetchone()
         return Appended(conflict=found is None or found[0] != commit.id)
+
+    def _wrote(self, size: int) -> None:
+        # Threads that count at once may lose a little; it only moves the checkpoint.
+        self._written += size
+        if self._written >= CHECKPOINT_BYTES:
+            self._written = 0
+            # What was written is durable without it, and the next one tries again.
+            with contextlib.suppress(StoreError):
+                self.checkpoint()
 
     def checkpoint(self) -> None:
         """Moves the log into the database, unless another process is doing it."""
@@ -261,7 +324,11 @@ class SqliteStore(Store):
             except BlockingIOError:
                 yield False
                 return
-            yield True
+            try:
+                yield True
+            finally:
+                # Closing alone would leave it to a child that was forked in between.
+                fcntl.flock(lock, fcntl.LOCK_UN)
         finally:
             os.close(lock)
 
@@ -303,24 +370,21 @@ class SqliteStore(Store):
                 connection.execute("PRAGMA synchronous = NORMAL")
             try:
                 with _transaction(connection):
-                    self._forget_expired(connection, kind, key)
                     if if_version is not None:
                         row = connection.execute(
-                            "SELECT version FROM documents WHERE kind = ? AND key = ?", (kind, key)
+                            "SELECT version FROM documents WHERE kind = ? AND key = ?"
+                            " AND (expires_at IS NULL OR expires_at > ?)",
+                            (kind, key, time.time()),
                         ).fetchone()
                         version = row[0] if row else 0
                         if version != if_version:
                             raise Conflict(f"{kind} '{key}' has version {version}, not {if_version}")
-                    return _put(connection, put, expires_at)
+                    version = _put(connection, put, expires_at)
             finally:
                 if kind in VOLATILE:
                     connection.execute("PRAGMA synchronous = FULL")
-
-    def _forget_expired(self, connection: sqlite3.Connection, kind: str, key: str) -> None:
-        connection.execute(
-            "DELETE FROM documents WHERE kind = ? AND key = ? AND expires_at <= ?",
-            (kind, key, time.time()),
-        )
+        self._wrote(PAGE)
+        return version
 
     def get(self, kind: str, key: str) -> Document | None:
         """See `Store.get`."""
@@ -344,6 +408,7 @@ class SqliteStore(Store):
             return
         with self._guard():
             self._connection().execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+        self._wrote(PAGE)
 
     def find(
         self,
@@ -364,8 +429,8 @@ class SqliteStore(Store):
             [("''", "1")] if group is None else [("sort1", "group1 = ?"), ("sort2", "group2 = ?")]
         ):
             selects.append(
-                "SELECT * FROM"
-                f" (SELECT key, value, version, {sort} AS sort FROM documents"  # noqa: S608 - constants
+                "SELECT * FROM"  # noqa: S608 - constants
+                f" (SELECT key, value, version, {sort} AS sort FROM documents"
                 f" WHERE {live} AND {where}"
                 f"{f' AND ({sort}, key) {beyond} (?, ?)' if last is not None else ''}"
                 f" ORDER BY sort {order}, key {order} LIMIT ?)"
@@ -385,7 +450,9 @@ class SqliteStore(Store):
         if not self._is_there():
             return 0
         with self._guard():
-            return self._connection().execute("PRAGMA data_version").fetchone()[0]
+            version = self._connection().execute("PRAGMA data_version").fetchone()[0]
+            # There is none where the store was closed a moment ago: then it is a change.
+            return getattr(self._local, "opened", object()), version
 
     def close(self) -> None:
         """See `Store.close`. A call after it opens the file for its own length only."""
@@ -393,26 +460,35 @@ class SqliteStore(Store):
         if os.getpid() != self._pid:
             return
         with self._lock:
-            connections, self._open = self._open, set()
+            connections, self._open = self._open, {}
         self._local = threading.local()
         for connection in connections:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+            _close(connection)
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):
+        connection.close()
 
 
 @contextlib.contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         yield
+        connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _put(connection: sqlite3.Connection, put: Put, expires_at: float | None) -> int:
-    places = [part for place in put.groups for part in place]
-    row = (put.kind, put.key, compact(put.value), expires_at, *places, *[None] * (4 - len(places)))
-    return int(connection.execute(_PUT, row).fetchone()[0])
+    groups = [part for place in put.groups for part in place]
+    groups += [None] * (4 - len(groups))  # type: ignore[list-item]
+    value, now = compact(put.value), time.time()
+    same = (value, expires_at, put.kind, put.key, *groups, now)
+    row = connection.execute(_PUT_SAME_GROUPS, same).fetchone()
+    if row is None:
+        row = connection.execute(_PUT, (put.kind, put.key, value, expires_at, *groups, now)).fetchone()
+    return int(row[0])

@@ -1,1 +1,25 @@
-"""For those who extend bunsui: test suites that hold for every implementation of a port."""
+"""For those who extend bunsui: test suites that hold for every implementation of a port.
+
+The suites are written for pytest, which is imported with the first of them that is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bunsui.testing.stores import StoreSuite
+
+__all__ = ["StoreSuite"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "StoreSuite":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pytest  # noqa: PLC0415 - a dependency of those who test, not of those who run
+
+    # So that a failing assertion of the suite shows its values, as one in a test module does.
+    pytest.register_assert_rewrite("bunsui.testing.stores")
+    from bunsui.testing.stores import StoreSuite  # noqa: PLC0415
+
+    return StoreSuite

@@ -722,26 +722,3 @@ class TestApi:
         doc = parse("\ufeffa: b", file="x.yaml")
         assert (doc.text, doc.file) == ("a: b", "x.yaml")
         assert isinstance(doc, Document)
-
-
-def test_costs_a_fraction_of_safe_load():
-    """Reading with places costs less than half of what PyYAML's C loader takes without."""
-    if not yaml.__with_libyaml__:
-        pytest.skip("compares with libyaml")
-    text = "jobs:\n" + "".join(
-        f"  - id: job_{i}\n    type: lambda\n    depends_on: [job_{i}]\n"
-        f"    parameters: {{a: '${{x}}', b: {i}}}\n"
-        for i in range(3000)
-    )
-
-    def cost(function):
-        times = []
-        for _ in range(3):
-            start = time.process_time()
-            function()
-            times.append(time.process_time() - start)
-        return min(times)
-
-    ours = cost(lambda: parse(text))
-    theirs = cost(lambda: yaml.load(text, Loader=yaml.CSafeLoader))
-    assert ours < theirs / 2

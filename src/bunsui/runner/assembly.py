@@ -1,0 +1,91 @@
+"""What a Runner is made of, put together."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from bunsui.local.supervisor import Supervisor
+from bunsui.ports.store import Store
+from bunsui.runner.clock import SystemClock
+from bunsui.runner.config import default_store
+from bunsui.runner.driver import Driver
+from bunsui.runner.heartbeat import Heartbeat
+from bunsui.runner.logs import Logs
+from bunsui.runner.observers import Observers
+from bunsui.runner.pool import Pool
+from bunsui.runner.starting import Starter
+from bunsui.runner.work import Host
+
+if TYPE_CHECKING:
+    from bunsui.plugins.registry import Plugins
+
+
+@frozen
+class Parts:
+    """The parts of one Runner. None of them has started a thread or a process yet."""
+
+    #: Random; names the runner in claims, requests and heartbeats.
+    id: str
+    store: Store
+    owns_store: bool
+    clock: SystemClock
+    supervisor: Supervisor
+    observers: Observers
+    pool: Pool
+    logs: Logs
+    driver: Driver
+    heartbeat: Heartbeat
+
+    def close(self, timeout: float) -> None:
+        """Ends all of them, in the order in which they need each other."""
+        self.driver.stop(timeout)
+        self.observers.close(10.0)
+        self.heartbeat.close()
+        self.pool.close()
+        self.supervisor.close()
+        if self.owns_store:
+            self.store.close()
+
+
+def assemble(plugins: Plugins, store: str | Store | None, max_concurrency: int, lease: float) -> Parts:
+    """The parts of a Runner; see its arguments.
+
+    Raises:
+        ConfigError: the store's URL is wrong.
+        StoreError: the store can't be opened.
+    """
+    opened = store if isinstance(store, Store) else plugins.open_store(store or default_store())
+    path = getattr(opened, "path", None)
+    runner_id = uuid.uuid4().hex
+    clock = SystemClock()
+    supervisor = Supervisor()
+    observers = Observers(plugins)
+    pool = Pool(max_concurrency)
+    logs = Logs(None if path is None else Path(f"{path}-logs"))
+    driver = Driver(
+        runner_id,
+        opened,
+        clock,
+        pool,
+        observers,
+        lambda report: Starter(plugins.job_types, Host(supervisor, logs, clock.now, report)),
+        max_concurrency=max_concurrency,
+        lease=lease,
+    )
+    heartbeat = Heartbeat(opened, runner_id, lease, lambda: driver.alive)
+    return Parts(
+        id=runner_id,
+        store=opened,
+        owns_store=opened is not store,
+        clock=clock,
+        supervisor=supervisor,
+        observers=observers,
+        pool=pool,
+        logs=logs,
+        driver=driver,
+        heartbeat=heartbeat,
+    )

@@ -1,0 +1,86 @@
+"""One append for all sessions of a driver, and the certainty that they are still its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from bunsui.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bunsui.ports.clock import Clock
+    from bunsui.ports.store import Store
+    from bunsui.runner.live import Live
+    from bunsui.runner.observers import Observers
+
+
+@define
+class Flushed:
+    """What became of the facts of some sessions."""
+
+    #: All that these have is durable.
+    durable: list[Live] = field(factory=list)
+    #: Somebody else has claimed these.
+    lost: list[Live] = field(factory=list)
+    #: The store failed for these; the same commit is to be tried again.
+    failed: list[tuple[Live, StoreError]] = field(factory=list)
+    #: The index entries of these lag behind.
+    unindexed: list[Live] = field(factory=list)
+
+
+class Commits:
+    """Makes the facts of sessions durable, and shows them to observers once they are."""
+
+    def __init__(self, store: Store, clock: Clock, observers: Observers, lease: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._observers = observers
+        self._lease = lease
+        #: When the last append that succeeded began (monotonic).
+        self._confirmed = clock.monotonic()
+
+    def flush(self, lives: Sequence[Live]) -> Flushed:
+        """Appends all facts of these sessions: one append, and another for each chunk of large ones."""
+        for live in lives:
+            live.seal(self._store.max_commit_bytes)
+        flushed = Flushed()
+        waiting = [live for live in lives if live.unsent]
+        while waiting:
+            began = self._clock.monotonic()
+            appends = [live.next_append() for live in waiting]
+            again = []
+            for live, append, outcome in zip(waiting, appends, self._store.append(appends), strict=True):
+                if outcome.conflict:
+                    flushed.lost.append(live)
+                elif outcome.error is not None:
+                    flushed.failed.append((live, outcome.error))
+                else:
+                    self._confirmed = began
+                    self._observers.show(live.id, live.sent(append))
+                    if append.document is None:
+                        flushed.unindexed.append(live)
+                    if live.unsent:
+                        again.append(live)
+            waiting = again
+        flushed.durable += [live for live in lives if not live.unsent]
+        return flushed
+
+    def still_mine(self, live: Live) -> bool:
+        """Whether no other runner can have claimed the session since the last append was confirmed.
+
+        A process that was frozen between its append and the start of the work would else start work that
+        another runner has already taken over. Half a lease is left for the start itself.
+        """
+        while True:
+            began = self._clock.monotonic()
+            if began - self._confirmed < self._lease / 2:
+                return True
+            try:
+                if any(True for _ in self._store.read(live.id, live.position)):
+                    return False
+            except StoreError:
+                return False
+            self._confirmed = began

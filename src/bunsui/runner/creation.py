@@ -1,0 +1,126 @@
+"""From a pipeline and its parameters to a session that can be driven."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bunsui.dsl import inputs
+from bunsui.engine import events as ev
+from bunsui.engine.decide import Machine
+from bunsui.errors import Conflict
+from bunsui.local import bindings as bound
+from bunsui.runner import preflight, recovery
+from bunsui.runner.live import Live
+
+if TYPE_CHECKING:
+    from bunsui.local.supervisor import Supervisor
+    from bunsui.model.pipeline import Pipeline
+    from bunsui.ports.clock import Clock
+    from bunsui.ports.job_type import JobType
+    from bunsui.ports.store import Store
+
+#: What the ``bindings`` argument of a Runner may be.
+Given = Mapping[str, Mapping[str, Any]] | str | Path | None
+
+
+def given_bindings(given: Given, pipeline: Pipeline, job_types: Mapping[str, JobType]) -> bound.Bindings:
+    """The bindings that a Runner was given, or the file beside the definition, or none.
+
+    Raises:
+        DefinitionError: they are wrong; all their problems at once.
+    """
+    if isinstance(given, Mapping):
+        return bound.from_mapping(given, job_types)
+    if given is not None:
+        return bound.load(Path(given), job_types)
+    if pipeline.base_dir is not None:
+        beside = pipeline.base_dir / bound.FILE_NAME
+        if beside.is_file():
+            return bound.load(beside, job_types)
+    return {}
+
+
+def create(
+    pipeline: Pipeline,
+    parameters: Mapping[str, Any],
+    given: Given,
+    job_types: Mapping[str, JobType],
+    supervisor: Supervisor,
+    clock: Clock,
+    *,
+    local: bool,
+    idempotency_key: str | None,
+    tags: Mapping[str, str],
+) -> Live:
+    """A new session, whose creation is the first of the facts that wait for its first commit.
+
+    Raises:
+        DefinitionError: a parameter or a binding is wrong; nothing has been written.
+    """
+    values = inputs.resolve_parameters(pipeline, parameters)
+    bindings = given_bindings(given, pipeline, job_types)
+    used = preflight.used_bindings(pipeline, bindings, job_types, local=local)
+    preflight.check_imports(used, supervisor)
+    session_id = session_id_of(idempotency_key)
+    live = Live(session_id, pipeline, Machine(pipeline), 0, used, 0, local)
+    live.record(
+        ev.SessionCreated(
+            at=clock.now(),
+            session_id=session_id,
+            pipeline=pipeline.name,
+            digest=pipeline.digest,
+            parameters=values,
+            bindings={
+                kind: {name: bound.to_data(value) for name, value in names.items()}
+                for kind, names in used.items()
+            },
+            base_dir=None if pipeline.base_dir is None else str(pipeline.base_dir),
+            local=local,
+            tags=dict(tags),
+        )
+    )
+    return live
+
+
+def session_id_of(idempotency_key: str | None) -> str:
+    """16 characters of base32 in small letters: random, or derived from the key."""
+    if idempotency_key is None:
+        raw = secrets.token_bytes(10)
+    else:
+        raw = hashlib.sha256(f"bunsui-session\0{idempotency_key}".encode()).digest()[:10]
+    return base64.b32encode(raw).decode().lower()
+
+
+def exists(store: Store, live: Live) -> bool:
+    """Whether a session with the same idempotency key and the same input is there already.
+
+    Raises:
+        Conflict: there is one with another input.
+    """
+    found = next(recovery.history(store, live.id), None)
+    if found is None:
+        return False
+    first, mine = found[1][0], live.machine.state.created
+    if (
+        isinstance(first, ev.SessionCreated)
+        and mine is not None
+        and (first.digest, first.parameters) == (mine.digest, mine.parameters)
+    ):
+        return True
+    raise Conflict(
+        f"the idempotency key belongs to session {live.id},"
+        " which has another definition or other parameters"
+    )
+
+
+def keep_definition(store: Store, pipeline: Pipeline) -> None:
+    """Puts the definition into the store, under its digest, where it is not there already."""
+    try:
+        store.put(recovery.DEFINITION, pipeline.digest, pipeline.to_dict(), if_version=0)
+    except Conflict:
+        return

@@ -1,0 +1,201 @@
+"""The commands in this process: what they print, and with which exit code they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bunsui.cli.main import run
+
+PIPELINE = """\
+version: "1.0"
+name: flow
+parameters:
+  - {name: n, type: integer, default: 2}
+jobs:
+  - {id: good, type: custom, command: [python, -c, "pass"], parameters: {n: "${n}"}}
+  - {id: bad, type: custom, command: [python, -c, "import sys; sys.exit(4)"], depends_on: [good],
+     retry: {max_attempts: 2, delay: 0}}
+  - {id: after, type: custom, command: [python, -c, "pass"], depends_on: [bad]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a pipeline and a store of its own, which is the current one."""
+    (tmp_path / "pipeline.yaml").write_text(PIPELINE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BUNSUI_STORE", f"sqlite:///{tmp_path}/store.db")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def session_id(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """A session that failed."""
+    assert 1 == run(["run", "pipeline.yaml", "--format", "json"])
+    return json.loads(capsys.readouterr().out)["session_id"]
+
+
+def test_progress_names_every_fate_of_a_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Running, succeeded, retrying, failed, skipped: each is a line."""
+    assert 1 == run(["run", "pipeline.yaml"])
+
+    lines = capsys.readouterr().out.splitlines()
+    fates = [tuple(line.split()[:2]) for line in lines if line.startswith(("good", "bad", "after"))]
+    assert [
+        ("good", "running"),
+        ("good", "succeeded"),
+        ("bad", "running"),
+        ("bad", "retrying"),
+        ("bad", "running"),
+        ("bad", "failed"),
+        ("after", "skipped"),
+    ] == fates
+    assert "  bad: ExitCode.4: the command failed with exit code 4" in lines
+    assert any(line.endswith("ExitCode.4, again in 0.0 s") for line in lines)
+
+
+def test_run_reads_parameters_by_their_type(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """-p n=3 of an integer parameter is the number 3."""
+    run(["run", "pipeline.yaml", "-p", "n=3", "--format", "json"])
+
+    assert {"n": 3} == json.loads(capsys.readouterr().out)["parameters"]
+
+
+def test_status_as_text_has_a_line_for_each_job(session_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status, attempts, and why a job was skipped."""
+    assert 0 == run(["session", "status", session_id])
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["JOB", "STATUS", "ATTEMPTS", "SECONDS", "REASON"] == lines[0]
+    assert ["bad", "failed", "2"] == lines[2][:3]
+    assert ["after", "skipped", "0", "job", "'bad'", "is", "failed"] == lines[3]
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_status_as_data_gives_errors_and_counts(
+    session_id: str, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """jobs: attempts is a count; error has code, message and retryable, or is null."""
+    import yaml
+
+    assert 0 == run(["session", "status", session_id, "--format", form])
+
+    text = capsys.readouterr().out
+    jobs = (json.loads(text) if form == "json" else yaml.safe_load(text))["jobs"]
+    assert (2, "ExitCode.4", True) == (
+        jobs["bad"]["attempts"],
+        jobs["bad"]["error"]["code"],
+        jobs["bad"]["error"]["retryable"],
+    )
+    assert (None, None) == (jobs["good"]["error"], jobs["after"]["error"])
+
+
+def test_list_as_a_table(session_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A heading and a line for each session."""
+    assert 0 == run(["session", "list"])
+
+    heading, line = capsys.readouterr().out.splitlines()
+    assert ["SESSION", "PIPELINE", "STATUS", "CREATED", "JOBS"] == heading.split()
+    assert [session_id, "flow", "failed"] == line.split()[:3]
+    assert line.endswith("1 succeeded, 1 failed, 1 skipped")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["--status", "failed"], 1),
+        (["--status", "succeeded"], 0),
+        (["--pipeline", "flow"], 1),
+        (["--pipeline", "other"], 0),
+    ],
+)
+def test_list_filters(
+    session_id: str, arguments: list[str], count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By status and by pipeline."""
+    assert 0 == run(["session", "list", *arguments, "--format", "json"])
+
+    assert count == len(json.loads(capsys.readouterr().out))
+
+
+def test_an_empty_table_says_so_on_stderr(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """stdout stays empty."""
+    assert 0 == run(["session", "list"])
+
+    assert ("", "no sessions\n") == tuple(capsys.readouterr())
+
+
+def test_a_wrong_option_is_a_usage_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and what there is."""
+    assert 2 == run(["run", "pipeline.yaml", "--format", "xml"])
+
+    assert "'xml' is not one of 'text', 'json'" in capsys.readouterr().err
+
+
+def test_a_wrong_lease_is_a_usage_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, with an example."""
+    monkeypatch.setenv("BUNSUI_LEASE", "soon")
+    assert 2 == run(["run", "pipeline.yaml"])
+
+    assert "bunsui: BUNSUI_LEASE is 'soon'; it is a number of seconds above 0, such as 30\n" == (
+        capsys.readouterr().err
+    )
+
+
+def test_the_version_names_sqlites_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which SQLite runs decides which of its faults are there."""
+    import sqlite3
+
+    import bunsui
+
+    assert 0 == run(["--version"])
+    assert f"bunsui {bunsui.__version__} (SQLite {sqlite3.sqlite_version})\n" == capsys.readouterr().out
+
+
+def test_control_characters_of_a_job_do_not_reach_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error's text is printed with its escape sequences escaped."""
+    (folder / "evil.py").write_text(
+        "def job():\n    raise ValueError('\\x1b[2Jgone\\nnext')\n", encoding="utf-8"
+    )
+    (folder / "evil.yaml").write_text(
+        'version: "1.0"\nname: evil\njobs: [{id: a, type: custom, callable: "evil:job"}]\n', encoding="utf-8"
+    )
+    assert 1 == run(["run", "evil.yaml"])
+
+    out = capsys.readouterr().out
+    assert "  a: ValueError: \\x1b[2Jgone\\nnext\n" in out
+    assert "\x1b" not in out
+
+
+def test_a_paused_session_ends_with_7(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """run returns when somebody pauses the session, and says how to go on."""
+    (folder / "pausing.py").write_text(
+        "import bunsui, os\n"
+        "def job():\n"
+        "    call = bunsui.current_call()\n"
+        "    with bunsui.Runner(os.environ['BUNSUI_STORE'], autoload_plugins=False) as other:\n"
+        "        other.session(call.session_id).pause()\n",
+        encoding="utf-8",
+    )
+    (folder / "pausing.yaml").write_text(
+        'version: "1.0"\nname: pausing\njobs:\n'
+        '  - {id: a, type: custom, callable: "pausing:job"}\n'
+        '  - {id: b, type: custom, command: ["true"], depends_on: [a]}\n',
+        encoding="utf-8",
+    )
+    assert 7 == run(["run", "pausing.yaml", "--format", "json"])
+
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert ("paused", "user") == (document["status"], document["paused_reason"])
+    assert f"continue it with: bunsui session resume {document['session_id']}\n" == said.err
+    assert 0 == run(["session", "resume", document["session_id"]])
+    assert "b  succeeded" in capsys.readouterr().out

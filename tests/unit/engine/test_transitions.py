@@ -1,0 +1,89 @@
+"""The tables, exhaustively."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bunsui.engine import events as ev
+from bunsui.engine.transitions import JOB, SESSION, IllegalTransition, next_job_status, next_session_status
+from bunsui.model.session import Failure
+from bunsui.model.status import JobStatus as J
+from bunsui.model.status import SessionStatus as S
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+ERROR = Failure("E", "m")
+OPEN = (S.CREATED, S.RUNNING, S.PAUSED)
+
+#: Every session event, and where it leads from each status that it may come in; by hand, from the design.
+SESSION_EVENTS: list[tuple[ev.Event, dict[S, S]]] = [
+    (ev.SessionCreated(AT, session_id="s", pipeline="p", digest="d", parameters={}), {}),
+    (ev.RunnerClaimed(AT, "r", 1), {status: status for status in OPEN}),
+    (ev.RunnerReleased(AT, 1), {status: status for status in S}),
+    (ev.SessionStarted(AT), {S.CREATED: S.RUNNING}),
+    (ev.PauseRequested(AT, "q"), {status: status for status in OPEN}),
+    (ev.CancelRequested(AT, "q"), {status: status for status in OPEN}),
+    (ev.SessionPaused(AT, "user"), {S.RUNNING: S.PAUSED}),
+    (ev.SessionResumed(AT), {S.PAUSED: S.RUNNING}),
+    (ev.SessionSucceeded(AT), {S.RUNNING: S.SUCCEEDED}),
+    (ev.SessionFailed(AT), {S.RUNNING: S.FAILED}),
+    (ev.SessionCancelled(AT), dict.fromkeys(OPEN, S.CANCELLED)),
+]
+
+#: Likewise for jobs.
+JOB_EVENTS: list[tuple[ev.JobEvent, dict[J, J]]] = [
+    (ev.JobStarted(AT, "x", 1, "k"), {J.PENDING: J.RUNNING, J.RETRYING: J.RUNNING}),
+    (ev.JobSucceeded(AT, "x", 1), {J.RUNNING: J.SUCCEEDED}),
+    (ev.AttemptFailed(AT, "x", 1, ERROR, 1.0), {J.RUNNING: J.RETRYING}),
+    (ev.AttemptLost(AT, "x", 1), {J.RUNNING: J.PENDING}),
+    (ev.JobFailed(AT, "x", 1, ERROR), dict.fromkeys((J.PENDING, J.RUNNING, J.RETRYING), J.FAILED)),
+    (ev.JobSkipped(AT, "x", "r"), {J.PENDING: J.SKIPPED}),
+    (ev.JobCancelled(AT, "x", "r"), dict.fromkeys((J.PENDING, J.RUNNING, J.RETRYING), J.CANCELLED)),
+]
+
+
+def name(event: object) -> str:
+    return type(event).__name__ if isinstance(event, ev.Event) else str(event)
+
+
+@pytest.mark.parametrize(("event", "status"), [(e, s) for e, _ in SESSION_EVENTS for s in S], ids=name)
+def test_session_table(event: ev.Event, status: S) -> None:
+    """Every session event in every status leads where the design says, or is refused by name."""
+    table = next(legal for candidate, legal in SESSION_EVENTS if candidate is event)
+    if status in table:
+        assert table[status] is next_session_status(event, status)
+        return
+    with pytest.raises(IllegalTransition) as caught:
+        next_session_status(event, status)
+    assert f"{type(event).__name__} in a session that is {status.value}" == str(caught.value)
+
+
+@pytest.mark.parametrize(("event", "status"), [(e, s) for e, _ in JOB_EVENTS for s in J], ids=name)
+def test_job_table(event: ev.JobEvent, status: J) -> None:
+    """Every job event in every status leads where the design says, or is refused by name."""
+    table = next(legal for candidate, legal in JOB_EVENTS if candidate is event)
+    if status in table:
+        assert table[status] is next_job_status(event, status)
+        return
+    with pytest.raises(IllegalTransition) as caught:
+        next_job_status(event, status)
+    assert f"{type(event).__name__} for job 'x', which is {status.value}" == str(caught.value)
+
+
+def test_every_event_is_in_these_tests() -> None:
+    """No event of the language is forgotten above."""
+    assert set(ev.EVENTS.values()) == {type(event) for event, _ in (*SESSION_EVENTS, *JOB_EVENTS)}
+
+
+def test_the_tables_hold_no_other_entry() -> None:
+    """The tables are exactly the entries that are tested above."""
+    sessions = {(type(e), before): after for e, legal in SESSION_EVENTS for before, after in legal.items()}
+    jobs = {(type(e), before): after for e, legal in JOB_EVENTS for before, after in legal.items()}
+    assert (sessions, jobs) == (SESSION, JOB)
+
+
+def test_nothing_leaves_a_final_status() -> None:
+    """No entry changes the status of what has ended."""
+    entries = [*SESSION.items(), *JOB.items()]
+    assert [] == [(e, b) for (e, b), after in entries if b.is_terminal and after is not b]

@@ -1,0 +1,525 @@
+"""Commands as processes: what they are given, what they give back, and how they are ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import field, frozen
+
+from bunsui.errors import JobCancelled, JobError, JobTimeout
+from bunsui.local import process
+from bunsui.ports.job_type import Command, JobCall
+
+DUMP = "import json, os; json.dump(dict(os.environ), open(os.environ['BUNSUI_OUTPUT'], 'w'))"
+NASTY = [
+    "$(touch pwned)",
+    "`touch pwned`",
+    "; touch pwned",
+    "\ntouch pwned\n",
+    "-rf",
+    "--version",
+    "' ; touch pwned #",
+    '" ; touch pwned #',
+    "| touch pwned",
+    "&& touch pwned",
+    "\\",
+    "%s%n",
+    "分水 🏞",
+]
+
+
+@frozen
+class Bench:
+    """The runner's side of a call, without a runner."""
+
+    logger: logging.LoggerAdapter[Any] = field(
+        factory=lambda: logging.LoggerAdapter(logging.getLogger("test"), {})
+    )
+    cancelled: threading.Event = field(factory=threading.Event)
+
+    def run(self, work: Any, call: JobCall) -> Any:
+        raise NotImplementedError
+
+
+def make_call(**fields: Any) -> JobCall:
+    """A call with `fields`."""
+    given = {
+        "session_id": "s1",
+        "pipeline": "p",
+        "job_id": "a",
+        "attempt": 2,
+        "parameters": {},
+        "options": {},
+        "idempotency_key": "k1",
+        "workbench": Bench(),
+    }
+    return JobCall(**{**given, **fields})
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is a process with this pid that is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition: Any, seconds: float = 20.0) -> bool:
+    """Whether `condition` came true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def run(tmp_path: Path, *argv: str, shell: bool = False, **fields: Any) -> Any:
+    """What a command in `tmp_path` gives back; its log is ``tmp_path/log``."""
+    return process.run_command(Command(argv, tmp_path, shell), make_call(**fields), tmp_path / "log")
+
+
+def python(tmp_path: Path, code: str, **fields: Any) -> Any:
+    """What Python code run as a command gives back."""
+    return run(tmp_path, "python", "-c", code, **fields)
+
+
+def code_and_message(caught: pytest.ExceptionInfo[JobError]) -> tuple[str, str, bool]:
+    return caught.value.code, caught.value.message, caught.value.retryable
+
+
+class TestEnvironment:
+    def test_parameters_are_variables(self, tmp_path: Path) -> None:
+        """Each parameter is a variable: text as it is, all else as compact JSON."""
+        parameters = {"text": "a b", "n": 1.5, "flag": True, "none": None, "list-of": [1, {"x": "é"}]}
+        environment = python(tmp_path, DUMP, parameters=parameters)
+        given = {name: value for name, value in environment.items() if name.startswith("BUNSUI_PARAM_")}
+        expected = {
+            "BUNSUI_PARAM_TEXT": "a b",
+            "BUNSUI_PARAM_N": "1.5",
+            "BUNSUI_PARAM_FLAG": "true",
+            "BUNSUI_PARAM_NONE": "null",
+            "BUNSUI_PARAM_LIST_OF": '[1,{"x":"\\u00e9"}]',
+        }
+        assert expected == given
+
+    def test_parameters_are_json(self, tmp_path: Path) -> None:
+        """All parameters together are JSON in one variable."""
+        parameters = {"text": "é", "list": [1, None]}
+        environment = python(tmp_path, DUMP, parameters=parameters)
+        assert parameters == json.loads(environment["BUNSUI_PARAMETERS"])
+
+    def test_call_variables(self, tmp_path: Path) -> None:
+        """A command is told session, job, attempt, idempotency key and further environment."""
+        environment = python(tmp_path, DUMP, environment={"TRACEPARENT": "00-1"})
+        names = ("SESSION_ID", "JOB_ID", "ATTEMPT", "IDEMPOTENCY_KEY")
+        told = [*(environment[f"BUNSUI_{name}"] for name in names), environment["TRACEPARENT"]]
+        assert ["s1", "a", "2", "k1", "00-1"] == told
+
+    @pytest.mark.parametrize(("size", "inline"), [(100 * 1024 - 8, True), (100 * 1024 - 7, False)])
+    def test_limit_of_inline_parameters(self, tmp_path: Path, size: int, inline: bool) -> None:
+        """Exactly 100 KiB of JSON are inline, a byte more is in the file."""
+        environment = python(tmp_path, DUMP, parameters={"x": "y" * size})
+        variables = ("BUNSUI_PARAMETERS", "BUNSUI_PARAMETERS_FILE")
+        assert (inline, not inline) == tuple(name in environment for name in variables)
+
+    def test_large_parameters_are_a_file(self, tmp_path: Path) -> None:
+        """5 MB of parameters arrive whole, through a file."""
+        code = (
+            "import json, os; p = json.load(open(os.environ['BUNSUI_PARAMETERS_FILE']));"
+            "json.dump(len(p['x']), open(os.environ['BUNSUI_OUTPUT'], 'w'))"
+        )
+        assert python(tmp_path, code, parameters={"x": "y" * 5_000_000}) == 5_000_000
+
+    def test_small_parameter_beside_a_large_one(self, tmp_path: Path) -> None:
+        """A parameter that fits has its variable, however large another is; the large one has none."""
+        environment = python(tmp_path, DUMP, parameters={"table": "daily", "rows": "y" * 200_000})
+        given = {name: value for name, value in environment.items() if name.startswith("BUNSUI_PARAM_")}
+        assert {"BUNSUI_PARAM_TABLE": "daily"} == given
+
+    def test_a_runner_inside_a_job(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Parameters and output of the job that the runner itself runs in are not handed on."""
+        for name in ("BUNSUI_PARAM_OUTER", "BUNSUI_PARAMETERS_FILE", "BUNSUI_OUTPUT_OUTER"):
+            monkeypatch.setenv(name, "outer")
+        environment = python(tmp_path, DUMP)
+        assert [] == [name for name, value in environment.items() if value == "outer"]
+
+    def test_own_environment_is_unchanged(self, tmp_path: Path) -> None:
+        """A command's variables are its own: the runner's environment stays as it is."""
+        before = dict(os.environ)
+        python(tmp_path, DUMP, parameters={"x": 1})
+        assert before == dict(os.environ)
+
+    @pytest.mark.parametrize(
+        ("name", "variable"),
+        [("rows", "BUNSUI_PARAM_ROWS"), ("a-b", "BUNSUI_PARAM_A_B"), ("A=b c", "BUNSUI_PARAM_A_B_C")],
+    )
+    def test_variable_name(self, name: str, variable: str) -> None:
+        """A variable's name is the parameter's in capitals, with underscores for all that may not stand."""
+        assert variable == process.variable_name(name)
+
+
+class TestCommand:
+    def test_folder(self, tmp_path: Path) -> None:
+        """A command runs in the folder that it is given."""
+        python(tmp_path, "open('here', 'w')")
+        assert (tmp_path / "here").exists()
+
+    def test_python_is_the_runners(self, tmp_path: Path) -> None:
+        """``python`` means the interpreter of the runner."""
+        code = "import json, os, sys; json.dump(sys.executable, open(os.environ['BUNSUI_OUTPUT'], 'w'))"
+        assert sys.executable == python(tmp_path, code)
+
+    @pytest.mark.parametrize("text", NASTY)
+    def test_argument_is_not_code(self, tmp_path: Path, text: str) -> None:
+        """An argument reaches the program as it is, and nothing in it runs."""
+        code = "import json, os, sys; json.dump(sys.argv[1], open(os.environ['BUNSUI_OUTPUT'], 'w'))"
+        assert (text, False) == (
+            run(tmp_path, "python", "-c", code, text),
+            (tmp_path / "pwned").exists(),
+        )
+
+    @pytest.mark.parametrize("text", NASTY)
+    def test_parameter_is_not_code(self, tmp_path: Path, text: str) -> None:
+        """A parameter in a shell's script is a value: nothing in it runs."""
+        run(tmp_path, 'printf %s "$BUNSUI_PARAM_X"', shell=True, parameters={"x": text})
+        assert (text, False) == ((tmp_path / "log").read_text(), (tmp_path / "pwned").exists())
+
+    def test_no_shell_unless_asked_for(self, tmp_path: Path) -> None:
+        """Without ``shell`` no shell looks at the arguments."""
+        run(tmp_path, "echo", "$HOME", "*", ";", "touch", "pwned")
+        assert (tmp_path / "log").read_text() == "$HOME * ; touch pwned\n"
+
+    def test_shell_arguments(self, tmp_path: Path) -> None:
+        """What follows a shell's script are its arguments, from $1."""
+        run(tmp_path, 'printf "%s|" "$0" "$@"', "a b", "$(x)", shell=True)
+        assert (tmp_path / "log").read_text() == "sh|a b|$(x)|"
+
+    def test_log_holds_both_streams_in_order(self, tmp_path: Path) -> None:
+        """stdout and stderr are in the log, in the order in which they were written."""
+        code = (
+            "import sys\nfor i in range(3):\n"
+            "  print('out', i)\n  print('err', i, file=sys.stderr, flush=True)"
+        )
+        python(tmp_path, code)
+        assert (tmp_path / "log").read_text() == "out 0\nerr 0\nout 1\nerr 1\nout 2\nerr 2\n"
+
+    def test_log_is_appended_to(self, tmp_path: Path) -> None:
+        """A log that is there already is kept."""
+        (tmp_path / "log").write_text("before\n")
+        run(tmp_path, "echo", "after")
+        assert (tmp_path / "log").read_text() == "before\nafter\n"
+
+    def test_stdin_is_empty(self, tmp_path: Path) -> None:
+        """A command that reads its stdin finds the end at once."""
+        run(tmp_path, "cat")
+        assert (tmp_path / "log").read_text() == ""
+
+    def test_flood_of_output(self, tmp_path: Path) -> None:
+        """10 MB of stdout are written to the log, and nothing waits."""
+        python(tmp_path, "import sys; sys.stdout.write('x' * 10_000_000)")
+        assert (tmp_path / "log").stat().st_size == 10_000_000
+
+
+class TestOutput:
+    def write(self, tmp_path: Path, data: bytes) -> Any:
+        (tmp_path / "data").write_bytes(data)
+        return run(tmp_path, 'cp data "$BUNSUI_OUTPUT"', shell=True)
+
+    def test_absent(self, tmp_path: Path) -> None:
+        """A command that writes no output has null."""
+        assert run(tmp_path, "true") is None
+
+    @pytest.mark.parametrize("value", [None, 0, "é\ud800", [], {"a": [1.5, {"b": None}]}])
+    def test_json(self, tmp_path: Path, value: Any) -> None:
+        """The output is the JSON that was written."""
+        assert value == self.write(tmp_path, json.dumps(value).encode())
+
+    @pytest.mark.parametrize(
+        ("data", "reason"),
+        [
+            (b"", "Expecting value: line 1 column 1 (char 0)"),
+            (b"rows: 3", "Expecting value: line 1 column 1 (char 0)"),
+            (b'{"a": 1} x', "Extra data: line 1 column 10 (char 9)"),
+            (b'{"a": NaN}', "NaN is not JSON"),
+            (b"[-Infinity]", "-Infinity is not JSON"),
+            (b'"\xff"', "'utf-8' codec can't decode byte 0xff in position 1: invalid start byte"),
+        ],
+    )
+    def test_junk(self, tmp_path: Path, data: bytes, reason: str) -> None:
+        """What is not JSON fails the attempt, saying why."""
+        with pytest.raises(JobError) as caught:
+            self.write(tmp_path, data)
+        message = f"the file named by BUNSUI_OUTPUT is not JSON: {reason}"
+        assert ("OutputNotJson", message, False) == code_and_message(caught)
+
+    def test_bottomless(self, tmp_path: Path) -> None:
+        """A nesting too deep to read fails the attempt, not the runner."""
+        with pytest.raises(JobError) as caught:
+            self.write(tmp_path, b"[" * 200_000)
+        assert caught.value.code == "OutputNotJson"
+
+    def test_directory(self, tmp_path: Path) -> None:
+        """A directory in the place of the output fails the attempt as what it is."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, 'mkdir "$BUNSUI_OUTPUT"', shell=True)
+        message = "the file named by BUNSUI_OUTPUT can't be read: Is a directory"
+        assert ("OutputNotJson", message, False) == code_and_message(caught)
+
+    def test_huge(self, tmp_path: Path) -> None:
+        """5 MB of output are read whole."""
+        assert len(self.write(tmp_path, b'"' + b"x" * 5_000_000 + b'"')) == 5_000_000
+
+    def test_output_of_a_failed_command(self, tmp_path: Path) -> None:
+        """A command that fails has failed, whatever it wrote before."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, 'echo 1 > "$BUNSUI_OUTPUT"; exit 4', shell=True)
+        assert caught.value.code == "ExitCode.4"
+
+    def test_files_are_removed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither parameters nor output stay behind as files."""
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+        (tmp_path / "temporary").mkdir()
+        self.write(tmp_path, b"1")
+        assert list((tmp_path / "temporary").iterdir()) == []
+
+
+class TestFailure:
+    def test_exit_code(self, tmp_path: Path) -> None:
+        """An exit code is the error's code; the message ends with the last line of the log."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "echo first; echo no such table >&2; echo; exit 3", shell=True)
+        message = "the command failed with exit code 3; it last said: no such table"
+        assert ("ExitCode.3", message, True) == code_and_message(caught)
+
+    def test_silent_exit_code(self, tmp_path: Path) -> None:
+        """A command that said nothing has a message without its words."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "exit 1", shell=True)
+        assert caught.value.message == "the command failed with exit code 1"
+
+    def test_log_removed_by_the_command(self, tmp_path: Path) -> None:
+        """A command that fails and has removed its log fails with its exit code all the same."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "rm log; exit 7", shell=True)
+        assert caught.value.code == "ExitCode.7"
+
+    @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGTERM"])
+    def test_signal(self, tmp_path: Path, name: str) -> None:
+        """A command that a signal ended has the signal's name as code."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, f"echo bye; kill -{name[3:]} $$", shell=True)
+        message = f"the command was ended by {name}; it last said: bye"
+        assert (f"Signal.{name}", message, True) == code_and_message(caught)
+
+    def test_signal_without_a_name(self, tmp_path: Path) -> None:
+        """A real-time signal has its number as name."""
+        with pytest.raises(JobError) as caught:
+            python(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 5)")
+        assert f"Signal.{signal.SIGRTMIN + 5}" == caught.value.code
+
+    def test_not_found(self, tmp_path: Path) -> None:
+        """A program that does not exist is named."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "no-such-program")
+        message = f"command 'no-such-program' can't be started in {tmp_path}: No such file or directory"
+        assert ("CommandNotFound", message, False) == code_and_message(caught)
+
+    def test_not_executable(self, tmp_path: Path) -> None:
+        """A file that is no program is named."""
+        (tmp_path / "notes.txt").write_text("not a program")
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "./notes.txt")
+        message = f"command './notes.txt' can't be started in {tmp_path}: Permission denied"
+        assert ("CommandNotStarted", message, False) == code_and_message(caught)
+
+    def test_folder_gone(self, tmp_path: Path) -> None:
+        """A folder that is gone is the reason, not the program."""
+        command = Command(["true"], tmp_path / "gone")
+        with pytest.raises(JobError) as caught:
+            process.run_command(command, make_call(), tmp_path / "log")
+        folder = tmp_path / "gone"
+        message = f"command 'true' can't be started in {folder}: the folder: No such file or directory"
+        assert ("CommandNotStarted", message, False) == code_and_message(caught)
+
+    def test_nul_in_an_argument(self, tmp_path: Path) -> None:
+        """A NUL can't be given to a program: the command does not start."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "echo", "a\0b")
+        message = "command 'echo' can't be started: embedded null byte"
+        assert ("CommandNotStarted", message, False) == code_and_message(caught)
+
+    def test_nul_in_a_parameter(self, tmp_path: Path) -> None:
+        """A NUL can't be in a variable: the command does not start."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "env", parameters={"x": "a\0b"})
+        message = "command 'env' can't be started: embedded null byte"
+        assert ("CommandNotStarted", message, False) == code_and_message(caught)
+
+    def test_too_many_arguments(self, tmp_path: Path) -> None:
+        """What the system refuses is an error of the job."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "echo", "x" * 200_000)
+        message = f"command 'echo' can't be started in {tmp_path}: Argument list too long"
+        assert ("CommandNotStarted", message, False) == code_and_message(caught)
+
+    @pytest.mark.parametrize(
+        ("data", "line"),
+        [
+            (b"", ""),
+            (b"\n \n\t\n", ""),
+            (b"one\ntwo  \n\n", "two"),
+            (b"x" * 1000, "x" * 300),
+            (b"\xff\xfe", "��"),
+            (b"first\n" + b"\n" * 5000, ""),
+        ],
+    )
+    def test_last_line(self, tmp_path: Path, data: bytes, line: str) -> None:
+        """The last line is the last that is not blank, short, and looked for near the end only."""
+        (tmp_path / "log").write_bytes(data)
+        assert line == process.last_line(tmp_path / "log")
+
+
+FORKING = """
+import os, signal, sys, time
+if os.fork() == 0:
+    {child}
+    open("child.new", "w").write(str(os.getpid()))
+    os.rename("child.new", "child")
+    time.sleep(600)
+{parent}
+while not os.path.exists("child"):
+    time.sleep(0.01)
+open("parent.new", "w").write(str(os.getpid()))
+os.rename("parent.new", "parent")
+time.sleep(600)
+"""
+IGNORE = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+
+
+class TestEnd:
+    def start(self, tmp_path: Path, child: str = "", parent: str = "") -> subprocess.Popen[bytes]:
+        """A process with a child, both in a group of their own; ``child`` and ``parent`` hold their pids."""
+        code = FORKING.format(child=child or "pass", parent=parent)
+        started = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, start_new_session=True)
+        assert wait_for((tmp_path / "parent").exists)
+        return started
+
+    @pytest.mark.parametrize(("child", "parent"), [("", ""), (IGNORE, ""), ("", IGNORE), (IGNORE, IGNORE)])
+    def test_whole_group(self, tmp_path: Path, child: str, parent: str) -> None:
+        """A process is gone with its child, whichever of them ignores SIGTERM."""
+        started = self.start(tmp_path, child, parent)
+        pids = [started.pid, int((tmp_path / "child").read_text())]
+        process.end(started, grace=0.2)
+        assert wait_for(lambda: not any(map(is_running, pids)))
+
+    def test_children_may_clean_up(self, tmp_path: Path) -> None:
+        """A child has its time after SIGTERM also where the leader ends at once."""
+        child = (
+            "def clean(*_):\n"
+            "        time.sleep(0.3); open('clean', 'w'); os._exit(0)\n"
+            "    signal.signal(signal.SIGTERM, clean)"
+        )
+        started = self.start(tmp_path, child)
+        process.end(started, grace=20)
+        assert (tmp_path / "clean").exists()
+
+    def test_process_that_has_ended(self) -> None:
+        """Ending what has ended does nothing."""
+        started = subprocess.Popen(["true"], start_new_session=True)
+        started.wait()
+        process.end(started)
+        assert started.returncode == 0
+
+    def test_timeout(self, tmp_path: Path) -> None:
+        """A command that takes longer than its deadline is gone, with its children."""
+        script = "sleep 600 & echo $! > child; echo $$ > parent; wait"
+        with pytest.raises(JobTimeout) as caught:
+            run(tmp_path, script, shell=True, deadline=time.monotonic() + 1.0)
+        pids = [int(file.read_text()) for file in (tmp_path / "child", tmp_path / "parent")]
+        assert ("the attempt took longer than its timeout and was ended", False) == (
+            caught.value.message,
+            any(map(is_running, pids)),
+        )
+
+    def test_deadline_that_is_over(self, tmp_path: Path) -> None:
+        """A deadline that is over before the start ends the command all the same."""
+        with pytest.raises(JobTimeout):
+            run(tmp_path, "sleep", "600", deadline=time.monotonic() - 1)
+
+    def test_command_within_its_deadline(self, tmp_path: Path) -> None:
+        """A command that ends before its deadline succeeds."""
+        assert run(tmp_path, "true", deadline=time.monotonic() + 600) is None
+
+    def test_cancel(self, tmp_path: Path) -> None:
+        """A command that is cancelled while it runs is gone, with its children."""
+        bench = Bench()
+        outcome: list[BaseException] = []
+
+        def attempt() -> None:
+            try:
+                python(tmp_path, FORKING.format(child="pass", parent=""), workbench=bench)
+            except JobError as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        assert wait_for((tmp_path / "parent").exists)
+        bench.cancelled.set()
+        thread.join()
+        pids = [int(file.read_text()) for file in (tmp_path / "child", tmp_path / "parent")]
+        assert (JobCancelled, "the attempt was stopped", False) == (
+            type(outcome[0]),
+            str(outcome[0]),
+            any(map(is_running, pids)),
+        )
+
+    def test_nothing_is_left(self, tmp_path: Path) -> None:
+        """Many runs, failed and timed out ones too, leave no descriptor, child or thread behind."""
+
+        def some() -> None:
+            for argv in (["true"], ["false"], ["no-such-program"], ["sleep", "600"]):
+                deadline = time.monotonic() + 0.02 if argv[0] == "sleep" else None
+                try:
+                    run(tmp_path, *argv, deadline=deadline)
+                except JobError:
+                    continue
+
+        def left() -> tuple[int, int, str]:
+            tasks = Path("/proc/self/task")
+            children = [(task / "children").read_text() for task in tasks.iterdir()]
+            return (
+                sum(1 for _ in Path("/proc/self/fd").iterdir()),
+                threading.active_count(),
+                "".join(children),
+            )
+
+        some()
+        before = left()
+        for _ in range(15):
+            some()
+        assert before == left()
+
+    def test_without_pidfd(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the system has no pidfd, the end is seen all the same."""
+        monkeypatch.delattr(os, "pidfd_open")
+        assert python(tmp_path, DUMP)["BUNSUI_JOB_ID"] == "a"
+
+    def test_without_a_descriptor_for_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where no pidfd is to be had, the end is seen all the same."""
+
+        def refuse(pid: int) -> int:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+        assert python(tmp_path, DUMP)["BUNSUI_JOB_ID"] == "a"

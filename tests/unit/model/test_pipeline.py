@@ -1,0 +1,204 @@
+"""Pipelines and jobs as values."""
+
+from __future__ import annotations
+
+import functools
+import json
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs.exceptions import FrozenInstanceError
+
+from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy
+
+
+def extract() -> int:
+    return 1
+
+
+class Steps:
+    def method(self) -> int:
+        return 1
+
+    @classmethod
+    def for_class(cls) -> int:
+        return 1
+
+    @staticmethod
+    def static() -> int:
+        return 1
+
+    def __call__(self) -> int:
+        return 1
+
+
+def local() -> Callable[[], int]:
+    def inner() -> int:
+        return 1
+
+    return inner
+
+
+def in_main() -> Any:
+    function = types.FunctionType(extract.__code__, {}, "extract")
+    function.__module__, function.__qualname__ = "__main__", "extract"
+    return function
+
+
+def replaced() -> Any:
+    """A function of this module's name and of the name of another one in it."""
+    function = types.FunctionType(extract.__code__, {}, "extract")
+    function.__module__, function.__qualname__ = __name__, "extract"
+    return function
+
+
+def from_nowhere() -> Any:
+    function = types.FunctionType(extract.__code__, {}, "extract")
+    function.__module__, function.__qualname__ = "no_such_module", "extract"
+    return function
+
+
+@pytest.mark.parametrize(
+    ("function", "target"),
+    [
+        (extract, f"{__name__}:extract"),
+        (Steps, f"{__name__}:Steps"),
+        (Steps.for_class, f"{__name__}:Steps.for_class"),
+        (Steps.static, f"{__name__}:Steps.static"),
+        (json.dumps, "json:dumps"),
+        (len, "builtins:len"),
+    ],
+)
+def test_a_callable_that_can_be_imported_is_named(function: Callable[..., Any], target: str) -> None:
+    """What another process can import is named by its module and its place in it."""
+    assert {"callable": target} == Job.from_callable(function, id="x").options
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: 1,
+        local(),
+        in_main(),
+        Steps().method,
+        Steps(),
+        functools.partial(extract),
+        replaced(),
+        from_nowhere(),
+    ],
+    ids=["lambda", "local", "main", "method", "object", "partial", "replaced", "nowhere"],
+)
+def test_a_callable_that_cannot_be_imported_is_local(function: Callable[..., Any]) -> None:
+    """What its name does not lead another process to runs in this process only."""
+    assert {"callable": "local:x"} == Job.from_callable(function, id="x").options
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(extract, "extract"), (lambda: 1, "lambda"), (Steps().method, "method")]
+)
+def test_the_id_of_a_callable_is_its_name(function: Callable[..., Any], name: str) -> None:
+    """Without an id the job has the callable's name."""
+    assert name == Job.from_callable(function).id
+
+
+def test_from_callable_passes_fields_on() -> None:
+    """Dependencies, input and further fields are the job's."""
+    job = Job.from_callable(extract, "e", ["a"], {"x": 1}, timeout=3.0, allow_failure=True)
+    assert (
+        Job(
+            id="e",
+            type="custom",
+            options={"callable": f"{__name__}:extract"},
+            depends_on=("a",),
+            parameters={"x": 1},
+            timeout=3.0,
+            allow_failure=True,
+        )
+        == job
+    )
+
+
+def test_the_function_itself_is_kept() -> None:
+    """The object is at hand in this process, whatever its name."""
+    assert extract is Job.from_callable(extract).function
+
+
+def made(**fields: Any) -> Pipeline:
+    job = Job(id="a", type="custom", options={"command": ["x"]}, parameters={"p": 1, "q": {"r": 2, "s": 3}})
+    return Pipeline(**{"name": "p", "jobs": [job], "metadata": {"k": 1, "l": 2}, **fields})
+
+
+def test_equal_pipelines_have_equal_digests() -> None:
+    """The order of keys does not count."""
+    job = Job(id="a", type="custom", options={"command": ["x"]}, parameters={"q": {"s": 3, "r": 2}, "p": 1})
+    assert made().digest == made(jobs=[job], metadata={"l": 2, "k": 1}).digest
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "q"},
+        {"description": "d"},
+        {"on_failure": "stop"},
+        {"max_concurrency": 2},
+        {"metadata": {}},
+        {"parameters": [Parameter("x")]},
+        {"jobs": []},
+        {"jobs": [Job(id="a", type="custom", options={"command": ["x"]}, retry=RetryPolicy(2))]},
+    ],
+)
+def test_different_pipelines_have_different_digests(fields: dict[str, Any]) -> None:
+    """Whatever the definition says counts."""
+    assert made().digest != made(**fields).digest
+
+
+def test_where_a_pipeline_lies_does_not_change_it(tmp_path: Any) -> None:
+    """The folder is not part of the definition."""
+    assert (made(), made().digest) == (made().at(tmp_path), made().at(tmp_path).digest)
+
+
+def test_a_digest_is_64_hexadecimal_digits() -> None:
+    """A digest is a SHA-256 in hexadecimal."""
+    assert 32 == len(bytes.fromhex(made().digest))
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(made(), "name"), (made().jobs[0], "id"), (Parameter("x"), "name"), (RetryPolicy(), "delay")],
+)
+def test_values_are_frozen(value: object, name: str) -> None:
+    """A definition can't be changed."""
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, "other")
+
+
+def test_lists_become_tuples() -> None:
+    """What is given as a list, or as any iterable, is kept as a tuple."""
+    pipeline = Pipeline(name="p", jobs=iter([Job(id="a", type="t", depends_on=iter(["b"]))]))
+    assert (("b",), 1) == (pipeline.jobs[0].depends_on, len(pipeline.jobs))
+
+
+def test_job_by_id() -> None:
+    """A job is found by its id."""
+    pipeline = made()
+    assert pipeline.jobs[0] is pipeline.job("a")
+
+
+def test_no_job_by_id() -> None:
+    """An id that there is not is a KeyError."""
+    with pytest.raises(KeyError, match="z"):
+        made().job("z")
+
+
+def test_graph_of_a_pipeline() -> None:
+    """The graph has the jobs in the definition's order, with what they wait for."""
+    jobs = [Job(id="b", type="t", depends_on=["a", "a"]), Job(id="a", type="t")]
+    assert {"b": ("a",), "a": ()} == Pipeline(name="p", jobs=jobs).graph.upstream
+
+
+def test_schema_of_a_parameter() -> None:
+    """A parameter's schema is its type and its further keywords."""
+    parameter = Parameter("x", "integer", constraints={"minimum": 1})
+    assert {"type": "integer", "minimum": 1} == parameter.schema

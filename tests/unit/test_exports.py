@@ -1,0 +1,79 @@
+"""The public surface: `__all__` is what can be seen, and all of it is there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import types
+from importlib.metadata import version
+
+import pytest
+
+import bunsui
+from bunsui import errors
+
+
+def test_dir():
+    """dir() shows the public names and nothing else."""
+    assert dir(bunsui) == sorted(bunsui.__all__)
+
+
+def test_sorted_and_unique():
+    """Each public name is listed once."""
+    assert len(bunsui.__all__) == len(set(bunsui.__all__))
+
+
+@pytest.mark.parametrize("name", bunsui.__all__)
+def test_importable(name):
+    """Every public name can be had."""
+    assert getattr(bunsui, name) is not None
+
+
+@pytest.mark.parametrize("name", sorted(set(bunsui.__all__) - {"__version__", "hookimpl", "hookspec"}))
+def test_documented(name):
+    """Every public class and function has a docstring of its own."""
+    assert inspect.getdoc(getattr(bunsui, name))
+
+
+def test_nothing_leaks():
+    """Beside the public names only submodules, and what typing asks for, can be reached."""
+    for name in bunsui.__all__:
+        getattr(bunsui, name)
+    leaked = {
+        name
+        for name, value in vars(bunsui).items()
+        if not name.startswith("_")
+        and name not in bunsui.__all__
+        and not (isinstance(value, types.ModuleType) and value.__name__ == f"bunsui.{name}")
+    }
+    assert leaked == {"annotations", "TYPE_CHECKING"}
+
+
+def test_typed_names_are_the_lazy_ones():
+    """What type checkers see, what is loaded, and `__all__` are the same names."""
+    tree = ast.parse(inspect.getsource(bunsui))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        (node.module, alias.name)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("bunsui")
+        for alias in node.names
+    }
+    lazy = {(module, name) for module, names in bunsui._HOMES.items() for name in names}
+    assert (typed, {name for _, name in lazy} | {"__version__", "validate"}) == (lazy, set(bunsui.__all__))
+
+
+def test_unknown_name():
+    """A name that does not exist is an AttributeError, as of any module."""
+    with pytest.raises(AttributeError, match=r"^module 'bunsui' has no attribute 'Runer'$"):
+        _ = bunsui.Runer
+
+
+def test_all_errors_are_public():
+    """Every error is exported."""
+    assert set(errors.__all__) <= set(bunsui.__all__)
+
+
+def test_version():
+    """The version is that of the installed distribution."""
+    assert bunsui.__version__ == version("bunsui")
