@@ -22,8 +22,9 @@ The history
 .. Written by docs/make_history.py from the code; a test holds the two together.
 
 A session's history is a list of commits; a commit is a list of events. In a store each commit's body is
-JSON, ``{"v": 1, "events": [...]}``, and each event an object with ``event`` (its name), ``at`` (RFC 3339 in
-UTC, six digits, never decreasing) and its fields. All events have version 1. An event that this version
+JSON, ``{"v": 1, "crc": CHECKSUM, "events": [...]}``, its checksum the CRC-32 of the text of the events, and
+each event an object with ``event`` (its name), ``at`` (RFC 3339 in UTC, six digits, never decreasing) and
+its fields. All events have version 1. An event that this version
 does not know is ignored where it says ``"optional": true``; else the session can't be read, and says so.
 
 Events

@@ -78,6 +78,10 @@ class RetryPolicy:
     on: tuple[str, ...] = field(default=(), converter=_texts)
 
 
+def _retry(value: RetryPolicy | int) -> RetryPolicy:
+    return RetryPolicy(max_attempts=value) if isinstance(value, int) else value
+
+
 @frozen
 class Job:
     """One step of a pipeline."""
@@ -91,7 +95,8 @@ class Job:
     parameters: Mapping[str, Any] = field(factory=dict)
     name: str | None = None
     description: str | None = None
-    retry: RetryPolicy = RetryPolicy()
+    #: A whole number is short for `RetryPolicy` with so many attempts.
+    retry: RetryPolicy = field(default=RetryPolicy(), converter=_retry)
     #: Seconds that one attempt may take; None: no limit.
     timeout: float | None = None
     #: ``thread`` or ``process``, for Python callables; None: process where there is a timeout, else thread.

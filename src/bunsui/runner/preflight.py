@@ -8,6 +8,7 @@ from bunsui.dsl.problems import Problem, did_you_mean, pointer
 from bunsui.errors import ConfigError, DefinitionError
 from bunsui.local.bindings import Bindings, Bound, importable
 from bunsui.model.pipeline import LOCAL_PREFIX
+from bunsui.ports.job_type import Function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,15 +65,14 @@ def check_imports(bindings: Bindings, supervisor: Supervisor) -> None:
     Raises:
         DefinitionError: one can't be imported; all of them at once, with the reasons.
     """
-    names = {
-        bound: f"{kind}: {name}" for kind, bound_to in bindings.items() for name, bound in bound_to.items()
-    }
-    reasons = supervisor.check(importable(list(names)))
+    named = [(f"{kind}: {name}", to) for kind, names in bindings.items() for name, to in names.items()]
+    reasons = supervisor.check(importable([to for _, to in named]))
     if reasons:
         raise DefinitionError(
             [
-                Problem("unimportable-binding", f"binding '{names[function]}': {reason}")
-                for function, reason in reasons.items()
+                Problem("unimportable-binding", f"binding '{name}': {reasons[to]}")
+                for name, to in named
+                if isinstance(to, Function) and to in reasons
             ]
         )
 

@@ -1,13 +1,17 @@
 """Events to the text of a commit, and back.
 
-A commit's body is ``{"v": 1, "events": [{"event": NAME, "at": TIME, ...fields}]}``. The two events that
-a run consists of are written by hand, with the output's text, encoded once by the thread that made it,
-put in as it is; one `json.dumps` for each event would cost more than all the rest of the engine.
+A commit's body is ``{"v": 1, "crc": CHECKSUM, "events": [{"event": NAME, "at": TIME, ...fields}]}``; the
+checksum is the CRC-32 of the text of the events, so that a damaged store can't tell a wrong story.
+
+The two events that a run consists of are written by hand, with the output's text, encoded once by the
+thread that made it, put in as it is; one `json.dumps` for each event would cost more than all the rest
+of the engine.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
@@ -23,8 +27,11 @@ if TYPE_CHECKING:
 
 #: The version of the body's shape.
 VERSION = 1
+#: What stands between the checksum and the events.
+_EVENTS = '","events":'
 #: Bytes that a body takes beside its events.
-OVERHEAD = len('{"v":1,"events":[]}')
+OVERHEAD = len('{"v":1,"crc":"00000000","events":[]}')
+_DAMAGED = "restore the store from a backup; its other sessions are not touched by this"
 
 
 @cache
@@ -62,7 +69,8 @@ def encode_event(event: ev.Event) -> str:
 
 def body_of(encoded: Iterable[str]) -> str:
     """The body of a commit of events that `encode_event` has encoded."""
-    return f'{{"v":{VERSION},"events":[{",".join(encoded)}]}}'
+    events = f"[{','.join(encoded)}]"
+    return f'{{"v":{VERSION},"crc":"{zlib.crc32(events.encode()):08x}{_EVENTS}{events}}}'
 
 
 def decode_body(body: str, where: str) -> list[ev.Event]:
@@ -82,11 +90,14 @@ def decode_body(body: str, where: str) -> list[ev.Event]:
                 f"{where} has version {data['v']}; this bunsui reads version {VERSION}",
                 hint="use the bunsui that wrote it, or a later one",
             )
+        events = body[body.index(_EVENTS) + len(_EVENTS) : -1]
+        if data["crc"] != f"{zlib.crc32(events.encode()):08x}":
+            raise StoreError(f"{where} is damaged: its checksum is wrong", hint=_DAMAGED)
         return [_decode_event(item, where) for item in data["events"]]
     except StoreError:
         raise
     except Exception as error:  # Damaged data fails in as many ways as there are hooks.
-        raise StoreError(f"{where} is damaged: {type(error).__name__}: {error}") from error
+        raise StoreError(f"{where} is damaged: {type(error).__name__}: {error}", hint=_DAMAGED) from error
 
 
 def _decode_event(item: dict[str, Any], where: str) -> ev.Event:

@@ -94,7 +94,8 @@ any_event = st.sampled_from(list(ev.EVENTS.values())).flatmap(events_of)
 
 def body(*items, version=1):
     """The text of a commit, as it could stand in a store."""
-    return json.dumps({"v": version, "events": items})
+    made = body_of(map(json.dumps, items))
+    return made.replace('{"v":1,', f'{{"v":{json.dumps(version)},', 1)
 
 
 def decode_one(event_text):
@@ -329,3 +330,17 @@ def test_split_of_nothing():
 def test_overhead_is_what_a_body_takes():
     """The bytes that are counted for a body are those of an empty one."""
     assert OVERHEAD == len(body_of([]))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_any_changed_byte_is_noticed(place, change):
+    """A flipped byte gives StoreError or changes nothing: never another history."""
+    events = [ev.JobStarted(AT, "job", 1, "key"), ev.JobSucceeded(AT, "job", 1, Json.of({"rows": 27004}))]
+    sound = body_of(map(encode_event, events)).encode()
+    place %= len(sound)
+    broken = sound[:place] + bytes([sound[place] ^ change]) + sound[place + 1 :]
+    try:
+        read = decode_body(broken.decode("latin-1"), WHERE)
+    except StoreError:
+        return
+    assert events == read
