@@ -24,7 +24,7 @@ class Probe(JobType):
     """A job type with a schema of every kind."""
 
     name = "probe"
-    schema = {  # noqa: RUF012 - as the class says it
+    schema = {
         "type": "object",
         "properties": {
             "mode": {"enum": ["fast", "slow", None]},

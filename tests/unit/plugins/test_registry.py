@@ -18,7 +18,7 @@ from bunsui.stores.memory import MemoryStore
 
 class Shout(JobType):
     name = "shout"
-    schema = {  # noqa: RUF012 - as the class says it
+    schema = {
         "type": "object",
         "properties": {"text": {"type": "string"}},
         "required": ["text"],
@@ -142,7 +142,7 @@ def test_optional_hook():
 
 
 class Common(Shout):
-    schema = {"properties": {"timeout": {}, "retry": {}}}  # noqa: RUF012 - as the class says it
+    schema = {"properties": {"timeout": {}, "retry": {}}}
 
 
 class NoName(Shout):
