@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
     import pytest  # noqa: PLC0415 - a dependency of those who test, not of those who run
 
     # So that a failing assertion of the suite shows its values, as one in a test module does.
-    pytest.register_assert_rewrite("bunsui.testing.stores")
+    pytest.register_assert_rewrite("bunsui.testing.store")
     from bunsui.testing.stores import StoreSuite  # noqa: PLC0415
 
     return StoreSuite

@@ -19,7 +19,7 @@ import pytest
 
 from bunsui.errors import StoreError
 from bunsui.ports.store import Append, Appended, Commit, Put
-from bunsui.stores import sqlite
+from bunsui.stores import sqlite_file
 from bunsui.stores.sqlite import SqliteStore
 from bunsui.testing import StoreSuite
 
@@ -108,7 +108,7 @@ import os, sys, traceback
 from pathlib import Path
 from bunsui.errors import StoreError
 from bunsui.ports.store import Append, Appended, Commit, Put
-from bunsui.stores import sqlite
+from bunsui.stores import sqlite_file
 from bunsui.stores.sqlite import SqliteStore
 
 path = Path(sys.argv[1])
@@ -413,7 +413,7 @@ def test_a_checkpoint_that_fails_is_no_failed_append(open_folder):
     """An append is ok once its commit is durable, also where the checkpoint that was due fails."""
     path = open_folder / "store.db"
     code = """
-sqlite.CHECKPOINT_BYTES = 1
+sqlite_file.CHECKPOINT_BYTES = 1
 store = SqliteStore(path)
 assert append(store, 1).ok
 path.with_name(f"{path.name}-checkpoint").unlink()
@@ -549,7 +549,7 @@ def test_own_writes_are_no_change(store):
 def test_only_beats_may_be_lost(store, kind, level):
     """The connection is back at synchronous=FULL after the put of whatever kind."""
     store.put(kind, "x", {})
-    assert (level,) == store._connection().execute("PRAGMA synchronous").fetchone()
+    assert (level,) == store._file.connection().execute("PRAGMA synchronous").fetchone()
 
 
 def test_a_put_that_conflicts_leaves_the_connection_at_full(store):
@@ -557,16 +557,16 @@ def test_a_put_that_conflicts_leaves_the_connection_at_full(store):
     store.put("runner", "x", {})
     with pytest.raises(Exception, match="runner 'x' has version 1, not 0"):
         store.put("runner", "x", {}, if_version=0)
-    assert (2,) == store._connection().execute("PRAGMA synchronous").fetchone()
-    assert not store._connection().in_transaction
+    assert (2,) == store._file.connection().execute("PRAGMA synchronous").fetchone()
+    assert not store._file.connection().in_transaction
 
 
 def test_a_connection_is_not_used_after_an_error(store, writer):
     """After an error the thread's connection is opened anew: what it knows may be wrong."""
-    before = store._connection()
+    before = store._file.connection()
     assert not append(store, 2).ok
-    assert before not in store._open
-    assert before is not store._connection()
+    assert before not in store._file._open
+    assert before is not store._file.connection()
 
 
 def test_nothing_stays_open_after_close(store):
@@ -574,7 +574,7 @@ def test_nothing_stays_open_after_close(store):
     fill(store, 1)
     store.close()
     assert ["c1"] == [commit.id for commit in store.read("h")]
-    assert {} == store._open
+    assert {} == store._file._open
 
 
 # Checkpoints
@@ -615,7 +615,7 @@ def test_the_log_stays_small(fast_folder):
     path = fast_folder / "store.db"
     with contextlib.closing(SqliteStore(path)) as store:
         fill(store, 5000)
-        assert wal(path) < 4 * sqlite.CHECKPOINT_BYTES
+        assert wal(path) < 4 * sqlite_file.CHECKPOINT_BYTES
         assert 5000 == sum(1 for _ in store.read("h"))
         assert path.stat().st_size > 5000 * 10
 
@@ -626,7 +626,7 @@ def test_the_log_stays_small_under_large_commits(fast_folder):
     with contextlib.closing(SqliteStore(path)) as store:
         for position in range(1, 101):
             assert append(store, position, body="x" * 500_000).ok
-        assert wal(path) < 4 * sqlite.CHECKPOINT_BYTES
+        assert wal(path) < 4 * sqlite_file.CHECKPOINT_BYTES
 
 
 def test_the_log_stays_small_under_beats(fast_folder):
@@ -635,7 +635,7 @@ def test_the_log_stays_small_under_beats(fast_folder):
     with contextlib.closing(SqliteStore(path)) as store:
         for beat in range(5000):
             store.put("runner", "x", {"beat": beat})
-        assert wal(path) < 3 * sqlite.CHECKPOINT_BYTES
+        assert wal(path) < 3 * sqlite_file.CHECKPOINT_BYTES
 
 
 # Threads and processes
@@ -648,7 +648,7 @@ def test_threads_that_ended_hold_nothing_open(store):
         thread = threading.Thread(target=store.get, args=("k", "x"))
         thread.start()
         thread.join()
-    assert len(store._open) <= 3
+    assert len(store._file._open) <= 3
 
 
 @pytest.mark.skipif(not FDS.is_dir(), reason="needs /proc")
@@ -696,7 +696,7 @@ def test_closing_while_others_read(path):
             for user in users:
                 user.result()
         store.close()
-        assert set() == set(store._open)
+        assert set() == set(store._file._open)
 
 
 def test_processes_that_make_the_store_at_once(tmp_path):
@@ -835,7 +835,7 @@ reader, writer = os.pipe()
 def wait():
     os.close(writer)
     os.read(reader, 1)
-with store._checkpoint_lock() as mine:
+with store._file._checkpoint_lock() as mine:
     assert mine
     pid = child(wait)
 before = path.stat().st_size
