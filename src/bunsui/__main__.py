@@ -9,11 +9,15 @@ def main() -> None:
     """Runs the command line; says what to install where its extra is missing."""
     try:
         from bunsui.cli.main import run  # noqa: PLC0415 - its dependencies are an extra
+
+        code = run()
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich", "tomlkit"):
             raise
         sys.exit(f"bunsui: the command line needs '{error.name}': pip install 'bunsui[cli]'")
-    sys.exit(run())
+    except KeyboardInterrupt:
+        sys.exit(130)  # Ctrl-C while it was starting: nothing has begun.
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -248,8 +248,64 @@ class TestControl:
 
         assert ("paused", "user") == (session.wait(30), session.paused_reason)
         assert {"first": "succeeded", "second": "pending"} == {j: s.status for j, s in session.jobs.items()}
-        with pytest.raises(bunsui.ConfigError, match="callable of the process that started"):
-            runner.resume(session.id)
+        # `first` exists in this process only; it has ended, so nobody needs it any more.
+        assert "succeeded" == runner.resume(session.id).status
+
+    def test_a_callable_of_another_process_is_missed_before_the_session_is_claimed(self, url: str) -> None:
+        """ConfigError names the job, and the session stays as it was."""
+        gate, later = Gate(), Gate()
+        pipeline = Pipeline(
+            name="p",
+            jobs=[Job.from_callable(gate, id="a"), Job.from_callable(later, id="b", depends_on=["a"])],
+        )
+        with bunsui.Runner(url, autoload_plugins=False) as runner:
+            session = runner.start(pipeline)
+            assert gate.entered.wait(30)
+            session.pause()
+            gate.opened.set()
+            assert "paused" == session.wait(30)
+            before = list(session.events())
+            with pytest.raises(
+                bunsui.ConfigError, match="job 'b' calls 'local:b', a callable of the process"
+            ):
+                runner.resume(session.id)
+            assert before == list(session.events())
+
+    def test_a_folder_that_is_gone_is_missed_before_the_session_is_claimed(
+        self, url: str, tmp_path: Path
+    ) -> None:
+        """The session can be resumed once the folder is back."""
+        home = tmp_path / "home"
+        home.mkdir()
+        (home / "steps.py").write_text(
+            "import pathlib, time\n"
+            "def first():\n"
+            "    while not pathlib.Path(__file__).with_name('go').exists():\n"
+            "        time.sleep(0.01)\n"
+            "def second():\n"
+            "    return 2\n",
+            encoding="utf-8",
+        )
+        (home / "p.yaml").write_text(
+            'version: "1.0"\nname: p\njobs:\n'
+            "  - {id: a, type: custom, callable: 'steps:first'}\n"
+            "  - {id: b, type: custom, callable: 'steps:second', isolation: process, depends_on: [a]}\n",
+            encoding="utf-8",
+        )
+        with bunsui.Runner(url, autoload_plugins=False) as runner:
+            session = runner.start(runner.load(home / "p.yaml"))
+            session.pause()
+            (home / "go").touch()
+            assert "paused" == session.wait(30)
+            home.rename(tmp_path / "moved")
+            with pytest.raises(bunsui.ConfigError, match=f"the folder of the definition, {home}, is gone"):
+                runner.resume(session.id)
+            (tmp_path / "moved").rename(home)
+            (home / "steps.py").rename(home / "hidden.py")
+            with pytest.raises(bunsui.ConfigError, match="No module named 'steps'"):
+                runner.resume(session.id)
+            (home / "hidden.py").rename(home / "steps.py")
+            assert 2 == runner.resume(session.id).outputs["b"]
 
     def test_a_paused_session_is_resumed_by_another_runner(self, url: str, tmp_path: Path) -> None:
         """Whoever reaches the store may continue it."""
@@ -363,7 +419,7 @@ class TestClaims:
         with bunsui.Runner(store, autoload_plugins=False) as first:
             session = first.start(pipeline)
             assert gate.entered.wait(30)
-            live = first.live(session.id)
+            live = first._control.live(session.id)
             assert live is not None
             # Another runner claims, as it may after a lease without a sign of life.
             from bunsui.ports.store import Commit

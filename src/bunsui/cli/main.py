@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -10,6 +11,7 @@ import click
 from bunsui import __version__, errors
 from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.session import session_group
+from bunsui.cli.drive import INTERRUPTED
 
 #: The exit code of each error; the first class that fits counts.
 EXIT_CODES: tuple[tuple[type[errors.BunsuiError], int], ...] = (
@@ -25,7 +27,6 @@ EXIT_CODES: tuple[tuple[type[errors.BunsuiError], int], ...] = (
     (errors.AwsError, 6),
     (errors.BunsuiError, 1),
 )
-INTERRUPTED = 130
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -46,12 +47,12 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     help="Print the version, with SQLite's.",
 )
 def cli() -> None:
-    r"""Durable data pipelines: every run is a session that survives its process.
+    """Durable data pipelines: every run is a session that survives its process.
 
     \b
     Exit codes: 0 ok, 1 the session did not succeed, 2 usage or invalid definition, 3 not found,
     4 not permitted, 5 wrong state or conflict, 6 store or AWS unavailable, 7 paused, 130 interrupted.
-    """
+    """  # noqa: D301 - click reads the control character
 
 
 cli.add_command(run_command)
@@ -60,18 +61,22 @@ cli.add_command(session_group)
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # What a terminal can't show is escaped.
     try:
         result = cli.main(args=arguments, prog_name="bunsui", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except errors.BunsuiError as error:
         click.echo(f"bunsui: {error}", err=True)
         return next(code for cls, code in EXIT_CODES if isinstance(error, cls))
-    except BrokenPipeError:
-        # Who reads the output has gone, as `head` does: no reason for a traceback.
+    except OSError as error:
+        # Who reads the output has gone, as `head` does, or there is no room for it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"bunsui: the output can't be written: {error.strerror}", err=True)
         return 1
     return result if isinstance(result, int) else 0

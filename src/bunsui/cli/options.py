@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,8 +16,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 store_option = click.option(
     "--store",
     metavar="URL",
-    envvar="BUNSUI_STORE",
-    help="Where sessions live, such as sqlite:///bunsui.db; by default the user's data directory.",
+    help="Where sessions live, such as sqlite:///bunsui.db; by default BUNSUI_STORE, else the user's data"
+    " directory.",
 )
 bindings_option = click.option(
     "--bindings",
@@ -41,6 +42,6 @@ def lease() -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not seconds > 0:
+    if not (seconds > 0 and math.isfinite(seconds)):
         raise ConfigError(f"BUNSUI_LEASE is {text!r}; it is a number of seconds above 0, such as 30")
     return seconds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +28,31 @@ SHOWN_OUTPUT = 2000
 
 
 class Progress:
-    """An observer that prints a line when an attempt starts or ends: job, status, attempt, seconds."""
+    """An observer that prints a line when an attempt starts or ends: job, status, attempt, seconds.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        quiet: whether it prints nothing, and only knows the session.
+        session_id: the session, where it is known already.
+    """
+
+    def __init__(self, *, quiet: bool, session_id: str | None = None) -> None:
         #: Characters that the longest job id takes.
-        self.width = width
+        self.width = 0
+        #: The session, as soon as it is durable.
+        self.session_id = session_id
+        self._quiet = quiet
+        self._begun = False
         self._started: dict[str, datetime] = {}
 
     @hookimpl
     def bunsui_session_event(self, session_id: str, event: ev.Event) -> None:
         """Prints what happened to a job."""
-        del session_id
+        self.session_id = session_id
+        if self._quiet:
+            return
+        if not self._begun:
+            self._begun = True
+            say(f"session {session_id}")
         match event:
             case ev.JobStarted():
                 self._started[event.job] = event.at
@@ -63,7 +79,15 @@ class Progress:
             parts.append(f"{(at - self._started[job]).total_seconds():7.2f} s")
         if note:
             parts.append(printable(note))
-        click.echo("  ".join(parts).rstrip())
+        say("  ".join(parts).rstrip())
+
+
+def say(text: str) -> None:
+    """Prints a line of a run, which goes on where nobody can read it any more, as behind `| head`."""
+    try:
+        click.echo(text)
+    except OSError:  # Or a full disk behind `>`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def job_data(state: JobState) -> dict[str, Any]:
@@ -117,7 +141,7 @@ def time_data(at: datetime | None) -> str | None:
 def data(value: Any, form: str) -> None:
     """Prints one document to stdout, as ``json`` or ``yaml``."""
     if form == "json":
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(value, indent=2))  # ASCII: any output of a job can be said in it.
         return
     import yaml  # noqa: PLC0415 - only for this format
 
@@ -158,23 +182,23 @@ def outcome(session: Session) -> None:
     """Prints how a session ended or rests: outputs, errors with their logs, and what to do next."""
     state = session.state
     outputs = session.outputs
-    click.echo("\noutputs")
+    say("\noutputs")
     for job, output in outputs.items():
         if state.jobs[job].status is JobStatus.SUCCEEDED:
             text = printable(json.dumps(output, ensure_ascii=False))
-            click.echo(f"  {job}: {text[:SHOWN_OUTPUT]}{'…' if len(text) > SHOWN_OUTPUT else ''}")
+            say(f"  {job}: {text[:SHOWN_OUTPUT]}{'…' if len(text) > SHOWN_OUTPUT else ''}")
     failed = {job: s for job, s in state.jobs.items() if s.status is JobStatus.FAILED}
     if failed:
-        click.echo("\nfailed")
+        say("\nfailed")
     for job, job_state in failed.items():
         error = job_state.error
         if error is not None:
-            click.echo(f"  {job}: {printable(error.code)}: {printable(error.message)}")
+            say(f"  {job}: {printable(error.code)}: {printable(error.message)}")
         log = session.log_folder / f"{job}.{len(job_state.attempts)}.log"
         if log.exists():
-            click.echo(f"    log: {log}")
+            say(f"    log: {log}")
     took = ""
     if state.started_at is not None and state.finished_at is not None:
         took = f" in {(state.finished_at - state.started_at).total_seconds():.2f} s"
     reason = f" ({state.paused_reason})" if state.paused_reason else ""
-    click.echo(f"\nsession {state.id} {state.status}{reason}{took}")
+    say(f"\nsession {state.id} {state.status}{reason}{took}")

@@ -49,6 +49,8 @@ def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str
                     path=pointer(["parameters", name]),
                 )
             )
+        if parameter.type == "integer" and isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON Schema takes 1e2 for an integer; who gets it, may not.
         values[name] = value
     if problems:
         raise DefinitionError(problems)

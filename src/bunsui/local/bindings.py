@@ -107,7 +107,7 @@ def _read(document: Document, job_types: Mapping[str, JobType], folder: Path | N
                 problems.append(
                     document.problem(
                         "bad-binding",
-                        f"{quoted(value)} is neither 'module:callable' nor a mapping with 'command'",
+                        f"{quoted(value)} is neither 'module:callable' nor a mapping with 'command', a list",
                         (kind, name),
                         hint="such as handlers:extract, or {command: [python, task.py]}",
                     )

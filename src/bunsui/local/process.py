@@ -8,9 +8,9 @@ import os
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 GRACE = 5.0
 #: Bytes of parameters above which they are put into a file: Linux takes 128 KiB for one variable.
 MAX_INLINE_PARAMETERS = 100 * 1024
+#: Bytes of an output file that are read; no store takes more in one commit.
+MAX_OUTPUT = 16 * 1024 * 1024
 #: Seconds between two looks at whether an attempt is cancelled.
 POLL = 0.2
 
@@ -49,7 +51,10 @@ def run_command(command: Command, call: JobCall, log: Path) -> Any:
         JobTimeout: it ran longer than the call's deadline. All of its process group is gone.
         JobCancelled: it was stopped. All of its process group is gone.
     """
-    folder = Path(tempfile.mkdtemp(prefix="bunsui-"))
+    # Beside the log, under the attempt's own name: what a killed runner leaves goes when it runs again.
+    folder = log.with_suffix(".files")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
     try:
         output = folder / "output.json"
         environment = _environment(call, folder, output)
@@ -223,23 +228,30 @@ def last_line(log: Path, most: int = 300) -> str:
 
 def _read_output(path: Path) -> Any:
     try:
-        text = path.read_bytes()
+        # Without waiting for whoever would write to a FIFO, and not through a link.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise JobError(
-            f"the file named by BUNSUI_OUTPUT can't be read: {error.strerror}",
-            code="OutputNotJson",
-            retryable=False,
-        ) from error
+        raise _bad_output(f"can't be read: {error.strerror}") from error
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise _bad_output("is not a regular file")
+        if about.st_size > MAX_OUTPUT:
+            raise _bad_output(f"has {about.st_size} bytes; at most {MAX_OUTPUT} are read", "OutputTooLarge")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            text = file.read(MAX_OUTPUT)
+    finally:
+        os.close(descriptor)
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise JobError(
-            f"the file named by BUNSUI_OUTPUT is not JSON: {error}",
-            code="OutputNotJson",
-            retryable=False,
-        ) from error
+        raise _bad_output(f"is not JSON: {error}") from error
+
+
+def _bad_output(wrong: str, code: str = "OutputNotJson") -> JobError:
+    return JobError(f"the file named by BUNSUI_OUTPUT {wrong}", code=code, retryable=False)
 
 
 def _no_constant(name: str) -> Any:

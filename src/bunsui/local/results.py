@@ -29,7 +29,9 @@ def encode(output: object) -> Json:
 def failure(error: BaseException) -> Failure:
     """An exception as the failure of an attempt: the code is the exception's name, or a JobError's own."""
     if isinstance(error, JobError):
-        return Failure(error.code, _short(error.message), error.retryable)
+        # Whatever a job gave it: what the history holds is text and a truth value.
+        code, message = _text(error.code), _text(error.message)
+        return Failure(_short(code), _short(message), bool(error.retryable))
     return Failure(type(error).__name__, _short(_text(error)))
 
 
@@ -37,11 +39,11 @@ def _short(text: str) -> str:
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}... ({len(text)} characters)"
 
 
-def _text(error: BaseException) -> str:
+def _text(value: object) -> str:
     try:
-        return str(error)
-    except BaseException as broken:  # Foreign code: the __str__ of somebody's exception.
-        return f"({type(error).__name__} whose text can't be made: {type(broken).__name__})"
+        return str(value)
+    except BaseException as broken:  # Foreign code: the __str__ of somebody's class.
+        return f"({type(value).__name__} whose text can't be made: {type(broken).__name__})"
 
 
 def traceback_text(error: BaseException) -> str | None:

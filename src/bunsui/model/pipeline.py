@@ -32,6 +32,8 @@ LOCAL_PREFIX = "local:"
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"a list of texts is wanted, not the text {values!r}")
     return tuple(values)
 
 

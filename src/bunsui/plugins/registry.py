@@ -189,13 +189,13 @@ class Plugins:
         """Whether any plugin wants to see events."""
         return bool(self._manager.hook.bunsui_session_event.get_hookimpls())
 
-    def observe(self, session_id: str, event: Event) -> list[tuple[str, Exception]]:
+    def observe(self, session_id: str, event: Event) -> list[tuple[str, BaseException]]:
         """Shows a committed event to every observer; (plugin, exception) of those that failed."""
         failed = []
         for implementation in self._manager.hook.bunsui_session_event.get_hookimpls():
             values = {"session_id": session_id, "event": event}
             try:
                 implementation.function(*(values[name] for name in implementation.argnames))
-            except Exception as error:  # Foreign code.
+            except BaseException as error:  # Foreign code: it may raise SystemExit, too.
                 failed.append((self._origin(implementation.plugin_name), error))
         return failed

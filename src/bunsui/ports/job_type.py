@@ -160,7 +160,8 @@ class JobType(ABC):
         """
 
 
-_current: ContextVar[JobCall] = ContextVar("bunsui_current_call")
+#: The call that runs now; set by whoever runs a job's code.
+current: ContextVar[JobCall] = ContextVar("bunsui_current_call")
 
 
 def current_call() -> JobCall:
@@ -170,10 +171,6 @@ def current_call() -> JobCall:
         StateError: this code does not run in a job.
     """
     try:
-        return _current.get()
+        return current.get()
     except LookupError:
         raise StateError("current_call() was asked for outside a job") from None
-
-
-#: Set by whoever runs a job's code.
-current: ContextVar[JobCall] = _current

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from bunsui.errors import ConfigError
 from bunsui.local.supervisor import Supervisor
 from bunsui.ports.store import Store
 from bunsui.runner.clock import SystemClock
@@ -58,6 +59,8 @@ def assemble(plugins: Plugins, store: str | Store | None, max_concurrency: int, 
         ConfigError: the store's URL is wrong.
         StoreError: the store can't be opened.
     """
+    if not isinstance(store, str | Store | None):
+        raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
     opened = store if isinstance(store, Store) else plugins.open_store(store or default_store())
     path = getattr(opened, "path", None)
     runner_id = uuid.uuid4().hex
@@ -72,7 +75,7 @@ def assemble(plugins: Plugins, store: str | Store | None, max_concurrency: int, 
         clock,
         pool,
         observers,
-        lambda report: Starter(plugins.job_types, Host(supervisor, logs, clock.now, report)),
+        Starter(plugins.job_types, Host(supervisor, logs, clock.now)),
         max_concurrency=max_concurrency,
         lease=lease,
     )

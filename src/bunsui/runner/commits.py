@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from bunsui.errors import StoreError
+from bunsui.ports.store import Appended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bunsui.ports.clock import Clock
-    from bunsui.ports.store import Store
+    from bunsui.ports.store import Append, Store
     from bunsui.runner.live import Live
     from bunsui.runner.observers import Observers
 
@@ -52,7 +53,7 @@ class Commits:
             began = self._clock.monotonic()
             appends = [live.next_append() for live in waiting]
             again = []
-            for live, append, outcome in zip(waiting, appends, self._store.append(appends), strict=True):
+            for live, append, outcome in zip(waiting, appends, self._append(appends), strict=True):
                 if outcome.conflict:
                     flushed.lost.append(live)
                 elif outcome.error is not None:
@@ -68,19 +69,34 @@ class Commits:
         flushed.durable += [live for live in lives if not live.unsent]
         return flushed
 
-    def still_mine(self, live: Live) -> bool:
+    def _append(self, appends: list[Append]) -> list[Appended]:
+        try:
+            return self._store.append(appends)
+        except StoreError as error:
+            return [Appended(error=error)] * len(appends)
+        except Exception as error:  # Foreign code: a third party's store.
+            fault = StoreError(f"the store failed: {type(error).__name__}: {error}")
+            fault.__cause__ = error
+            return [Appended(error=fault)] * len(appends)
+
+    def still_mine(self, live: Live) -> bool | None:
         """Whether no other runner can have claimed the session since the last append was confirmed.
 
         A process that was frozen between its append and the start of the work would else start work that
         another runner has already taken over. Half a lease is left for the start itself.
+
+        Returns:
+            None where it can't be told: the store does not answer, or not within half a lease.
         """
-        while True:
-            began = self._clock.monotonic()
-            if began - self._confirmed < self._lease / 2:
-                return True
-            try:
-                if any(True for _ in self._store.read(live.id, live.position)):
-                    return False
-            except StoreError:
+        began = self._clock.monotonic()
+        if began - self._confirmed < self._lease / 2:
+            return True
+        try:
+            if next(iter(self._store.read(live.id, live.position)), None) is not None:
                 return False
-            self._confirmed = began
+        except StoreError:
+            return None
+        if self._clock.monotonic() - began >= self._lease / 2:
+            return None
+        self._confirmed = began
+        return True

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from bunsui.dsl import inputs
 from bunsui.engine import events as ev
 from bunsui.engine.decide import Machine
-from bunsui.errors import Conflict
+from bunsui.errors import ConfigError, Conflict
 from bunsui.local import bindings as bound
-from bunsui.runner import preflight, recovery
+from bunsui.runner import preflight, reading
 from bunsui.runner.live import Live
 
 if TYPE_CHECKING:
@@ -33,11 +33,14 @@ def given_bindings(given: Given, pipeline: Pipeline, job_types: Mapping[str, Job
 
     Raises:
         DefinitionError: they are wrong; all their problems at once.
+        ConfigError: they are neither a mapping nor a path.
     """
     if isinstance(given, Mapping):
         return bound.from_mapping(given, job_types)
-    if given is not None:
+    if isinstance(given, str | Path):
         return bound.load(Path(given), job_types)
+    if given is not None:
+        raise ConfigError(f"bindings are {given!r}; they are a mapping or the path of a file")
     if pipeline.base_dir is not None:
         beside = pipeline.base_dir / bound.FILE_NAME
         if beside.is_file():
@@ -61,8 +64,12 @@ def create(
 
     Raises:
         DefinitionError: a parameter or a binding is wrong; nothing has been written.
+        ConfigError: a tag is not text.
     """
     values = inputs.resolve_parameters(pipeline, parameters)
+    for key, value in tags.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ConfigError(f"tag {key!r} is {value!r}; tags are texts by text")
     bindings = given_bindings(given, pipeline, job_types)
     used = preflight.used_bindings(pipeline, bindings, job_types, local=local)
     preflight.check_imports(used, supervisor)
@@ -102,7 +109,7 @@ def exists(store: Store, live: Live) -> bool:
     Raises:
         Conflict: there is one with another input.
     """
-    found = next(recovery.history(store, live.id), None)
+    found = next(reading.history(store, live.id), None)
     if found is None:
         return False
     first, mine = found[1][0], live.machine.state.created
@@ -121,6 +128,6 @@ def exists(store: Store, live: Live) -> bool:
 def keep_definition(store: Store, pipeline: Pipeline) -> None:
     """Puts the definition into the store, under its digest, where it is not there already."""
     try:
-        store.put(recovery.DEFINITION, pipeline.digest, pipeline.to_dict(), if_version=0)
+        store.put(reading.DEFINITION, pipeline.digest, pipeline.to_dict(), if_version=0)
     except Conflict:
         return

@@ -3,18 +3,20 @@
 A turn: take in all results that have come, let the engine decide, commit once for all sessions, and only
 then start what was decided and show what happened. The start of the next jobs rides in the commit of the
 successes that released them.
+
+Whatever goes wrong with one session, a fault of this library included, sets that session aside and leaves
+the others alone; where the thread itself ends, nobody waits for it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import heapq
 import queue
 import random
 import threading
+import weakref
 from collections.abc import Callable
-from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -26,13 +28,14 @@ from bunsui.model.session import Failure
 from bunsui.model.status import SessionStatus
 from bunsui.runner import requests
 from bunsui.runner.commits import Commits
+from bunsui.runner.live import Live
 from bunsui.runner.retry import wait_seconds
+from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
-    from bunsui.runner.live import Live
     from bunsui.runner.observers import Observers
     from bunsui.runner.pool import Pool
     from bunsui.runner.starting import Starter
@@ -41,16 +44,24 @@ if TYPE_CHECKING:
 TICK = 0.2
 #: Bytes of a commit that an output leaves to the event around it.
 EVENT_MARGIN = 1024
-#: Seconds before a failed append is tried again.
-RETRY_APPEND = 0.5
+#: Seconds before a failed append, or a failed look at the store, is tried again.
+AGAIN = 0.5
 #: Seconds by which the job counts of a session's index entry may lag behind its history.
 INDEX_DELAY = 1.0
-#: Seconds that work which was told to stop may take, beyond the grace of its processes.
-STOP_MARGIN = 2.0
+#: Seconds after a timeout at which work that ends itself is looked at again.
+OVERDUE_AGAIN = 1.0
+#: Seconds that work which was told to stop may take: its processes have a grace of 5, then they are killed.
+STOPPING = 7.0
+#: Seconds that the last turn may take, whatever the store does.
+LAST_TURN = 30.0
 
 
 class Driver:
-    """Drives sessions until they rest. All methods but `post` and `turn` are called on its own thread."""
+    """Drives sessions until they rest.
+
+    `adopt`, `post`, `alive`, `drives` and `stop` may be called from any thread; all else happens on the
+    driver's own.
+    """
 
     def __init__(
         self,
@@ -59,96 +70,126 @@ class Driver:
         clock: Clock,
         pool: Pool,
         observers: Observers,
-        starter: Callable[[Callable[[Work], None]], Starter],
+        starter: Starter,
         *,
         max_concurrency: int,
         lease: float,
     ) -> None:
-        self.runner_id = runner_id
-        self.lives: dict[str, Live] = {}
-        #: When the last turn was made (monotonic); a heartbeat stops when it gets old.
-        self.last_turn = clock.monotonic()
+        self._runner_id = runner_id
         self._store = store
         self._clock = clock
         self._pool = pool
-        self._commits = Commits(store, clock, observers, lease)
-        self._starter = starter(self.post)
+        self._starter = starter
         self._max_concurrency = max_concurrency
         self._lease = lease
+        self._commits = Commits(store, clock, observers, lease)
+        self._timers = Timers(clock)
         self._random = random.Random()  # noqa: S311 - jitter
-        self._inbox: queue.SimpleQueue[Work | Callable[[], None]] = queue.SimpleQueue()
-        self._active = 0
+        self._lives: dict[str, Live] = {}
         self._dirty: dict[str, Live] = {}
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
+        #: Attempts that hold one of the runner's places: started, or about to be.
+        self._active = 0
+        self._last_turn = clock.monotonic()
         self._next_look = 0.0
         self._token: object = None
         self._stopping_at: float | None = None
         self._interrupted = False
-        self._stopped = False
+        self._inbox: queue.SimpleQueue[Work | Live | Callable[[], None]] = queue.SimpleQueue()
+        #: Guards the two below: whoever hands something over knows that it will be looked at.
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._ended: BunsuiError | None = None
 
-    # From other threads
+    # From any thread
+
+    def adopt(self, live: Live) -> None:
+        """Drives a session from now on; its first facts, the claim among them, wait in `live.events`."""
+        with self._lock:
+            if self._ended is not None:
+                self._refuse(live, self._ended)
+                return
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="bunsui-driver", daemon=True)
+                self._thread.start()
+            self._inbox.put(live)
 
     def post(self, message: Work | Callable[[], None]) -> None:
-        """Has `message` taken in at the next turn: finished work, or something to call."""
+        """Has a message taken in at the next turn: finished work, or something to call."""
         self._inbox.put(message)
 
-    def start(self) -> None:
-        """Starts the driver's thread, unless it runs already."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="bunsui-driver", daemon=True)
-            self._thread.start()
+    def drives(self, session: str) -> Live | None:
+        """The live session of this id, or None."""
+        return self._lives.get(session)
 
     @property
     def alive(self) -> bool:
         """Whether the driver makes turns: a heartbeat stands for this."""
         thread = self._thread
-        fresh = self._clock.monotonic() - self.last_turn < self._lease
+        fresh = self._clock.monotonic() - self._last_turn < self._lease
         return thread is not None and thread.is_alive() and fresh
 
     def stop(self, timeout: float) -> None:
         """Starts nothing more, lets running jobs end for `timeout` seconds, and releases its claims."""
-        if self._thread is None:
-            return
+        with self._lock:
+            thread = self._thread
+            if thread is None:
+                self._ended = StateError("this runner is closed", hint="the session can be resumed")
+                return
         self.post(lambda: self._begin_stop(timeout))
-        self._thread.join()
+        thread.join(timeout + STOPPING + LAST_TURN)
 
     # The thread
 
     def _run(self) -> None:
+        ended: BunsuiError = StateError("this runner is closed", hint="the session can be resumed")
         try:
-            while not self._stopped:
+            while self._stopping_at is None or self._lives:
                 self.turn(self._pause())
         except BaseException as error:
-            # A fault of ours: nobody may wait for a driver that is gone.
-            for live in list(self.lives.values()):
-                text = f"the driver failed: {type(error).__name__}: {error}"
-                self._give_up(live, BunsuiError(text, hint="the session can be resumed"))
+            text = f"the driver failed: {type(error).__name__}: {error}"
+            ended = BunsuiError(text, hint="the session can be resumed")
             raise
+        finally:
+            with self._lock:
+                self._ended = ended
+            for live in list(self._lives.values()):
+                self._refuse(live, ended)
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    message = self._inbox.get_nowait()
+                    if isinstance(message, Live):
+                        self._refuse(message, ended)
+
+    @staticmethod
+    def _refuse(live: Live, error: BunsuiError) -> None:
+        live.error = live.error or error
+        live.begun.set()
+        live.done.set()
 
     def _pause(self) -> float | None:
         """Seconds to wait for a message; None: for ever."""
-        if not self.lives and self._stopping_at is None:
+        if self._dirty:
+            return 0.0
+        if not self._lives and self._stopping_at is None:
             return None
-        if not self._timers:
-            return TICK
-        return max(0.0, min(TICK, self._timers[0][0] - self._clock.monotonic()))
+        return self._timers.pause(TICK)
 
     def turn(self, pause: float | None = 0.0) -> None:
         """One turn: waits up to `pause` seconds for a message, then does all there is to do."""
         self._take_in(pause)
-        self.last_turn = now = self._clock.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
-        if now >= self._next_look and self.lives:
+        self._last_turn = now = self._clock.monotonic()
+        for live, call, arguments in self._timers.due():
+            if self._drives(live):
+                self._guarded(live, call, live, *arguments)
+        if now >= self._next_look and self._lives:
             self._next_look = now + TICK
             self.look_for_requests()
         if self._stopping_at is not None:
-            self._continue_stop(now)
+            self._continue_stop(now, self._stopping_at)
         dirty, self._dirty = self._dirty, {}
         for live in dirty.values():
-            self._advance(live)
+            if self._drives(live):
+                self._guarded(live, self._advance, live)
         self._commit([live for live in dirty.values() if self._drives(live)])
 
     def _take_in(self, pause: float | None) -> None:
@@ -156,55 +197,86 @@ class Driver:
         with contextlib.suppress(queue.Empty):
             message = inbox.get(timeout=pause) if pause != 0.0 else inbox.get_nowait()
             while True:
-                if type(message) is Work:
-                    self._finished(message)
+                if isinstance(message, Work):
+                    self._guarded(message.live, self._finished, message)
+                elif isinstance(message, Live):
+                    self._adopt(message)
                 else:
                     message()
                 message = inbox.get_nowait()
 
-    def _after(self, seconds: float, call: Callable[[], None]) -> None:
-        heapq.heappush(self._timers, (self._clock.monotonic() + seconds, next(self._order), call))
+    def _guarded(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
+        """Does something for one session; where it fails, that session is set aside."""
+        try:
+            call(*arguments)
+        except Exception as error:  # A fault of ours, or a history that contradicts itself.
+            if not isinstance(error, BunsuiError):
+                text = f"session {live.id} can't be driven: {type(error).__name__}: {error}"
+                fault = BunsuiError(text, hint="this is a fault of bunsui; the session can be resumed")
+                fault.__cause__ = error
+                error = fault
+            self._give_up(live, error)
 
     # Sessions come and go
 
     def _drives(self, live: Live) -> bool:
         """Whether this is the live session of its id: a session may leave and be taken over again."""
-        return self.lives.get(live.id) is live
+        return self._lives.get(live.id) is live
 
-    def adopt(self, live: Live) -> None:
-        """Drives a session from now on; its first facts, the claim among them, wait in `live.events`."""
+    def _adopt(self, live: Live) -> None:
         if self._stopping_at is not None:
-            live.error = StateError(
-                f"session {live.id}: this runner is closed", hint="the session can be resumed"
-            )
-            self._leave(live)
+            self._refuse(live, StateError("this runner is closed", hint="the session can be resumed"))
             return
-        self.lives[live.id] = live
+        if live.id in self._lives:  # Two threads of this runner had the same idea.
+            self._stand_down(live)
+            return
+        self._lives[live.id] = live
         for job, failed in live.machine.waiting.items():
             # A wait that began under another runner: by the wall clock, but never longer than it was.
             over = (live.at(self._clock.now()) - failed.at).total_seconds()
-            self._after(min(max(failed.delay - over, 0), failed.delay), self._waker(live, job))
+            self._timers.after(min(max(failed.delay - over, 0), failed.delay), live, self._retry, job)
+        self._touch(live)
+
+    def _touch(self, live: Live) -> None:
+        """Has the session advanced, and committed, in the next turn."""
         self._dirty[live.id] = live
 
     def _leave(self, live: Live) -> None:
         """Drives the session no more."""
         if self._drives(live):
-            del self.lives[live.id]
-        for work in live.works.values():
-            work.interrupted = True
-            work.cancel()
+            del self._lives[live.id]
+        self._stop_works(live)
         live.begun.set()
         live.done.set()
 
+    def _stop_works(self, live: Live) -> None:
+        """Stops what runs for nothing now; what has not been submitted gives its place back."""
+        starts, live.starts = live.starts, []
+        for work in starts:
+            live.works.pop(work.job.id, None)
+            self._give_place_back()
+        for work in live.works.values():
+            work.interrupted = True
+            work.cancel()
+
     def _give_up(self, live: Live, error: BunsuiError) -> None:
+        """Sets a session aside that can't be driven, and lets others try."""
         live.error = error
-        live.unsent.clear()
+        claimed = self._drives(live) and live.position > 0
         self._leave(live)
+        if claimed:
+            with contextlib.suppress(StoreError):
+                self._store.append([live.release(self._clock.now())])
 
     def _stand_down(self, live: Live) -> None:
         """Somebody else has claimed the session: whatever runs here runs for nothing."""
         live.lost = True
         self._leave(live)
+
+    def _give_place_back(self) -> None:
+        self._active -= 1
+        if self._active == self._max_concurrency - 1:
+            self._dirty |= self._lives  # There was no room; now others may start something too.
 
     # Results
 
@@ -213,83 +285,76 @@ class Driver:
         if work.abandoned:
             self._pool.limit -= 1
             return
-        self._active -= 1
         live.works.pop(work.job.id, None)
-        if not self._drives(live):
+        self._give_place_back()
+        if not self._drives(live) or live.error is not None:
             return
-        self._dirty[live.id] = live
-        if self._active == self._max_concurrency - 1:
-            self._dirty |= self.lives  # There was no room; now others may start something too.
+        self._touch(live)
         if work.failure is not None:
             if not work.interrupted:
-                self._failed(live, work.job.id, work.attempt, work.failure, work)
+                self._failed(live, work, work.failure)
             return
-        output, at = work.output, live.at(work.finished_at or self._clock.now())
-        assert output is not None  # noqa: S101 - there is a failure or an output
+        output = work.output
+        if output is None:
+            raise BunsuiError(f"job '{work.job.id}' ended with neither output nor failure")
         most = self._store.max_commit_bytes - EVENT_MARGIN
         if len(output.text) > most:
             text = f"the output has {len(output.text)} bytes; the store takes at most {most}"
-            self._failed(live, work.job.id, work.attempt, Failure("OutputTooLarge", text, False))
+            self._failed(live, work, Failure("OutputTooLarge", text, False))
         else:
+            at = live.at(work.finished_at or self._clock.now())
             live.record(ev.JobSucceeded(at, work.job.id, work.attempt, output))
 
-    def _failed(self, live: Live, job: str, attempt: int, failed: Failure, work: Work | None = None) -> None:
-        at = live.at(work.finished_at if work and work.finished_at else self._clock.now())
-        machine = live.machine
+    def _failed(self, live: Live, work: Work, failed: Failure) -> None:
+        at = live.at(work.finished_at or self._clock.now())
+        job, attempt, machine = work.job.id, work.attempt, live.machine
         cancel = machine.state.cancel
         if cancel is not None and failed.code == "JobCancelled":
             live.record(ev.JobCancelled(at, job, cancel.reason or "the session was cancelled"))
             return
         policy = machine.retry_policy(job, attempt, failed)
-        if policy is None or (work is not None and work.abandoned):
+        if policy is None or work.abandoned:
             live.record(ev.JobFailed(at, job, attempt, failed))
             return
         delay = wait_seconds(policy, attempt, self._random)
         live.record(ev.AttemptFailed(at, job, attempt, failed, delay))
-        self._after(delay, self._waker(live, job))
+        self._timers.after(delay, live, self._retry, job)
 
-    def _waker(self, live: Live, job: str) -> Callable[[], None]:
-        def wake() -> None:
-            if self._drives(live):
-                live.machine.retry_due(job)
-                self._dirty[live.id] = live
+    def _retry(self, live: Live, job: str) -> None:
+        live.machine.retry_due(job)
+        self._touch(live)
 
-        return wake
-
-    def _overdue(self, work: Work) -> None:
+    def _overdue(self, live: Live, reference: weakref.ref[Work]) -> None:
         """The timeout of work that only its own thread could end: it is reported, and left to itself."""
-        live = work.live
-        if not self._drives(live) or live.works.get(work.job.id) is not work or work.endable:
+        work = reference()
+        if work is None or live.works.get(work.job.id) is not work:
+            return
+        if work.endable:  # It ends itself; but what its job type does after that may go on.
+            self._timers.after(OVERDUE_AGAIN, live, self._overdue, reference)
             return
         work.abandoned = True
         work.cancel()
-        self._active -= 1
         self._pool.limit += 1
         del live.works[work.job.id]
-        self._dirty[live.id] = live
+        self._give_place_back()
+        self._touch(live)
         text = "the attempt took longer than its timeout; its thread can't be ended and goes on"
-        self._failed(live, work.job.id, work.attempt, Failure("JobTimeout", text), work)
+        self._failed(live, work, Failure("JobTimeout", text))
 
     # Decisions
 
     def _advance(self, live: Live) -> None:
         """Performs what the engine decides for a session until it has nothing more to say."""
-        if not self._drives(live):
-            return
-        try:
-            while actions := live.machine.decide(live.at(self._clock.now()), self._free(live)):
-                for action in actions:
-                    self._perform(live, action)
-            state = live.machine.state
-            if state.status is SessionStatus.PAUSED and state.claim is not None:
-                live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
-        except BunsuiError as error:
-            # A history that contradicts itself: this session is set aside, the others go on.
-            self._give_up(live, error)
+        machine = live.machine
+        while actions := machine.decide(live.at(self._clock.now()), self._free(live)):
+            for action in actions:
+                self._perform(live, action)
+        if machine.state.status is SessionStatus.PAUSED and machine.state.claim is not None:
+            live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
 
     def _free(self, live: Live) -> int:
         """How many attempts may start; none while the store fails or the runner ends."""
-        if live.unsent or self._stopping_at is not None:
+        if live.unsent or live.error is not None or self._stopping_at is not None:
             return 0
         return self._max_concurrency - self._active
 
@@ -300,8 +365,7 @@ class Driver:
             live.record(action.event)
         elif isinstance(action, Recover):
             # Local work can't be asked what became of it: it runs again, under the same key.
-            at = live.at(self._clock.now())
-            live.record(ev.AttemptLost(at, action.job, action.attempt))
+            live.record(ev.AttemptLost(live.at(self._clock.now()), action.job, action.attempt))
         elif (work := live.works.get(action.job)) is not None:
             work.cancel()
 
@@ -309,7 +373,7 @@ class Driver:
         at = live.at(self._clock.now())
         try:
             work = self._starter.prepare(live, action)
-        except Exception as error:  # The border: a plugin's job type looks at its options here.
+        except BaseException as error:  # The border: a plugin's job type looks at its options here.
             live.record(ev.JobFailed(at, action.job, 0, evolve(failure(error), retryable=False)))
             return
         live.record(ev.JobStarted(at, action.job, action.attempt, work.key))
@@ -321,72 +385,77 @@ class Driver:
 
     def _commit(self, lives: list[Live]) -> None:
         """Makes all new facts durable, and then does what was waiting for it."""
+        if not lives:
+            return
         flushed = self._commits.flush(lives)
         for live in flushed.lost:
             self._stand_down(live)
         for live, error in flushed.failed:
-            self._append_failed(live, error)
+            self._guarded(live, self._append_failed, live, error)
         for live in flushed.unindexed:
-            self._index_later(live)
-        self._committed(flushed.durable)
-
-    def _index_later(self, live: Live) -> None:
-        """Has the session's index entry put soon: with each commit it would cost a page of the log more."""
-        if live.index_timed:
-            return
-        live.index_timed = True
-
-        def due() -> None:
-            live.index_timed = False
+            if not live.index_timed:
+                live.index_timed = True
+                self._timers.after(INDEX_DELAY, live, self._index)
+        works: list[Work] = []
+        for live in flushed.durable:
             if self._drives(live):
-                live.index_due = True
-                self._dirty[live.id] = live
-
-        self._after(INDEX_DELAY, due)
-
-    def _append_failed(self, live: Live, error: StoreError) -> None:
-        """Nothing starts, results stay in memory, the same commit is tried again; for one lease."""
-        now = self._clock.monotonic()
-        if live.failing_since is None:
-            live.failing_since = now
-        if now - live.failing_since >= self._lease:
-            self._give_up(live, error)
-            return
-
-        def again() -> None:
-            if self._drives(live):
-                self._dirty[live.id] = live
-
-        self._after(RETRY_APPEND, again)
-
-    def _committed(self, lives: list[Live]) -> None:
-        works = []
-        for live in lives:
-            if not self._drives(live):
-                continue
-            live.begun.set()
-            if live.answered:
-                requests.answered(self._store, live.answered)
-                live.answered.clear()
-            if live.starts:
-                if self._commits.still_mine(live):
-                    works += live.starts
-                else:
-                    self._stand_down(live)
-                live.starts = []
-            state = live.machine.state
-            if state.status.is_terminal or state.claim is None:
-                self._leave(live)
+                works += self._committed(live)
         if works:
             self._submit(works)
 
+    def _index(self, live: Live) -> None:
+        """Has the session's index entry put: with each commit it would cost a page of the log more."""
+        live.index_timed = False
+        live.index_due = True
+        self._touch(live)
+
+    def _append_failed(self, live: Live, error: StoreError) -> None:
+        """Nothing starts, results stay in memory, the same commit is tried again.
+
+        After one lease those who wait are told, and the claim is given back as soon as the store works.
+        """
+        now = self._clock.monotonic()
+        if live.failing_since is None:
+            live.failing_since = now
+        if live.error is None and now - live.failing_since >= self._lease:
+            live.error = error
+            self._stop_works(live)
+            if live.machine.state.claim is not None and not live.machine.state.status.is_terminal:
+                live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
+            live.begun.set()
+            live.done.set()
+        self._timers.after(AGAIN, live, self._touch)
+
+    def _committed(self, live: Live) -> list[Work]:
+        """What was waiting for a session's facts to be durable; the work to be submitted."""
+        live.begun.set()
+        if live.answered:
+            requests.answered(self._store, live.answered)
+            live.answered.clear()
+        state = live.machine.state
+        if state.status.is_terminal or state.claim is None:
+            self._leave(live)
+            return []
+        if not live.starts:
+            return []
+        mine = self._commits.still_mine(live)
+        if mine is None:
+            self._timers.after(AGAIN, live, self._touch)
+            return []
+        if not mine:
+            self._stand_down(live)
+            return []
+        works, live.starts = live.starts, []
+        return works
+
     def _submit(self, works: list[Work]) -> None:
         for work in works:
+            work.report = self.post
             timeout = work.job.timeout
             if timeout is not None:
                 work.deadline = self._clock.monotonic() + timeout
-                self._after(timeout, lambda work=work: self._overdue(work))  # type: ignore[misc]
-        self._pool.submit(works)  # type: ignore[arg-type]
+                self._timers.after(timeout, work.live, self._overdue, weakref.ref(work))
+        self._pool.submit(works)
 
     # Requests
 
@@ -396,47 +465,38 @@ class Driver:
             token = self._store.changed(self._token)
             if token == self._token:
                 return
-            found = requests.pending(self._store, self.runner_id)
+            found = requests.pending(self._store, self._runner_id)
         except StoreError:
             return  # The next append reports it.
         self._token = token
         for request in found:
-            live = self.lives.get(request.session)
-            if live is None or request.epoch != live.epoch:
+            live = self._lives.get(request.session)
+            if live is None or request.epoch != live.epoch or live.machine.state.status.is_terminal:
                 requests.answered(self._store, [request.id])
-                continue
-            if request.id not in live.machine.state.requests:
-                live.record(request.event(live.at(self._clock.now())))
+            elif request.id not in live.machine.state.requests:
+                self._guarded(live, live.record, request.event(live.at(self._clock.now())))
                 live.answered.append(request.id)
-                self._dirty[live.id] = live
+                self._touch(live)
 
     # The end
 
     def _begin_stop(self, timeout: float) -> None:
-        if self._stopping_at is None:
-            self._stopping_at = self._clock.monotonic() + timeout
+        at = self._clock.monotonic() + timeout
+        self._stopping_at = at if self._stopping_at is None else min(at, self._stopping_at)
 
-    def _continue_stop(self, now: float) -> None:
+    def _continue_stop(self, now: float, deadline: float) -> None:
         """Waits for running work, then tells it to stop, then goes without it."""
-        from bunsui.local.process import GRACE  # noqa: PLC0415 - subprocess: 10 ms
-
-        working = any(live.works for live in self.lives.values())
-        deadline = self._stopping_at or now
-        if working and now >= deadline and not self._interrupted:
+        works = [work for live in self._lives.values() for work in live.works.values()]
+        if works and now >= deadline and not self._interrupted:
             self._interrupted = True
-            for live in self.lives.values():
-                for work in live.works.values():
-                    work.interrupted = True
-                    work.cancel()
-        endable = any(w.endable for live in self.lives.values() for w in live.works.values())
-        patience = GRACE + STOP_MARGIN if endable else 0.0
-        if working and now < deadline + patience:
+            for live in self._lives.values():
+                self._stop_works(live)
+        patience = STOPPING if any(work.endable for work in works) else 0.0
+        if works and now < deadline + patience:
             return
-        for live in list(self.lives.values()):
-            self._advance(live)
+        for live in list(self._lives.values()):
+            self._guarded(live, self._advance, live)
             if self._drives(live) and live.machine.state.claim is not None:
                 live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
-            self._commit([live])
-            if self._drives(live):
-                self._leave(live)
-        self._stopped = True
+            self._commit([live] if self._drives(live) else [])
+            self._leave(live)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bunsui.engine.fold import Fold
 from bunsui.errors import SessionFailed, StateError
 from bunsui.model.status import SessionStatus
-from bunsui.runner import recovery, requests
+from bunsui.runner import reading, requests
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from bunsui.engine.events import Event
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.session import JobState, SessionState
+    from bunsui.runner.control import Control
     from bunsui.runner.live import Live
-    from bunsui.runner.runner import Runner
+    from bunsui.runner.recovery import Watch
 
 #: Seconds between two looks at a session that another runner drives.
 POLL = 0.1
@@ -34,9 +36,11 @@ class Session:
     is closed. It may be used from any thread.
     """
 
-    def __init__(self, runner: Runner, pipeline: Pipeline, session_id: str, live: Live | None = None) -> None:
-        self._runner = runner
-        self._store = runner.store
+    def __init__(
+        self, control: Control, pipeline: Pipeline, session_id: str, live: Live | None = None
+    ) -> None:
+        self._control = control
+        self._store = control.store
         self._pipeline = pipeline
         self._id = session_id
         self._fold = Fold(pipeline.graph.upstream)
@@ -68,7 +72,7 @@ class Session:
 
     def _read(self) -> Fold:
         if not self._fold.status.is_terminal:
-            for position, events in recovery.history(self._store, self._id, self._position):
+            for position, events in reading.history(self._store, self._id, self._position):
                 for event in events:
                     self._fold.apply(event)
                 self._position = position
@@ -123,14 +127,14 @@ class Session:
     @property
     def log_folder(self) -> Path:
         """The folder of the jobs' log files, JOB.ATTEMPT.log; there is none before one is written."""
-        return self._runner.logs.session_folder(self._id)
+        return self._control.logs.session_folder(self._id)
 
     def events(self, follow: bool = False) -> Iterator[Event]:
         """Its facts so far, oldest first; with `follow`, further ones as they come, until it rests."""
         position = 0
         while True:
             resting = self.status.is_resting
-            for last, events in recovery.history(self._store, self._id, position):
+            for last, events in reading.history(self._store, self._id, position):
                 yield from events
                 position = last
             if not follow or resting:
@@ -141,10 +145,11 @@ class Session:
 
     @property
     def _live(self) -> Live | None:
-        return self._runner.live(self._id) or self._driven
+        """What this process's driver knows of it, if it drives or drove it for this handle."""
+        return (self._control.live(self._id) or self._driven) if self._control.is_here else None
 
     def wait(self, timeout: float | None = None) -> SessionStatus:
-        """Waits until the session rests (it ended, or is paused) or this runner lets go of it.
+        """Waits until the session rests (it ended, or is paused), or this runner was closed over it.
 
         Args:
             timeout: seconds; None: for ever.
@@ -163,9 +168,9 @@ class Session:
                 raise TimeoutError(f"session {self._id} is {self.status} after {timeout} seconds")
             if live.error is not None:
                 raise live.error
-            if not live.lost:
-                return self.status
         while not (status := self.status).is_resting:
+            if live is not None and not live.lost and self._fold.claim is None:
+                return status  # This runner let go of it, and nobody else has taken it over.
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"session {self._id} is {status} after {timeout} seconds")
             time.sleep(POLL)
@@ -203,13 +208,15 @@ class Session:
         self._ask("cancel", reason)
 
     def resume(self) -> None:
-        """Continues it in this handle's runner; returns at once. See `Runner.resume`."""
-        self._runner.take_over(self._id)
+        """Continues it in this handle's runner, and returns once it is claimed; see `Runner.resume`."""
+        self._driven = self._control.take_over(self._id)
 
     def _ask(self, action: str, reason: str | None) -> None:
+        """Asks the runner that holds the session, or does it here where nobody holds it (any more)."""
         request_id = uuid.uuid4().hex
         asked: requests.Request | None = None
-        watch: recovery.Watch | None = None
+        watch: Watch | None = None
+        self._control.require_open()
         try:
             while True:
                 with self._lock:
@@ -224,12 +231,16 @@ class Session:
                     )
                 if held is None or (watch is not None and watch.is_dead()):
                     request = requests.Request(request_id, self._id, action, 0, reason)
-                    self._runner.take_over(self._id, request)
+                    # Refused where somebody else was faster: then that one is asked.
+                    with contextlib.suppress(StateError):
+                        self._driven = self._control.take_over(self._id, request, orphaned=True)
+                    self._control.require_open()
+                    watch = None
                 elif asked is None or asked.epoch != held.epoch:
                     asked = requests.Request(request_id, self._id, action, held.epoch, reason)
                     requests.put(self._store, held.runner, asked)
-                    watch = self._runner.watch(self._id, self._position, held)
-                    self._runner.look_for_requests()
+                    watch = self._control.watch(self._id, self._position, held)
+                    self._control.look_for_requests()
                 else:
                     time.sleep(POLL / 4)
         finally:

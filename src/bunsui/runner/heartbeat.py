@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from bunsui.errors import StoreError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
 
 KIND = "runner"
+#: Seconds after its last beat at which a runner's document is forgotten.
+KEPT = 7 * 24 * 3600.0
 
 
 class Heartbeat:
@@ -29,13 +32,15 @@ class Heartbeat:
         self._alive = alive
         self._beats = 0
         self._stop = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Starts to beat, unless it does already."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="bunsui-heartbeat", daemon=True)
-            self._thread.start()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="bunsui-heartbeat", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
@@ -47,7 +52,8 @@ class Heartbeat:
         """One beat; a store that fails is the driver's to report."""
         self._beats += 1
         try:
-            self._store.put(KIND, self._runner, {"beat": self._beats})
+            # A runner that is killed leaves its document behind: it goes by itself, long after any lease.
+            self._store.put(KIND, self._runner, {"beat": self._beats}, expires_at=time.time() + KEPT)
         except StoreError:
             return
 

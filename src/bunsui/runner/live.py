@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from bunsui.engine.decide import Machine
+from bunsui.engine.events import RunnerReleased
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import index
 from bunsui.stores.records import OVERHEAD, body_of, encode_event, split
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class Live:
-    """What the driver knows of one session; only its thread touches it, but for the events at the end."""
+    """What the driver knows of one session; from its adoption on, only the driver changes it."""
 
     id: str
     pipeline: Pipeline
@@ -77,6 +78,11 @@ class Live:
         """`time`, or the time of the last fact where that is later: times never decrease in a history."""
         last = self.machine.state.last_at
         return time if last is None or time > last else last
+
+    def release(self, time: datetime) -> Append:
+        """An append that gives the session back behind its last durable commit, whatever came after that."""
+        released = encode_event(RunnerReleased(self.at(time), self.epoch))
+        return Append(self.id, Commit(self.position + 1, f"{self.token}-released", body_of([released])))
 
     def seal(self, max_bytes: int) -> None:
         """Makes commits of the facts that no commit holds yet; an empty one where only the index is due."""

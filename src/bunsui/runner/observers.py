@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from bunsui.engine.events import Event
     from bunsui.plugins.registry import Plugins
 
-#: Events that wait for observers before further ones are dropped.
-CAPACITY = 100_000
+#: Commits that wait for observers before further ones are dropped.
+CAPACITY = 10_000
 _log = logging.getLogger(__name__)
 
 
@@ -26,7 +26,6 @@ class Observers:
         self._plugins = plugins
         self._wanted = plugins.has_observers
         self._queue: queue.Queue[tuple[str, Sequence[Event]] | None] = queue.Queue()
-        self._waiting = 0
         self._dropped = 0
         self._thread: threading.Thread | None = None
 
@@ -37,16 +36,14 @@ class Observers:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="bunsui-observers", daemon=True)
             self._thread.start()
-        if self._waiting > CAPACITY:
+        if self._queue.qsize() >= CAPACITY:
             self._dropped += len(events)
             return
-        self._waiting += len(events)
         self._queue.put((session_id, events))
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             session_id, events = item
-            self._waiting -= len(events)
             for event in events:
                 for plugin, error in self._plugins.observe(session_id, event):
                     _log.warning("observer %s failed on %s", plugin, type(event).__name__, exc_info=error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 #: What a thread runs; it must not raise.
 Task = Callable[[], None]
@@ -27,7 +27,7 @@ class Pool:
         self._growing = threading.Lock()
         self._closed = False
 
-    def submit(self, tasks: list[Task]) -> None:
+    def submit(self, tasks: Iterable[Task]) -> None:
         """Has the tasks run; the caller keeps to the limit, so none of them waits for long."""
         self._tasks.extend(tasks)
         self._wake()

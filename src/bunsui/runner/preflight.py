@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from bunsui.dsl.problems import Problem, did_you_mean, pointer
-from bunsui.errors import ConfigError, DefinitionError
+from bunsui.errors import ConfigError, DefinitionError, JobError
 from bunsui.local.bindings import Bindings, Bound, importable
+from bunsui.local.callables import find
 from bunsui.model.pipeline import LOCAL_PREFIX
 from bunsui.ports.job_type import Function
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job, Pipeline
     from bunsui.ports.job_type import JobType
+    from bunsui.runner.live import Live
 
 
 def used_bindings(
@@ -77,16 +81,38 @@ def check_imports(bindings: Bindings, supervisor: Supervisor) -> None:
         )
 
 
-def check_callables(pipeline: Pipeline) -> None:
-    """Makes sure that every callable of a pipeline can be found by this process.
+def check_resumable(live: Live, supervisor: Supervisor) -> None:
+    """Makes sure that what has yet to run can be found by this process: nothing is lost by asking.
 
     Raises:
-        ConfigError: one exists only in the process that started the session.
+        ConfigError: the definition's folder is gone, or a callable can't be found; the session stays
+            as it is.
     """
+    pipeline = live.pipeline
+    stays = f"session {live.id} stays resumable"
+    if pipeline.base_dir is not None and not pipeline.base_dir.is_dir():
+        raise ConfigError(f"the folder of the definition, {pipeline.base_dir}, is gone", hint=stays)
+    folders = () if pipeline.base_dir is None else (pipeline.base_dir,)
+    in_processes: list[Function] = []
     for job in pipeline.jobs:
         target = job.options.get("callable", "")
-        if isinstance(target, str) and target.startswith(LOCAL_PREFIX) and job.function is None:
+        if live.machine.state.jobs[job.id].status.is_terminal or not isinstance(target, str) or not target:
+            continue
+        if target.startswith(LOCAL_PREFIX):
             raise ConfigError(
                 f"job '{job.id}' calls '{target}', a callable of the process that started the session",
-                hint="put it into a module; the session stays resumable where it exists",
+                hint=f"put it into a module; {stays} where it exists",
             )
+        if "${" in target:
+            continue  # Known when the job starts.
+        function = Function(target, folders, isolation=job.isolation)
+        if job.isolation == "process" or job.timeout is not None:
+            in_processes.append(evolve(function, isolation="process"))
+            continue
+        try:
+            find(function)
+        except JobError as error:
+            raise ConfigError(f"job '{job.id}': {error.message}", hint=stays) from error
+    bound = [to for names in live.bindings.values() for to in names.values()]
+    for reason in supervisor.check([*in_processes, *importable(bound)]).values():
+        raise ConfigError(reason, hint=stays)

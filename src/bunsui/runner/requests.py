@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
 
 KIND = "request"
+#: Seconds after which a request that nobody answered is forgotten.
+KEPT = 24 * 3600.0
 
 
 @frozen
@@ -48,16 +51,25 @@ def put(store: Store, runner: str, request: Request) -> None:
             "epoch": request.epoch,
             "reason": request.reason,
         },
+        # For those whose asker dies before it can take them back.
+        expires_at=time.time() + KEPT,
         groups=((_group(runner), request.id),),
     )
 
 
 def pending(store: Store, runner: str) -> list[Request]:
-    """All that is asked of a runner."""
-    return [
-        Request(id=document.key, **document.value)
-        for document in store.find(KIND, _group(runner), limit=1000)
-    ]
+    """All that is asked of a runner; what is not a request of this version is dropped."""
+    found = []
+    for document in store.find(KIND, _group(runner), limit=1000):
+        value = document.value
+        session, action, epoch = (value.get(key) for key in ("session", "action", "epoch"))
+        reason = value.get("reason")
+        if not isinstance(session, str) or not isinstance(epoch, int) or action not in ("pause", "cancel"):
+            answered(store, [document.key])
+            continue
+        reason = reason if isinstance(reason, str) else None
+        found.append(Request(document.key, session, str(action), epoch, reason))
+    return found
 
 
 def answered(store: Store, ids: Sequence[str]) -> None:

@@ -5,9 +5,8 @@ The rooms behind it are imported when they are entered, so that touching `bunsui
 
 from __future__ import annotations
 
-import atexit
-import os
-import time
+import contextlib
+import math
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,22 +18,18 @@ from bunsui.plugins.registry import Plugins
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bunsui.engine.events import RunnerClaimed
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
     from bunsui.runner.handle import Session
     from bunsui.runner.index import SessionSummary
-    from bunsui.runner.live import Live
-    from bunsui.runner.logs import Logs
-    from bunsui.runner.recovery import Watch
-    from bunsui.runner.requests import Request
 
 
 class Runner:
     """Runs pipelines in this process.
 
     Nothing is started before the first session is: no thread, no process. A Runner is a context manager
-    that closes itself; its sessions stay readable.
+    that closes itself (see `close`; where an exception leaves the block, at once); its sessions stay
+    readable.
 
     Args:
         store: a URL (``memory://``, ``sqlite:///relative.db``, ``sqlite:////absolute.db``) or a Store;
@@ -66,33 +61,26 @@ class Runner:
         autoload_plugins: bool = True,
     ) -> None:
         from bunsui.runner.assembly import assemble
+        from bunsui.runner.control import Control
 
         if engine != "embedded":
             raise ConfigError(f"engine {engine!r} does not exist here", hint="use 'embedded'")
-        if max_concurrency < 1:
-            raise ConfigError(f"max_concurrency is {max_concurrency}; it must be at least 1")
-        if not lease > 0:
-            raise ConfigError(f"lease is {lease}; it must be more than 0 seconds")
-        #: Seconds without a sign of life that end a claim of this runner.
-        self.lease = lease
+        if not isinstance(max_concurrency, int) or max_concurrency < 1:
+            raise ConfigError(f"max_concurrency is {max_concurrency!r}; it is a whole number of at least 1")
+        if not (lease > 0 and math.isfinite(lease)):
+            raise ConfigError(f"lease is {lease}; it must be more than 0 seconds, such as 30")
         self.plugins = Plugins(plugins, autoload_plugins)
-        self._parts = assemble(self.plugins, store, max_concurrency, lease)
         self._bindings = bindings
         self._local = local
-        self._pid = os.getpid()
-        self._closed = False
-        self._lives: weakref.WeakValueDictionary[str, Live] = weakref.WeakValueDictionary()
+        given = bindings if isinstance(bindings, Mapping) else {}
+        parts = assemble(self.plugins, store, max_concurrency, lease)
+        self._control = Control(parts, self.plugins.job_types, given, lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
 
     @property
     def store(self) -> Store:
         """Where everything durable lives."""
-        return self._parts.store
-
-    @property
-    def logs(self) -> Logs:
-        """Where the jobs' logs are."""
-        return self._parts.logs
+        return self._control.store
 
     # Definitions
 
@@ -108,6 +96,13 @@ class Runner:
         """Checks a pipeline that this runner has not loaded or run before."""
         if self._checked.get(id(pipeline)) is not pipeline:
             from bunsui.dsl import loader
+            from bunsui.model.pipeline import Pipeline
+
+            if not isinstance(pipeline, Pipeline):
+                raise ConfigError(
+                    f"a Runner runs a Pipeline, not {type(pipeline).__name__}",
+                    hint="load a file with runner.load(path)",
+                )
 
             loader.check(pipeline, self.plugins.job_types)
             self._checked[id(pipeline)] = pipeline
@@ -122,8 +117,14 @@ class Runner:
         idempotency_key: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Session:
-        """Runs a pipeline and returns when the session rests; see `start`."""
+        """Runs a pipeline and returns when the session rests; see `start`.
+
+        A session that the idempotency key names already, and that nobody drives any more, is resumed.
+        """
         session = self.start(pipeline, parameters, idempotency_key=idempotency_key, tags=tags)
+        if idempotency_key is not None and not session.status.is_resting:
+            with contextlib.suppress(StateError):  # Somebody drives it, or it has just ended: follow it.
+                self._control.take_over(session.id)
         session.wait()
         return session
 
@@ -135,35 +136,37 @@ class Runner:
         idempotency_key: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Session:
-        """Starts a pipeline and returns at once.
+        """Starts a pipeline and returns as soon as the session is durable.
 
         Args:
             pipeline: what to run.
             parameters: by name; see the pipeline's `parameters`.
             idempotency_key: the same key with the same pipeline and parameters gives the same session.
-            tags: kept with the session.
+            tags: texts by text, kept with the session.
 
         Returns:
             The session. A session that an idempotency key names already is returned as it is.
 
         Raises:
             DefinitionError: the pipeline, a binding or a parameter is wrong; nothing was written.
+            ConfigError: a tag is not text.
             Conflict: the idempotency key belongs to a session with another input.
             StoreError: the store failed.
+            StateError: this runner is closed.
         """
-        from bunsui.runner import creation, recovery
+        from bunsui.runner import creation
         from bunsui.runner.handle import Session
 
-        self._require_open()
+        control = self._control
+        control.require_open()
         self._check(pipeline)
-        parts = self._parts
         live = creation.create(
             pipeline,
             parameters or {},
             self._bindings,
             self.plugins.job_types,
-            parts.supervisor,
-            parts.clock,
+            control.parts.supervisor,
+            control.parts.clock,
             local=self._local,
             idempotency_key=idempotency_key,
             tags=tags or {},
@@ -171,21 +174,9 @@ class Runner:
         if idempotency_key is not None and creation.exists(self.store, live):
             return self.session(live.id)
         creation.keep_definition(self.store, pipeline)
-        recovery.claim(live, parts.id, parts.clock, self.lease)
-        self._drive(live)
-        return Session(self, pipeline, live.id, live)
-
-    def _drive(self, live: Live) -> None:
-        """Hands a session with its claim to the driver; returns when the claim is durable, or failed."""
-        self._lives[live.id] = live
-        driver = self._parts.driver
-        driver.start()
-        self._parts.heartbeat.start()
-        _close_at_exit(self)
-        driver.post(lambda: driver.adopt(live))
-        live.begun.wait()
-        if live.error is not None:
-            raise live.error
+        control.claim(live)
+        control.drive(live)
+        return Session(control, pipeline, live.id, live)
 
     def resume(self, id: str) -> Session:  # noqa: A002 - the public name
         """Continues a paused or orphaned session here, and returns when it rests.
@@ -195,54 +186,14 @@ class Runner:
 
         Raises:
             NotFound: there is no such session.
-            StateError: it has ended, or its runner lives.
+            StateError: it has ended, or its runner lives, or this runner is closed.
             ConfigError: it needs a callable that exists in another process only.
+            StoreError: the store failed.
         """
-        from bunsui.runner.handle import Session
-
-        live = self.take_over(id)
-        session = Session(self, live.pipeline, id, live)
+        session = self.session(id)
+        session.resume()
         session.wait()
         return session
-
-    def take_over(self, id: str, request: Request | None = None) -> Live:  # noqa: A002
-        """Claims a session that nobody drives, and drives it; with `request`, it is what is done first.
-
-        Raises:
-            NotFound: there is no such session.
-            StateError: it has ended, or its runner lives.
-            ConfigError: it needs a callable that exists in another process only.
-        """
-        from bunsui.engine.events import SessionResumed
-        from bunsui.local.bindings import from_mapping
-        from bunsui.runner import preflight, recovery
-
-        self._require_open()
-        mine = self.live(id)
-        if mine is not None and not mine.done.is_set():
-            raise StateError(f"session {id} is driven by this runner already")
-        live = recovery.load(self.store, id)
-        state = live.machine.state
-        if state.status.is_terminal:
-            raise StateError(
-                f"session {id} is {state.status}: there is nothing to resume",
-                hint="start it anew to run it again",
-            )
-        if request is None:  # Else nothing starts, so nothing needs to be found.
-            preflight.check_callables(live.pipeline)
-            given = self._bindings if isinstance(self._bindings, Mapping) else {}
-            live.bindings = recovery.bindings(live, from_mapping(given, self.plugins.job_types))
-        clock = self._parts.clock
-        recovery.wait_until_orphaned(live, self.store, clock, time.sleep)
-        paused = state.status is SessionStatus.PAUSED
-        recovery.claim(live, self._parts.id, clock, self.lease)
-        at = live.at(clock.now())
-        if request is not None:
-            live.record(request.event(at))
-        elif paused:
-            live.record(SessionResumed(at))
-        self._drive(live)
-        return live
 
     # Sessions
 
@@ -252,14 +203,14 @@ class Runner:
         Raises:
             NotFound: there is none.
         """
-        from bunsui.runner import recovery
+        from bunsui.runner import reading
         from bunsui.runner.handle import Session
 
-        live = self.live(id)
+        live = self._control.live(id)
         if live is not None:
-            return Session(self, live.pipeline, id, live)
-        created = recovery.created(self.store, id)
-        return Session(self, recovery.pipeline_of(self.store, created), id)
+            return Session(self._control, live.pipeline, id, live)
+        created = reading.created(self.store, id)
+        return Session(self._control, reading.pipeline_of(self.store, created), id)
 
     def sessions(
         self,
@@ -275,37 +226,19 @@ class Runner:
             status: only those with this status.
             limit: how many at most.
             after: the `SessionSummary.cursor` of a session; only those behind it.
+
+        Raises:
+            ConfigError: there is no such status.
         """
         from bunsui.runner import index
 
-        return index.find(
-            self.store, pipeline, None if status is None else SessionStatus(status), limit, after
-        )
-
-    def live(self, id: str) -> Live | None:  # noqa: A002
-        """What this runner's driver knows of a session that it drives or drove; None for others."""
-        return self._lives.get(id)
-
-    def watch(self, id: str, position: int, held: RunnerClaimed) -> Watch:  # noqa: A002
-        """Watches the runner that holds a session."""
-        from bunsui.runner.recovery import Watch
-
-        return Watch(self.store, id, position, held, self._parts.clock)
-
-    def look_for_requests(self) -> None:
-        """Has the driver look at once, rather than at its next tick."""
-        driver = self._parts.driver
-        driver.post(driver.look_for_requests)
+        if status is not None and status not in list(SessionStatus):
+            known = ", ".join(SessionStatus)
+            raise ConfigError(f"there is no session status {status!r}", hint=f"there are: {known}")
+        wanted = None if status is None else SessionStatus(status)
+        return index.find(self.store, pipeline, wanted, limit, after)
 
     # The end
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise StateError("this runner is closed", hint="make another one")
-        if os.getpid() != self._pid:
-            raise StateError(
-                "this runner was made before this process was forked", hint="make another one here"
-            )
 
     def close(self, timeout: float = 30.0) -> None:
         """Starts nothing more, lets running jobs end, and releases what it has claimed.
@@ -314,25 +247,11 @@ class Runner:
             timeout: seconds that running jobs may take; then they are stopped, and run again when
                 their session is resumed.
         """
-        if not self._closed and os.getpid() == self._pid:
-            self._closed = True
-            self._parts.close(timeout)
+        self._control.close(timeout)
 
     def __enter__(self) -> Runner:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _close_at_exit(runner: Runner) -> None:
-    """Ends what the runner started when the interpreter ends before it was closed."""
-    reference = weakref.ref(runner)
-
-    def close() -> None:
-        left = reference()
-        if left is not None:
-            left.close(timeout=0)
-
-    atexit.register(close)
-    weakref.finalize(runner, atexit.unregister, close)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # With an exception on its way, such as Ctrl-C, nobody wants to wait for what runs.
+        self.close(timeout=30.0 if kind is None else 0)

@@ -7,13 +7,13 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bunsui.errors import JobCancelled, JobTimeout
+from bunsui.errors import BunsuiError, JobCancelled, JobTimeout
 from bunsui.local.callables import find, invoke
 from bunsui.local.results import encode, failure, traceback_text
 from bunsui.model.json import Json
@@ -47,18 +47,17 @@ class Host:
         supervisor: Supervisor,
         logs: Logs,
         now: Callable[[], datetime],
-        report: Callable[[Any], None],
     ) -> None:
         self.supervisor = supervisor
         self.logs = logs
         self.now = now
-        self.report = report
 
 
 class Work:
     """An attempt on its way through a thread of the pool; the `Workbench` of its call."""
 
     __slots__ = (
+        "__weakref__",
         "_cancelled",
         "_host",
         "_logger",
@@ -77,6 +76,7 @@ class Work:
         "options",
         "output",
         "parameters",
+        "report",
     )
 
     def __init__(
@@ -109,6 +109,8 @@ class Work:
         self.abandoned = False
         #: Whether the runner stopped it because the runner itself ends: then it counts as lost.
         self.interrupted = False
+        #: Where it reports its end; set when it is submitted.
+        self.report: Callable[[Work], None] = _unreported
         self._host = host
         self._cancelled: threading.Event | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
@@ -149,7 +151,7 @@ class Work:
         finally:
             current.reset(token)
             self.finished_at = self._host.now()
-            self._host.report(self)
+            self.report(self)
 
     def _check_begin(self) -> None:
         """Makes sure that there is still reason to begin."""
@@ -161,17 +163,25 @@ class Work:
     def run(self, work: Command | Function, call: JobCall) -> Any:
         """See `Workbench.run`."""
         if isinstance(work, Command):
-            self.endable = True
             from bunsui.local.process import run_command  # noqa: PLC0415 - subprocess: 10 ms
 
-            return run_command(work, call, self.log_path)
+            with self._ending():
+                return run_command(work, call, self.log_path)
         if self._isolation(work) == "process":
-            self.endable = True
-            return self._host.supervisor.call(
-                evolve(work, isolation="process"), call, self._name, self.log_path
-            )
+            work = evolve(work, isolation="process")
+            with self._ending():
+                return self._host.supervisor.call(work, call, self._name, self.log_path)
         function = self.job.function if work.target == self.job.options.get("callable") else None
         return invoke(function or find(work), work.style, self._name, call)
+
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """While this lasts, the attempt ends by itself at its timeout, and when it is cancelled."""
+        self.endable = True
+        try:
+            yield
+        finally:
+            self.endable = False
 
     def _isolation(self, work: Function) -> str:
         if work.isolation is not None:
@@ -212,6 +222,10 @@ class Work:
     def cancel(self) -> None:
         """Asks the attempt to stop; a process is ended."""
         self.cancelled.set()
+
+
+def _unreported(work: Work) -> None:
+    raise BunsuiError(f"job '{work.job.id}' ran without having been submitted")
 
 
 def _complete(awaitable: Any) -> Any:

@@ -74,23 +74,27 @@ class SqliteFile:
         #: Bytes written since the last checkpoint, about.
         self._written = 0
         self._exists = False
+        #: Device and inode of the file that was opened first.
+        self._identity: tuple[int, int] | None = None
         if self.is_there():
             with self.guard():
                 self.connection()
 
     def is_there(self) -> bool:
         """Whether there is anything to read."""
-        if not self._exists:
+        if not self._exists and self._identity is None:
             with self.guard(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self.path.stat()
                 self._exists = True
-        return self._exists
+        return self._exists or self._identity is not None
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
         """SQLite's errors as ours; after one, this thread's connection is opened anew."""
         try:
             yield
+        except UnicodeEncodeError as error:
+            raise StoreError(f"store {self.path}: a name holds an unpaired surrogate") from error
         except (sqlite3.Error, OSError) as error:
             self._drop()
             raise self._error(getattr(error, "strerror", None) or str(error)) from error
@@ -115,6 +119,7 @@ class SqliteFile:
         """This thread's connection; use it within `guard`."""
         if os.getpid() != self._pid:
             self._forked()
+        self._check_identity()
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._connect()
@@ -130,6 +135,20 @@ class SqliteFile:
             # Tells the tokens of `changed` apart: SQLite counts anew for each connection.
             self._local.opened = object()
         return connection
+
+    def _check_identity(self) -> None:
+        """Refuses to go on where the file was removed or replaced: SQLite would write to what nobody sees."""
+        if self._identity is None:
+            return
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - a path lives on each commit's way
+        except FileNotFoundError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            raise StoreError(
+                f"store {self.path} was {'removed' if found is None else 'replaced'} while it was in use",
+                hint="put the file back; what was committed since is lost",
+            )
 
     def _forked(self) -> None:
         # A connection must not be used, nor closed, on the other side of a fork: closing would drop the
@@ -167,6 +186,9 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
+        if self._identity is None:
+            about = self.path.stat()
+            self._identity = (about.st_dev, about.st_ino)
         return connection
 
     def _leave(self, connection: sqlite3.Connection) -> None:

@@ -30,7 +30,7 @@ def problems(tmp_path: Path, text: str) -> list[tuple[Any, ...]]:
 
 
 def bad(line: int, column: int, value: str) -> tuple[Any, ...]:
-    message = f"{value} is neither 'module:callable' nor a mapping with 'command'"
+    message = f"{value} is neither 'module:callable' nor a mapping with 'command', a list"
     return line, column, "bad-binding", message, HINT
 
 
@@ -152,7 +152,7 @@ class TestMapping:
             bindings.from_mapping({"lamda": {"f": len}, "lambda": {"g": 3}, "ecs": "x"}, TYPES)  # type: ignore[dict-item]
         expected = [
             ("/ecs", "'ecs' must map names to bindings"),
-            ("/lambda/g", "3 is neither 'module:callable' nor a mapping with 'command'"),
+            ("/lambda/g", "3 is neither 'module:callable' nor a mapping with 'command', a list"),
             ("/lamda", "'lamda' is not a job type that can be bound"),
         ]
         assert expected == [(p.path, p.message) for p in caught.value.problems]

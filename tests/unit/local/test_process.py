@@ -273,7 +273,7 @@ class TestOutput:
         """A directory in the place of the output fails the attempt as what it is."""
         with pytest.raises(JobError) as caught:
             run(tmp_path, 'mkdir "$BUNSUI_OUTPUT"', shell=True)
-        message = "the file named by BUNSUI_OUTPUT can't be read: Is a directory"
+        message = "the file named by BUNSUI_OUTPUT is not a regular file"
         assert ("OutputNotJson", message, False) == code_and_message(caught)
 
     def test_huge(self, tmp_path: Path) -> None:
@@ -523,3 +523,30 @@ class TestEnd:
 
         monkeypatch.setattr(os, "pidfd_open", refuse)
         assert python(tmp_path, DUMP)["BUNSUI_JOB_ID"] == "a"
+
+
+class TestOddOutputs:
+    """What else may stand in the place of the output file."""
+
+    @pytest.mark.parametrize(
+        ("script", "said"),
+        [
+            ('mkfifo "$BUNSUI_OUTPUT"', "is not a regular file"),
+            ('ln -s /dev/zero "$BUNSUI_OUTPUT"', "can't be read: Too many levels of symbolic links"),
+            ('truncate -s 3G "$BUNSUI_OUTPUT"', f"has {3 * 2**30} bytes; at most {16 * 2**20} are read"),
+        ],
+    )
+    def test_it_neither_blocks_nor_fills_the_memory(self, tmp_path: Path, script: str, said: str) -> None:
+        """A FIFO, a device and a huge file fail the attempt at once."""
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, script, shell=True)
+        assert f"the file named by BUNSUI_OUTPUT {said}" == caught.value.message
+
+
+def test_what_a_killed_runner_left_goes_with_the_next_run(tmp_path: Path) -> None:
+    """The folder of the output has the attempt's own name, and is gone after it."""
+    left = tmp_path / "log.files"
+    left.mkdir()
+    (left / "output.json").write_text('"old"', encoding="utf-8")
+    assert run(tmp_path, "true", shell=True) is None
+    assert not left.exists()

@@ -16,7 +16,7 @@ from bunsui.errors import StateError
 from bunsui.jobs.custom import CustomJobType
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.pipeline import Job, Pipeline
-from bunsui.ports.job_type import JobCall, JobType, current_call
+from bunsui.ports.job_type import Command, JobCall, JobType, current_call
 from bunsui.runner.logs import Logs
 from bunsui.runner.work import Host, Work, idempotency_key
 
@@ -29,7 +29,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.reported: list[Work] = []
         self.supervisor = Supervisor()
-        self.host = Host(self.supervisor, Logs(folder / "logs"), lambda: NOW, self.reported.append)
+        self.host = Host(self.supervisor, Logs(folder / "logs"), lambda: NOW)
         self.pipeline = Pipeline(name="p").at(folder)
 
     def work(self, function: Any = None, job_type: JobType | None = None, **options: Any) -> Work:
@@ -38,7 +38,9 @@ class Desk:
         else:
             job = Job(id="a", type="custom", options=options)
         live: Any = SimpleNamespace(id="s1", pipeline=self.pipeline)
-        return Work(live, job, 1, job_type or CustomJobType(), None, {}, job.options, self.host)
+        made = Work(live, job, 1, job_type or CustomJobType(), None, {}, job.options, self.host)
+        made.report = self.reported.append
+        return made
 
 
 @pytest.fixture
@@ -115,10 +117,27 @@ def test_not_endable_in_a_thread(desk: Desk) -> None:
 
 
 def test_endable_as_a_command(desk: Desk) -> None:
-    """Work in a process can be ended."""
-    work = desk.work(command=["true"])
+    """While a command runs the attempt can be ended; before and after it, only its thread could."""
+    seen: list[bool] = []
+
+    class Looking(CustomJobType):
+        def run(self, call: JobCall) -> Any:
+            seen.append(work.endable)
+            worker = threading.Thread(target=lambda: seen.append(wait_for_it()))
+            worker.start()
+            call.workbench.run(Command(["sleep", "0.3"]), call)
+            worker.join()
+            seen.append(work.endable)
+
+    def wait_for_it() -> bool:
+        deadline = time.monotonic() + 30
+        while not work.endable and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return work.endable
+
+    work = desk.work(job_type=Looking())
     work()
-    assert (True, None) == (work.endable, work.failure)
+    assert ([False, True, False], None) == (seen, work.failure)
 
 
 def test_timeout_before_the_beginning(desk: Desk) -> None:

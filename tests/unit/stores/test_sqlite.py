@@ -781,7 +781,7 @@ def race(name):
         assert outcome.error is None, outcome
         if outcome.ok:
             won += 1
-            print(f"{name}-{position + 1}")
+            os.write(1, f"{name}-{position + 1}\\n".encode())  # One write: lines of two do not mix.
     store.close()
 ends([child(lambda name=name: race(name)) for name in "abcd"])
 """
@@ -894,3 +894,25 @@ def test_interrupted_inside_a_transaction(store):
     assert [[], []] == [list(store.read("a")), list(store.read("b"))]
     with contextlib.closing(SqliteStore(store.path, lock_timeout=0)) as other:
         assert append(other, 1, "a").ok
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_that_is_taken_away_is_missed(tmp_path, replace):
+    """What would be written to a file that nobody can find any more is an error, for good."""
+    path = tmp_path / "store.db"
+    store = SqliteStore(path)
+    store.put("k", "x", {})
+    for file in tmp_path.glob("store.db*"):
+        file.rename(tmp_path / f"gone-{file.name}")
+    if replace:
+        other = SqliteStore(path)
+        other.put("k", "y", {})
+        other.close()
+    said = "replaced" if replace else "removed"
+    for _ in range(2):
+        (outcome,) = store.append([Append("h", Commit(1, "a", "{}"))])
+        assert outcome.error is not None
+        assert f"was {said} while it was in use" in str(outcome.error)
+        with pytest.raises(StoreError, match=said):
+            store.get("k", "x")
+    store.close()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from bunsui.cli.drive import drive
+from bunsui.cli.drive import drive, prepare
 from bunsui.cli.options import bindings_option, format_option, lease, store_option
 from bunsui.cli.render import Progress
 from bunsui.dsl.inputs import parse_assignments
@@ -39,18 +37,10 @@ def run_command(
 
     Every step is durable: a session that was interrupted goes on with 'bunsui session resume'.
     """
-    progress = Progress(width=0)
-    runner = Runner(
-        store,
-        bindings=bindings,
-        local=local,
-        lease=lease(),
-        plugins=[progress] if form == "text" else [],
-    )
+    progress = Progress(quiet=form != "text")
+    runner = Runner(store, bindings=bindings, local=local, lease=lease(), plugins=[progress])
     with runner:
         pipeline = runner.load(file)
-        progress.width = max(len(job.id) for job in pipeline.jobs)
-        if pipeline.base_dir is not None:
-            sys.path.insert(0, str(pipeline.base_dir))  # Modules beside the definition.
+        prepare(pipeline, progress)
         parameters = parse_assignments(pipeline, assignments)
-        return drive(runner, lambda: runner.start(pipeline, parameters), form)
+        return drive(runner, lambda: runner.start(pipeline, parameters), progress, form)

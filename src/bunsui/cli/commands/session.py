@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from bunsui.cli import render
-from bunsui.cli.drive import drive
+from bunsui.cli.drive import drive, prepare
 from bunsui.cli.options import format_option, lease, store_option
 from bunsui.model.status import SessionStatus
 from bunsui.runner.handle import Session
@@ -22,7 +20,7 @@ def session_group() -> None:
 @session_group.command("list")
 @click.option("--pipeline", metavar="NAME", help="Only sessions of this pipeline.")
 @click.option("--status", type=click.Choice([str(s) for s in SessionStatus]), help="Only these.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @store_option
 @format_option("table", "json", "yaml")
 def list_command(pipeline: str | None, status: str | None, limit: int, store: str | None, form: str) -> None:
@@ -72,16 +70,13 @@ def resume_command(session_id: str, store: str | None, form: str) -> int:
 
     Jobs that have ended do not run again. It works from any folder.
     """
-    progress = render.Progress(width=0)
-    runner = Runner(store, lease=lease(), plugins=[progress] if form == "text" else [])
-    with runner:
-        pipeline = runner.session(session_id).definition
-        progress.width = max(len(job.id) for job in pipeline.jobs)
-        if pipeline.base_dir is not None:
-            sys.path.insert(0, str(pipeline.base_dir))  # Modules beside the definition.
+    progress = render.Progress(quiet=form != "text", session_id=session_id)
+    with Runner(store, lease=lease(), plugins=[progress]) as runner:
+        session = runner.session(session_id)
+        prepare(session.definition, progress)
 
         def begin() -> Session:
-            runner.take_over(session_id)
-            return runner.session(session_id)
+            session.resume()
+            return session
 
-        return drive(runner, begin, form)
+        return drive(runner, begin, progress, form)

@@ -1,0 +1,163 @@
+"""What a Runner and its Sessions share: who drives a session, and how it is taken over."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bunsui.engine.events import SessionResumed
+from bunsui.errors import StateError
+from bunsui.local import bindings as bound
+from bunsui.model.status import SessionStatus
+from bunsui.runner import preflight, recovery
+
+if TYPE_CHECKING:
+    from bunsui.engine.events import RunnerClaimed
+    from bunsui.ports.job_type import JobType
+    from bunsui.ports.store import Store
+    from bunsui.runner.assembly import Parts
+    from bunsui.runner.live import Live
+    from bunsui.runner.logs import Logs
+    from bunsui.runner.requests import Request
+
+
+class Control:
+    """Drives sessions with the parts of one Runner; may be used from any thread."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        job_types: Mapping[str, JobType],
+        bindings: Mapping[str, Mapping[str, Any]],
+        lease: float,
+    ) -> None:
+        self.parts = parts
+        self._job_types = job_types
+        #: The bindings that were given in Python: those a history can't hold are taken from them.
+        self._bindings = bindings
+        self._lease = lease
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._used = False
+        self._closed = False
+
+    @property
+    def store(self) -> Store:
+        """Where everything durable lives."""
+        return self.parts.store
+
+    @property
+    def logs(self) -> Logs:
+        """Where the jobs' logs are."""
+        return self.parts.logs
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that the Runner was made in: a forked child has none of its threads."""
+        return os.getpid() == self._pid
+
+    def require_open(self) -> None:
+        """Raises StateError where the Runner can't drive anything (any more)."""
+        if self._closed:
+            raise StateError("this runner is closed", hint="make another one")
+        if not self.is_here:
+            raise StateError(
+                "this runner was made before this process was forked", hint="make another one here"
+            )
+
+    def live(self, session: str) -> Live | None:
+        """The session, as far as this Runner drives it now."""
+        return self.parts.driver.drives(session) if self.is_here else None
+
+    def drive(self, live: Live) -> None:
+        """Claims a session for this Runner and drives it; returns when the claim is durable, or failed.
+
+        Raises:
+            StoreError: the store failed for a whole lease.
+            StateError: the Runner was closed meanwhile.
+        """
+        with self._lock:
+            if not self._used:
+                self._used = True
+                _close_at_exit(self)
+        self.parts.heartbeat.start()
+        self.parts.driver.adopt(live)
+        live.begun.wait()
+        if live.error is not None:
+            raise live.error
+
+    def claim(self, live: Live) -> None:
+        """Puts this Runner's claim into a session's next commit."""
+        recovery.claim(live, self.parts.id, self.parts.clock, self._lease)
+
+    def take_over(self, session: str, request: Request | None = None, *, orphaned: bool = False) -> Live:
+        """Claims a session that nobody drives, and drives it.
+
+        Args:
+            session: its id.
+            request: what is done first; without one, a paused session goes on.
+            orphaned: whether it is known already that its runner is gone.
+
+        Raises:
+            NotFound: there is no such session.
+            StateError: it has ended, or its runner lives.
+            ConfigError: what has yet to run can't be found by this process.
+        """
+        self.require_open()
+        if self.live(session) is not None:
+            raise StateError(f"session {session} is driven by this runner already")
+        live = recovery.load(self.store, session)
+        state = live.machine.state
+        if state.status.is_terminal:
+            raise StateError(
+                f"session {session} is {state.status}: there is nothing to resume",
+                hint="start it anew to run it again",
+            )
+        if request is None:  # Else nothing starts, so nothing needs to be found.
+            live.bindings = recovery.bindings(live, bound.from_mapping(self._bindings, self._job_types))
+            preflight.check_resumable(live, self.parts.supervisor)
+        clock = self.parts.clock
+        if not orphaned:
+            recovery.wait_until_orphaned(live, self.store, clock, time.sleep)
+        paused = state.status is SessionStatus.PAUSED
+        self.claim(live)
+        at = live.at(clock.now())
+        if request is not None:
+            live.record(request.event(at))
+        elif paused:
+            live.record(SessionResumed(at))
+        self.drive(live)
+        return live
+
+    def watch(self, session: str, position: int, held: RunnerClaimed) -> recovery.Watch:
+        """Watches the runner that holds a session."""
+        return recovery.Watch(self.store, session, position, held, self.parts.clock)
+
+    def look_for_requests(self) -> None:
+        """Has the driver look at once, rather than at its next tick."""
+        driver = self.parts.driver
+        driver.post(driver.look_for_requests)
+
+    def close(self, timeout: float) -> None:
+        """See `Runner.close`; a call that was interrupted may be repeated."""
+        if self.is_here:
+            self._closed = True
+            self.parts.close(timeout)
+
+
+def _close_at_exit(control: Control) -> None:
+    """Ends what was started when the interpreter ends before it was closed."""
+    reference = weakref.ref(control)
+
+    def close() -> None:
+        left = reference()
+        if left is not None:
+            left.close(timeout=0)
+
+    atexit.register(close)
+    weakref.finalize(control, atexit.unregister, close)

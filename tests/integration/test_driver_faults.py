@@ -1,0 +1,423 @@
+"""What goes wrong with one session stays with it, and nobody waits for what will not come."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bunsui
+from bunsui.engine import events as ev
+from bunsui.errors import StoreError
+from bunsui.ports.store import Append, Appended, Commit
+from bunsui.stores.memory import MemoryStore
+from bunsui.stores.records import body_of, encode_event
+
+Job, Pipeline = bunsui.Job, bunsui.Pipeline
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Gate:
+    """A job that says that it runs, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self) -> str:
+        self.entered.set()
+        assert self.opened.wait(30)
+        return "through"
+
+
+class Troubled(MemoryStore):
+    """A store that goes wrong on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Called before each append with its entries; what it returns, if not None, is the answer.
+        self.trouble: Callable[[Any], list[Appended] | None] = lambda appends: None
+
+    def append(self, appends: Any) -> list[Appended]:
+        answer = self.trouble(appends)
+        return super().append(appends) if answer is None else answer
+
+
+def ok() -> str:
+    return "ok"
+
+
+def single(function: Callable[..., Any] = ok, **fields: Any) -> Pipeline:
+    """A pipeline of one job, `x`."""
+    return Pipeline(name="single", jobs=[Job.from_callable(function, id="x", **fields)])
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def in_threads(count: int, call: Callable[[int], Any]) -> list[Any]:
+    """What `call` returned, or raised, in `count` threads at once."""
+    results: list[Any] = [None] * count
+    barrier = threading.Barrier(count)
+
+    def run(i: int) -> None:
+        barrier.wait(30)
+        try:
+            results[i] = call(i)
+        except BaseException as error:
+            results[i] = error
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    return results
+
+
+class TestForeignData:
+    """Odd things from jobs, callers and plugins fail what they belong to."""
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            bunsui.JobError(ValueError("inner")),  # type: ignore[arg-type]
+            bunsui.JobError(None),  # type: ignore[arg-type]
+            bunsui.JobError("x", code=500),  # type: ignore[arg-type]
+            bunsui.JobError("x", retryable="no"),  # type: ignore[arg-type]
+        ],
+    )
+    def test_a_job_error_of_odd_parts_fails_its_job(self, error: bunsui.JobError) -> None:
+        """And the runner runs the next one."""
+
+        def bad() -> None:
+            raise error
+
+        policy = bunsui.RetryPolicy(max_attempts=2, delay=0, on=("5*",))
+        with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+            assert "failed" == runner.run(single(bad, retry=policy)).status
+            assert "succeeded" == runner.run(single()).status
+
+    def test_tags_are_texts(self) -> None:
+        """Anything else is refused before a session exists."""
+        with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+            with pytest.raises(bunsui.ConfigError, match="tags are texts by text"):
+                runner.start(single(), tags={"owner": 7})  # type: ignore[dict-item]
+            assert [] == runner.sessions()
+
+    @pytest.mark.parametrize("lease", [0, -1, float("inf"), float("nan")])
+    def test_a_lease_is_a_number_of_seconds(self, lease: float) -> None:
+        """ConfigError."""
+        with pytest.raises(bunsui.ConfigError, match="it must be more than 0 seconds"):
+            bunsui.Runner("memory://", lease=lease)
+
+    def test_a_request_that_is_none_is_dropped(self) -> None:
+        """A document of another version neither pauses nor disturbs anything."""
+        gate = Gate()
+        store = MemoryStore()
+        with bunsui.Runner(store, autoload_plugins=False) as runner:
+            session = runner.start(single(gate))
+            assert gate.entered.wait(30)
+            claim = next(e for e in session.events() if isinstance(e, ev.RunnerClaimed))
+            for i, value in enumerate(
+                (
+                    {"session": session.id, "action": "dance", "epoch": 1},
+                    {"session": session.id, "action": "pause", "epoch": "1", "more": True},
+                    {},
+                )
+            ):
+                store.put("request", str(i), value, groups=((f"runner:{claim.runner}", str(i)),))
+            # By another thread: a store does not tell its writer of its own writes.
+            in_threads(1, lambda i: store.put("other", "x", {}))
+            wait_until(lambda: store.find("request") == [])
+            gate.opened.set()
+            assert "succeeded" == session.wait(30)
+
+    def test_a_job_type_that_exits_fails_its_job(self) -> None:
+        """SystemExit out of a plugin does not reach the driver."""
+
+        class Leaving(bunsui.JobType):
+            name = "leaving"
+            schema = {"type": "object", "properties": {"to": {"type": "string"}}}
+            binding_field = "to"
+
+            def unavailable(self, options: Any) -> str | None:
+                if options["to"] == "x":
+                    raise SystemExit(3)
+                return None
+
+            def run(self, call: bunsui.JobCall) -> None:
+                return None
+
+        class Plugin:
+            @bunsui.hookimpl
+            def bunsui_job_types(self) -> list[bunsui.JobType]:
+                return [Leaving()]
+
+        pipeline = Pipeline(
+            name="p", parameters=[bunsui.Parameter("to")], jobs=[Job("a", "leaving", {"to": "${to}"})]
+        )
+        with bunsui.Runner("memory://", plugins=[Plugin()], autoload_plugins=False) as runner:
+            assert "failed" == runner.run(pipeline, {"to": "x"}).status
+            assert "succeeded" == runner.run(pipeline, {"to": "y"}).status
+
+    def test_an_observer_that_exits_goes_on_seeing(self) -> None:
+        """SystemExit of an observer is logged like any other exception."""
+        seen: list[ev.Event] = []
+
+        class Leaving:
+            @bunsui.hookimpl
+            def bunsui_session_event(self, event: ev.Event) -> None:
+                seen.append(event)
+                raise SystemExit
+
+        with bunsui.Runner("memory://", plugins=[Leaving()], autoload_plugins=False) as runner:
+            session = runner.run(single())
+
+        assert list(session.events()) == seen
+
+
+class TestFailingStore:
+    """Errors of the store."""
+
+    def test_a_store_that_raises_is_tried_again(self) -> None:
+        """As one that answers with an error is; any exception counts."""
+        store = Troubled()
+        left = [StoreError("away"), RuntimeError("foreign")]
+
+        def trouble(appends: Any) -> None:
+            if left:
+                raise left.pop()
+
+        store.trouble = trouble
+        with bunsui.Runner(store, autoload_plugins=False) as runner:
+            assert "succeeded" == runner.run(single()).status
+        assert [] == left
+
+    def test_a_request_while_the_end_cannot_be_written_harms_nobody(self) -> None:
+        """The session ends as it would have; another session of the runner goes on."""
+        store = Troubled()
+        gate, other = Gate(), Gate()
+        with bunsui.Runner(store, autoload_plugins=False) as runner:
+            session, bystander = runner.start(single(gate)), runner.start(single(other))
+            assert gate.entered.wait(30)
+            assert other.entered.wait(30)
+            failed = threading.Event()
+
+            def trouble(appends: list[Append]) -> list[Appended] | None:
+                if any(append.history == session.id for append in appends) and not failed.is_set():
+                    failed.set()
+                    return [Appended(error=StoreError("once"))] * len(appends)
+                return None
+
+            store.trouble = trouble
+            gate.opened.set()
+            assert failed.wait(30)
+            with pytest.raises(bunsui.StateError, match="there is nothing to cancel"):
+                session.cancel()
+            other.opened.set()
+
+            assert ("succeeded", "succeeded") == (session.wait(30), bystander.wait(30))
+
+    def test_a_session_that_was_given_up_can_be_resumed_once_the_store_works(self, tmp_path: Path) -> None:
+        """Its claim is given back, although the process lives and drives on."""
+        store = Troubled()
+        (tmp_path / "steps.py").write_text(
+            "import pathlib, time\n"
+            "def first():\n"
+            "    here = pathlib.Path(__file__)\n"
+            "    here.with_name('on').touch()\n"
+            "    while not here.with_name('go').exists():\n"
+            "        time.sleep(0.01)\n",
+            encoding="utf-8",
+        )
+        (tmp_path / "p.yaml").write_text(
+            'version: "1.0"\nname: p\njobs:\n'
+            '  - {id: a, type: custom, callable: "steps:first"}\n'
+            '  - {id: b, type: custom, callable: "steps:first", depends_on: [a]}\n',
+            encoding="utf-8",
+        )
+        busy = Gate()
+        with bunsui.Runner(store, lease=1.0, autoload_plugins=False) as runner:
+            bystander = runner.start(single(busy))
+            session = runner.start(runner.load(tmp_path / "p.yaml"))
+            wait_until((tmp_path / "on").exists)
+            broken = threading.Event()
+            broken.set()
+            store.trouble = lambda appends: (
+                [Appended(error=StoreError("away")) for _ in appends] if broken.is_set() else None
+            )
+            (tmp_path / "go").touch()
+            with pytest.raises(StoreError, match="away"):
+                session.wait(30)
+            broken.clear()
+            wait_until(lambda: isinstance(list(session.events())[-1], ev.RunnerReleased))
+            with bunsui.Runner(store, autoload_plugins=False) as another:
+                assert "succeeded" == another.resume(session.id).status
+            busy.opened.set()
+            assert "succeeded" == bystander.wait(30)
+
+    def test_an_answer_that_does_not_come_is_not_a_lost_claim(self) -> None:
+        """Between append and start the store is slow, then fails to be read: the job starts all the same."""
+
+        class Slow(MemoryStore):
+            reads = 0
+            slow = True
+
+            def append(self, appends: Any) -> list[Appended]:
+                outcomes = super().append(appends)
+                if self.slow:
+                    self.slow = False
+                    time.sleep(0.6)
+                return outcomes
+
+            def read(self, history: str, after: int = 0) -> Any:
+                if threading.current_thread().name == "bunsui-driver":
+                    self.reads += 1
+                    if self.reads == 1:
+                        raise StoreError("away")
+                return super().read(history, after)
+
+        store = Slow()
+        with bunsui.Runner(store, lease=1.0, autoload_plugins=False) as runner:
+            assert "succeeded" == runner.run(single()).status
+        assert 2 <= store.reads
+
+
+class TestRaces:
+    """Several threads, several runners."""
+
+    def test_the_first_two_starts_share_one_driver(self) -> None:
+        """Whoever comes first makes the thread."""
+        for _ in range(20):
+            with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+                sessions = in_threads(4, lambda i, runner=runner: runner.start(single()))
+                assert ["succeeded"] * 4 == [session.wait(30) for session in sessions]
+                names = [thread.name for thread in threading.enumerate()]
+                assert 1 == names.count("bunsui-driver")
+
+    def test_the_same_key_from_several_threads(self) -> None:
+        """All get the session, it runs once, and nobody hangs."""
+        for _ in range(10):
+            ran: list[int] = []
+
+            def job(ran: list[int] = ran) -> None:
+                ran.append(1)
+
+            with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+                pipeline = single(job)
+                sessions = in_threads(
+                    4, lambda i, r=runner, p=pipeline: r.run(p, idempotency_key="k")  # type: ignore[misc]
+                )
+                assert {"succeeded"} == {str(session.status) for session in sessions}
+                assert (1, [1]) == (len({session.id for session in sessions}), ran)
+
+    def test_a_start_while_the_runner_closes(self) -> None:
+        """It runs or is refused; it does not hang."""
+        for _ in range(20):
+            runner = bunsui.Runner("memory://", autoload_plugins=False)
+            runner.run(single())
+            started, _ = in_threads(
+                2,
+                lambda i, runner=runner: runner.start(single()) if i == 0 else runner.close(timeout=0),  # type: ignore[misc]
+            )
+            if isinstance(started, BaseException):
+                assert isinstance(started, bunsui.StateError)
+            else:
+                started.wait(30)
+
+    def test_a_lost_start_gives_its_place_back(self) -> None:
+        """With room for one attempt, a session that another runner claims first blocks nothing."""
+        store = Troubled()
+        with bunsui.Runner(store, max_concurrency=1, autoload_plugins=False) as runner:
+
+            def trouble(appends: list[Append]) -> None:
+                store.trouble = lambda appends: None
+                body = body_of([encode_event(ev.SessionCreated(AT, "other", "p", "d", {}))])
+                store.append([Append(appends[0].history, Commit(1, "foreign", body))])
+
+            store.trouble = trouble
+            lost = runner.start(single())
+            assert "succeeded" == runner.run(single()).status
+            assert "created" == lost.status
+
+    def test_a_place_that_an_overdue_job_gives_back_is_used(self) -> None:
+        """The session that waited for it starts."""
+        gate = Gate()
+        bindings = {"lambda": {"stuck": lambda event, context: gate()}}
+        stuck = Pipeline(name="stuck", jobs=[Job("a", "lambda", {"function": "stuck"}, timeout=0.3)])
+        with bunsui.Runner(
+            "memory://", max_concurrency=1, bindings=bindings, autoload_plugins=False
+        ) as runner:
+            first = runner.start(stuck)
+            assert gate.entered.wait(30)
+            second = runner.start(single())
+            assert ("failed", "succeeded") == (first.wait(30), second.wait(30))
+            gate.opened.set()
+
+    def test_a_timeout_holds_after_a_command_has_ended(self) -> None:
+        """What a job type does after its command is under the timeout, too."""
+        gate = Gate()
+
+        class Lingering(bunsui.JobType):
+            name = "lingering"
+            schema = {"type": "object", "properties": {}}
+
+            def run(self, call: bunsui.JobCall) -> Any:
+                from bunsui.ports.job_type import Command
+
+                call.workbench.run(Command(["true"]), call)
+                return gate()
+
+        class Plugin:
+            @bunsui.hookimpl
+            def bunsui_job_types(self) -> list[bunsui.JobType]:
+                return [Lingering()]
+
+        with bunsui.Runner("memory://", plugins=[Plugin()], autoload_plugins=False) as runner:
+            session = runner.run(Pipeline(name="p", jobs=[Job("a", "lingering", timeout=0.5)]))
+            gate.opened.set()
+
+        error = session.jobs["a"].error
+        assert error is not None
+        assert "JobTimeout" == error.code
+
+
+class TestIdempotentRun:
+    """`run` with a key whose session nobody drives."""
+
+    def test_an_orphan_is_resumed(self, tmp_path: Path) -> None:
+        """The natural retry after a crash finishes the session instead of waiting for ever."""
+        (tmp_path / "steps.py").write_text("def one():\n    return 1\n", encoding="utf-8")
+        (tmp_path / "p.yaml").write_text(
+            'version: "1.0"\nname: p\njobs: [{id: a, type: custom, callable: "steps:one"}]\n',
+            encoding="utf-8",
+        )
+        url = f"sqlite:///{tmp_path}/s.db"
+        with bunsui.Runner(url, autoload_plugins=False) as runner:
+            pipeline = runner.load(tmp_path / "p.yaml")
+            session = runner.run(pipeline, idempotency_key="monday")
+            events = list(session.events())
+        # The same history, as a runner leaves it that dies right after its first commit.
+        with bunsui.Runner(f"sqlite:///{tmp_path}/crashed.db", autoload_plugins=False) as runner:
+            pipeline = runner.load(tmp_path / "p.yaml")
+            runner.store.put("definition", pipeline.digest, pipeline.to_dict())
+            claim = next(e for e in events if isinstance(e, ev.RunnerClaimed))
+            dead = ev.RunnerClaimed(claim.at, "dead", 1, {**claim.process, "started": 1})
+            first = [events[0], dead, *events[2:4]]
+            runner.store.append(
+                [Append(session.id, Commit(1, "c", body_of([encode_event(event) for event in first])))]
+            )
+            again = runner.run(pipeline, idempotency_key="monday")
+
+        assert (session.id, "succeeded", {"a": 1}) == (again.id, again.status, again.outputs)
