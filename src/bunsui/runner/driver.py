@@ -428,7 +428,8 @@ class Driver:
 
     def _committed(self, live: Live) -> list[Work]:
         """What was waiting for a session's facts to be durable; the work to be submitted."""
-        live.begun.set()
+        if not live.begun.is_set():
+            live.begun.set()
         if live.answered:
             requests.answered(self._store, live.answered)
             live.answered.clear()

@@ -47,6 +47,8 @@ class Session:
         self._position = 0
         self._lock = threading.Lock()
         self._driven = live
+        #: The one of them whose fold this handle has taken over.
+        self._taken: Live | None = None
 
     @property
     def id(self) -> str:
@@ -71,6 +73,12 @@ class Session:
             return self._fold.snapshot(self._position)
 
     def _read(self) -> Fold:
+        live = self._driven
+        if live is not None and live is not self._taken and live.done.is_set():
+            self._taken = live
+            if live.error is None and not live.lost and live.position > self._position:
+                # The driver has let go of it, and all that it folded is durable: no need to do it twice.
+                self._fold, self._position = live.machine.state, live.position
         if not self._fold.status.is_terminal:
             for position, events in reading.history(self._store, self._id, self._position):
                 for event in events:

@@ -51,6 +51,18 @@ class Host:
         self.supervisor = supervisor
         self.logs = logs
         self.now = now
+        #: Callables that were found before: looking beside the definition costs more than a small job.
+        self._found: dict[tuple[str, tuple[Path, ...]], Callable[..., Any]] = {}
+
+    def find(self, function: Function) -> Callable[..., Any]:
+        """The callable that `function` names; see `bunsui.local.callables.find`."""
+        if function.function is not None:
+            return find(function)
+        name = (function.target, function.folders)
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = find(function)
+        return found
 
 
 class Work:
@@ -172,7 +184,7 @@ class Work:
             with self._ending():
                 return self._host.supervisor.call(work, call, self._name, self.log_path)
         function = self.job.function if work.target == self.job.options.get("callable") else None
-        return invoke(function or find(work), work.style, self._name, call)
+        return invoke(function or self._host.find(work), work.style, self._name, call)
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
