@@ -24,8 +24,8 @@ VOLATILE = frozenset({"runner"})
 
 # The position before must be there: the primary key alone would let a gap in.
 _APPEND = """
-INSERT OR IGNORE INTO commits SELECT ?1, ?2, ?3, ?4
-WHERE ?2 = 1 OR EXISTS (SELECT 1 FROM commits WHERE history = ?1 AND position = ?2 - 1)
+INSERT OR IGNORE INTO commits SELECT ?, ?, ?, ?
+WHERE ? = 1 OR EXISTS (SELECT 1 FROM commits WHERE history = ? AND position = ?)
 """
 _PUT = """
 INSERT INTO documents VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)
@@ -86,7 +86,8 @@ class SqliteStore(Store):
 
     def _append(self, connection: sqlite3.Connection, entry: Append) -> Appended:
         commit = entry.commit
-        row = (entry.history, commit.position, commit.id, commit.body)
+        history, position = entry.history, commit.position
+        row = (history, position, commit.id, commit.body, position, history, position - 1)
         if connection.execute(_APPEND, row).rowcount == 1:
             if entry.document is not None:
                 _put(connection, entry.document, None)

@@ -369,7 +369,9 @@ class TestFailure:
             "    raise LookupError(message)\n"
             "LookupError: no such row\n"
         )
-        assert expected == bound.log.read_text()
+        # Python 3.13 marks parts of some lines.
+        lines = [line for line in bound.log.read_text().splitlines(keepends=True) if line.strip(" ~^\n")]
+        assert expected == "".join(lines)
 
     def test_job_error(self, bound: Bound) -> None:
         """A JobError keeps its code and whether it is retryable, and needs no traceback."""
