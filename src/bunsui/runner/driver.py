@@ -11,9 +11,7 @@ the others alone; where the thread itself ends, nobody waits for it.
 from __future__ import annotations
 
 import contextlib
-import queue
 import random
-import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,13 +20,14 @@ from attrs import evolve
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Action, Record, Recover, Start
-from bunsui.errors import BunsuiError, StateError, StoreError
+from bunsui.errors import BunsuiError, StoreError
 from bunsui.local.results import failure
 from bunsui.model.session import Failure
 from bunsui.model.status import SessionStatus
 from bunsui.runner import requests
 from bunsui.runner.commits import Commits
 from bunsui.runner.live import Live
+from bunsui.runner.mailbox import Mailbox, closed, refuse
 from bunsui.runner.retry import wait_seconds
 from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
@@ -94,28 +93,17 @@ class Driver:
         self._token: object = None
         self._stopping_at: float | None = None
         self._interrupted = False
-        self._inbox: queue.SimpleQueue[Work | Live | Callable[[], None]] = queue.SimpleQueue()
-        #: Guards the two below: whoever hands something over knows that it will be looked at.
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._ended: BunsuiError | None = None
+        self._mailbox = Mailbox(self._run)
 
     # From any thread
 
     def adopt(self, live: Live) -> None:
         """Drives a session from now on; its first facts, the claim among them, wait in `live.events`."""
-        with self._lock:
-            if self._ended is not None:
-                self._refuse(live, self._ended)
-                return
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="bunsui-driver", daemon=True)
-                self._thread.start()
-            self._inbox.put(live)
+        self._mailbox.hand_over(live)
 
     def post(self, message: Work | Callable[[], None]) -> None:
         """Has a message taken in at the next turn: finished work, or something to call."""
-        self._inbox.put(message)
+        self._mailbox.put(message)
 
     def drives(self, session: str) -> Live | None:
         """The live session of this id, or None."""
@@ -124,47 +112,24 @@ class Driver:
     @property
     def alive(self) -> bool:
         """Whether the driver makes turns: a heartbeat stands for this."""
-        thread = self._thread
-        fresh = self._clock.monotonic() - self._last_turn < self._lease
-        return thread is not None and thread.is_alive() and fresh
+        return self._mailbox.is_alive and self._clock.monotonic() - self._last_turn < self._lease
 
     def stop(self, timeout: float) -> None:
         """Starts nothing more, lets running jobs end for `timeout` seconds, and releases its claims."""
-        with self._lock:
-            thread = self._thread
-            if thread is None:
-                self._ended = StateError("this runner is closed", hint="the session can be resumed")
-                return
         self.post(lambda: self._begin_stop(timeout))
-        thread.join(timeout + STOPPING + LAST_TURN)
+        self._mailbox.join(timeout + STOPPING + LAST_TURN)
 
     # The thread
 
     def _run(self) -> None:
-        ended: BunsuiError = StateError("this runner is closed", hint="the session can be resumed")
         try:
             while self._stopping_at is None or self._lives:
                 self.turn(self._pause())
         except BaseException as error:
             text = f"the driver failed: {type(error).__name__}: {error}"
-            ended = BunsuiError(text, hint="the session can be resumed")
-            raise
-        finally:
-            with self._lock:
-                self._ended = ended
             for live in list(self._lives.values()):
-                self._refuse(live, ended)
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    message = self._inbox.get_nowait()
-                    if isinstance(message, Live):
-                        self._refuse(message, ended)
-
-    @staticmethod
-    def _refuse(live: Live, error: BunsuiError) -> None:
-        live.error = live.error or error
-        live.begun.set()
-        live.done.set()
+                refuse(live, BunsuiError(text, hint="the session can be resumed"))
+            raise
 
     def _pause(self) -> float | None:
         """Seconds to wait for a message; None: for ever."""
@@ -193,17 +158,13 @@ class Driver:
         self._commit([live for live in dirty.values() if self._drives(live)])
 
     def _take_in(self, pause: float | None) -> None:
-        inbox = self._inbox
-        with contextlib.suppress(queue.Empty):
-            message = inbox.get(timeout=pause) if pause != 0.0 else inbox.get_nowait()
-            while True:
-                if isinstance(message, Work):
-                    self._guarded(message.live, self._finished, message)
-                elif isinstance(message, Live):
-                    self._adopt(message)
-                else:
-                    message()
-                message = inbox.get_nowait()
+        for message in self._mailbox.take(pause):
+            if isinstance(message, Work):
+                self._guarded(message.live, self._finished, message)
+            elif isinstance(message, Live):
+                self._adopt(message)
+            else:
+                message()
 
     def _guarded(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
         """Does something for one session; where it fails, that session is set aside."""
@@ -225,7 +186,7 @@ class Driver:
 
     def _adopt(self, live: Live) -> None:
         if self._stopping_at is not None:
-            self._refuse(live, StateError("this runner is closed", hint="the session can be resumed"))
+            refuse(live, closed())
             return
         if live.id in self._lives:  # Two threads of this runner had the same idea.
             self._stand_down(live)

@@ -1,0 +1,95 @@
+"""The thread of a driver, and what other threads hand to it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from bunsui.errors import BunsuiError, StateError
+from bunsui.runner.live import Live
+
+if TYPE_CHECKING:
+    from bunsui.runner.work import Work
+
+
+def closed() -> StateError:
+    """The error of a runner that is not to drive anything any more."""
+    return StateError("this runner is closed", hint="the session can be resumed")
+
+
+def refuse(live: Live, error: BunsuiError) -> None:
+    """Tells those who wait for a session that it is not driven here."""
+    live.error = live.error or error
+    live.begun.set()
+    live.done.set()
+
+
+class Mailbox:
+    """Starts the thread with the first session, and leaves nobody waiting when it ends.
+
+    Args:
+        run: what the thread does; it gives back when it is told to stop.
+    """
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self._run = run
+        self._messages: queue.SimpleQueue[Work | Live | Callable[[], None]] = queue.SimpleQueue()
+        #: Guards the two below: whoever hands a session over knows that it will be looked at.
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._ended: BunsuiError | None = None
+
+    def put(self, message: Work | Callable[[], None]) -> None:
+        """Has a message taken in at the next turn."""
+        self._messages.put(message)
+
+    def hand_over(self, live: Live) -> None:
+        """Has a session driven, or refuses it at once where the thread has ended."""
+        with self._lock:
+            if self._ended is not None:
+                refuse(live, self._ended)
+                return
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._main, name="bunsui-driver", daemon=True)
+                self._thread.start()
+            self._messages.put(live)
+
+    def take(self, pause: float | None) -> Iterator[Work | Live | Callable[[], None]]:
+        """All messages that are there, after waiting up to `pause` seconds (None: for ever) for the first."""
+        with contextlib.suppress(queue.Empty):
+            yield self._messages.get(timeout=pause) if pause != 0.0 else self._messages.get_nowait()
+            while True:
+                yield self._messages.get_nowait()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
+    def join(self, timeout: float) -> None:
+        """Waits for the end of the thread; without one, nothing is handed over any more."""
+        with self._lock:
+            thread = self._thread
+            if thread is None:
+                self._ended = closed()
+        if thread is not None:
+            thread.join(timeout)
+
+    def _main(self) -> None:
+        ended: BunsuiError = closed()
+        try:
+            self._run()
+        except BaseException as error:
+            text = f"the driver failed: {type(error).__name__}: {error}"
+            ended = BunsuiError(text, hint="the session can be resumed")
+            raise
+        finally:
+            with self._lock:
+                self._ended = ended
+            for message in self.take(0.0):
+                if isinstance(message, Live):
+                    refuse(message, ended)
