@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 def wait_seconds(policy: RetryPolicy, attempt: int, random: Random) -> float:
     """Seconds between the end of `attempt` (which starts at 1) and the start of the next."""
+    if not policy.delay:
+        return 0.0  # Where the factor overflows, tenacity takes the longest wait, whatever it multiplies.
     # Imported late: 25 ms that a run without failures does not need.
     import tenacity  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bunsui.model.pipeline import RetryPolicy
@@ -29,6 +29,7 @@ def longest(policy: RetryPolicy, attempt: int) -> float:
         return policy.max_delay if policy.delay else 0.0
 
 
+@example(RetryPolicy(3, delay=0, backoff=14, max_delay=1, jitter="none"), 270, 0)
 @given(policies, st.integers(1, 2_000), st.integers())
 def test_bounds(policy: RetryPolicy, attempt: int, seed: int) -> None:
     """The wait is between 0 and the formula's; without jitter it is that."""
