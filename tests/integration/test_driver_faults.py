@@ -294,6 +294,27 @@ class TestFailingStore:
         assert 2 <= store.reads
 
 
+class TestDeadDriver:
+    """The driver's own thread ends by a fault."""
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_nobody_waits_for_it(self) -> None:
+        """Who waits for a session and who comes later are told at once, and it can be closed."""
+        gate = Gate()
+
+        def fault() -> None:
+            raise SystemError("boom")
+
+        with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+            session = runner.start(single(gate))
+            assert gate.entered.wait(30)
+            runner._control.parts.driver.post(fault)
+            for call in (lambda: session.wait(30), lambda: runner.start(single())):
+                with pytest.raises(bunsui.BunsuiError, match="the driver failed: SystemError: boom"):
+                    call()
+            gate.opened.set()
+
+
 class TestRaces:
     """Several threads, several runners."""
 

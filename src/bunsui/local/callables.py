@@ -79,7 +79,7 @@ def _module(name: str, folders: Sequence[Path]) -> ModuleType:
         sys.modules[private] = module
         try:
             spec.loader.exec_module(module)
-        except BaseException:
+        except BaseException:  # Only to clean up: it goes on.
             del sys.modules[private]
             raise
         return module

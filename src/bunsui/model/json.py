@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-#: What JSON can say.
-JsonValue = None | bool | int | float | str | list[Any] | dict[str, Any]
-
 #: Deepest nesting of lists and mappings. Whoever reads a value back may stand deep in a stack of its own.
 MAX_DEPTH = 200
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -25,8 +24,6 @@ __all__ = ["Job", "Parameter", "Pipeline", "RetryPolicy"]
 
 #: The version of the definition language that this library reads.
 LANGUAGE_VERSION = "1.0"
-#: Job ids and parameter names.
-IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}\Z")
 #: What stands for a callable that other processes can't name; the name follows.
 LOCAL_PREFIX = "local:"
 

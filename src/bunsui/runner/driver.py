@@ -93,7 +93,7 @@ class Driver:
         self._token: object = None
         self._stopping_at: float | None = None
         self._interrupted = False
-        self._mailbox = Mailbox(self._run)
+        self._mailbox = Mailbox(self._run, self._lives)
 
     # From any thread
 
@@ -122,14 +122,8 @@ class Driver:
     # The thread
 
     def _run(self) -> None:
-        try:
-            while self._stopping_at is None or self._lives:
-                self.turn(self._pause())
-        except BaseException as error:
-            text = f"the driver failed: {type(error).__name__}: {error}"
-            for live in list(self._lives.values()):
-                refuse(live, BunsuiError(text, hint="the session can be resumed"))
-            raise
+        while self._stopping_at is None or self._lives:
+            self.turn(self._pause())
 
     def _pause(self) -> float | None:
         """Seconds to wait for a message; None: for ever."""

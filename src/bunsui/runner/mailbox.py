@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bunsui.errors import BunsuiError, StateError
@@ -32,10 +32,12 @@ class Mailbox:
 
     Args:
         run: what the thread does; it gives back when it is told to stop.
+        lives: the sessions that it drives, by id.
     """
 
-    def __init__(self, run: Callable[[], None]) -> None:
+    def __init__(self, run: Callable[[], None], lives: Mapping[str, Live]) -> None:
         self._run = run
+        self._lives = lives
         self._messages: queue.SimpleQueue[Work | Live | Callable[[], None]] = queue.SimpleQueue()
         #: Guards the two below: whoever hands a session over knows that it will be looked at.
         self._lock = threading.Lock()
@@ -83,13 +85,13 @@ class Mailbox:
         ended: BunsuiError = closed()
         try:
             self._run()
-        except BaseException as error:
+        except BaseException as error:  # A fault of ours: told to those who wait, and raised.
             text = f"the driver failed: {type(error).__name__}: {error}"
             ended = BunsuiError(text, hint="the session can be resumed")
             raise
         finally:
             with self._lock:
                 self._ended = ended
-            for message in self.take(0.0):
-                if isinstance(message, Live):
-                    refuse(message, ended)
+            for left in (*self._lives.values(), *self.take(0.0)):
+                if isinstance(left, Live):
+                    refuse(left, ended)

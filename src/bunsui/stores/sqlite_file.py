@@ -184,7 +184,7 @@ class SqliteFile:
         except StoreError:
             self._leave(connection)
             raise
-        except BaseException:
+        except BaseException:  # Only to clean up: it goes on.
             connection.close()
             raise
         if self._identity is None:
@@ -321,7 +321,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # Only to clean up: it goes on; Ctrl-C too must not leave the write lock held.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
