@@ -63,6 +63,7 @@ def page() -> str:
             *(event_entry(name, cls) for name, cls in ev.EVENTS.items()),
             table("How a session's status changes", transitions.SESSION),
             table("How a job's status changes", transitions.JOB),
+            table("How the status of an item changes, in a job that fans out", transitions.ITEM),
         ]
     )
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.hooks import hookimpl, hookspec
     from bunsui.ports.job_type import JobCall, JobType, current_call
+    from bunsui.ports.secrets import SecretSource
     from bunsui.runner.handle import Session
     from bunsui.runner.runner import Runner
 
@@ -80,6 +81,7 @@ _HOMES = {
     "bunsui.plugins.registry": ("Plugins",),
     "bunsui.ports.hooks": ("hookimpl", "hookspec"),
     "bunsui.ports.job_type": ("JobCall", "JobType", "current_call"),
+    "bunsui.ports.secrets": ("SecretSource",),
     "bunsui.runner.handle": ("Session",),
     "bunsui.runner.runner": ("Runner",),
 }
@@ -116,6 +118,7 @@ __all__ = [
     "RetryPolicy",
     "Runner",
     "SecretInOutput",
+    "SecretSource",
     "Session",
     "SessionFailed",
     "SessionState",
@@ -126,6 +129,7 @@ __all__ = [
     "current_call",
     "hookimpl",
     "hookspec",
+    "json_schema",
     "validate",
 ]
 
@@ -137,17 +141,26 @@ def validate(path_or_text: str | Path, plugins: Plugins | None = None) -> list[P
         path_or_text: a path, or the text itself: a ``str`` with a newline is text, any other a path.
         plugins: None: the built-ins and the installed entry points.
     """
-    from bunsui.errors import DefinitionError  # noqa: PLC0415 - names are loaded when they are used
-    from bunsui.model.pipeline import Pipeline  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415 - names are loaded when they are used
 
-    try:
-        if isinstance(path_or_text, str) and "\n" in path_or_text:
-            Pipeline.parse(path_or_text, plugins=plugins)
-        else:
-            Pipeline.load(path_or_text, plugins)
-    except DefinitionError as error:
-        return list(error.problems)
-    return []
+    from bunsui.dsl import loader  # noqa: PLC0415
+    from bunsui.plugins.registry import Plugins  # noqa: PLC0415
+
+    is_text = isinstance(path_or_text, str) and "\n" in path_or_text
+    job_types = (Plugins() if plugins is None else plugins).job_types
+    return loader.problems(path_or_text if is_text else Path(path_or_text), job_types)
+
+
+def json_schema(plugins: Plugins | None = None) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of definitions, for editors; complete in itself.
+
+    Args:
+        plugins: whose job types it knows. None: the built-ins and the installed entry points.
+    """
+    from bunsui.dsl.publishing import whole  # noqa: PLC0415 - names are loaded when they are used
+    from bunsui.plugins.registry import Plugins  # noqa: PLC0415
+
+    return whole.json_schema((Plugins() if plugins is None else plugins).job_types)
 
 
 def __getattr__(name: str) -> Any:

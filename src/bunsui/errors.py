@@ -117,11 +117,20 @@ class SessionFailed(BunsuiError):
         session_id: the session.
         status: its status, as text.
         errors: each failed job's error, by job id.
+        reason: why it failed, where it was not a job that did: its outputs could not be made.
     """
 
-    def __init__(self, session_id: str, status: str, errors: Mapping[str, JobError]) -> None:
-        jobs = "".join(f"\n  {job}: {error.code}: {error.message}" for job, error in errors.items())
-        super().__init__(f"session {session_id} is {status}{':' if jobs else ''}{jobs}")
+    def __init__(
+        self,
+        session_id: str,
+        status: str,
+        errors: Mapping[str, JobError],
+        reason: JobError | None = None,
+    ) -> None:
+        named = [*errors.items(), *([] if reason is None else [("outputs", reason)])]
+        lines = "".join(f"\n  {name}: {error.code}: {error.message}" for name, error in named)
+        super().__init__(f"session {session_id} is {status}{':' if lines else ''}{lines}")
+        self.reason = reason
         self.session_id = session_id
         self.status = status
         self.errors = dict(errors)

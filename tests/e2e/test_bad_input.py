@@ -98,9 +98,9 @@ CASES = {
         "bunsui: pipeline.yaml:5:10: error[duplicate-id]: two jobs have the id 'a'; the first is job 1\n",
     ),
     "later feature": (
-        HEAD + "jobs:\n  - {id: a, type: custom, command: [x], condition: always()}\n",
+        HEAD + "jobs:\n  - {id: a, type: custom, command: [x], cache: {ttl: 3600}}\n",
         (),
-        "bunsui: pipeline.yaml:4:41: error[not-supported-yet]: 'condition' is part of the language,"
+        "bunsui: pipeline.yaml:4:41: error[not-supported-yet]: 'cache' is part of the language,"
         " but this version of bunsui does not do it yet\n",
     ),
 }

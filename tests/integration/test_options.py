@@ -39,7 +39,8 @@ def test_a_resolved_field_of_a_wrong_type_fails_the_job(tmp_path: Path) -> None:
     assert state.error is not None
     assert ("failed", "InvalidOptions", False) == (state.status, state.error.code, state.error.retryable)
     assert (
-        "'command.1' of job 'x' (its references resolved) must be text, not a mapping" == state.error.message
+        "'command.1' of job 'x' (its references resolved) must be text or a number, not a mapping"
+        == state.error.message
     )
 
 

@@ -8,40 +8,82 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import bunsui
+from bunsui.dsl.parser import parse
+from bunsui.local import bindings
 
 ROOT = Path(__file__).resolve().parents[2]
 GETTING_STARTED = ROOT / "docs" / "guides" / "user" / "getting-started.md"
 
 
 def markdown_blocks(path: Path, language: str) -> list[str]:
+    """The blocks of a language; those that are wrong by intention say so behind it."""
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def readme_blocks(language: str) -> list[str]:
-    text = (ROOT / "README.rst").read_text(encoding="utf-8")
+def rst_blocks(path: Path, language: str) -> list[str]:
+    text = path.read_text(encoding="utf-8")
     found = re.findall(rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)", text)
     return [textwrap.dedent(block) for block in found]
 
 
-def definitions() -> list[str]:
-    blocks = [*markdown_blocks(GETTING_STARTED, "yaml"), *readme_blocks("yaml")]
-    return [block for block in blocks if block.startswith("version:")]
+def yaml_blocks() -> Iterator[tuple[str, str]]:
+    """Every YAML block of the documents and every YAML file of the examples, with where it stands."""
+    folders = [ROOT / "docs", ROOT / "examples"]
+    documents = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    for path in [*sorted(ROOT.glob("*.rst")), *documents]:
+        blocks: list[str] = []
+        if path.suffix == ".md":
+            blocks = markdown_blocks(path, "yaml")
+        elif path.suffix == ".rst":
+            blocks = rst_blocks(path, "yaml")
+        elif path.suffix == ".yaml":
+            blocks = [path.read_text(encoding="utf-8")]
+        for i, block in enumerate(blocks):
+            yield f"{path.relative_to(ROOT)}-{i + 1}", block
+
+
+def is_bindings(data: object) -> bool:
+    """Whether data is of the shape of bindings: what stands under each job type."""
+    return isinstance(data, dict) and bool(data) and set(data) <= {"custom", "ecs", "lambda"}
+
+
+BLOCKS = dict(yaml_blocks())
+DEFINITIONS = {where: text for where, text in BLOCKS.items() if not is_bindings(parse(text).data)}
+BINDINGS = {where: text for where, text in BLOCKS.items() if where not in DEFINITIONS}
 
 
 def test_there_are_definitions_to_check() -> None:
-    """The pattern that finds them still does."""
-    assert 3 == len(definitions())
+    """The patterns that find them still do, in each kind of place."""
+    found = {where.rpartition("-")[0] for where in DEFINITIONS}
+    assert {
+        "README.rst",
+        "docs/guides/user/definitions.md",
+        "docs/guides/user/getting-started.md",
+        "docs/guides/user/problems.md",
+        "examples/etl/pipeline.yaml",
+    } <= found
+    assert len(DEFINITIONS) >= 50
+    assert "examples/etl/bindings.yaml-1" in BINDINGS
 
 
-@pytest.mark.parametrize("text", definitions())
+@pytest.mark.parametrize("text", DEFINITIONS.values(), ids=list(DEFINITIONS))
 def test_every_definition_in_the_documents_is_valid(text: str) -> None:
-    """bunsui.validate finds nothing wrong with it."""
+    """bunsui.validate finds nothing wrong with it, and it can be loaded."""
     assert [] == bunsui.validate(text)
+    assert bunsui.Pipeline.parse(text).jobs
+
+
+@pytest.mark.parametrize("text", BINDINGS.values(), ids=list(BINDINGS))
+def test_all_bindings_in_the_documents_are_valid(text: str, tmp_path: Path) -> None:
+    """They are read; nothing is imported."""
+    (tmp_path / "bindings.yaml").write_text(text, encoding="utf-8")
+    assert bindings.load(tmp_path / "bindings.yaml", bunsui.Plugins(autoload=False).job_types)
 
 
 def test_the_first_pipeline_of_getting_started_runs(tmp_path: Path) -> None:
@@ -67,9 +109,10 @@ def test_the_python_of_getting_started_runs(tmp_path: Path) -> None:
     assert "succeeded {'text': 'hello, Ada'}\n" == done.stdout
 
 
-def test_the_history_page_is_the_codes() -> None:
-    """docs/make_history.py has been run since the last change of events or transitions."""
-    spec = importlib.util.spec_from_file_location("make_history", ROOT / "docs" / "make_history.py")
+@pytest.mark.parametrize("name", ["make_history", "make_problems"])
+def test_a_page_that_is_written_by_a_script_is_up_to_date(name: str) -> None:
+    """The script has been run since the last change of what it is made of."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

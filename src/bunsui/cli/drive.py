@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bunsui.cli import render
+from bunsui.cli.options import lease
+from bunsui.dsl.inputs import parse_assignments
 from bunsui.model.status import SessionStatus
+from bunsui.runner.runner import Runner
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.runner.handle import Session
-    from bunsui.runner.runner import Runner
 
 #: Exit codes: the session did not succeed, the command was interrupted, the session rests, paused.
 FAILED, INTERRUPTED, PAUSED = 1, 130, 7
@@ -46,6 +48,34 @@ def prepare(pipeline: Pipeline, progress: render.Progress) -> None:
         sys.path.insert(0, str(pipeline.base_dir))
 
 
+def start(
+    find: Callable[[Runner], Pipeline],
+    assignments: tuple[str, ...],
+    *,
+    bindings: str | None,
+    local: bool,
+    store: str | None,
+    form: str,
+) -> int:
+    """Starts a pipeline, waits until its session rests, prints it, and returns the exit code.
+
+    Args:
+        find: gets the pipeline from the runner that will run it.
+        assignments: the parameters, each as ``KEY=VALUE``.
+        bindings: the path of a bindings file.
+        local: whether nothing may run on AWS.
+        store: its URL.
+        form: ``text`` or ``json``.
+    """
+    progress = render.Progress(quiet=form != "text")
+    runner = Runner(store, bindings=bindings, local=local, lease=lease(), plugins=[progress])
+    with runner:
+        pipeline = find(runner)
+        prepare(pipeline, progress)
+        parameters = parse_assignments(pipeline, assignments)
+        return drive(runner, lambda: runner.start(pipeline, parameters), progress, form)
+
+
 def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progress, form: str) -> int:
     """Begins a session, waits until it rests, prints it, and returns the exit code.
 
@@ -68,6 +98,8 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progres
     state = session.state
     if form == "json":
         render.data(render.session_data(state, session.outputs), form)
+        if state.error is not None:  # No job's: it has no place in there.
+            click.echo(f"outputs: {render.error_text(state.error)}", err=True)
     else:
         render.outcome(session)
     if state.status is SessionStatus.SUCCEEDED:

@@ -9,7 +9,9 @@ import sys
 import click
 
 from bunsui import __version__, errors
+from bunsui.cli.commands.pipeline import pipeline_group
 from bunsui.cli.commands.run import run_command
+from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
 from bunsui.cli.drive import INTERRUPTED
 
@@ -56,7 +58,10 @@ def cli() -> None:
 
 
 cli.add_command(run_command)
+cli.add_command(pipeline_group)
 cli.add_command(session_group)
+cli.add_command(schema_command)
+cli.add_command(explain_command)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bunsui.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bunsui.model.pipeline import Pipeline
+    from bunsui.runner.runner import Runner
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,10 +29,32 @@ bindings_option = click.option(
     help="What runs on this machine in place of AWS; by default bindings.yaml beside the definition.",
 )
 
+parameter_option = click.option(
+    "-p",
+    "--parameter",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter; may be given more than once. A string takes VALUE as it is, any other type JSON.",
+)
+registered_argument = click.argument("pipeline", metavar="NAME[@REVISION]")
+local_option = click.option("--local", is_flag=True, help="Fail rather than run anything on AWS.")
+
 
 def format_option(*formats: str) -> Callable[[Command], Command]:
     """``--format``, the first one being the default."""
     return click.option("--format", "form", type=click.Choice(formats), default=formats[0], show_default=True)
+
+
+def registered(runner: Runner, text: str) -> Pipeline:
+    """The registered pipeline that ``NAME[@REVISION]`` means; the newest revision where none is given.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from bunsui.runner.registered import parse_name  # noqa: PLC0415 - with all that sessions are made of
+
+    return runner.pipeline(*parse_name(text))
 
 
 def lease() -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -19,16 +20,25 @@ from bunsui.ports.hooks import hookimpl
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bunsui.model.session import JobState, SessionState
+    from bunsui.dsl.diff import Difference
+    from bunsui.dsl.problems import Problem
+    from bunsui.model.session import Failure, JobState, SessionState
     from bunsui.runner.handle import Session
     from bunsui.runner.index import SessionSummary
+    from bunsui.runner.registered import PipelineSummary
 
 #: Characters of a job's output that the end of a run shows on one line.
 SHOWN_OUTPUT = 2000
 
 
+#: Items of a fan-out up to which each of them has a line when it ends; of more, the tenths have.
+SHOWN_ITEMS = 20
+
+
 class Progress:
     """An observer that prints a line when an attempt starts or ends: job, status, attempt, seconds.
+
+    Of a job that fans out, each item has a line when it ends; of very many, only those in trouble.
 
     Args:
         quiet: whether it prints nothing, and only knows the session.
@@ -42,7 +52,21 @@ class Progress:
         self.session_id = session_id
         self._quiet = quiet
         self._begun = False
+        #: When each job, and each item that runs, was started.
         self._started: dict[str, datetime] = {}
+        #: Of each job that fans out: how many items there are, and how many have succeeded.
+        self._items: dict[str, tuple[int, int]] = {}
+
+    def know(self, state: SessionState) -> None:
+        """Takes in what has happened before this command."""
+        for job, job_state in state.jobs.items():
+            if job_state.items is not None and not job_state.status.is_terminal:
+                done = sum(item.status is JobStatus.SUCCEEDED for item in job_state.items)
+                self._begin_items(job, len(job_state.items), done)
+
+    def _begin_items(self, job: str, total: int, done: int) -> None:
+        self._items[job] = total, done
+        self.width = max(self.width, len(f"{job}[{max(total - 1, 0)}]"))
 
     @hookimpl
     def bunsui_session_event(self, session_id: str, event: ev.Event) -> None:
@@ -53,23 +77,49 @@ class Progress:
         if not self._begun:
             self._begun = True
             say(f"session {session_id}")
+        if isinstance(event, ev.JobEvent):
+            self._job_event(event)
+
+    def _job_event(self, event: ev.JobEvent) -> None:
+        name = f"{event.job}[{event.item}]" if isinstance(event, ev.ItemEvent) else event.job
         match event:
             case ev.JobStarted():
-                self._started[event.job] = event.at
-                self._line(event.job, "running", event.attempt)
+                self._started[name] = event.at
+                self._line(name, "running", event.attempt)
+            case ev.ItemStarted():
+                self._started[name] = event.at
+            case ev.FanOutStarted():
+                self._started[name] = event.at
+                self._begin_items(name, event.count, 0)
+                self._line(name, "running", 0, note=count(event.count, "item"))
+            case ev.ItemSucceeded():
+                self._item_succeeded(event, name)
             case ev.JobSucceeded():
-                self._line(event.job, "succeeded", event.attempt, event.at)
-            case ev.AttemptFailed():
+                self._line(name, "succeeded", event.attempt, event.at)
+            case ev.FanOutSucceeded():
+                total, _ = self._items.get(name, (0, 0))
+                self._line(name, "succeeded", 0, event.at, count(total, "item"))
+            case ev.AttemptFailed() | ev.ItemAttemptFailed():
                 again = f"{event.error.code}, again in {event.delay:.1f} s"
-                self._line(event.job, "retrying", event.attempt, event.at, again)
-            case ev.JobFailed():
-                self._line(event.job, "failed", event.attempt, event.at, event.error.code)
+                self._line(name, "retrying", event.attempt, event.at, again)
+            case ev.JobFailed() | ev.ItemFailed():
+                self._line(name, "failed", event.attempt, event.at, event.error.code)
             case ev.JobSkipped():
-                self._line(event.job, "skipped", 0, note=event.reason)
-            case ev.JobCancelled():
-                self._line(event.job, "cancelled", 0, note=event.reason)
-            case ev.AttemptLost():
-                self._line(event.job, "lost", event.attempt, note="its runner is gone; it runs again")
+                self._line(name, "skipped", 0, note=event.reason)
+            case ev.JobCancelled() | ev.ItemCancelled():
+                self._line(name, "cancelled", 0, note=event.reason)
+            case ev.AttemptLost() | ev.ItemAttemptLost():
+                self._line(name, "lost", event.attempt, note="its runner is gone; it runs again")
+
+    def _item_succeeded(self, event: ev.ItemSucceeded, name: str) -> None:
+        total, done = self._items.get(event.job, (0, 0))
+        done += 1
+        self._items[event.job] = total, done
+        if total <= SHOWN_ITEMS:
+            self._line(name, "succeeded", event.attempt, event.at)
+        elif done * 10 // total > (done - 1) * 10 // total and done < total:
+            self._line(event.job, "running", 0, event.at, f"{done} of {count(total, 'item')}")
+        self._started.pop(name, None)
 
     def _line(self, job: str, status: str, attempt: int, at: datetime | None = None, note: str = "") -> None:
         parts = [f"{job:<{self.width}}", f"{status:<9}"]
@@ -95,7 +145,7 @@ def job_data(state: JobState) -> dict[str, Any]:
     error = state.error
     return {
         "status": str(state.status),
-        "attempts": len(state.attempts),
+        "attempts": state.attempt_count,
         "output": state.output,
         "error": (
             None
@@ -130,6 +180,45 @@ def summary_data(summary: SessionSummary) -> dict[str, Any]:
         "started_at": time_data(summary.started_at),
         "finished_at": time_data(summary.finished_at),
         "jobs": dict(summary.jobs),
+    }
+
+
+def pipeline_data(summary: PipelineSummary) -> dict[str, Any]:
+    """A registered pipeline as ``pipeline list`` gives it."""
+    return {
+        "name": summary.name,
+        "revision": summary.revision,
+        "digest": summary.digest,
+        "created_at": time_data(summary.created_at),
+        "updated_at": time_data(summary.updated_at),
+        "description": summary.description,
+        "jobs": summary.jobs,
+    }
+
+
+def problem_data(problem: Problem) -> dict[str, Any]:
+    """A problem as ``pipeline validate`` gives it."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.path,
+        "code": problem.code,
+        "severity": problem.severity,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def difference_data(difference: Difference) -> dict[str, Any]:
+    """A difference as ``pipeline diff`` gives it."""
+    return {
+        "change": str(difference.change),
+        "path": difference.path,
+        "what": difference.what,
+        "field": difference.field,
+        "before": difference.before,
+        "after": difference.after,
     }
 
 
@@ -170,35 +259,116 @@ def jobs(state: SessionState) -> None:
             (
                 job,
                 str(job_state.status),
-                str(len(job_state.attempts)),
+                str(job_state.attempt_count),
                 seconds,
-                job_state.reason or "",
+                job_state.reason or _items_done(job_state),
             )
         )
     table(("JOB", "STATUS", "ATTEMPTS", "SECONDS", "REASON"), rows)
 
 
+def _items_done(state: JobState) -> str:
+    """How far a job that fans out has come; "" for any other."""
+    if not state.items:
+        return ""
+    done = sum(item.status is JobStatus.SUCCEEDED for item in state.items)
+    return f"{done} of {count(len(state.items), 'item')}"
+
+
+def _last_log(job: str, state: JobState) -> str:
+    """The name of the log of a failed job's last attempt, or of that of its first item that failed."""
+    for i, item in enumerate(state.items or ()):
+        if item.status is JobStatus.FAILED:
+            return f"{job}.{i}.{len(item.attempts)}.log"
+    return f"{job}.{len(state.attempts)}.log"
+
+
+def error_text(error: Failure) -> str:
+    """Why a job or a session failed."""
+    return f"{printable(error.code)}: {printable(error.message)}"
+
+
 def outcome(session: Session) -> None:
     """Prints how a session ended or rests: outputs, errors with their logs, and what to do next."""
     state = session.state
-    outputs = session.outputs
+    declared = bool(session.definition.outputs)
     say("\noutputs")
-    for job, output in outputs.items():
-        if state.jobs[job].status is JobStatus.SUCCEEDED:
+    for name, output in session.outputs.items():
+        if (state.status if declared else state.jobs[name].status) == "succeeded":
             text = printable(json.dumps(output, ensure_ascii=False))
-            say(f"  {job}: {text[:SHOWN_OUTPUT]}{'…' if len(text) > SHOWN_OUTPUT else ''}")
+            say(f"  {name}: {text[:SHOWN_OUTPUT]}{'…' if len(text) > SHOWN_OUTPUT else ''}")
     failed = {job: s for job, s in state.jobs.items() if s.status is JobStatus.FAILED}
-    if failed:
+    if failed or state.error is not None:
         say("\nfailed")
     for job, job_state in failed.items():
         error = job_state.error
         if error is not None:
-            say(f"  {job}: {printable(error.code)}: {printable(error.message)}")
-        log = session.log_folder / f"{job}.{len(job_state.attempts)}.log"
+            say(f"  {job}: {error_text(error)}")
+        log = session.log_folder / _last_log(job, job_state)
         if log.exists():
             say(f"    log: {log}")
+    if state.error is not None:
+        say(f"  outputs: {error_text(state.error)}")
     took = ""
     if state.started_at is not None and state.finished_at is not None:
         took = f" in {(state.finished_at - state.started_at).total_seconds():.2f} s"
     reason = f" ({state.paused_reason})" if state.paused_reason else ""
     say(f"\nsession {state.id} {state.status}{reason}{took}")
+
+
+def has_colours(stream: IO[str]) -> bool:
+    """Whether a stream is a terminal that colours are wanted on; see https://no-color.org."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def problem_text(problem: Problem, *, colours: bool) -> str:
+    """A problem for a terminal; with colours, its severity and its carets stand out."""
+    text = problem.render()
+    if not colours:
+        return text
+    tone = "red" if problem.severity == "error" else "yellow"
+    mark = f"{problem.severity}[{problem.code}]"
+    text = text.replace(mark, click.style(mark, fg=tone, bold=True), 1)
+    carets = re.compile(r"^( +\| +)(\^+)", re.MULTILINE)
+    return carets.sub(lambda match: match[1] + click.style(match[2], fg=tone, bold=True), text)
+
+
+def problem_annotation(problem: Problem) -> str:
+    """A problem as a workflow command of GitHub Actions, which shows it beside the line.
+
+    See https://docs.github.com/actions/reference/workflow-commands-for-github-actions; what is escaped,
+    and how: https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts.
+    """
+    properties: dict[str, object] = {}
+    if problem.file is not None:
+        properties["file"] = problem.file
+    if problem.line is not None:
+        properties["line"] = problem.line
+    if problem.column is not None:
+        properties |= {"col": problem.column, "endColumn": problem.column + problem.length}
+    properties["title"] = f"bunsui {problem.code}"
+    given = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    lines = [problem.message] if problem.hint is None else [problem.message, problem.hint]
+    message = _escaped("\n".join(map(printable, lines)))
+    return f"::{'error' if problem.severity == 'error' else 'warning'} {given}::{message}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def count(number: int, noun: str) -> str:
+    """Such as ``1 error`` or ``2 errors``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def problem_counts(files: int, problems: Sequence[Problem]) -> str:
+    """Such as ``2 files: 3 errors, 1 warning``."""
+    errors = sum(problem.severity == "error" for problem in problems)
+    numbers = {"error": errors, "warning": len(problems) - errors}
+    found = ", ".join(count(number, noun) for noun, number in numbers.items() if number)
+    return f"{count(files, 'file')}: {found or 'no problems'}"

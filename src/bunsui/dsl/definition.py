@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from attrs import fields
 
-from bunsui.dsl.schema import JOB_FIELDS, seconds
-from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy
+from bunsui.dsl.fields import JOB_FIELDS
+from bunsui.dsl.schema import seconds
+from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy, checked
 
-PARAMETER_FIELDS = ("name", "type", "required", "default", "description")
+PARAMETER_FIELDS = ("name", "type", "required", "default", "description", "secret")
 
 
-def to_pipeline(data: Mapping[str, Any]) -> Pipeline:
-    """The pipeline that a tree describes which the validator found nothing wrong with."""
-    return Pipeline(
+def to_pipeline(
+    data: Mapping[str, Any],
+    jobs: Sequence[Mapping[str, Any]] | None = None,
+    functions: Iterable[Callable[..., Any] | None] = (),
+) -> Pipeline:
+    """The pipeline that a tree describes which the validator found nothing wrong with.
+
+    Args:
+        data: the whole definition.
+        jobs: its jobs with templates and defaults put into them; None: there are none to put in.
+        functions: the objects behind the jobs' callables, for the first of them.
+    """
+    trees = data["jobs"] if jobs is None else jobs
+    return checked(
         name=data["name"],
-        jobs=[_job(job) for job in data["jobs"]],
+        jobs=list(map(_job, trees, chain(functions, repeat(None)))),
         parameters=[_parameter(parameter) for parameter in data.get("parameters", ())],
         description=data.get("description"),
         version=data["version"],
         on_failure=data.get("on_failure", "continue"),
         max_concurrency=_whole(data.get("max_concurrency")),
+        timeout=_seconds(data.get("timeout")),
+        outputs=data.get("outputs", {}),
         metadata=data.get("metadata", {}),
     )
 
@@ -34,8 +49,7 @@ def _parameter(data: Mapping[str, Any]) -> Parameter:
     )
 
 
-def _job(data: Mapping[str, Any]) -> Job:
-    timeout = data.get("timeout")
+def _job(data: Mapping[str, Any], function: Callable[..., Any] | None) -> Job:
     return Job(
         id=data["id"],
         type=data["type"],
@@ -45,9 +59,14 @@ def _job(data: Mapping[str, Any]) -> Job:
         name=data.get("name"),
         description=data.get("description"),
         retry=_retry(data.get("retry")),
-        timeout=None if timeout is None else _whole(seconds(timeout)),
+        condition=data.get("condition"),
+        for_each=data.get("for_each"),
+        max_concurrency=_whole(data.get("max_concurrency")),
+        pool=data.get("pool"),
+        timeout=_seconds(data.get("timeout")),
         isolation=data.get("isolation"),
         allow_failure=data.get("allow_failure", False),
+        function=function,
     )
 
 
@@ -61,9 +80,15 @@ def _retry(data: int | Mapping[str, Any] | None) -> RetryPolicy:
     return RetryPolicy(**{"max_attempts": 3, **numbers})
 
 
+def _seconds(duration: float | str | None) -> Any:
+    return None if duration is None else _whole(seconds(duration))
+
+
 def _whole(number: Any) -> Any:
     """A whole number as `int`: JSON Schema takes 3.0 for an integer, and equal values need one digest."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    # Beyond 64 bits it stays as it is, since no integer is as large.
+    fits = isinstance(number, float) and number.is_integer() and abs(number) < 2**63
+    return int(number) if fits else number
 
 
 def to_dict(pipeline: Pipeline) -> dict[str, Any]:
@@ -75,18 +100,26 @@ def to_dict(pipeline: Pipeline) -> dict[str, Any]:
         tree["parameters"] = [_parameter_tree(parameter) for parameter in pipeline.parameters]
     if pipeline.on_failure != "continue":
         tree["on_failure"] = pipeline.on_failure
-    if pipeline.max_concurrency is not None:
-        tree["max_concurrency"] = pipeline.max_concurrency
-    if pipeline.metadata:
-        tree["metadata"] = dict(pipeline.metadata)
+    for name in ("max_concurrency", "timeout"):
+        if getattr(pipeline, name) is not None:
+            tree[name] = getattr(pipeline, name)
+    tree |= _unless_empty("metadata", pipeline.metadata)
     tree["jobs"] = [_job_tree(job) for job in pipeline.jobs]
-    return tree
+    return tree | _unless_empty("outputs", pipeline.outputs)
+
+
+def _unless_empty(name: str, value: Any) -> dict[str, Any]:
+    """The field with this mapping. What is none is shown as it is, for the validator to see."""
+    if not isinstance(value, Mapping):
+        return {name: value}
+    return {name: dict(value)} if value else {}
 
 
 def _parameter_tree(parameter: Parameter) -> dict[str, Any]:
     tree: dict[str, Any] = {"name": parameter.name, "type": parameter.type}
-    if parameter.required:
-        tree["required"] = True
+    for name in ("required", "secret"):
+        if (value := getattr(parameter, name)) is not False:
+            tree[name] = value
     if parameter.default is not None:
         tree["default"] = parameter.default
     if parameter.description is not None:
@@ -96,23 +129,26 @@ def _parameter_tree(parameter: Parameter) -> dict[str, Any]:
 
 def _job_tree(job: Job) -> dict[str, Any]:
     tree: dict[str, Any] = {"id": job.id, "type": job.type}
-    for name in ("name", "description", "timeout", "isolation"):
+    for name in ("name", "description"):
+        if getattr(job, name) is not None:
+            tree[name] = getattr(job, name)
+    if job.depends_on:
+        tree["depends_on"] = list(job.depends_on)
+    for name in ("condition", "for_each", "max_concurrency", "pool", "timeout", "isolation"):
         value = getattr(job, name)
         if value is not None:
             tree[name] = value
-    if job.allow_failure:
-        tree["allow_failure"] = True
+    if job.allow_failure is not False:
+        tree["allow_failure"] = job.allow_failure
     if job.retry != RetryPolicy():
         tree["retry"] = _retry_tree(job.retry)
-    if job.depends_on:
-        tree["depends_on"] = list(job.depends_on)
     tree.update(job.options)
-    if job.parameters:
-        tree["parameters"] = dict(job.parameters)
-    return tree
+    return tree | _unless_empty("parameters", job.parameters)
 
 
-def _retry_tree(policy: RetryPolicy) -> dict[str, Any]:
+def _retry_tree(policy: RetryPolicy) -> Any:
+    if not isinstance(policy, RetryPolicy):
+        return policy
     tree: dict[str, Any] = {"max_attempts": policy.max_attempts}
     for attribute in fields(RetryPolicy):
         value = getattr(policy, attribute.name)

@@ -18,6 +18,8 @@ from bunsui.dsl.problems import Problem, Span, pointer
 PLACE_BITS = 25
 _MASK = 2**PLACE_BITS - 1
 _BLOCK = 2**16
+# Characters of a long line that a problem keeps on each side of its place.
+_AROUND = 500
 
 
 @frozen(slots=False)
@@ -35,31 +37,27 @@ class Source:
             counts.append(counts[-1] + self.text.count("\n", start, start + _BLOCK))
         return counts
 
-    @cached_property
-    def _lines(self) -> dict[int, str]:
-        """Source lines by offset, so that many problems on one long line share its text."""
-        return {}
-
     def span(self, start: int, end: int) -> Span:
         """What stands from offset `start` to `end`, up to the end of the line."""
         block = start // _BLOCK
         number = self._breaks[block] + self.text.count("\n", block * _BLOCK, start)
-        first = self.text.rfind("\n", 0, start) + 1
-        length = min(end, first + len(self._line(first))) - start
-        return Span(number + 1, start - first + 1, max(length, 1))
+        first, last = self._line(start)
+        return Span(number + 1, start - first + 1, max(min(end, last) - start, 1))
 
-    def _line(self, first: int) -> str:
-        line = self._lines.get(first)
-        if line is None:
-            last = self.text.find("\n", first)
-            line = self.text[first : len(self.text) if last < 0 else last].removesuffix("\r")
-            self._lines[first] = line
-        return line
+    def _line(self, at: int) -> tuple[int, int]:
+        """Where the line begins that offset `at` stands in, and where it ends."""
+        last = self.text.find("\n", at)
+        last = len(self.text) if last < 0 else last
+        return self.text.rfind("\n", 0, at) + 1, last - 1 if self.text[last - 1 : last] == "\r" else last
 
     def problem(self, code: str, message: str, start: int, end: int, **more: Any) -> Problem:
         """A problem from offset `start` to `end`; `more` are fields of `Problem`."""
         span = self.span(start, end)
-        line = self._line(start - span.column + 1)
+        first, last = self._line(start)
+        # Many problems on one line of megabytes must not each hold it.
+        left, right = max(first, start - _AROUND), min(last, start + _AROUND)
+        if last - first <= _AROUND:
+            left, right = first, last
         return Problem(
             code,
             message,
@@ -67,7 +65,8 @@ class Source:
             line=span.line,
             column=span.column,
             length=span.length,
-            source=line,
+            source=self.text[left:right],
+            skipped=left - first,
             **more,
         )
 
@@ -79,16 +78,20 @@ class Places:
     nodes: array[int]
     #: The node that an alias stands for, where that is a container.
     aliases: dict[int, int] = field(factory=dict)
-    _children: dict[int, dict[str | int, int]] = field(factory=dict)
+    #: Of containers, the nodes of their first items, as far as they were asked for; of a mapping, the keys'.
+    _children: dict[int, array[int]] = field(factory=dict)
+    #: The keys of mappings that were asked for. Lists and arrays take a third of what a dictionary would.
+    _keys: dict[int, list[str]] = field(factory=dict)
 
     def bounds(self, node: int) -> tuple[int, int]:
         """Offsets of start and end; of a container, of its first character."""
         place = self.nodes[node]
-        return (
-            (place >> PLACE_BITS, place & _MASK)
-            if place >= 0
-            else (~place >> PLACE_BITS, (~place >> PLACE_BITS) + 1)
-        )
+        if place < 0:
+            start = ~place >> PLACE_BITS
+            return start, start + 1
+        # A container that is not closed yet has no end.
+        start, end = place >> PLACE_BITS, place & _MASK
+        return start, end or start + 1
 
     def after(self, node: int) -> int:
         """The first node that is neither `node` nor inside it."""
@@ -98,21 +101,28 @@ class Places:
     def find(self, node: int, container: dict[str, Any] | list[Any], name: str | int) -> int | None:
         """The node of the item `name` of the container at `node`, or of its key in a mapping."""
         node = self.aliases.get(node, node)
-        if node not in self._children:
-            self._children[node] = self.items(node, container)
-        return self._children[node].get(name)
+        if isinstance(container, dict):
+            if name not in container:
+                return None
+            keys = self._keys.get(node)
+            if keys is None or len(keys) < len(container):
+                keys = self._keys[node] = list(container)
+            return self._item(node, keys.index(str(name)), 2)
+        if not isinstance(name, int) or not 0 <= name < len(container):
+            return None
+        return self._item(node, name, 1)
 
-    def items(self, node: int, container: dict[str, Any] | list[Any]) -> dict[str | int, int]:
-        """The nodes of all items so far, by index or key; of a mapping, those of its keys."""
-        found: dict[str | int, int] = {}
-        child = node + 1
-        names: Sequence[str | int] = list(container) if isinstance(container, dict) else range(len(container))
-        for name in names:
-            found[name] = child
-            child = self.after(child)
-            if isinstance(container, dict):
+    def _item(self, node: int, number: int, step: int) -> int:
+        """The node of an item of a container; each takes `step` nodes and what is in them."""
+        found = self._children.get(node)
+        if found is None:
+            found = self._children[node] = array("i", [node + 1])
+        child = found[-1]
+        while len(found) <= number:
+            for _ in range(step):
                 child = self.after(child)
-        return found
+            found.append(child)
+        return found[number]
 
 
 @frozen(slots=False)
@@ -134,6 +144,18 @@ class Document:
     @cached_property
     def _known(self) -> Places | None:
         return self._places() if callable(self._places) else self._places
+
+    def value(self, path: Sequence[str | int]) -> Any:
+        """The value at `path`, or None where there is none."""
+        value = self.data
+        for step in path:
+            if not isinstance(value, dict | list):
+                return None
+            try:
+                value = value[step]  # type: ignore[index]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
 
     def span(self, path: Sequence[str | int], *, key: bool = False) -> Span | None:
         """Where the value at `path` stands, or the nearest parent that exists; its first line only.
@@ -170,7 +192,7 @@ class Document:
             hint: what to do about it.
             severity: ``error`` or ``warning``.
             within: offset and length, in characters, of a part of the text value (or key): only
-                that part is underlined, unless line breaks or escapes make it impossible to find.
+                that part is underlined, unless escapes make it impossible to find.
         """
         more: dict[str, Any] = {"hint": hint, "severity": severity, "path": pointer(path)}
         found = self._find(path, key)
@@ -178,10 +200,10 @@ class Document:
             return Problem(code, message, file=self.file, **more)
         value, (start, end) = found
         raw = self.text[start:end]
-        if within and isinstance(value, str) and "\n" not in raw:
+        if within and isinstance(value, str):
             part = value[within[0] : sum(within)]
             whole = raw.rfind(value)
-            at = whole + within[0] if whole >= 0 else raw.find(part) if raw.count(part) == 1 else -1
+            at = whole + within[0] if whole >= 0 else raw.find(part) if part and raw.count(part) == 1 else -1
             if at >= 0:
                 start, end = start + at, start + at + len(part)
         return self._source.problem(code, message, start, end, **more)

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from re import search
 from typing import TYPE_CHECKING, Any, cast
 
-from bunsui.dsl.problems import did_you_mean, quoted
-from bunsui.dsl.schema import DURATION_PATTERN, IDENTIFIER_PATTERN, PRINTABLE_PATTERN
+from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN, PRINTABLE_PATTERN
+from bunsui.dsl.hints.habits import field_hint
+from bunsui.dsl.hints.remedies import missing, remedy
+from bunsui.dsl.problems import quoted
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -41,11 +43,16 @@ _PATTERNS = {
     PRINTABLE_PATTERN: "it must be one line without control characters",
 }
 
+#: Longest part of a message that the jsonschema library wrote, in characters.
+MAX_RULE = 300
+
 #: (code, message, path below the error's, whether the problem is the key, hint).
 Explained = tuple[str, str, tuple[str | int, ...], bool, str | None]
 
 
-def explain(error: ValidationError, what: str) -> Iterator[Explained]:  # noqa: PLR0912 - one for each keyword
+def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
+    error: ValidationError, what: str
+) -> Iterator[Explained]:
     """The problems that one error of the jsonschema library amounts to.
 
     Args:
@@ -57,27 +64,38 @@ def explain(error: ValidationError, what: str) -> Iterator[Explained]:  # noqa: 
     instance = cast("Any", error.instance)
     place = ".".join(str(part) for part in error.absolute_path)
     subject = f"'{place}' of {what}" if place else what
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    path = tuple(error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path:
+        rule = _PATTERNS.get(limit if isinstance(limit, str) else "", error.message[:MAX_RULE])
+        name = str(instance)
+        yield "bad-value", f"{quoted(name)} can't be a name in {subject}; {rule}", (name,), True, None
+        return
     match keyword:
         case "additionalProperties":
-            yield from _unknown_fields(error, subject)
+            yield from _unknown_fields(schema, instance, subject)
         case "required":
-            missing = [name for name in limit if name not in instance]
-            for name in missing:
-                yield "missing-field", f"{subject} needs '{name}'", (), False, None
+            fields = schema.get("properties", {})
+            near = [name for name in instance if name not in fields]
+            for name in limit:
+                if name not in instance:
+                    hint = missing(name, fields.get(name, {}), near)
+                    yield "missing-field", f"{subject} needs '{name}'", (), False, hint
         case "type":
             message = f"{subject} must be {type_names(limit)}, not {kind(instance)}"
-            yield "wrong-type", message, (), False, None
+            yield "wrong-type", message, (), False, remedy(keyword, instance, schema, path)
         case "enum":
             values = ", ".join(value if isinstance(value, str) else quoted(value) for value in limit)
-            hint = did_you_mean(str(instance), [v for v in limit if isinstance(v, str)])
+            hint = remedy(keyword, instance, schema, path)
             message = f"{subject} is {quoted(instance)}; it must be one of: {values}"
             yield "bad-value", message, (), False, hint
         case "const":
             message = f"{subject} is {quoted(instance)}; it must be {quoted(limit)}"
-            yield "bad-value", message, (), False, _const_hint(instance, limit)
+            yield "bad-value", message, (), False, remedy(keyword, instance, schema, path)
         case "pattern":
             rule = _PATTERNS.get(limit, f"it must match the pattern {limit}")
-            yield "bad-value", f"{subject} is {quoted(instance)}; {rule}", (), False, None
+            hint = remedy(keyword, instance, schema, path)
+            yield "bad-value", f"{subject} is {quoted(instance)}; {rule}", (), False, hint
         case "multipleOf":
             message = f"{subject} is {quoted(instance)}; it must be a multiple of {limit}"
             yield "bad-value", message, (), False, None
@@ -92,30 +110,26 @@ def explain(error: ValidationError, what: str) -> Iterator[Explained]:  # noqa: 
             yield "bad-value", message, (), False, None
         case _ if keyword in _BOUNDS:
             message = f"{subject} is {quoted(instance)}; it must be {_BOUNDS[keyword]} {limit}"
-            yield "out-of-range", message, (), False, None
+            hint = remedy(keyword, instance, schema, path) if "pattern" in schema else None
+            yield "out-of-range", message, (), False, hint
         case _ if keyword in _SIZES:
             bound, unit = _SIZES[keyword]
             unit = unit.removesuffix("s") if limit == 1 else unit
             message = f"{subject} must have {bound} {limit} {unit}, not {len(instance)}"
             yield "out-of-range", message, (), False, None
         case _:
-            yield "bad-value", f"{subject}: {error.message[:300]}", (), False, None
+            yield "bad-value", f"{subject}: {error.message[:MAX_RULE]}", (), False, None
 
 
-def _unknown_fields(error: ValidationError, subject: str) -> Iterator[Explained]:
-    schema = error.schema if isinstance(error.schema, Mapping) else {}
+def _unknown_fields(
+    schema: Mapping[str, Any], instance: Mapping[str, Any], subject: str
+) -> Iterator[Explained]:
     known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     listed = f"known here: {', '.join(sorted(known))}" if known else None
-    for name in cast("Any", error.instance):
+    for name in instance:
         if name not in known and not any(search(pattern, name) for pattern in patterns):
-            hint = did_you_mean(name, known) or listed
+            hint = field_hint(name, known) or listed
             yield "unknown-field", f"{subject} has no field {quoted(name)}", (name,), True, hint
-
-
-def _const_hint(value: object, expected: object) -> str | None:
-    if str(value) == str(expected):
-        return f'write it as text: "{expected}"'
-    return None
 
 
 def type_names(types: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from bunsui.dsl.names import SECRET_VALUE, is_secret_reference
 from bunsui.dsl.problems import Problem, did_you_mean, pointer, quoted
 from bunsui.dsl.tree import encodable
 from bunsui.errors import DefinitionError
@@ -38,6 +39,12 @@ def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str
         value = given.get(name)
         if value is None:
             value = parameter.default
+        elif parameter.secret:
+            # What was given instead may be the secret itself: it is not shown.
+            if not is_secret_reference(value):
+                message = f"parameter '{name}' is secret: {SECRET_VALUE}"
+                hint = "its value is looked up when a job starts"
+                problems.append(Problem("bad-secret", message, hint, path=pointer(["parameters", name])))
         elif found := _problems(parameter, value):
             problems.extend(found)
         if value is None and parameter.required:
@@ -67,11 +74,8 @@ def _expected(parameter: Parameter) -> str:
 def _problems(parameter: Parameter, value: Any) -> list[Problem]:
     if not parameter.constraints and _is_plain(parameter.type, value):
         return []
-    # Imported late: 80 ms that a run whose parameters are plainly right does not need.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
-
-    from bunsui.dsl.parser import plain  # noqa: PLC0415
-    from bunsui.dsl.validator import schema_problems  # noqa: PLC0415
+    from bunsui.dsl.parser import plain  # noqa: PLC0415 - what a run without parameters does not need
+    from bunsui.dsl.schemas import Shape, schema_problems  # noqa: PLC0415
 
     path = ("parameters", parameter.name)
     try:
@@ -79,8 +83,8 @@ def _problems(parameter: Parameter, value: Any) -> list[Problem]:
     except DefinitionError as error:
         return list(error.problems)
     what = f"the value of parameter '{parameter.name}'"
-    validator = Draft202012Validator(parameter.schema)
-    return list(schema_problems(document, validator, document.data["parameters"][parameter.name], path, what))
+    shape = Shape.of(parameter.schema)
+    return list(schema_problems(document, shape, document.data["parameters"][parameter.name], path, what))
 
 
 def _is_plain(kind: str, value: Any) -> bool:

@@ -108,7 +108,7 @@ def _scan(source: Source) -> Builder:
     while True:
         at = _end(_SPACE, text, at)
         char = text[at : at + 1]
-        is_list = isinstance(builder.frame.container, list)
+        is_list = isinstance(builder.container, list)
         after = at + 1
         if expect in (_VALUE, _ITEM) and char and char in "[{":
             builder.open([] if char == "[" else {}, at)
@@ -167,10 +167,30 @@ _MESSAGES = {
 def _unexpected(builder: Builder, at: int, expect: int) -> NoReturn:
     text = builder.source.text
     word = text[at : max(_end(_WORD, text, at), at + 1)]
-    is_list = isinstance(builder.frame.container, list)
+    is_list = isinstance(builder.container, list)
     expected = _EXPECTED.get(expect) or ("',' or ']'" if is_list else "',' or '}'")
     message = f"expected {expected}, found {quoted(word) if word else 'the end of the text'}"
     hint = None
-    if word and (word not in "]}" or expect in (_VALUE if is_list else _KEY,)):
-        hint = _HINTS.get(word)
+    if not word and builder.stack:
+        span = builder.source.span(*builder.places.bounds(builder.node))
+        opened = "[" if is_list else "{"
+        hint = f"the '{opened}' at line {span.line}, column {span.column} is not closed"
+    elif word and (word not in "]}" or expect in (_VALUE if is_list else _KEY,)):
+        hint = _HINTS.get(word) or _remedy(word, expect)
     builder.fail("syntax", message, at, at + max(len(word), 1), hint=hint)
+
+
+def _remedy(word: str, expect: int) -> str | None:
+    """What to do about a word that can't stand where it does."""
+    if expect == _NEXT and (word in '"[{' or _WORD.fullmatch(word)):
+        return "put a comma before it"
+    if expect in (_KEY, _FIRST_KEY) and _WORD.fullmatch(word):
+        return f'put it in double quotes: "{word}"' if len(word) <= _REPEATED else "put it in double quotes"
+    if expect in (_VALUE, _ITEM) and _WORD.fullmatch(word):
+        return _NAMES.get(word.lower(), "text stands in double quotes")
+    return None
+
+
+#: Longest word that a hint repeats, in characters.
+_REPEATED = 80
+_NAMES = {"true": "write true", "false": "write false", "none": "write null", "nil": "write null"}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.definition import PARAMETER_FIELDS, to_pipeline
+from bunsui.dsl.fields import JOB_FIELDS
 from bunsui.dsl.parser import parse, plain
 from bunsui.dsl.problems import Problem, pointer, quoted
-from bunsui.dsl.schema import JOB_FIELDS
-from bunsui.dsl.validator import validate
+from bunsui.dsl.validator import Validated, validate
 from bunsui.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from bunsui.dsl.document import Document
     from bunsui.model.pipeline import Pipeline
@@ -27,6 +28,10 @@ def load(path: str | Path, job_types: Mapping[str, JobType]) -> Pipeline:
         DefinitionError: it can't be read, or is wrong; all its problems at once.
     """
     path = Path(path)
+    return _checked(_read(path), job_types).at(path.absolute().parent)
+
+
+def _read(path: Path) -> Document:
     try:
         text = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path.
@@ -34,8 +39,7 @@ def load(path: str | Path, job_types: Mapping[str, JobType]) -> Pipeline:
         problem = Problem("unreadable-file", f"the definition can't be read: {reason}", file=str(path))
         raise DefinitionError([problem]) from error
     form = "json" if path.suffix.lower() == ".json" else "yaml"
-    pipeline = _checked(parse(text, form, str(path)), job_types)
-    return pipeline.at(path.absolute().parent)
+    return parse(text, form, str(path))
 
 
 def parse_text(
@@ -58,18 +62,34 @@ def check(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> None:
     """
     if wrong := list(_lost_in_data(pipeline)):
         raise DefinitionError(wrong)
-    _checked(plain(pipeline.to_dict()), job_types)
+    _validated(plain(pipeline.to_dict()), job_types)
+
+
+def made(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> Pipeline:
+    """A pipeline that was made in Python, checked, in plain data of its own.
+
+    Jobs of types that are not among `job_types` are left to the runner that has them.
+
+    Raises:
+        DefinitionError: it is wrong; all its problems at once.
+    """
+    if wrong := list(_lost_in_data(pipeline)):
+        raise DefinitionError(wrong)
+    document = plain(pipeline.to_dict())
+    _validated(document, job_types, any_type=True)
+    functions = [job.function for job in pipeline.jobs]
+    return to_pipeline(document.data, functions=functions).at(pipeline.base_dir, pipeline.revision)
 
 
 def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
     """What Python can say wrongly and `to_dict` does not show."""
+    yield from _wrong_timeout(pipeline.timeout, "the pipeline", "")
     for i, job in enumerate(pipeline.jobs):
-        if isinstance(job.timeout, str):
-            yield Problem(
-                "wrong-type",
-                f"the timeout of job '{job.id}' must be a number of seconds, not {quoted(job.timeout)}",
-                path=pointer(["jobs", i, "timeout"]),
-            )
+        path = pointer(["jobs", i])
+        yield from _wrong_timeout(job.timeout, f"job {quoted(job.id)}", path)
+        if not isinstance(job.options, Mapping):
+            yield Problem("wrong-type", f"the options of job {quoted(job.id)} must be a mapping", path=path)
+            continue
         for name in job.options:
             if name in JOB_FIELDS:
                 yield Problem(
@@ -79,6 +99,10 @@ def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
                     path=pointer(["jobs", i, name]),
                 )
     for i, parameter in enumerate(pipeline.parameters):
+        if not isinstance(parameter.constraints, Mapping):
+            message = f"the constraints of parameter {quoted(parameter.name)} must be a mapping"
+            yield Problem("wrong-type", message, path=pointer(["parameters", i]))
+            continue
         for name in parameter.constraints:
             if name in PARAMETER_FIELDS:
                 yield Problem(
@@ -89,8 +113,32 @@ def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
                 )
 
 
+def _wrong_timeout(timeout: object, what: str, path: str) -> Iterator[Problem]:
+    if isinstance(timeout, str):
+        message = f"the timeout of {what} must be a number of seconds, not {quoted(timeout)}"
+        yield Problem("wrong-type", message, path=f"{path}/timeout")
+
+
+def problems(text: str | bytes | Path, job_types: Mapping[str, JobType]) -> list[Problem]:
+    """All that is wrong with a definition, warnings included; see `bunsui.validate`.
+
+    Args:
+        text: the definition, or the path of its file.
+        job_types: by name.
+    """
+    try:
+        document = _read(text) if isinstance(text, Path) else parse(text)
+    except DefinitionError as error:
+        return list(error.problems)
+    return validate(document, job_types).problems
+
+
 def _checked(document: Document, job_types: Mapping[str, JobType]) -> Pipeline:
-    problems = validate(document, job_types)
-    if any(problem.severity == "error" for problem in problems):
-        raise DefinitionError(problems)
-    return to_pipeline(document.data)
+    return to_pipeline(document.data, _validated(document, job_types).jobs)
+
+
+def _validated(document: Document, job_types: Mapping[str, JobType], *, any_type: bool = False) -> Validated:
+    validated = validate(document, job_types, any_type=any_type)
+    if not validated.is_valid:
+        raise DefinitionError(validated.problems)
+    return validated

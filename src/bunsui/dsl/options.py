@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-
 from bunsui.dsl.parser import plain
 from bunsui.dsl.schema import job_schema
-from bunsui.dsl.validator import findings, schema_problems
+from bunsui.dsl.schemas import Shape, schema_problems
+from bunsui.dsl.validator import findings
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Job
@@ -20,6 +19,6 @@ def wrong_options(job: Job, job_type: JobType, options: Mapping[str, Any]) -> li
     """What is wrong with a job's resolved options, in words; an empty list if nothing is."""
     tree = {"id": job.id, "type": job.type, **options}
     what = f"job '{job.id}' (its references resolved)"
-    validator = Draft202012Validator(job_schema(job_type))
-    found = [p.message for p in schema_problems(plain(tree), validator, tree, (), what)]
+    shape = Shape.of(job_schema(job_type))
+    found = [p.message for p in schema_problems(plain(tree), shape, tree, (), what)]
     return found or [message for _, _, message in findings(job_type, options, tree)]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from bunsui.dsl.document import Document, Source
-from bunsui.dsl.problems import Problem, printable
+from bunsui.dsl.problems import MAX_SHOWN, Problem, printable
 from bunsui.dsl.tree import (
     MAX_DEPTH,
     MAX_NODES,
@@ -27,6 +27,8 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "MAX_PROBLEMS", "Document", "p
 
 #: Longest text, in bytes of UTF-8.
 MAX_BYTES = 16 * 2**20
+#: Longest text with characters beyond U+FFFF, such as emoji, in characters: Python takes four bytes for each.
+MAX_WIDE = 8 * 2**20
 
 
 def parse(
@@ -47,7 +49,8 @@ def parse(
     if format not in {"yaml", "json"}:
         raise ValueError(f"format must be 'yaml' or 'json', not {format!r}")
     source = _decode(text, file)
-    if not source.text.strip():
+    del text  # It may be large.
+    if not source.text or source.text.isspace():
         _refuse(source, "empty-document", "the text is empty", 0, _NEEDED)
     if format == "yaml":
         from bunsui.dsl.yaml_parser import parse_yaml  # noqa: PLC0415 - each imports its library
@@ -83,24 +86,38 @@ def _decode(text: str | bytes, file: str | None) -> Source:
             _refuse(source, "bad-encoding", message, at, "save the text as UTF-8")
     else:
         decoded = text
+    del text
+    if len(decoded) > MAX_WIDE and not decoded.isascii() and _WIDE.search(decoded):
+        message = (
+            f"the text has {len(decoded):,} characters; at most {MAX_WIDE:,} are read"
+            " where some, such as emoji, are beyond U+FFFF"
+        )
+        hint = "split the definition"
+        raise DefinitionError([Problem("too-large", message, hint=hint, file=file)])
     decoded = decoded.removeprefix("\ufeff")
-    if "\r" in decoded:
-        # Old line ends become new ones, so that there is one way to count lines.
-        decoded = _LONE_RETURN.sub("\n", decoded)
-    source = Source(decoded, file)
     at = decoded.find("\0")
     if at >= 0:
         hint = "the file is binary, or saved in another encoding than UTF-8"
+        source = Source(_lines(decoded[:at]) + decoded[at : at + MAX_SHOWN], file)
         _refuse(source, "bad-encoding", "the text holds a NUL character", at, hint)
-    if not encodable(decoded):
-        at = next(index for index, char in enumerate(decoded) if not encodable(char))
-        message = f"the text holds an unpaired surrogate, {printable(decoded[at])}"
+    source = Source(_lines(decoded), file)
+    if not encodable(source.text):
+        at = next(found.start() for found in re.finditer("[\ud800-\udfff]", source.text))
+        message = f"the text holds an unpaired surrogate, {printable(source.text[at])}"
         _refuse(source, "bad-encoding", message, at, "remove it, or write the whole character")
     return source
 
 
+def _lines(text: str) -> str:
+    """The text with old line ends made new ones, so that there is one way to count lines."""
+    if "\r" not in text:
+        return text
+    # A NUL, which no text holds, keeps the place of what stays: a regular expression would take 200 MB.
+    return text.replace("\r\n", "\0").replace("\r", "\n").replace("\0", "\r\n")
+
+
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
 _NEEDED = "a definition is a mapping with version, name and jobs"
-_LONE_RETURN = re.compile(r"\r(?!\n)")
 
 
 def plain(data: Any, file: str | None = None) -> Document:
@@ -151,6 +168,7 @@ def _atom(builder: Builder, value: Any) -> Any:
         return value
     if isinstance(value, str):
         # Subclasses, such as members of a StrEnum, become the text that they are.
+        builder.spend(len(value), 0, 0)
         if not encodable(value):
             builder.problem("bad-encoding", "the text holds an unpaired surrogate", 0, 0)
         return str.__str__(value)

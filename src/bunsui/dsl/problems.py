@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from attrs import field, frozen
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-#: Longest stretch of a source line, or of a quoted value, that a problem shows.
+#: Longest stretch of a source line that a problem shows, in columns; of a quoted value, half of it.
 MAX_SHOWN = 160
+#: Longest message, and longest hint or place, that a problem shows, in characters.
+MAX_MESSAGE = 400
+MAX_HINT = 240
+# Names that are compared one by one to suggest one of them; of more, those that are most alike.
+_COMPARED = 20
+_LOOKED_AT = 2000
 
 
 @frozen
@@ -49,26 +53,30 @@ class Problem:
     severity: str = "error"
     #: Characters to underline, from `column`.
     length: int = 1
-    #: The source line that `line` names.
+    #: The source line that `line` names; of a long one, a stretch around `column`.
     source: str | None = field(default=None, repr=False)
+    #: Characters of the line before `source`.
+    skipped: int = field(default=0, repr=False)
 
     def render(self) -> str:
         """The problem as text: a line with place, code and message, then the source line with carets."""
-        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        where = place or self.path
-        head = f"{printable(where)}: " if where else ""
-        text = f"{head}{self.severity}[{self.code}]: {printable(self.message)}"
+        place = "".join(f":{part}" for part in (self.line, self.column) if part is not None)
+        where = f"{_short(self.file, MAX_HINT)}{place}" if self.file else place[1:]
+        where = where or _short(self.path, MAX_HINT)
+        head = f"{where}: " if where else ""
+        text = f"{head}{self.severity}[{self.code}]: {_short(self.message, MAX_MESSAGE)}"
+        hint = _short(self.hint, MAX_HINT) if self.hint else ""
         if self.source is None or self.line is None or self.column is None:
-            return f"{text}\n    {printable(self.hint)}" if self.hint else text
+            return f"{text}\n    {hint}" if hint else text
         number = f"{self.line:>5}"
-        start = self.column - 1
+        start = self.column - 1 - self.skipped
         # A window of a long line, so that one minified JSON line does not fill the screen.
-        left = max(0, start - MAX_SHOWN // 2) if len(self.source) > MAX_SHOWN else 0
-        shown = printable(self.source[left : left + MAX_SHOWN])
-        before = display_width(printable(self.source[left:start]))
-        marked = self.source[start : start + max(self.length, 1)][: MAX_SHOWN // 2]
+        is_long = len(_fitting(self.source, MAX_SHOWN)) < len(self.source)
+        before = _fitting(self.source[:start][::-1], MAX_SHOWN // 2 if is_long else MAX_SHOWN)[::-1]
+        shown = printable(_fitting(self.source[start - len(before) :], MAX_SHOWN))
+        marked = _fitting(self.source[start : start + max(self.length, 1)], MAX_SHOWN // 2)
         carets = "^" * max(display_width(printable(marked)), 1)
-        below = f"{' ' * before}{carets}{' ' + printable(self.hint) if self.hint else ''}"
+        below = f"{' ' * display_width(printable(before))}{carets}{' ' + hint if hint else ''}"
         return f"{text}\n{number} | {shown}\n{' ' * len(number)} | {below}"
 
     def sort_key(self) -> tuple[str, int, int, list[str], str]:
@@ -87,6 +95,25 @@ def printable(text: str) -> str:
     )
 
 
+def _short(text: str, most: int) -> str:
+    """`text` as it is printed, cut to `most` characters."""
+    shown = printable(text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def _fitting(text: str, columns: int) -> str:
+    """As much of the beginning of `text` as is printed in so many columns."""
+    text = text[:columns]
+    if text.isascii() and text.isprintable():
+        return text
+    width = 0
+    for number, char in enumerate(text):
+        width += display_width(printable(char))
+        if width > columns:
+            return text[:number]
+    return text
+
+
 def display_width(text: str) -> int:
     """Columns that `text` takes in a terminal: East Asian wide characters take two."""
     if text.isascii():
@@ -103,8 +130,37 @@ def pointer(path: Iterable[str | int]) -> str:
 
 def quoted(value: object) -> str:
     """`value` as it may stand in a message: short; text in single quotes, all else as JSON."""
-    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= MAX_SHOWN // 2 else text[: MAX_SHOWN // 2 - 1] + "…"
+    most = MAX_SHOWN // 2
+    if isinstance(value, str):
+        text = repr(value[: most + 1])
+    else:
+        text = ""
+        for piece in _json(value, most):
+            text += piece
+            if len(text) > most:
+                break
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _json(value: object, most: int) -> Iterator[str]:
+    """`value` as JSON, piece by piece, each made when it is asked for; texts are cut to `most` characters."""
+    if isinstance(value, Mapping):
+        comma = "{"
+        for key, item in value.items():
+            yield f"{comma}{json.dumps(str(key)[: most + 1], ensure_ascii=False)}: "
+            yield from _json(item, most)
+            comma = ", "
+        yield "}" if value else "{}"
+    elif isinstance(value, list | tuple):
+        comma = "["
+        for item in value:
+            yield comma
+            yield from _json(item, most)
+            comma = ", "
+        yield "]" if value else "[]"
+    else:
+        cut = value[: most + 1] if isinstance(value, str) else value
+        yield json.dumps(cut, ensure_ascii=False, default=str)
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
@@ -112,5 +168,12 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
     import difflib  # noqa: PLC0415 - only where something is wrong
 
     # get_close_matches is quadratic in the length of its texts.
-    close = difflib.get_close_matches(name[:80], [c for c in candidates if len(c) <= 128], 1)
+    name = name[:80]
+    compared = [c for c in islice(candidates, _LOOKED_AT) if len(c) <= 128]
+    if len(compared) > _COMPARED:
+        first, last, size = name[:2], name[-2:], len(name)
+        compared = [c for c in compared if -3 < len(c) - size < 3 and (c[:2] == first or c[-2:] == last)]
+        # The last letters differ where names are numbered.
+        compared.sort(key=lambda c: c[-3:] != name[-3:])
+    close = difflib.get_close_matches(name, compared[:_COMPARED], 1)
     return f"did you mean '{close[0]}'?" if close else None

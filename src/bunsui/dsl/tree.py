@@ -18,8 +18,12 @@ from bunsui.errors import DefinitionError
 MAX_DEPTH = 64
 #: Most values and keys, after aliases are expanded.
 MAX_NODES = 1_000_000
+#: Most characters of text, after aliases are expanded; as many as a text may have bytes.
+MAX_CHARACTERS = 16 * 2**20
 #: Parsing stops at this many problems.
 MAX_PROBLEMS = 100
+# Keys that are remembered so that equal ones share memory: those of many mappings are few.
+_MOST_NAMES = 10_000
 
 
 class BadNumber(Exception):
@@ -61,23 +65,15 @@ class Shared:
     value: Any = None
     #: After expansion; 0 while it is being built.
     nodes: int = 0
+    #: Characters of the text that it is written in, after expansion.
+    size: int = 0
     #: Levels of lists and mappings, itself included.
     height: int = 0
     #: Where it stands among the places.
     node: int = 0
-
-
-@define(eq=False)
-class _Frame:
-    container: dict[str, Any] | list[Any]
-    node: int
-    #: Nodes before it, after expansion.
-    before: int
-    #: Greatest depth inside it.
-    deepest: int
-    shared: Shared | None = None
-    #: Of a mapping: the key whose value comes next.
-    key: str | None = None
+    #: While it is being built: nodes by aliases and characters before it, and the greatest depth inside it.
+    before: tuple[int, int] = (0, 0)
+    deepest: int = 0
 
 
 class Builder:
@@ -88,12 +84,25 @@ class Builder:
         self._placed = placed
         self.problems: list[Problem] = []
         self.places = Places(array("q"))
-        self.frame = _Frame([], -1, 0, 0)
-        self.stack: list[_Frame] = []
+        # Of the innermost container. These are attributes of the builder, not of an object for each
+        # container, as there may be a million.
+        #: What is filled; the outermost is a list for the root.
+        self.container: dict[str, Any] | list[Any] = []
+        #: Of a mapping: the key whose value comes next.
+        self.key: str | None = None
+        #: Where it stands among the places.
+        self.node = -1
+        #: The same of those around it.
+        self.stack: list[tuple[dict[str, Any] | list[Any], str | None, int]] = []
+        #: Those of them, itself included, that can be met again.
+        self._open: list[Shared] = []
         self._nodes = self.places.nodes
         self._record = self._nodes.append
-        #: Nodes that aliases add.
+        #: Nodes that aliases add, and how many there may be beside them.
         self._extra = 0
+        self._room = MAX_NODES
+        #: Characters beyond those of the text.
+        self._spent = 0
         #: Keys, so that equal ones share memory.
         self._names: dict[str, str] = {}
         #: What the stand-ins of bad keys are called in paths.
@@ -102,28 +111,31 @@ class Builder:
     def leaf(self, value: Any, start: int, end: int) -> None:
         """Adds a value, or the next key of a mapping."""
         self._record(start << PLACE_BITS | end)
-        if len(self._nodes) + self._extra > MAX_NODES:
-            self.fail(
-                "too-many-nodes",
-                f"more than {MAX_NODES:,} values and keys, counting an alias as what it stands for",
-                start,
-                end,
-                hint="split the definition, or use for_each",
-            )
-        frame = self.frame
-        container = frame.container
+        if len(self._nodes) > self._room:
+            self._too_many(start, end)
+        container = self.container
         if type(container) is list:
             container.append(value)
-        elif frame.key is not None:
-            container[frame.key] = value  # type: ignore[call-overload]
-            frame.key = None
+        elif self.key is not None:
+            container[self.key] = value  # type: ignore[call-overload]
+            self.key = None
         else:
-            frame.key = self._key(value, container, start, end)  # type: ignore[arg-type]
+            self.key = self._key(value, container, start, end)  # type: ignore[arg-type]
+
+    def _too_many(self, start: int, end: int) -> NoReturn:
+        self.fail(
+            "too-many-nodes",
+            f"more than {MAX_NODES:,} values and keys, counting an alias as what it stands for",
+            start,
+            end,
+            hint="split the definition, or use for_each",
+        )
 
     def _key(self, value: Any, container: dict[str, Any], start: int, end: int) -> str:
         if type(value) is str:
             if value not in container:
-                return self._names.setdefault(value, value)
+                names = self._names
+                return names.setdefault(value, value) if len(names) < _MOST_NAMES else names.get(value, value)
             self._repeated(value, container, start, end)
         else:
             raw = self.source.text[start:end]
@@ -140,7 +152,8 @@ class Builder:
     def _repeated(self, name: str, container: dict[str, Any], start: int, end: int) -> None:
         first = ""
         if self._placed:
-            node = self.places.items(self.frame.node, container)[name]
+            node = self.places.find(self.node, container, name)
+            assert node is not None  # noqa: S101 - the name is in the container
             span = self.source.span(*self.places.bounds(node))
             first = f"; the first is at line {span.line}, column {span.column}"
         message = f"key {quoted(name)} appears more than once in this mapping{first}"
@@ -149,37 +162,64 @@ class Builder:
 
     def open(self, container: dict[str, Any] | list[Any], start: int, shared: Shared | None = None) -> None:
         """Starts a list or mapping; what follows goes into it until `close`."""
-        parent = self.frame
-        if type(parent.container) is dict and parent.key is None:
+        key = self.key
+        if key is None and type(self.container) is dict:
             what = f"a key must be text, but this is {kind(container)}"
             hint = "quote text that starts with '{' or '['; a reference is written ${name}"
             self.problem("bad-key", what, start, start + 1, hint=hint)
-        depth = len(self.stack) + 1
-        self._deep(depth, start)
+        stack, node = self.stack, len(self._nodes)
+        depth = len(stack) + 1
+        if depth > MAX_DEPTH:
+            self._too_deep(start, start + 1)
+        stack.append((self.container, key, self.node))
+        self.container, self.key, self.node = container, None, node
         if shared is not None:
-            shared.value, shared.node = container, len(self._nodes)
-        self.stack.append(parent)
-        before = len(self._nodes) + self._extra
-        self.frame = _Frame(container, len(self._nodes), before, depth, shared)
+            shared.value, shared.node, shared.before = container, node, (self._extra, self._spent)
+            self._open.append(shared)
+        if self._open:
+            self._reach(depth)
         self._record(start << PLACE_BITS)
+        if node >= self._room:
+            self._too_many(start, start + 1)
 
     def close(self) -> None:
         """Ends the innermost container and adds it to its parent."""
-        frame, nodes = self.frame, self._nodes
-        nodes[frame.node] = ~(nodes[frame.node] | len(nodes))
-        if frame.shared is not None:
-            frame.shared.nodes = len(nodes) + self._extra - frame.before
-            frame.shared.height = frame.deepest - len(self.stack) + 1
-        parent = self.frame = self.stack.pop()
-        parent.deepest = max(parent.deepest, frame.deepest)
-        container = parent.container
+        nodes, node, inner = self._nodes, self.node, self.container
+        if self._open and self._open[-1].node == node:
+            self._close_shared(self._open.pop())
+        nodes[node] = ~(nodes[node] | len(nodes))
+        container, key, self.node = self.stack.pop()
+        self.container = container
         if type(container) is list:
-            container.append(frame.container)
-        elif parent.key is not None:
-            container[parent.key] = frame.container  # type: ignore[call-overload]
-            parent.key = None
+            container.append(inner)
+            self.key = None
+        elif key is not None:
+            container[key] = inner  # type: ignore[call-overload]
+            self.key = None
         else:
-            parent.key = self._stand_in("")
+            self.key = self._stand_in("")
+
+    def _reach(self, depth: int) -> None:
+        """Notes the depth for what can be met again around here."""
+        shared = self._open[-1]
+        shared.deepest = max(shared.deepest, depth)
+
+    def _close_shared(self, shared: Shared) -> None:
+        extra, spent = shared.before
+        shared.nodes = len(self._nodes) - shared.node + self._extra - extra
+        shared.height = shared.deepest - len(self.stack) + 1
+        if self._open:
+            self._reach(shared.deepest)
+        shared.size = self._spent - spent
+        if self._placed:
+            shared.size += self.places.bounds(len(self._nodes) - 1)[1] - self.places.bounds(shared.node)[0]
+
+    def spend(self, characters: int, start: int, end: int) -> None:
+        """Counts characters that are not in the text: an alias's, or those of Python data."""
+        self._spent += characters
+        if self._spent > MAX_CHARACTERS:
+            message = f"more than {MAX_CHARACTERS:,} characters, counting an alias as what it stands for"
+            self.fail("too-large", message, start, end, hint="split the definition")
 
     def again(self, shared: Shared, start: int, end: int) -> None:
         """Adds a value that was met before, at the cost of what it holds."""
@@ -188,18 +228,20 @@ class Builder:
             message = "this refers to a list or mapping that it stands in"
             self.problem("cyclic-alias", message, start, end, hint="data can't contain itself")
             value = None
-        elif shared.height:
+        self.spend(shared.size, start, end)
+        if shared.nodes and shared.height:
             self._extra += shared.nodes - 1
+            self._room -= shared.nodes - 1
             depth = len(self.stack) + shared.height
-            self._deep(depth, start, end)
-            self.frame.deepest = max(self.frame.deepest, depth)
+            if depth > MAX_DEPTH:
+                self._too_deep(start, end)
+            if self._open:
+                self._reach(depth)
             self.places.aliases[len(self._nodes)] = shared.node
         self.leaf(value, start, end)
 
-    def _deep(self, depth: int, start: int, end: int | None = None) -> None:
-        if depth > MAX_DEPTH:
-            message = f"lists and mappings are nested more than {MAX_DEPTH} deep"
-            self.fail("too-deep", message, start, start + 1 if end is None else end)
+    def _too_deep(self, start: int, end: int) -> NoReturn:
+        self.fail("too-deep", f"lists and mappings are nested more than {MAX_DEPTH} deep", start, end)
 
     def problem(
         self,
@@ -213,11 +255,11 @@ class Builder:
     ) -> None:
         """Notes a problem with what comes next; `name` is its key where that is not yet known."""
         path: list[str | int] = []
-        for frame in [*self.stack, self.frame][1:]:
-            if isinstance(frame.container, list):
-                path.append(len(frame.container))
-            elif frame.key is not None:
-                path.append(self._shown.get(frame.key, frame.key))
+        for container, key, _ in [*self.stack, (self.container, self.key, self.node)][1:]:
+            if isinstance(container, list):
+                path.append(len(container))
+            elif key is not None:
+                path.append(self._shown.get(key, key))
         if name is not None:
             path.append(name)
         where = pointer(path)
@@ -238,7 +280,7 @@ class Builder:
         """The data, or DefinitionError with all problems that were noted."""
         if self.problems:
             raise self._error()
-        root = self.frame.container
+        root = self.container
         return root[0] if isinstance(root, list) else None
 
     def _error(self) -> DefinitionError:

@@ -2,60 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+import re
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator, SchemaError
+from attrs import evolve, frozen
 
 from bunsui.dsl import schema
-from bunsui.dsl.explain import explain
-from bunsui.dsl.problems import Problem, did_you_mean, pointer, quoted
-from bunsui.expressions.references import ROOTS, BadReference, Reference, references
+from bunsui.dsl.declarations import Declarations
+from bunsui.dsl.explain import type_names
+from bunsui.dsl.fields import JOB_FIELDS, LATER_JOB_FIELDS, LATER_PIPELINE_FIELDS
+from bunsui.dsl.hints.habits import field_hint, job_type_hint
+from bunsui.dsl.names import Declared, Names, Near, Place, keys_with_references, one_reference, unknown_job
+from bunsui.dsl.problems import Problem, did_you_mean, quoted
+from bunsui.dsl.schemas import Path, Shape, any_job_shape, pipeline_shape, schema_problems
+from bunsui.dsl.templates import Templates
+from bunsui.dsl.templating import Expanded
+from bunsui.expressions.references import references
 from bunsui.model.graph import Graph
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
     from bunsui.ports.job_type import Finding, JobType
 
-Path = tuple[str | int, ...]
-#: Keywords of JSON Schema that reach beyond the schema that they stand in, even into the network.
-_REACHING = ("$ref", "$dynamicRef", "$id", "$schema", "$anchor", "$dynamicAnchor")
+#: Most problems that are shown of one definition.
+MAX_PROBLEMS = 100
+#: Most problems that are looked for: what is shown are the first of them by position.
+_MAX_FOUND = 1000
+#: Most problems that are looked at, those included that are only once more what another job has, too.
+_MAX_LOOKED_AT = 20_000
+#: The paths of what may be put into a job in more than one place.
+_SHARED = re.compile("/templates/|/defaults(/|$)|/jobs/[0-9]+/with(/|$)")
+#: What the messages of such problems say of the job in which they were found.
+_OF_JOB = re.compile(
+    "^(condition of |'[^']*' of )?(the pipeline|(job|template) ('[^']*'|[0-9]+)):? "
+    "|(?<=job )('[^']*'|[0-9]+)|(?<=when )'[^']*'"
+)
+#: Most references in one job: what resolving them costs at most.
+MAX_REFERENCES = 1000
 
 
-@cache
-def _pipeline_validator() -> Draft202012Validator:
-    return Draft202012Validator(schema.PIPELINE)
+@frozen
+class Validated:
+    """What came of looking at a definition."""
+
+    #: Sorted by position.
+    problems: list[Problem]
+    #: Its jobs, with templates and defaults put into them.
+    jobs: list[Mapping[str, Any]]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether there is no error; there may be warnings."""
+        return not any(problem.severity == "error" for problem in self.problems)
 
 
-@cache
-def _any_job_validator() -> Draft202012Validator:
-    return Draft202012Validator(schema.ANY_JOB)
+def validate(document: Document, job_types: Mapping[str, JobType], *, any_type: bool = False) -> Validated:
+    """All that is wrong with a definition.
+
+    Args:
+        document: the definition, as it is written.
+        job_types: by name.
+        any_type: whether a job of a type that is not among them is left to somebody who knows it.
+    """
+    validation = _Validation(document, job_types, any_type)
+    found = list(islice(_once(islice(validation.problems(), _MAX_LOOKED_AT)), _MAX_FOUND))
+    problems = sorted(found, key=Problem.sort_key)
+    if len(problems) > MAX_PROBLEMS:
+        more = "at least " if len(found) == _MAX_FOUND else ""
+        rest = len(problems) - MAX_PROBLEMS
+        problems = problems[:MAX_PROBLEMS]
+        last = f"{more}{rest} further problems are not shown"
+        problems.append(Problem("too-many-problems", last, "mend these first", file=document.file))
+    return Validated(problems, [job.tree for job in validation.expanded])
 
 
-@cache
-def _parameter_validator(kind: str) -> Draft202012Validator:
-    return Draft202012Validator(schema.parameter_schema(kind))
-
-
-def validate(document: Document, job_types: Mapping[str, JobType]) -> list[Problem]:
-    """All that is wrong with a definition, sorted by position; an empty list if nothing is."""
-    problems = list(_Validation(document, job_types).problems())
-    return sorted(problems, key=Problem.sort_key)
-
-
-def schema_problems(
-    document: Document, validator: Draft202012Validator, value: Any, path: Path, what: str
-) -> Iterator[Problem]:
-    """What JSON Schema says of `value`, which stands at `path`."""
-    if validator.is_valid(value):
-        return
-    # Each only once: every missing field has an error of its own, which explains them all.
-    yield from dict.fromkeys(
-        document.problem(code, message, (*path, *error.absolute_path, *below), key=key, hint=hint)
-        for error in validator.iter_errors(value)
-        for code, message, below, key, hint in explain(error, what)
-    )
+def _once(problems: Iterator[Problem]) -> Iterator[Problem]:
+    """The problems without those that are found anew for each job that uses a template, or an input anew."""
+    seen: set[object] = set()
+    for problem in problems:
+        key: object = problem
+        if _SHARED.match(problem.path):
+            said = _OF_JOB.sub("", problem.message)
+            key = (problem.code, problem.line, problem.column, problem.path, said)
+        if key not in seen:
+            seen.add(key)
+            yield problem
 
 
 def findings(job_type: JobType, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
@@ -69,276 +102,304 @@ def findings(job_type: JobType, options: Mapping[str, Any], job: Mapping[str, An
 class _Validation:
     """One pass over one document. Each step looks only at what the steps before it found sound."""
 
-    def __init__(self, document: Document, job_types: Mapping[str, JobType]) -> None:
+    def __init__(self, document: Document, job_types: Mapping[str, JobType], any_type: bool) -> None:
         self.document = document
         self.job_types = job_types
-        self.validators: dict[str, Draft202012Validator] = {}
-        self.parameters: set[str] = set()
+        self.any_type = any_type
+        self.shapes: dict[str, Shape] = {}
+        self.parameters: dict[str, Declared] = {}
+        #: Whether what is not among the parameters does not exist, as far as can be told.
+        self.all_declared = True
+        self.expanded: list[Expanded] = []
 
     def problems(self) -> Iterator[Problem]:
         document, data = self.document, self.document.data
-        yield from schema_problems(document, _pipeline_validator(), data, (), "the pipeline")
+        yield from schema_problems(document, pipeline_shape(), data, (), "the pipeline")
         if not isinstance(data, Mapping):
             return
-        yield from self._later(data, (), schema.LATER_PIPELINE_FIELDS)
-        yield from self._parameters(data.get("parameters"))
+        yield from self._later(data, lambda path: path, LATER_PIPELINE_FIELDS)
+        declarations = Declarations(document, ("parameters",), "parameter")
+        yield from declarations.problems(data.get("parameters"))
+        self.parameters = declarations.found
+        self.all_declared = isinstance(data.get("parameters", []), list)
+        templates = self.templates = Templates(document, self.job_types)
+        yield from templates.problems()
         jobs = data.get("jobs")
         if isinstance(jobs, list):
-            sound = [(i, job) for i, job in enumerate(jobs) if isinstance(job, Mapping)]
-            for i, job in sound:
-                yield from self._job(i, job)
-            yield from self._graph(sound)
+            yield from templates.expand(jobs, self.expanded)
+            for job in self.expanded:
+                if job.is_sound:
+                    yield from self._job(job)
+            yield from self._graph()
+        yield from templates.unused()
 
-    def _later(self, data: Mapping[str, Any], path: Path, names: tuple[str, ...]) -> Iterator[Problem]:
+    def _later(
+        self, data: Mapping[str, Any], locate: Callable[[Path], Path], names: Sequence[str]
+    ) -> Iterator[Problem]:
         for name in names:
             if name in data:
                 yield self.document.problem(
                     "not-supported-yet",
                     f"'{name}' is part of the language, but this version of bunsui does not do it yet",
-                    (*path, name),
+                    locate((name,)),
                     key=True,
                     hint="leave it out, or use a later version",
                 )
 
-    # Parameters
-
-    def _parameters(self, declared: Any) -> Iterator[Problem]:
-        if not isinstance(declared, list):
-            return
-        for i, parameter in enumerate(declared):
-            if not isinstance(parameter, Mapping):
-                continue
-            name = parameter.get("name")
-            what = f"parameter {quoted(name)}" if isinstance(name, str) else "a parameter"
-            kind = parameter.get("type", "string")
-            kind = kind if kind in schema.PARAMETER_TYPES else "string"
-            found = list(
-                schema_problems(
-                    self.document,
-                    _parameter_validator(kind),
-                    parameter,
-                    ("parameters", i),
-                    what,
-                )
-            )
-            if isinstance(name, str):
-                if name in self.parameters:
-                    found.append(
-                        self.document.problem(
-                            "duplicate-parameter",
-                            f"{what} is declared twice",
-                            ("parameters", i, "name"),
-                        )
-                    )
-                self.parameters.add(name)
-            yield from found or self._default(i, parameter, kind, what)
-
-    def _default(self, i: int, parameter: Mapping[str, Any], kind: str, what: str) -> Iterator[Problem]:
-        if parameter.get("secret"):
-            yield from self._later(parameter, ("parameters", i), ("secret",))
-        keywords = {
-            key: value
-            for key, value in parameter.items()
-            if key not in ("name", "type", "required", "default", "description", "secret")
-        }
-        value_schema = {"type": kind, **keywords}
-        if wrong := _wrong_schema(value_schema):
-            message, where = wrong
-            yield self.document.problem("bad-schema", f"{what}: {message}", ("parameters", i, *where))
-            return
-        if parameter.get("default") is not None:
-            yield from schema_problems(
-                self.document,
-                Draft202012Validator(value_schema),
-                parameter["default"],
-                ("parameters", i, "default"),
-                f"the default of {what}",
-            )
-
     # Jobs
 
-    def _job(self, i: int, job: Mapping[str, Any]) -> Iterator[Problem]:
-        path: Path = ("jobs", i)
-        what = f"job {quoted(job['id'])}" if isinstance(job.get("id"), str) else f"job {i + 1}"
-        yield from self._later(job, path, schema.LATER_JOB_FIELDS)
+    def _job(self, expanded: Expanded) -> Iterator[Problem]:
+        job, what = expanded.tree, named(expanded)
+        yield from self._later(job, expanded.locate, LATER_JOB_FIELDS)
         kind = job.get("type")
         job_type = self.job_types.get(kind) if isinstance(kind, str) else None
         if job_type is None:
-            yield from self._unknown_type(job, path, what)
-            yield from schema_problems(self.document, _any_job_validator(), job, path, what)
+            yield from schema_problems(self.document, any_job_shape(), job, (), what, expanded.locate)
+            yield from self._unknown_type(expanded, what)
             return
-        if job_type.name not in self.validators:
-            self.validators[job_type.name] = Draft202012Validator(schema.job_schema(job_type))
-        validator = self.validators[job_type.name]
-        own = schema.own_fields(job_type)
-        options = {name: job[name] for name in own if name in job}
+        shape = self.shapes.get(job_type.name)
+        if shape is None:
+            shape = Shape.of(schema.job_schema(job_type))
+            self.shapes[job_type.name] = shape
+        options = {name: job[name] for name in self._own(job, job_type)}
         # A text that holds a reference is validated when that is resolved; here it only has to be there.
-        later = [pointer(where) for where, *_ in references(options, path)]
-        found = [
-            problem
-            for problem in schema_problems(self.document, validator, job, path, what)
-            if not any(_depends(problem, text) for text in later)
-        ]
+        later = [] if shape.accepts(job) else [where for where, *_ in references(options)]
+        found = list(schema_problems(self.document, shape, job, (), what, expanded.locate, later))
         yield from found
         if not found:
             for name, code, message in findings(job_type, options, job):
-                where = (*path, name) if name else path
+                where = expanded.locate((name,) if name else ())
                 yield self.document.problem(code, f"{what}: {message}", where)
+            yield from self._no_effect(expanded, what)
 
-    def _unknown_type(self, job: Mapping[str, Any], path: Path, what: str) -> Iterator[Problem]:
+    @staticmethod
+    def _own(job: Mapping[str, Any], job_type: JobType) -> list[str]:
+        """The fields of the job's type that it has; where that names some by patterns, all others."""
+        own: Collection[str] = schema.own_fields(job_type)
+        if "patternProperties" in job_type.schema:
+            own = job.keys() - JOB_FIELDS.keys()
+        return [name for name in job if name in own]
+
+    def _no_effect(self, expanded: Expanded, what: str) -> Iterator[Problem]:
+        job, place = expanded.tree, expanded.locate(("max_concurrency",))
+        if "max_concurrency" in job and "for_each" not in job and place[0] == "jobs":
+            message = f"'max_concurrency' of {what} has no effect without 'for_each'"
+            hint = "for the whole pipeline it stands beside 'jobs'"
+            yield self.document.problem("no-effect", message, place, key=True, hint=hint, severity="warning")
+
+    def _unknown_type(self, expanded: Expanded, what: str) -> Iterator[Problem]:
         known = f"one of: {', '.join(sorted(self.job_types))}"
-        kind = job.get("type")
-        if isinstance(kind, str):
+        kind = expanded.tree.get("type")
+        if isinstance(kind, str) and not self.any_type:
             yield self.document.problem(
                 "unknown-job-type",
                 f"{what} has the type {quoted(kind)}, which does not exist",
-                (*path, "type"),
-                hint=did_you_mean(kind, self.job_types) or known,
+                expanded.locate(("type",)),
+                hint=job_type_hint(kind, self.job_types) or known,
             )
-        elif "type" not in job:
+        elif "type" not in expanded.tree:
             message = f"{what} needs 'type', the name of a job type"
-            yield self.document.problem("missing-field", message, path, hint=known)
+            near = [name for name in expanded.tree if did_you_mean(str(name), ["type"])]
+            hint = f"did you mean 'type' where it says '{near[0]}'?" if near else known
+            yield self.document.problem("missing-field", message, expanded.locate(()), hint=hint)
+            yield from self._in_no_type(expanded, what)
         # Else it is reported as of the wrong type, by the schema.
+
+    def _in_no_type(self, expanded: Expanded, what: str) -> Iterator[Problem]:
+        """Fields that a job of no type has."""
+        known = {*schema.EXPANDED_FIELDS}.union(
+            *(schema.own_fields(kind) for kind in self.job_types.values())
+        )
+        for name in expanded.tree:
+            if name not in known:
+                message = f"{what} has no field {quoted(name)}, whatever its type"
+                place = expanded.locate((name,))
+                hint = field_hint(name, sorted(known))
+                yield self.document.problem("unknown-field", message, place, key=True, hint=hint)
 
     # Graph and references
 
-    def _graph(self, jobs: list[tuple[int, Mapping[str, Any]]]) -> Iterator[Problem]:
-        places: dict[str, int] = {}
+    def _graph(self) -> Iterator[Problem]:
+        near = Near()
+        places: dict[str, Expanded] = {}
         depends_on: dict[str, list[str]] = {}
-        for i, job in jobs:
-            job_id, parents = job.get("id"), job.get("depends_on", [])
+        for job in self.expanded:
+            job_id, parents = job.tree.get("id"), job.tree.get("depends_on", [])
             if not isinstance(job_id, str):
                 continue
             if job_id in places:
+                first = places[job_id].index + 1
                 yield self.document.problem(
                     "duplicate-id",
-                    f"two jobs have the id {quoted(job_id)}; the first is job {places[job_id] + 1}",
-                    ("jobs", i, "id"),
+                    f"two jobs have the id {quoted(job_id)}; the first is job {first}",
+                    job.locate(("id",)),
+                    hint="give one of them another id",
                 )
                 continue
-            places[job_id] = i
+            places[job_id] = job
             depends_on[job_id] = [
                 parent for parent in (parents if isinstance(parents, list) else []) if isinstance(parent, str)
             ]
-        for job_id, i in places.items():
+        for job_id, job in places.items():
             for k, parent in enumerate(depends_on[job_id]):
                 if parent not in places:
                     yield self.document.problem(
                         "unknown-job",
                         f"job {quoted(job_id)} depends on {quoted(parent)}, which does not exist",
-                        ("jobs", i, "depends_on", k),
-                        hint=did_you_mean(parent, places),
+                        job.locate(("depends_on", k)),
+                        hint=unknown_job(parent, places, near),
                     )
         graph = Graph(depends_on)
         cycle = graph.find_cycle()
         if cycle is not None:
-            closing = depends_on[cycle[0]].index(cycle[1])
-            yield self.document.problem(
-                "cycle",
-                f"these jobs wait for each other: {' -> '.join(cycle)}",
-                ("jobs", places[cycle[0]], "depends_on", closing),
-                hint="each depends on the next one; take one of these dependencies out",
-            )
-        for i, job in jobs:
-            yield from self._references(i, job, graph, cyclic=cycle is not None)
+            yield self._cycle(cycle, places[cycle[0]], depends_on[cycle[0]])
+        names = Names(self.parameters, graph, self.all_declared, near)
+        for job in self.expanded:
+            # Before and after mean nothing in a cycle, nor for the second of two jobs with one id.
+            job_id = job.tree.get("id")
+            is_ordered = cycle is None and isinstance(job_id, str) and places[job_id] is job
+            yield from self._references(job, names, job_id if is_ordered else None)
+        yield from self._outputs(names)
 
-    def _references(self, i: int, job: Mapping[str, Any], graph: Graph, *, cyclic: bool) -> Iterator[Problem]:
-        kind, job_id = self.job_types.get(str(job.get("type"))), job.get("id")
-        fields = ("parameters", *(() if kind is None else schema.own_fields(kind)))
-        # Before and after mean nothing in a cycle.
-        ordered = job_id if isinstance(job_id, str) and not cyclic else None
-        holders = {name: job[name] for name in fields if name in job}
-        for where, offset, length, found in references(holders, ("jobs", i)):
-            wrong = self._wrong(found, ordered, graph)
+    def _cycle(self, cycle: Sequence[str], job: Expanded, parents: list[str]) -> Problem:
+        place = job.locate(("depends_on", parents.index(cycle[1])))
+        if len(cycle) == 2:
+            message = f"job {quoted(cycle[0])} depends on itself"
+            return self.document.problem("cycle", message, place, hint="take this dependency out")
+        shown = " -> ".join(cycle if len(cycle) <= _SHOWN_CYCLE else [*cycle[:_SHOWN_CYCLE], "..."])
+        return self.document.problem(
+            "cycle",
+            f"these jobs wait for each other: {shown}",
+            place,
+            hint="each depends on the next one; take one of these dependencies out",
+        )
+
+    def _references(self, expanded: Expanded, names: Names, ordered: str | None) -> Iterator[Problem]:
+        """The problems of a job's references; `ordered` is its id where its place among the jobs is known."""
+        job = expanded.tree
+        kind = self.job_types.get(str(job.get("type")))
+        in_job = Place(ordered, item="for_each" in job)
+        before = Place(ordered, no_secret=_IN_HISTORY)
+        if (text := job.get("condition")) and isinstance(text, str):
+            for (code, message, hint), offset, length in names.condition(text, before):
+                what = f"condition of {named(expanded)}: {message}"
+                yield self._within(expanded, ("condition",), code, what, hint, (offset, length))
+        yield from self._given(expanded, names, in_job)
+        yield from self._for_each(expanded, names)
+        yield from self._resolved(expanded, ("for_each",), names, before)
+        count = yield from self._resolved(expanded, ("parameters",), names, in_job)
+        if kind is not None:
+            for name in self._own(job, kind):
+                is_open = name in kind.open_fields or name == kind.binding_field
+                place = evolve(in_job, no_secret=f"'{name}' can be read by others") if is_open else in_job
+                count += yield from self._resolved(expanded, (name,), names, place)
+        if count > MAX_REFERENCES:
+            message = f"{named(expanded)} has {count:,} references; at most {MAX_REFERENCES:,} are resolved"
+            hint = "pass whole values, such as ${jobs.ID.output}"
+            yield self.document.problem("too-many-references", message, expanded.locate(()), hint=hint)
+
+    def _resolved(
+        self, expanded: Expanded, path: Path, names: Names, place: Place
+    ) -> Generator[Problem, None, int]:
+        """The problems of the references in one field of a job; gives back their number."""
+        value = expanded.tree.get(str(path[0]))
+        count = 0
+        for where, offset, length, found in references(value, path):
+            count += 1
+            text = _at(expanded.tree, where)[offset : offset + length]
+            wrong = names.wrong(found, place, text)
+            if wrong is not None:
+                code, message, hint = wrong
+                yield self._within(expanded, where, code, message, hint, (offset, length))
+        for where in keys_with_references(value, path):
+            yield self._unresolved_key(expanded.locate(where), str(where[-1]))
+        return count
+
+    def _unresolved_key(self, place: Path, key: str) -> Problem:
+        message = f"the key {quoted(key)} stays as it is: only values are resolved"
+        hint = "let the job make a key of a value"
+        return self.document.problem("no-effect", message, place, key=True, hint=hint, severity="warning")
+
+    def _given(self, expanded: Expanded, names: Names, place: Place) -> Iterator[Problem]:
+        """The problems of the references in what a job gives its template, wherever that puts it."""
+        path: Path = ("jobs", expanded.index, "with")
+        given = self.document.value(path)
+        if not expanded.is_sound or not isinstance(given, Mapping):
+            return
+        for where, offset, length, found in references(given, path):
+            text = self.document.value(where)[offset : offset + length]
+            wrong = names.wrong(found, place, text)
             if wrong is not None:
                 code, message, hint = wrong
                 yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
+        declared = self.templates.inputs(self.document.value((*path[:2], "template")))
+        for name, value in given.items():
+            reference = one_reference(value)
+            kind = names.kind(reference) if reference is not None else None
+            if kind not in (None, declared[name].kind):
+                wanted = type_names(declared[name].type)
+                message = f"the input '{name}' of {named(expanded)} must be {wanted}, and {value} is a {kind}"
+                yield self.document.problem("wrong-type", message, (*path, name))
 
-    def _wrong(
-        self, found: Reference | BadReference, job: str | None, graph: Graph
-    ) -> tuple[str, str, str | None] | None:
-        """(code, message, hint) of what is wrong with a reference, or None.
+    def _within(
+        self,
+        expanded: Expanded,
+        where: Path,
+        code: str,
+        message: str,
+        hint: str | None,
+        within: tuple[int, int],
+    ) -> Problem:
+        """A problem with a part of a text, shown at what its author wrote."""
+        place, part = expanded.part(where, *within)
+        return self.document.problem(code, message, place, hint=hint, within=part)
 
-        Args:
-            found: the reference.
-            job: the job that it stands in; None: the order of the jobs is not looked at.
-            graph: the pipeline's.
-        """
-        if isinstance(found, BadReference):
-            return "bad-reference", str(found), None
-        shown, path = f"${{{found.text}}}", found.path
-        if found.root in schema.LATER_REFERENCES:
-            message = f"{shown}: '{found.root}' is not supported yet by this version of bunsui"
-            return "not-supported-yet", message, None
-        if found.root in ("parameters", "jobs") and not path:
-            message = f"{shown} needs a name after it"
-            return "unknown-reference", message, f"write ${{{found.root}.NAME{_REST[found.root]}}}"
-        if found.root == "parameters":
-            name = str(path[0])
-            if name in self.parameters:
-                return None
-            hint = did_you_mean(name, [*self.parameters, *ROOTS])
-            return "unknown-reference", f"{shown}: there is no parameter '{name}'", hint
-        if found.root != "jobs":
-            allowed = {"session": ("id", "started_at"), "pipeline": ("name",)}[found.root]
-            if len(path) == 1 and path[0] in allowed:
-                return None
-            known = " and ".join(f"${{{found.root}.{name}}}" for name in allowed)
-            return "unknown-reference", f"{shown} does not exist", f"there is {known}"
-        return _wrong_job_reference(shown, path, job, graph)
+    def _for_each(self, expanded: Expanded, names: Names) -> Iterator[Problem]:
+        value = expanded.tree.get("for_each")
+        if not isinstance(value, str):
+            return
+        reference = one_reference(value)
+        if reference is None:
+            wrong = "it must be a list, or one reference to a list"
+            hint = _LISTS
+            if names.parameters.get(value.strip(), _NO_LIST).type == "array":
+                hint = f"did you mean ${{{value.strip()}}}?"
+        elif (kind := names.kind(reference)) not in (None, "list"):
+            wrong = f"${{{reference.text}}} is a {kind}, not a list"
+            hint = "declare the parameter with 'type: array'" if reference.root == "parameters" else _LISTS
+        else:
+            return
+        message = f"'for_each' of {named(expanded)}: {wrong}"
+        yield self.document.problem("bad-for-each", message, expanded.locate(("for_each",)), hint=hint)
 
-
-_REST = {"parameters": "", "jobs": ".output"}
-
-
-def _wrong_job_reference(
-    shown: str, path: Path, job: str | None, graph: Graph
-) -> tuple[str, str, str | None] | None:
-    name = str(path[0])
-    if name not in graph.upstream:
-        hint = did_you_mean(name, graph.upstream)
-        return "unknown-reference", f"{shown}: there is no job '{name}'", hint
-    attribute = path[1] if len(path) > 1 else None
-    if attribute not in ("output", "status") or (attribute == "status" and len(path) > 2):
-        return (
-            "unknown-reference",
-            f"{shown}: of a job there is .output, with a path, and .status",
-            f"such as ${{jobs.{name}.output}}",
-        )
-    if job is None or name in graph.upstream[job] or name in graph.ancestors(job):
-        return None
-    if name == job or job in graph.ancestors(name):
-        return "not-upstream", f"{shown}: job '{name}' can't have ended when '{job}' starts", None
-    return (
-        "not-upstream",
-        f"{shown}: job '{name}' need not have ended when '{job}' starts",
-        f"add '{name}' to the 'depends_on' of '{job}'",
-    )
+    def _outputs(self, names: Names) -> Iterator[Problem]:
+        outputs = self.document.data.get("outputs")
+        place = Place(None, no_secret="outputs are kept in the history")  # noqa: S106 - a text
+        for where, offset, length, found in references(outputs, ("outputs",)):
+            text = _at(self.document.data, where)[offset : offset + length]
+            wrong = names.wrong(found, place, text)
+            if wrong is not None:
+                code, message, hint = wrong
+                yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
+        for where in keys_with_references(outputs, ("outputs",)):
+            yield self._unresolved_key(where, str(where[-1]))
 
 
-def _depends(problem: Problem, text: str) -> bool:
-    """Whether a problem may vanish when the references in the text at the pointer `text` are resolved."""
-    if problem.path == text:
-        return problem.code in ("wrong-type", "bad-value", "out-of-range")
-    return problem.code == "bad-value" and text.startswith(f"{problem.path}/")
+#: What a fan-out runs over.
+_LISTS = "such as ${jobs.list.output.files}, or a list such as [north, south]"
+_NO_LIST = Declared("string")
+_IN_HISTORY = "conditions and fan-outs are kept in the history"
+#: Jobs of a cycle that its problem names.
+_SHOWN_CYCLE = 12
 
 
-def _wrong_schema(value_schema: dict[str, Any]) -> tuple[str, Path] | None:
-    """(message, path) of what is wrong with the schema of a parameter's value, or None."""
-    try:
-        Draft202012Validator.check_schema(value_schema)
-    except SchemaError as error:
-        return error.message[:300], tuple(error.absolute_path)
-    except (OverflowError, RecursionError):  # Of the regular expressions in it.
-        return "a pattern in its schema is too large", ()
-    stack: list[tuple[Path, Any]] = [((), value_schema)]
-    while stack:
-        path, value = stack.pop()
-        if isinstance(value, Mapping):
-            for name in _REACHING:
-                if isinstance(value.get(name), str):
-                    return f"'{name}' is not supported; write out what it stands for", (*path, name)
-            stack.extend(((*path, key), item) for key, item in value.items())
-        elif isinstance(value, list):
-            stack.extend(((*path, k), item) for k, item in enumerate(value))
-    return None
+def named(job: Expanded) -> str:
+    """A job for a message."""
+    job_id = job.tree.get("id")
+    return f"job {quoted(job_id)}" if isinstance(job_id, str) else f"job {job.index + 1}"
+
+
+def _at(tree: Any, path: Path) -> Any:
+    for step in path:
+        tree = tree[step]
+    return tree

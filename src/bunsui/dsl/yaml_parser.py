@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import yaml
 from attrs import define, field
 
 from bunsui.dsl.document import Document, Source
+from bunsui.dsl.hints.yaml_slips import explain_syntax
 from bunsui.dsl.problems import quoted
 from bunsui.dsl.tree import BadNumber, Builder, Shared, encodable, integer, real
 from bunsui.errors import DefinitionError
@@ -37,6 +39,10 @@ _REFUSED = re.compile(
 )
 # libyaml compares each %TAG directive with all before it: a megabyte of them takes seconds.
 _MAX_DIRECTIVES = 1000
+# Each is kept up to the end: a million would take 200 MB.
+_MAX_ANCHORS = 10_000
+# Longest plain scalar that is remembered with what it stands for; no number of 64 bits needs more.
+_REMEMBERED = 24
 
 
 def _resolve(text: str) -> Any:
@@ -55,6 +61,9 @@ def _resolve(text: str) -> Any:
     return text
 
 
+_remembered = lru_cache(maxsize=4096)(_resolve)
+
+
 def parse_yaml(source: Source) -> Document:
     """The data of a YAML text; DefinitionError with its problems if there are any."""
     if refused := _REFUSED.search(source.text):
@@ -68,26 +77,34 @@ def parse_yaml(source: Source) -> Document:
         raise DefinitionError([source.problem("too-many-directives", message, 0, 1, hint=hint)])
     builder = Builder(source)
     reader = _Events(builder)
-    handlers: dict[type, Callable[[Any], None]] = {
-        yaml.ScalarEvent: reader.scalar,
-        yaml.MappingStartEvent: reader.mapping,
-        yaml.SequenceStartEvent: reader.sequence,
-        yaml.MappingEndEvent: reader.end,
-        yaml.SequenceEndEvent: reader.end,
-        yaml.AliasEvent: reader.alias,
-        yaml.DocumentStartEvent: reader.document,
-    }
     try:
-        for event in _events(source.text):
-            handler = handlers.get(type(event))
-            if handler is not None:
-                handler(event)
+        _read(reader, _events(source.text))
     except yaml.MarkedYAMLError as error:
         _syntax(builder, error)
     if not reader.documents or reader.empty:
         hint = "a definition is a mapping with version, name and jobs"
         builder.fail("empty-document", "the text holds no data", 0, 0, hint=hint)
     return Document(builder.finish(), source.text, source.file, builder.places)
+
+
+def _read(reader: _Events, events: Iterator[yaml.Event]) -> None:
+    """Hands each event to what reads it. There may be two million: each step here is a second in all."""
+    scalar, close = reader.scalar, reader.builder.close
+    scalar_, sequence_end, mapping_end = yaml.ScalarEvent, yaml.SequenceEndEvent, yaml.MappingEndEvent
+    rest: dict[type, Callable[[Any], None]] = {
+        yaml.MappingStartEvent: reader.mapping,
+        yaml.SequenceStartEvent: reader.sequence,
+        yaml.AliasEvent: reader.alias,
+        yaml.DocumentStartEvent: reader.document,
+    }
+    for event in events:
+        kind = type(event)
+        if kind is scalar_:
+            scalar(event)
+        elif kind is sequence_end or kind is mapping_end:
+            close()
+        elif read := rest.get(kind):
+            read(event)
 
 
 def _escape(char: str) -> str:
@@ -140,17 +157,20 @@ class _Events:
         elif not encodable(text):
             self._surrogate(start, end)
         if event.anchor is not None:
-            self.anchors[event.anchor] = Shared(value, nodes=1)
+            self._anchor(event, Shared(value, nodes=1, size=end - start))
         self.builder.leaf(value, start, end)
 
     def mapping(self, event: Any) -> None:
-        self._open({}, event)
+        if event.tag is None and event.anchor is None:
+            self.builder.open({}, event.start_mark.index)
+        else:
+            self._open({}, event)
 
     def sequence(self, event: Any) -> None:
-        self._open([], event)
-
-    def end(self, event: Any) -> None:  # noqa: ARG002 - all handlers take the event
-        self.builder.close()
+        if event.tag is None and event.anchor is None:
+            self.builder.open([], event.start_mark.index)
+        else:
+            self._open([], event)
 
     def alias(self, event: Any) -> None:
         start, end = event.start_mark.index, event.end_mark.index
@@ -170,12 +190,20 @@ class _Events:
             self._bad_tag(event, start, event.end_mark.index)
         shared = None
         if event.anchor is not None:
-            shared = self.anchors[event.anchor] = Shared()
+            shared = Shared()
+            self._anchor(event, shared)
         self.builder.open(container, start, shared)
+
+    def _anchor(self, event: Any, shared: Shared) -> None:
+        self.anchors[event.anchor] = shared
+        if len(self.anchors) > _MAX_ANCHORS:
+            message = f"more than {_MAX_ANCHORS:,} anchors"
+            start, end = event.start_mark.index, event.end_mark.index
+            self.builder.fail("too-many-nodes", message, start, end, hint="split the definition")
 
     def _number(self, text: str, start: int, end: int) -> Any:
         try:
-            return _resolve(text)
+            return _remembered(text) if len(text) <= _REMEMBERED else _resolve(text)
         except BadNumber as bad:
             self.builder.problem("bad-number", str(bad), start, end, hint="write it as text, in quotes")
             return text
@@ -208,8 +236,7 @@ class _Events:
             self.builder.problem("unknown-tag", message, start, end, hint=hint)
 
     def _merge(self, start: int, end: int) -> None:
-        frame = self.builder.frame
-        if isinstance(frame.container, dict) and frame.key is None:
+        if isinstance(self.builder.container, dict) and self.builder.key is None:
             hint = "use templates or defaults, or write the fields out"
             self.builder.problem("merge-key", "merge keys are not a part of YAML 1.2", start, end, hint=hint)
 
@@ -220,22 +247,6 @@ class _Events:
 
 
 def _syntax(builder: Builder, error: yaml.MarkedYAMLError) -> None:
-    """Raises what libyaml has to say, in one line, with a hint for the usual slips."""
-    text = builder.source.text
-    mark = error.problem_mark or error.context_mark
-    at = min(mark.index, len(text)) if mark else 0
-    message = f"{error.problem or error.context}".replace("\n", " ")
-    if error.problem and error.context:
-        message = f"{error.context}: {message}"
-        begin = error.context_mark
-        if begin is not None and mark is not None and begin.line != mark.line:
-            message = f"{error.context} that starts on line {begin.line + 1}: {error.problem}"
-    char = text[at : at + 1]
-    hint = None
-    if "cannot start any token" in message:
-        hint = "indent with spaces, not tabs" if char == "\t" else f"quote text that begins with '{char}'"
-    elif "mapping values are not allowed" in message:
-        hint = "quote text that holds ': '"
-    elif "Unicode character escape" in message:
-        hint = "write the character itself"
-    builder.fail("syntax", message, at, at + 1, hint=hint)
+    """Raises what the parser has to say, as far as can be told what it means."""
+    slip = explain_syntax(builder.source.text, error)
+    builder.fail("syntax", slip.message, slip.start, slip.end, hint=slip.hint)

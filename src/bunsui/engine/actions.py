@@ -6,7 +6,7 @@ from attrs import frozen
 
 from bunsui.engine.events import Event
 
-__all__ = ["Action", "Record", "Recover", "Start", "Stop"]
+__all__ = ["Action", "Conclude", "Evaluate", "Expand", "Record", "Recover", "Start", "Stop"]
 
 
 @frozen
@@ -17,25 +17,57 @@ class Record:
 
 
 @frozen
+class Evaluate:
+    """Evaluate the job's condition.
+
+    Comes back as ConditionEvaluated, or as JobFailed where it can't be evaluated.
+    """
+
+    job: str
+
+
+@frozen
+class Expand:
+    """Find out for which items the job runs.
+
+    Comes back as FanOutStarted, or as JobFailed where there is no list of items.
+    """
+
+    job: str
+
+
+@frozen
+class Conclude:
+    """Make the declared outputs of a session whose jobs have all ended well.
+
+    Comes back as SessionSucceeded, or as SessionFailed where they can't be made.
+    """
+
+
+@frozen
 class Start:
     """Resolve the job's input, and start this attempt.
 
-    Comes back as JobStarted, or as JobFailed where the input can't be resolved.
+    Comes back as JobStarted, or as JobFailed where the input can't be resolved; of an item as ItemStarted
+    or ItemFailed.
     """
 
     job: str
     attempt: int
+    #: Of a job that fans out: which item; starts at 0.
+    item: int | None = None
 
 
 @frozen
 class Recover:
     """Find out what became of an attempt whose runner is gone.
 
-    Comes back as AttemptLost where it is to run again.
+    Comes back as AttemptLost, or ItemAttemptLost, where it is to run again.
     """
 
     job: str
     attempt: int
+    item: int | None = None
 
 
 @frozen
@@ -44,6 +76,7 @@ class Stop:
 
     job: str
     attempt: int
+    item: int | None = None
 
 
-Action = Record | Start | Recover | Stop
+Action = Record | Evaluate | Expand | Conclude | Start | Recover | Stop

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Action, Record, Recover, Start, Stop
+from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Stop
+from bunsui.engine.fanout import FanOut
 from bunsui.engine.fold import Fold
+from bunsui.engine.ready import Ready
+from bunsui.expressions.conditions import parse_condition
 from bunsui.model.status import JobStatus, SessionStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from bunsui.model.pipeline import Pipeline, RetryPolicy
     from bunsui.model.session import Failure
+
+#: What attempts belong to: a job, or (job, item) of one that fans out.
+Unit = str | tuple[str, int]
+
+#: Characters of a condition that the reason of a skipped job shows.
+SHOWN_CONDITION = 200
+TIMEOUT_REASON = "the session took longer than its timeout"
 
 
 class Machine:
@@ -29,19 +41,27 @@ class Machine:
         self.pipeline = pipeline
         self.state = Fold(pipeline.graph.upstream)
         #: Attempts that have started and not ended.
-        self.running: dict[str, int] = {}
+        self.running: dict[Unit, int] = {}
         #: Attempts that failed and whose wait is not over, with the fact that began it.
-        self.waiting: dict[str, ev.AttemptFailed] = {}
+        self.waiting: dict[Unit, ev.AttemptFailed | ev.ItemAttemptFailed] = {}
         self._missing = {job: len(parents) for job, parents in pipeline.graph.upstream.items()}
-        self._ready: dict[str, int] = {job: 1 for job, count in self._missing.items() if not count}
+        self._ready = Ready()
+        self._to_evaluate: dict[str, None] = {}
+        self._to_expand: dict[str, None] = {}
+        self._fans: dict[str, FanOut] = {}
+        #: Those of them that are over.
+        self._to_settle: dict[str, FanOut] = {}
         self._not_succeeded: set[str] = set()
         self._to_skip: dict[str, str] = {}
         self._to_cancel: dict[str, str] = {}
-        self._to_stop: dict[str, int] = {}
-        self._to_recover: dict[str, int] = {}
+        self._to_stop: dict[Unit, int] = {}
+        self._to_recover: dict[Unit, int] = {}
         self._open = len(self._missing)
         self._halted: str | None = None
         self._failed = False
+        for job, count in self._missing.items():
+            if not count:
+                self._released(job)
 
     # Facts in
 
@@ -53,47 +73,90 @@ class Machine:
         """
         self.state.apply(event)
         if isinstance(event, ev.JobEvent):
-            self._handle_job(event)
+            if isinstance(event, ev.ItemEvent):
+                self._handle_item(event)
+            else:
+                self._handle_job(event)
         elif type(event) is ev.RunnerClaimed:
             # Whatever ran, ran under the claim before: this runner must ask what became of it.
             self._to_recover = dict(self.running)
         elif type(event) is ev.CancelRequested:
             self._to_stop = dict(self.running)
             self._halt(event.reason or "the session was cancelled")
+        elif type(event) is ev.TimeoutReached:
+            self._to_stop = dict(self.running)
+            self._halt(TIMEOUT_REASON)
 
     def _handle_job(self, event: ev.JobEvent) -> None:
         job = event.job
         if isinstance(event, ev.JobStarted):
-            self._ready.pop(job, None)
+            self._ready.discard(job, self.pipeline.job(job).pool)
             self.waiting.pop(job, None)
             # A start decided together with one that failed, and so halted the session: it runs, and ends.
             self._to_cancel.pop(job, None)
             self.running[job] = event.attempt
             return
-        self.running.pop(job, None)
-        self._to_recover.pop(job, None)
-        self._to_stop.pop(job, None)
+        self._ended_attempt(job)
         if isinstance(event, ev.JobSucceeded):
             self._rest(job, succeeded=True)
+        elif isinstance(event, ev.FanOutSucceeded):
+            self._forget(job)
+            self._rest(job, succeeded=True)
         elif isinstance(event, ev.AttemptFailed | ev.AttemptLost):
-            if self._halted is not None:
-                self._to_cancel[job] = self._halted
-            elif isinstance(event, ev.AttemptFailed):
-                self.waiting[job] = event
-            else:
-                self._ready[job] = event.attempt
+            self._again(event)
+        elif isinstance(event, ev.ConditionEvaluated):
+            self._condition_evaluated(event)
+        elif isinstance(event, ev.FanOutStarted):
+            self._begin_fan_out(event)
         else:
-            self._ready.pop(job, None)
-            self.waiting.pop(job, None)
-            self._to_skip.pop(job, None)
-            self._to_cancel.pop(job, None)
-            failed = isinstance(event, ev.JobFailed)
-            allowed = failed and self.pipeline.job(job).allow_failure
-            if failed and not allowed:
-                self._failed = True
-                if self.pipeline.on_failure == "stop" and self._halted is None:
-                    self._halt(f"job '{job}' failed")
-            self._rest(job, succeeded=allowed)
+            self._ended_badly(event)
+
+    def _again(self, event: ev.AttemptFailed | ev.AttemptLost) -> None:
+        """Another attempt follows."""
+        if self._halted is not None:
+            self._to_cancel[event.job] = self._halted
+        elif isinstance(event, ev.AttemptFailed):
+            self.waiting[event.job] = event
+        else:
+            self._make_ready(event.job, event.attempt)
+
+    def _condition_evaluated(self, event: ev.ConditionEvaluated) -> None:
+        job = self.pipeline.job(event.job)
+        self._to_evaluate.pop(job.id, None)
+        if self._halted is not None:
+            return  # It is in _to_cancel already.
+        if event.result:
+            self._admit(job.id)
+        else:
+            self._to_skip[job.id] = f"its condition is false: {(job.condition or '')[:SHOWN_CONDITION]}"
+
+    def _ended_attempt(self, unit: Unit) -> None:
+        self.running.pop(unit, None)
+        self._to_recover.pop(unit, None)
+        self._to_stop.pop(unit, None)
+
+    def _ended_badly(self, event: ev.JobEvent) -> None:
+        """The job failed, or was skipped or cancelled."""
+        job = event.job
+        self._forget(job)
+        failed = isinstance(event, ev.JobFailed)
+        allowed = failed and self.pipeline.job(job).allow_failure
+        if failed and not allowed:
+            self._failed = True
+            if self.pipeline.on_failure == "stop" and self._halted is None:
+                self._halt(f"job '{job}' failed")
+        self._rest(job, succeeded=allowed)
+
+    def _forget(self, job: str) -> None:
+        """Drops all plans for a job that has ended."""
+        self._ready.forget(job, self.pipeline.job(job).pool)
+        fan = self._fans.pop(job, None)
+        if fan is not None:
+            self._to_settle.pop(job, None)
+            for item in fan.waiting:
+                self.waiting.pop((job, item), None)
+        for plans in (self.waiting, self._to_evaluate, self._to_expand, self._to_skip, self._to_cancel):
+            plans.pop(job, None)
 
     def _rest(self, job: str, *, succeeded: bool) -> None:
         """`job` has ended: whoever waited for it alone is decided now."""
@@ -105,13 +168,21 @@ class Machine:
             missing[child] -= 1
             if missing[child] or self.state.jobs[child].status is not JobStatus.PENDING:
                 continue
-            if self._halted is not None:
-                continue  # It is in _to_cancel already.
-            reason = self._obstacle(child) if self._not_succeeded else None
-            if reason is None:
-                self._ready[child] = 1
-            else:
-                self._to_skip[child] = reason
+            if self._halted is None:  # Else it is in _to_cancel already.
+                self._released(child)
+
+    def _released(self, job: str) -> None:
+        """All that the job waits for has ended."""
+        condition = self.pipeline.job(job).condition
+        reason = None
+        if self._not_succeeded and (condition is None or not parse_condition(condition).replaces_upstream):
+            reason = self._obstacle(job)
+        if reason is not None:
+            self._to_skip[job] = reason
+        elif condition is not None:
+            self._to_evaluate[job] = None
+        else:
+            self._admit(job)
 
     def _obstacle(self, job: str) -> str | None:
         for parent in self.pipeline.graph.upstream[job]:
@@ -119,40 +190,111 @@ class Machine:
                 return f"job '{parent}' is {self.state.jobs[parent].status}"
         return None
 
+    def _admit(self, job: str) -> None:
+        """The job may run."""
+        if self.pipeline.job(job).for_each is not None:
+            self._to_expand[job] = None
+        else:
+            self._make_ready(job, 1)
+
+    def _make_ready(self, job: str, attempt: int) -> None:
+        self._ready.add(job, self.pipeline.job(job).pool, attempt)
+
+    # Fan-outs
+
+    def _begin_fan_out(self, event: ev.FanOutStarted) -> None:
+        self._to_expand.pop(event.job, None)
+        self._to_cancel.pop(event.job, None)
+        fan = FanOut(event.count, self.pipeline.job(event.job).max_concurrency)
+        fan.halted = self._halted
+        self._fans[event.job] = fan
+        self._look_at(event.job, fan)
+
+    def _handle_item(self, event: ev.ItemEvent) -> None:
+        job, unit = event.job, (event.job, event.item)
+        fan = self._fans[job]
+        self.waiting.pop(unit, None)
+        if isinstance(event, ev.ItemStarted):
+            self.running[unit] = event.attempt
+        else:
+            self._ended_attempt(unit)
+            if isinstance(event, ev.ItemAttemptFailed):
+                self.waiting[unit] = event
+        fan.handle(event)
+        self._look_at(job, fan)
+
+    def _look_at(self, job: str, fan: FanOut) -> None:
+        """Notes what can be done about a fan-out now."""
+        self._ready.look_at(job, self.pipeline.job(job).pool, fan)
+        if fan.is_over:
+            self._to_settle[job] = fan
+        else:
+            self._to_settle.pop(job, None)
+
+    def _settle(self, at: datetime, job: str, fan: FanOut) -> ev.Event:
+        if fan.has_succeeded:
+            return ev.FanOutSucceeded(at, job)
+        if fan.failure is not None:
+            item, failure = fan.failure
+            message = f"item {item}: {failure.message}"
+            return ev.JobFailed(at, job, 0, evolve(failure, message=message, retryable=False))
+        return ev.JobCancelled(at, job, fan.halted or "")
+
     def _halt(self, reason: str) -> None:
         """Nothing starts any more: what has not started is given up."""
-        self._halted = reason
-        self._ready.clear()
-        self._to_skip.clear()
+        if self._halted is None:
+            self._halted = reason
+        for plans in (self._ready, self._to_skip, self._to_evaluate, self._to_expand):
+            plans.clear()
         self._to_cancel = {
             job: reason
             for job, state in self.state.jobs.items()
             if state.status in (JobStatus.PENDING, JobStatus.RETRYING)
         }
+        for job, fan in self._fans.items():
+            fan.halted = reason
+            self._look_at(job, fan)
 
-    def retry_due(self, job: str) -> None:
+    def retry_due(self, unit: Unit) -> None:
         """The wait of a failed attempt is over."""
-        failed = self.waiting.pop(job, None)
-        if failed is not None and self._halted is None:
-            self._ready[job] = failed.attempt + 1
+        failed = self.waiting.pop(unit, None)
+        if failed is None or self._halted is not None:
+            return
+        if isinstance(unit, str):
+            self._make_ready(unit, failed.attempt + 1)
+        else:
+            fan = self._fans[unit[0]]
+            fan.again(unit[1], failed.attempt + 1)
+            self._look_at(unit[0], fan)
 
     # Decisions out
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why running work is stopped, or None where it is not."""
+        if self.state.cancel is not None:
+            return self.state.cancel.reason or "the session was cancelled"
+        return TIMEOUT_REASON if self.state.is_overdue else None
 
     def retry_policy(self, job: str, attempt: int, failure: Failure) -> RetryPolicy | None:
         """The policy by which a failed attempt is followed by another one, or None if it is not."""
         policy = self.pipeline.job(job).retry
         if self._halted is not None or attempt >= policy.max_attempts:
             return None
+        fan = self._fans.get(job)
+        if fan is not None and fan.is_ending:
+            return None
         if policy.on:
             return policy if any(matches(failure.code, pattern) for pattern in policy.on) else None
         return policy if failure.retryable else None
 
-    def decide(self, at: datetime, free: int) -> list[Action]:
+    def decide(self, at: datetime, free: int, pools: Mapping[str, int] | None = None) -> list[Action]:
         """What to do now.
 
         Args:
             at: the time of what is recorded.
             free: how many attempts the driver can start.
+            pools: how many of these may count in each pool; one that is not named has no room.
 
         Returns:
             The actions, in order; carry out all of them, then ask again. An empty list: wait. Without a
@@ -164,33 +306,52 @@ class Machine:
                 return [Record(ev.SessionStarted(at))]
         elif state.status.is_terminal:
             return []
-        if self._to_recover:
-            return [Recover(job, attempt) for job, attempt in self._to_recover.items()]
-        if self._to_stop:
-            stops: list[Action] = [Stop(job, attempt) for job, attempt in self._to_stop.items()]
-            self._to_stop.clear()
-            return stops
-        if self._to_cancel:
-            return [Record(ev.JobCancelled(at, job, reason)) for job, reason in self._to_cancel.items()]
+        if ending := self._ending(at):
+            return ending
         if not self._open:
-            return [Record(self._end(at))]
+            return [self._end(at)]
         if state.status is not SessionStatus.RUNNING:
             return []
         if self._to_skip:
             return [Record(ev.JobSkipped(at, job, reason)) for job, reason in self._to_skip.items()]
         if state.pause is not None:
             return [] if self.running else [Record(ev.SessionPaused(at, "user"))]
-        if not self._ready:
-            return []
+        if self._to_evaluate or self._to_expand:
+            return [*map(Evaluate, self._to_evaluate), *map(Expand, self._to_expand)]
+        return self._starts(free, pools or {}) if self._ready else []
+
+    def _starts(self, free: int, pools: Mapping[str, int]) -> list[Action]:
         limit = self.pipeline.max_concurrency
         if limit is not None:
             free = min(free, limit - len(self.running))
-        return [Start(job, attempt) for job, attempt in islice(self._ready.items(), max(free, 0))]
+        return [*self._ready.starts(free, pools)]
 
-    def _end(self, at: datetime) -> ev.Event:
-        if self.state.cancel is not None:
-            return ev.SessionCancelled(at)
-        return ev.SessionFailed(at) if self._failed else ev.SessionSucceeded(at)
+    def _ending(self, at: datetime) -> list[Action]:
+        """What is to be brought to an end first."""
+        if self._to_recover:
+            return [_about(Recover, unit, attempt) for unit, attempt in self._to_recover.items()]
+        if self._to_stop:
+            stops = [_about(Stop, unit, attempt) for unit, attempt in self._to_stop.items()]
+            self._to_stop.clear()
+            return stops
+        if self._to_cancel:
+            return [Record(ev.JobCancelled(at, job, reason)) for job, reason in self._to_cancel.items()]
+        return [Record(self._settle(at, job, fan)) for job, fan in self._to_settle.items()]
+
+    def _end(self, at: datetime) -> Action:
+        if self.state.cancel is not None and not self.state.is_overdue:
+            return Record(ev.SessionCancelled(at))
+        if self.state.is_overdue:
+            return Record(ev.SessionTimedOut(at))
+        if self._failed:
+            return Record(ev.SessionFailed(at))
+        return Conclude() if self.pipeline.outputs else Record(ev.SessionSucceeded(at))
+
+
+def _about(action: type[Recover] | type[Stop], unit: Unit, attempt: int) -> Action:
+    if isinstance(unit, str):
+        return action(unit, attempt)
+    return action(unit[0], attempt, unit[1])
 
 
 def matches(code: str, pattern: str) -> bool:

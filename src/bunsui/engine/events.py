@@ -20,7 +20,17 @@ __all__ = [
     "AttemptFailed",
     "AttemptLost",
     "CancelRequested",
+    "ConditionEvaluated",
     "Event",
+    "FanOutStarted",
+    "FanOutSucceeded",
+    "ItemAttemptFailed",
+    "ItemAttemptLost",
+    "ItemCancelled",
+    "ItemEvent",
+    "ItemFailed",
+    "ItemStarted",
+    "ItemSucceeded",
     "JobCancelled",
     "JobEvent",
     "JobFailed",
@@ -37,6 +47,8 @@ __all__ = [
     "SessionResumed",
     "SessionStarted",
     "SessionSucceeded",
+    "SessionTimedOut",
+    "TimeoutReached",
     "Unknown",
 ]
 
@@ -66,6 +78,8 @@ class SessionCreated(Event):
     local: bool = False
     engine: str = "embedded"
     tags: Mapping[str, str] = field(factory=dict)
+    #: The variables of the environment that the definition names, as they were when it was started.
+    env: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -123,13 +137,24 @@ class SessionResumed(Event):
 
 
 @frozen
+class TimeoutReached(Event):
+    """The pipeline's timeout is over: nothing new starts, running work is stopped."""
+
+
+@frozen
 class SessionSucceeded(Event):
     """All jobs ended, none failed that was not allowed to."""
+
+    #: The declared outputs; None where the definition declares none.
+    outputs: Json | None = None
 
 
 @frozen
 class SessionFailed(Event):
-    """All jobs ended, and one failed that was not allowed to."""
+    """All jobs ended, and one failed that was not allowed to, or the outputs can't be made."""
+
+    #: Why, where it was not a job that failed.
+    error: Failure | None = None
 
 
 @frozen
@@ -138,10 +163,23 @@ class SessionCancelled(Event):
 
 
 @frozen
+class SessionTimedOut(Event):
+    """All jobs ended after the pipeline's timeout."""
+
+
+@frozen
 class JobEvent(Event):
     """A fact about one job."""
 
     job: str
+
+
+@frozen
+class ConditionEvaluated(JobEvent):
+    """The job's condition was evaluated, after all that it waits for had ended."""
+
+    #: Whether the job may run; else JobSkipped follows.
+    result: bool
 
 
 @frozen
@@ -202,6 +240,78 @@ class JobCancelled(JobEvent):
 
 
 @frozen
+class FanOutStarted(JobEvent):
+    """The job's list was evaluated: it runs once for each item."""
+
+    #: How many items there are.
+    count: int
+
+
+@frozen
+class FanOutSucceeded(JobEvent):
+    """All items succeeded; the job's output is the list of theirs, in the order of the items."""
+
+
+@frozen
+class ItemEvent(JobEvent):
+    """A fact about one item of a job that fans out."""
+
+    #: Starts at 0.
+    item: int
+
+
+@frozen
+class ItemStarted(ItemEvent):
+    """An attempt for the item is about to start; committed before it does."""
+
+    #: Starts at 1, for each item.
+    attempt: int
+    #: The attempt's idempotency key.
+    key: str
+
+
+@frozen
+class ItemSucceeded(ItemEvent):
+    """An attempt for the item succeeded."""
+
+    attempt: int
+    output: Json = NULL
+
+
+@frozen
+class ItemAttemptFailed(ItemEvent):
+    """An attempt for the item failed, and another one follows."""
+
+    attempt: int
+    error: Failure
+    #: Seconds until the next attempt may start.
+    delay: float
+
+
+@frozen
+class ItemAttemptLost(ItemEvent):
+    """The attempt's runner died and its outcome can't be known: it runs again under the same key."""
+
+    attempt: int
+
+
+@frozen
+class ItemFailed(ItemEvent):
+    """The item failed, and the job will when its running items have ended."""
+
+    #: 0 where the attempt could not start.
+    attempt: int
+    error: Failure
+
+
+@frozen
+class ItemCancelled(ItemEvent):
+    """The item was stopped while it ran."""
+
+    reason: str
+
+
+@frozen
 class Unknown(Event):
     """An event of a later version that this one may ignore; kept as it is."""
 
@@ -219,11 +329,14 @@ EVENTS: dict[str, type[Event]] = {
         SessionStarted,
         PauseRequested,
         CancelRequested,
+        TimeoutReached,
         SessionPaused,
         SessionResumed,
         SessionSucceeded,
         SessionFailed,
         SessionCancelled,
+        SessionTimedOut,
+        ConditionEvaluated,
         JobStarted,
         JobSucceeded,
         AttemptFailed,
@@ -231,5 +344,13 @@ EVENTS: dict[str, type[Event]] = {
         JobFailed,
         JobSkipped,
         JobCancelled,
+        FanOutStarted,
+        FanOutSucceeded,
+        ItemStarted,
+        ItemSucceeded,
+        ItemAttemptFailed,
+        ItemAttemptLost,
+        ItemFailed,
+        ItemCancelled,
     )
 }

@@ -5,27 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
+from bunsui.engine import attempts
 from bunsui.engine import events as ev
-from bunsui.engine.transitions import IllegalTransition, next_job_status, next_session_status
-from bunsui.model.session import Attempt, JobState, SessionState
+from bunsui.engine.transitions import (
+    IllegalTransition,
+    next_item_status,
+    next_job_status,
+    next_session_status,
+)
+from bunsui.model.json import NULL, Json
+from bunsui.model.session import JobState, SessionState
 from bunsui.model.status import JobStatus, SessionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from bunsui.model.session import Failure
+
 
 class Fold:
     """What a history amounts to so far.
 
-    Job states are frozen and replaced, never changed, so that a snapshot is a copy of one dict. They are
-    made by their constructor: `attrs.evolve` costs five times as much, and this runs for every event.
+    Job states are frozen and replaced, never changed, so that a snapshot is a copy of one dict.
     """
 
     def __init__(self, jobs: Iterable[str]) -> None:
         self.status = SessionStatus.CREATED
         self.created: ev.SessionCreated | None = None
         self.jobs: dict[str, JobState] = dict.fromkeys(jobs, JobState())
+        #: The items of the jobs that fan out now.
+        self.items: dict[str, list[JobState]] = {}
         #: How many jobs have each status; what the session's index entry shows.
         self.counts: dict[JobStatus, int] = dict.fromkeys(JobStatus, 0)
         self.counts[JobStatus.PENDING] = len(self.jobs)
@@ -36,10 +48,19 @@ class Fold:
         self.requests: set[str] = set()
         self.pause: ev.PauseRequested | None = None
         self.cancel: ev.CancelRequested | None = None
+        #: Whether the pipeline's timeout was over before anybody asked to cancel.
+        self.is_overdue = False
+        #: The declared outputs of a session that succeeded.
+        self.outputs: Json | None = None
+        #: Why the session failed, where it was not a job that did.
+        self.error: Failure | None = None
         self.paused_reason: str | None = None
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
         self.last_at: datetime | None = None
+        #: Seconds in which it was driven and not paused, up to `_active_since`.
+        self.active = 0.0
+        self._active_since: datetime | None = None
 
     def apply(self, event: ev.Event) -> None:
         """Takes one more event.
@@ -67,7 +88,12 @@ class Fold:
             pipeline=created.pipeline,
             parameters=created.parameters,
             tags=created.tags,
-            jobs=dict(self.jobs),
+            jobs={
+                job: evolve(state, items=tuple(self.items[job])) if job in self.items else state
+                for job, state in self.jobs.items()
+            },
+            outputs=self.outputs,
+            error=self.error,
             paused_reason=self.paused_reason,
             created_at=created.at,
             started_at=self.started_at,
@@ -95,16 +121,27 @@ class Fold:
         self._session(event)
         self.claim = event
         self.epoch = event.epoch
+        if self.status is SessionStatus.RUNNING:
+            # Between the last fact of a dead runner and this one, nobody drove.
+            self._rest_at(self.last_at)
+            self._active_since = event.at
 
     def _released(self, event: ev.RunnerReleased) -> None:
         if self.claim is None or event.epoch != self.epoch:
             raise IllegalTransition(f"release of epoch {event.epoch}, which holds no claim")
         self._session(event)
         self.claim = None
+        self._rest_at(event.at)
+
+    def _rest_at(self, at: datetime | None) -> None:
+        """Counts the time up to `at`; further time counts only from a claim or resumption on."""
+        if self._active_since is not None and at is not None:
+            self.active += (at - self._active_since).total_seconds()
+        self._active_since = None
 
     def _started(self, event: ev.SessionStarted) -> None:
         self._session(event)
-        self.started_at = event.at
+        self.started_at = self._active_since = event.at
 
     def _pause_requested(self, event: ev.PauseRequested) -> None:
         self._session(event)
@@ -120,11 +157,17 @@ class Fold:
         self._session(event)
         self.paused_reason = event.reason
         self.pause = None
+        self._rest_at(event.at)
 
     def _resumed(self, event: ev.SessionResumed) -> None:
         self._session(event)
         self.paused_reason = None
         self.pause = None
+        self._active_since = event.at
+
+    def _timeout_reached(self, event: ev.TimeoutReached) -> None:
+        self._session(event)
+        self.is_overdue = self.is_overdue or self.cancel is None
 
     def _ended(self, event: ev.Event) -> None:
         if any(self.counts[status] for status in JobStatus if not status.is_terminal):
@@ -132,6 +175,10 @@ class Fold:
         self._session(event)
         self.finished_at = event.at
         self.paused_reason = None
+        if isinstance(event, ev.SessionSucceeded):
+            self.outputs = event.outputs
+        elif isinstance(event, ev.SessionFailed):
+            self.error = event.error
 
     # Jobs
 
@@ -154,96 +201,97 @@ class Fold:
 
     def _job_started(self, event: ev.JobStarted) -> None:
         before, status = self._before(event)
-        attempts = before.attempts
-        # A lost attempt runs again under its own number.
-        if attempts and attempts[-1].finished_at is None:
-            attempts = attempts[:-1]
-        if event.attempt != len(attempts) + 1:
-            raise IllegalTransition(f"attempt {event.attempt} of job '{event.job}' after {len(attempts)}")
-        self._set(
-            event.job,
-            before,
-            JobState(
-                status,
-                (*attempts, Attempt(event.attempt, event.at)),
-                before.error,
-                before.started_at or event.at,
-            ),
-        )
-
-    def _last_attempt(self, event: Any, before: JobState) -> Attempt:
-        last = before.attempts[-1]
-        if last.number != event.attempt:
-            raise IllegalTransition(
-                f"{type(event).__name__} of attempt {event.attempt} of job '{event.job}',"
-                f" whose attempt {last.number} runs"
-            )
-        return last
+        self._set(event.job, before, attempts.started(before, status, event))
 
     def _job_succeeded(self, event: ev.JobSucceeded) -> None:
         before, status = self._before(event)
-        last = self._last_attempt(event, before)
-        done = Attempt(last.number, last.started_at, event.at)
-        self._set(
-            event.job,
-            before,
-            JobState(
-                status,
-                (done,) if last.number == 1 else (*before.attempts[:-1], done),
-                None,
-                before.started_at,
-                event.at,
-                None,
-                event.output,
-            ),
-        )
+        self._set(event.job, before, attempts.succeeded(before, status, event))
 
     def _attempt_failed(self, event: ev.AttemptFailed) -> None:
         before, status = self._before(event)
-        last = self._last_attempt(event, before)
-        failed = Attempt(last.number, last.started_at, event.at, event.error)
-        attempts = (*before.attempts[:-1], failed)
-        self._set(event.job, before, JobState(status, attempts, event.error, before.started_at))
+        self._set(event.job, before, attempts.attempt_failed(before, status, event))
 
     def _attempt_lost(self, event: ev.AttemptLost) -> None:
         before, status = self._before(event)
-        self._last_attempt(event, before)
-        self._set(
-            event.job,
-            before,
-            JobState(status, before.attempts, before.error, before.started_at),
-        )
+        self._set(event.job, before, attempts.lost(before, status, event))
 
     def _job_failed(self, event: ev.JobFailed) -> None:
         before, status = self._before(event)
-        attempts = before.attempts
-        if before.status is JobStatus.RUNNING:
-            last = self._last_attempt(event, before)
-            failed = Attempt(last.number, last.started_at, event.at, event.error)
-            attempts = (*attempts[:-1], failed)
-        elif event.attempt:
-            raise IllegalTransition(
-                f"JobFailed of attempt {event.attempt} of job '{event.job}', which is {before.status}"
-            )
-        self._set(
-            event.job,
-            before,
-            JobState(status, attempts, event.error, before.started_at, event.at),
-        )
+        if event.job in self.items:
+            self._settled(event, before, status, error=event.error)
+        else:
+            self._set(event.job, before, attempts.failed(before, status, event))
 
     def _job_given_up(self, event: ev.JobSkipped | ev.JobCancelled) -> None:
         before, status = self._before(event)
-        attempts = before.attempts
-        if before.status is JobStatus.RUNNING:
-            last = attempts[-1]
-            attempts = (*attempts[:-1], Attempt(last.number, last.started_at, event.at))
+        if event.job in self.items:
+            self._settled(event, before, status, reason=event.reason)
+        else:
+            self._set(event.job, before, attempts.given_up(before, status, event))
+
+    def _condition_evaluated(self, event: ev.ConditionEvaluated) -> None:
+        self._before(event)
+
+    # Fan-outs
+
+    def _fan_out_started(self, event: ev.FanOutStarted) -> None:
+        before, status = self._before(event)
+        self._set(event.job, before, JobState(status, started_at=event.at))
+        self.items[event.job] = [_PENDING] * event.count
+
+    def _fan_out_succeeded(self, event: ev.FanOutSucceeded) -> None:
+        before, status = self._before(event)
+        items = self.items.get(event.job, [_PENDING])
+        if any(item.status is not JobStatus.SUCCEEDED for item in items):
+            raise IllegalTransition(
+                f"FanOutSucceeded for job '{event.job}', whose items have not all succeeded"
+            )
+        output = Json(f"[{','.join(item.encoded_output.text for item in items)}]")
+        self._settled(event, before, status, output=output)
+
+    def _settled(
+        self,
+        event: ev.JobEvent,
+        before: JobState,
+        status: JobStatus,
+        *,
+        error: Failure | None = None,
+        reason: str | None = None,
+        output: Json = NULL,
+    ) -> None:
+        items = tuple(self.items[event.job])
+        running = next((i for i, item in enumerate(items) if item.status is JobStatus.RUNNING), None)
+        if running is not None:
+            raise IllegalTransition(f"{type(event).__name__} for job '{event.job}' while item {running} runs")
+        del self.items[event.job]
         self._set(
             event.job,
             before,
-            JobState(status, attempts, before.error, before.started_at, event.at, event.reason),
+            JobState(status, (), error, before.started_at, event.at, reason, output, items),
         )
 
+    def _item(self, event: ev.ItemEvent) -> None:
+        items = self.items.get(event.job)
+        if items is None or not 0 <= event.item < len(items):
+            raise IllegalTransition(
+                f"{type(event).__name__} for item {event.item} of job '{event.job}', which has no such item"
+            )
+        if self.status is not SessionStatus.RUNNING:
+            raise IllegalTransition(f"{type(event).__name__} in a session that is {self.status}")
+        before = items[event.item]
+        status = next_item_status(event, before.status)
+        items[event.item] = _ITEM[type(event)](before, status, event)
 
+
+_PENDING = JobState()
+_ITEM: dict[type[ev.Event], Callable[[JobState, JobStatus, Any], JobState]] = {
+    ev.ItemStarted: attempts.started,
+    ev.ItemSucceeded: attempts.succeeded,
+    ev.ItemAttemptFailed: attempts.attempt_failed,
+    ev.ItemAttemptLost: attempts.lost,
+    ev.ItemFailed: attempts.failed,
+    ev.ItemCancelled: attempts.given_up,
+}
 _APPLY: dict[type[ev.Event], Callable[[Fold, Any], None]] = {
     ev.SessionCreated: Fold._created,  # noqa: SLF001 - the table is part of the class
     ev.RunnerClaimed: Fold._claimed,  # noqa: SLF001
@@ -264,4 +312,10 @@ _APPLY: dict[type[ev.Event], Callable[[Fold, Any], None]] = {
     ev.JobSkipped: Fold._job_given_up,  # noqa: SLF001
     ev.JobCancelled: Fold._job_given_up,  # noqa: SLF001
     ev.Unknown: Fold._ignored,  # noqa: SLF001
+    ev.TimeoutReached: Fold._timeout_reached,  # noqa: SLF001
+    ev.SessionTimedOut: Fold._ended,  # noqa: SLF001
+    ev.ConditionEvaluated: Fold._condition_evaluated,  # noqa: SLF001
+    ev.FanOutStarted: Fold._fan_out_started,  # noqa: SLF001
+    ev.FanOutSucceeded: Fold._fan_out_succeeded,  # noqa: SLF001
+    **dict.fromkeys(_ITEM, Fold._item),  # noqa: SLF001
 }

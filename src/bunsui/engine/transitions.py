@@ -26,6 +26,8 @@ SESSION: dict[tuple[type[events.Event], S], S] = {
     (events.SessionCancelled, S.CREATED): S.CANCELLED,
     (events.SessionCancelled, S.RUNNING): S.CANCELLED,
     (events.SessionCancelled, S.PAUSED): S.CANCELLED,
+    (events.TimeoutReached, S.RUNNING): S.RUNNING,
+    (events.SessionTimedOut, S.RUNNING): S.TIMED_OUT,
 }
 SESSION |= {
     (event, status): status
@@ -40,6 +42,7 @@ SESSION |= {
 
 #: (event, status before) -> status after, for jobs.
 JOB: dict[tuple[type[events.Event], J], J] = {
+    (events.ConditionEvaluated, J.PENDING): J.PENDING,
     (events.JobStarted, J.PENDING): J.RUNNING,
     (events.JobStarted, J.RETRYING): J.RUNNING,
     (events.JobSucceeded, J.RUNNING): J.SUCCEEDED,
@@ -52,6 +55,21 @@ JOB: dict[tuple[type[events.Event], J], J] = {
     (events.JobCancelled, J.PENDING): J.CANCELLED,
     (events.JobCancelled, J.RETRYING): J.CANCELLED,
     (events.JobCancelled, J.RUNNING): J.CANCELLED,
+    (events.FanOutStarted, J.PENDING): J.RUNNING,
+    (events.FanOutSucceeded, J.RUNNING): J.SUCCEEDED,
+}
+
+#: (event, status before) -> status after, for items of a job that runs.
+ITEM: dict[tuple[type[events.Event], J], J] = {
+    (events.ItemStarted, J.PENDING): J.RUNNING,
+    (events.ItemStarted, J.RETRYING): J.RUNNING,
+    (events.ItemSucceeded, J.RUNNING): J.SUCCEEDED,
+    (events.ItemAttemptFailed, J.RUNNING): J.RETRYING,
+    (events.ItemAttemptLost, J.RUNNING): J.PENDING,
+    (events.ItemFailed, J.PENDING): J.FAILED,
+    (events.ItemFailed, J.RUNNING): J.FAILED,
+    (events.ItemFailed, J.RETRYING): J.FAILED,
+    (events.ItemCancelled, J.RUNNING): J.CANCELLED,
 }
 
 
@@ -77,3 +95,17 @@ def next_job_status(event: events.JobEvent, status: J) -> J:
         return JOB[type(event), status]
     except KeyError:
         raise IllegalTransition(f"{type(event).__name__} for job '{event.job}', which is {status}") from None
+
+
+def next_item_status(event: events.ItemEvent, status: J) -> J:
+    """The item's status after `event`.
+
+    Raises:
+        IllegalTransition: `event` can't happen in `status`.
+    """
+    try:
+        return ITEM[type(event), status]
+    except KeyError:
+        raise IllegalTransition(
+            f"{type(event).__name__} for item {event.item} of job '{event.job}', which is {status}"
+        ) from None

@@ -14,9 +14,12 @@ class LambdaJobType(JobType):
 
     name: ClassVar[str] = "lambda"
     schema: ClassVar[Mapping[str, Any]] = {
+        "title": "Lambda job",
+        "description": "An AWS Lambda function.",
         "type": "object",
         "properties": {
             "function": {
+                "title": "Function",
                 "description": "The function's name; it gets the job's parameters as its event.",
                 "type": "string",
                 "minLength": 1,

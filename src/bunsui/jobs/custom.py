@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.expressions.references import references
+from bunsui.expressions.resolution import render
 from bunsui.local.bindings import TARGET
 from bunsui.local.process import variable_name
 from bunsui.model.pipeline import LOCAL_PREFIX
@@ -19,23 +20,30 @@ class CustomJobType(JobType):
     """``type: custom``, with exactly one of ``command`` and ``callable``."""
 
     name: ClassVar[str] = "custom"
+    open_fields: ClassVar[frozenset[str]] = frozenset({"command", "callable", "shell"})
     schema: ClassVar[Mapping[str, Any]] = {
+        "title": "Custom job",
+        "description": "A command or a Python callable of your own: exactly one of 'command' and 'callable'.",
         "type": "object",
         "properties": {
             "command": {
-                "description": "The program and its arguments; one text only with 'shell: true'.",
+                "title": "Command",
+                "description": "The program and its arguments, each a text or a number; one text only with"
+                " 'shell: true'.",
                 "type": ["array", "string"],
-                "items": {"type": "string"},
+                "items": {"type": ["string", "number"]},
                 "minItems": 1,
                 "minLength": 1,
                 "examples": [["python", "transform.py"]],
             },
             "shell": {
+                "title": "Shell",
                 "description": "Whether 'command' is a script for /bin/sh.",
                 "type": "boolean",
                 "default": False,
             },
             "callable": {
+                "title": "Callable",
                 "description": "A Python callable, as module:function; gets the parameters as keywords.",
                 "type": "string",
                 "examples": ["tasks:transform"],
@@ -92,7 +100,7 @@ class CustomJobType(JobType):
             work = Function(options["callable"], folders)
         else:
             command = options["command"]
-            argv = (command,) if isinstance(command, str) else command
+            argv = (command,) if isinstance(command, str) else map(render, command)
             work = Command(argv, call.folder, options.get("shell", False))
         return call.workbench.run(work, call)
 

@@ -14,9 +14,12 @@ class EcsJobType(JobType):
 
     name: ClassVar[str] = "ecs"
     schema: ClassVar[Mapping[str, Any]] = {
+        "title": "ECS job",
+        "description": "An Amazon ECS task.",
         "type": "object",
         "properties": {
             "task_definition": {
+                "title": "Task definition",
                 "description": "The task definition's family, family:revision or ARN.",
                 "type": "string",
                 "minLength": 1,

@@ -37,13 +37,19 @@ def variable_name(parameter: str) -> str:
     return "BUNSUI_PARAM_" + "".join(c if c.isalnum() else "_" for c in parameter).upper()
 
 
-def run_command(command: Command, call: JobCall, log: Path) -> Any:
+def files_of(log: Path) -> Path:
+    """The folder of a running command's input and output: beside its log, under the attempt's own name."""
+    return log.with_suffix(".files")
+
+
+def run_command(command: Command, call: JobCall, log: Path, *, quote_log: bool = True) -> Any:
     """Runs a command until it ends, and returns what it wrote to ``$BUNSUI_OUTPUT``, or None.
 
     Args:
         command: what to run.
         call: the attempt that it runs for.
         log: the file that its stdout and stderr are appended to.
+        quote_log: whether the error of one that failed quotes the log's last line.
 
     Raises:
         JobError: it could not be started (``CommandNotFound``, ``CommandNotStarted``), failed
@@ -51,8 +57,8 @@ def run_command(command: Command, call: JobCall, log: Path) -> Any:
         JobTimeout: it ran longer than the call's deadline. All of its process group is gone.
         JobCancelled: it was stopped. All of its process group is gone.
     """
-    # Beside the log, under the attempt's own name: what a killed runner leaves goes when it runs again.
-    folder = log.with_suffix(".files")
+    # What a killed runner has left goes when the attempt runs again, or is given up.
+    folder = files_of(log)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
@@ -63,7 +69,7 @@ def run_command(command: Command, call: JobCall, log: Path) -> Any:
             process = _start(argv, command, environment, sink)
             wait(process, call)
         if process.returncode != 0:
-            raise exit_error("the command", process.returncode, log)
+            raise exit_error("the command", process.returncode, log if quote_log else None)
         return _read_output(output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -78,11 +84,17 @@ def _argv(command: Command) -> list[str]:
     return list(command.argv)
 
 
+def inherited() -> dict[str, str]:
+    """The environment of this process, as far as it is a job's.
+
+    A runner may itself run in a job, whose own parameters and output are not those of a job of the runner.
+    """
+    return {k: v for k, v in os.environ.items() if not k.startswith(("BUNSUI_PARAM", "BUNSUI_OUTPUT"))}
+
+
 def _environment(call: JobCall, folder: Path, output: Path) -> dict[str, str]:
-    # A runner may itself run in a job, whose own parameters and output are not this job's.
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("BUNSUI_PARAM", "BUNSUI_OUTPUT"))}
     environment = {
-        **inherited,
+        **inherited(),
         **call.environment,
         **call_variables(call),
         "BUNSUI_OUTPUT": str(output),
@@ -92,6 +104,7 @@ def _environment(call: JobCall, folder: Path, output: Path) -> dict[str, str]:
     parameters = compact(call.parameters)
     if len(parameters) > MAX_INLINE_PARAMETERS:
         file = folder / "parameters.json"
+        file.touch(0o600)
         file.write_text(parameters, encoding="utf-8")
         environment["BUNSUI_PARAMETERS_FILE"] = str(file)
     else:

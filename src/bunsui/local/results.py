@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bunsui.errors import JobError
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 
+if TYPE_CHECKING:
+    from logging import LogRecord
+
 #: Characters of an exception's text that the history keeps; the log has all of it.
 MAX_MESSAGE = 10_000
 
 
-def encode(output: object) -> Json:
+def encode(output: object, what: str = "what the job returned") -> Json:
     """A job's output as JSON.
+
+    Args:
+        output: the output.
+        what: how a message names it.
 
     Raises:
         JobError: it is not JSON, with the code ``OutputNotJson``.
@@ -21,18 +31,26 @@ def encode(output: object) -> Json:
     try:
         return Json.of(output)
     except (TypeError, ValueError, RecursionError) as error:
-        raise JobError(
-            f"what the job returned is not JSON: {error}", code="OutputNotJson", retryable=False
-        ) from None
+        raise JobError(f"{what} is not JSON: {error}", code="OutputNotJson", retryable=False) from None
 
 
-def failure(error: BaseException) -> Failure:
-    """An exception as the failure of an attempt: the code is the exception's name, or a JobError's own."""
+def failure(error: BaseException, redact: Callable[[str], str] | None = None) -> Failure:
+    """An exception as the failure of an attempt: the code is the exception's name, or a JobError's own.
+
+    Args:
+        error: what was raised.
+        redact: takes the values of secrets out of a text.
+    """
+
+    def text(value: object) -> str:
+        # Redacted before it is cut: half of a value would not be found.
+        whole = _text(value)
+        return _short(whole if redact is None else redact(whole))
+
     if isinstance(error, JobError):
         # Whatever a job gave it: what the history holds is text and a truth value.
-        code, message = _text(error.code), _text(error.message)
-        return Failure(_short(code), _short(message), bool(error.retryable))
-    return Failure(type(error).__name__, _short(_text(error)))
+        return Failure(text(error.code), text(error.message), bool(error.retryable))
+    return Failure(text(type(error).__name__), text(error))
 
 
 def _short(text: str) -> str:
@@ -56,3 +74,9 @@ def traceback_text(error: BaseException) -> str | None:
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("bunsui."):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+
+
+def unwritable(record: LogRecord) -> str:
+    """What is said, within a handler's `handleError`, of a log record whose arguments must not be shown."""
+    reason = type(sys.exc_info()[1]).__name__
+    return f"a log record from {record.filename}:{record.lineno} can't be written: {reason}"

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict
 
 from bunsui.errors import JobError, StateError
-from bunsui.local.process import end, exit_error, wait
+from bunsui.local.process import end, exit_error, inherited, wait
 from bunsui.model.json import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bunsui.ports.job_type import Function, JobCall
@@ -44,6 +45,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 # -P: what lies in the working directory must not shadow what the worker itself imports.
                 [sys.executable, "-P", "-m", "bunsui.local.worker", str(requests), str(replies)],
+                env=inherited(),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
@@ -69,8 +71,14 @@ class WorkerProcess:
             self._result(self._reply(call), log)
             self._loaded = True
 
-    def call(self, call: JobCall, name: str, log: Path) -> Json:
+    def call(self, call: JobCall, name: str, log: Path, secrets: Sequence[str] = ()) -> Json:
         """Calls the function; its output as JSON.
+
+        Args:
+            call: what it is called for.
+            name: what a binding calls it.
+            log: the file that its stdout, stderr and log are appended to.
+            secrets: values that its errors and its log must not show.
 
         Raises:
             JobError: it failed.
@@ -78,8 +86,8 @@ class WorkerProcess:
         # Attributes that JSON can carry; the workbench is the worker's own.
         fields = asdict(call, recurse=False, filter=lambda a, _: a.name != "workbench")
         fields["folder"] = None if call.folder is None else str(call.folder)
-        self._send({"call": fields, "name": name, "log": str(log)}, call)
-        return self._result(self._reply(call), log)
+        self._send({"call": fields, "name": name, "log": str(log), "secrets": list(secrets)}, call)
+        return self._result(self._reply(call), None if secrets else log)
 
     def _send(self, request: dict[str, Any], call: JobCall | None = None) -> None:
         data = memoryview(json.dumps(request).encode() + b"\n")
@@ -159,8 +167,10 @@ class Supervisor:
                     reasons[function] = error.message
         return reasons
 
-    def call(self, function: Function, call: JobCall, name: str, log: Path) -> Json:
-        """Calls `function` in a worker process; its output as JSON.
+    def call(
+        self, function: Function, call: JobCall, name: str, log: Path, secrets: Sequence[str] = ()
+    ) -> Json:
+        """Calls `function` in a worker process; its output as JSON. See `WorkerProcess.call`.
 
         Raises:
             JobError: it failed, was cancelled or took too long; a worker that was in the middle is gone.
@@ -168,8 +178,9 @@ class Supervisor:
         """
         worker = self._take(function, log)
         try:
-            worker.load(call, log)
-            return worker.call(call, name, log)
+            # The log's last line is what the job wrote: with secrets, it is not quoted.
+            worker.load(call, None if secrets else log)
+            return worker.call(call, name, log, secrets)
         finally:
             # A failed call leaves a good worker; one that was ended, or ended itself, is replaced.
             self._give_back(function, worker)

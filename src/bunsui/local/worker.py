@@ -16,6 +16,7 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from attrs import asdict
 
 from bunsui.errors import JobError
 from bunsui.local.callables import call_variables, find, invoke
-from bunsui.local.results import encode, failure, traceback_text
+from bunsui.local.results import encode, failure, traceback_text, unwritable
 from bunsui.ports.job_type import Function, JobCall, current
 
 
@@ -43,6 +44,8 @@ class _Worker:
     def __init__(self) -> None:
         self._function: Any = None
         self._spec = Function("")
+        #: Takes the values of the call's secrets out of a text; None where it has none.
+        self.redact: Callable[[str], str] | None = None
         #: Whether the runner has asked it to end.
         self.ending = False
 
@@ -54,8 +57,8 @@ class _Worker:
             return {"output": self._call(request)}
         except BaseException as error:  # The border: a job's code may raise anything, SystemExit too.
             if (text := traceback_text(error)) is not None:
-                sys.stderr.write(text)
-            return {"error": asdict(failure(error))}
+                sys.stderr.write(text if self.redact is None else self.redact(text))
+            return {"error": asdict(failure(error, self.redact))}
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
@@ -77,6 +80,11 @@ class _Worker:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
+        self.redact = None
+        if request["secrets"]:
+            from bunsui.local.redaction import Redactor  # noqa: PLC0415 - where there are secrets
+
+            self.redact = Redactor(request["secrets"]).redact
         fields = request["call"]
         if fields["folder"] is not None:
             fields["folder"] = Path(fields["folder"])
@@ -94,6 +102,25 @@ class _Worker:
         del frame
         self.ending = True
         sys.exit(128 + number)
+
+
+class _Records(logging.StreamHandler[Any]):
+    """Writes log records to stderr, the values of secrets taken out."""
+
+    def __init__(self, worker: _Worker) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def format(self, record: logging.LogRecord) -> str:
+        text, redact = super().format(record), self._worker.redact
+        return text if redact is None else redact(text)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        redact = self._worker.redact
+        if redact is None:
+            super().handleError(record)
+        else:  # It would show the record's arguments.
+            sys.stderr.write(redact(unwritable(record)) + "\n")
 
 
 def _read_requests(descriptor: int, requests: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -118,7 +145,11 @@ def main(argv: list[str]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        handlers=[_Records(worker)],
+    )
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests_fd, requests), daemon=True).start()
     with os.fdopen(replies_fd, "wb") as replies:

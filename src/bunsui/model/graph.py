@@ -75,6 +75,29 @@ class Graph:
             return None
         return (*path[seen[job] :], job)
 
+    @cached_property
+    def _bits(self) -> dict[str, tuple[int, int]]:
+        """Job id to its own bit and those of its ancestors: for many questions, all are answered at once."""
+        found: dict[str, tuple[int, int]] = {}
+        for i, job in enumerate(self.order):
+            above = 0
+            for parent in self.upstream[job]:
+                if parent in found:
+                    own, higher = found[parent]
+                    above |= own | higher
+            found[job] = (1 << i, above)
+        return found
+
+    def is_upstream(self, parent: str, job: str) -> bool:
+        """Whether `parent` must have ended before `job` starts, near or far.
+
+        Raises:
+            ValueError: there is a cycle.
+        """
+        if parent in self.upstream[job]:
+            return True
+        return bool(self._bits[job][1] & self._bits[parent][0])
+
     def ancestors(self, job: str) -> frozenset[str]:
         """All that must have ended before `job` starts, near and far; without `job` itself."""
         found: set[str] = set()

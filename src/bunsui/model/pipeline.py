@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from bunsui.model.graph import Graph
 from bunsui.model.json import canonical
@@ -24,6 +25,8 @@ __all__ = ["Job", "Parameter", "Pipeline", "RetryPolicy"]
 
 #: The version of the definition language that this library reads.
 LANGUAGE_VERSION = "1.0"
+_Part = TypeVar("_Part")
+
 #: What stands for a callable that other processes can't name; the name follows.
 LOCAL_PREFIX = "local:"
 
@@ -45,6 +48,8 @@ class Parameter:
     #: None where there is no default, as for a default of null.
     default: Any = None
     description: str | None = None
+    #: Whether its value must be a reference to a secret, such as ``${secrets.db_password}``.
+    secret: bool = False
     #: Further JSON Schema keywords that the value must satisfy, such as ``enum`` or ``pattern``.
     constraints: Mapping[str, Any] = field(factory=dict)
 
@@ -78,7 +83,9 @@ class RetryPolicy:
 
 
 def _retry(value: RetryPolicy | int) -> RetryPolicy:
-    return RetryPolicy(max_attempts=value) if isinstance(value, int) else value
+    if type(value) is int and value > 0:
+        return RetryPolicy(max_attempts=value)
+    return value  # type: ignore[return-value] # Whatever it is, the pipeline says what is wrong with it.
 
 
 @frozen
@@ -96,6 +103,14 @@ class Job:
     description: str | None = None
     #: A whole number is short for `RetryPolicy` with so many attempts.
     retry: RetryPolicy = field(default=RetryPolicy(), converter=_retry)
+    #: What must be true for the job to run; None: that all jobs upstream succeeded.
+    condition: str | None = None
+    #: A list, or a reference to one: the job runs once for each item. None: it runs once.
+    for_each: Any = None
+    #: How many items of `for_each` may run at once; None: as many as the runner allows.
+    max_concurrency: int | None = None
+    #: The name of the runner's pool that its attempts count in.
+    pool: str | None = None
     #: Seconds that one attempt may take; None: no limit.
     timeout: float | None = None
     #: ``thread`` or ``process``, for Python callables; None: process where there is a timeout, else thread.
@@ -134,25 +149,37 @@ class Job:
             type="custom",
             options={"callable": target or f"{LOCAL_PREFIX}{name}"},
             depends_on=depends_on,
-            parameters=parameters or {},
+            parameters={} if parameters is None else parameters,
             function=function,
             **fields,
         )
 
 
 def _jobs(values: Iterable[Job]) -> tuple[Job, ...]:
-    return tuple(values)
+    return _all_of(Job, values)
 
 
 def _parameters(values: Iterable[Parameter]) -> tuple[Parameter, ...]:
-    return tuple(values)
+    return _all_of(Parameter, values)
 
 
-@frozen(slots=False)
+def _all_of(cls: type[_Part], values: Iterable[_Part]) -> tuple[_Part, ...]:
+    found = tuple(values)
+    for value in found:
+        if not isinstance(value, cls):
+            raise TypeError(f"a list of bunsui.{cls.__name__} is wanted, not of {type(value).__name__}")
+    return found
+
+
+@frozen(slots=False, init=False, eq=False)
 class Pipeline:
     """A DAG of jobs and the parameters that it takes.
 
-    A pipeline made in Python is checked, like one that was loaded, when it is started.
+    A pipeline made in Python is checked as one that is loaded is, with the installed job types; what
+    those of a Runner's own plugins say, when it is started.
+
+    Raises:
+        DefinitionError: it is wrong; all its problems at once, each with the path of what is wrong.
     """
 
     name: str
@@ -165,9 +192,57 @@ class Pipeline:
     on_failure: str = "continue"
     #: How many jobs of one session may run at once; None: as many as the runner allows.
     max_concurrency: int | None = None
+    #: Seconds that a session may take, the time in which it is paused not counted; None: no limit.
+    timeout: float | None = None
+    #: What a session that succeeded gives as its outputs, by name; empty: every job's output by its id.
+    outputs: Mapping[str, Any] = field(factory=dict)
     metadata: Mapping[str, Any] = field(factory=dict)
     #: The folder of the file that it was loaded from; where commands run and bindings are looked for.
-    base_dir: Path | None = field(default=None, eq=False, repr=False)
+    base_dir: Path | None = field(default=None, repr=False)
+    #: 1, 2, ... of a registered pipeline; None of any other.
+    revision: int | None = None
+
+    def __init__(
+        self,
+        name: str,
+        jobs: Iterable[Job] = (),
+        parameters: Iterable[Parameter] = (),
+        description: str | None = None,
+        version: str = LANGUAGE_VERSION,
+        on_failure: str = "continue",
+        max_concurrency: int | None = None,
+        timeout: float | None = None,
+        outputs: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        base_dir: Path | None = None,
+        revision: int | None = None,
+    ) -> None:
+        from bunsui.dsl import loader  # noqa: PLC0415
+
+        self.__attrs_init__(
+            name=name,
+            jobs=jobs,
+            parameters=parameters,
+            description=description,
+            version=version,
+            on_failure=on_failure,
+            max_concurrency=max_concurrency,
+            timeout=timeout,
+            outputs={} if outputs is None else outputs,
+            metadata={} if metadata is None else metadata,
+            base_dir=base_dir,
+            revision=revision,
+        )
+        # What is kept is a copy in plain data, equal to what a file with the same definition gives: who
+        # changes a list that he gave changes nothing here. `checked` leaves all this out.
+        vars(self).update(vars(loader.made(self, _job_types(None))))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same; where they come from does not count."""
+        return self.digest == other.digest if isinstance(other, Pipeline) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @classmethod
     def load(cls, path: str | Path, plugins: Plugins | None = None) -> Pipeline:
@@ -214,6 +289,12 @@ class Pipeline:
 
         return to_dict(self)
 
+    def to_yaml(self) -> str:
+        """The definition as YAML, for people."""
+        from bunsui.dsl.printer import to_yaml  # noqa: PLC0415
+
+        return to_yaml(self.to_dict())
+
     def to_json(self) -> str:
         """The canonical form: compact JSON with sorted keys."""
         return canonical(self.to_dict())
@@ -240,9 +321,18 @@ class Pipeline:
         """
         return self._by_id[id]
 
-    def at(self, base_dir: Path | None) -> Pipeline:
-        """The same definition, with `base_dir` as the folder where its commands run."""
-        return evolve(self, base_dir=base_dir)
+    def at(self, base_dir: Path | None, revision: int | None = None) -> Pipeline:
+        """The same definition, with the folder where its commands run, and its registered revision."""
+        made = copy.copy(self)  # What was derived from the definition stays true.
+        vars(made).update(base_dir=base_dir, revision=revision)
+        return made
+
+
+def checked(**fields: Any) -> Pipeline:
+    """A pipeline of fields in which nothing is wrong: for who has checked them, or has them from a store."""
+    made = Pipeline.__new__(Pipeline)
+    made.__attrs_init__(**fields)
+    return made
 
 
 def _job_types(plugins: Plugins | None) -> Mapping[str, JobType]:

@@ -62,6 +62,13 @@ class JobState:
     #: Why it was skipped or cancelled.
     reason: str | None = None
     encoded_output: Json = NULL
+    #: Of a job that fans out: the state of each item, in their order; None of any other.
+    items: tuple[JobState, ...] | None = None
+
+    @property
+    def attempt_count(self) -> int:
+        """How many attempts there were, those of all items together."""
+        return len(self.attempts) + sum(len(item.attempts) for item in self.items or ())
 
     @property
     def output(self) -> Any:
@@ -80,6 +87,10 @@ class SessionState:
     tags: Mapping[str, str]
     #: By id, in the definition's order.
     jobs: Mapping[str, JobState] = field(factory=dict)
+    #: The declared outputs, once it has succeeded; None where none are declared.
+    outputs: Json | None = None
+    #: Why it failed, where it was not a job that did.
+    error: Failure | None = None
     paused_reason: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None

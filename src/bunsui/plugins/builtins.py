@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from bunsui.ports.job_type import JobType
+    from bunsui.ports.secrets import SecretSource
     from bunsui.ports.store import Store
 
 
@@ -28,6 +29,15 @@ def bunsui_job_types() -> Iterable[JobType]:
 def bunsui_stores() -> Mapping[str, Callable[[str], Store]]:
     """The built-in stores."""
     return {"memory": _memory, "sqlite": _sqlite}
+
+
+@hookimpl
+def bunsui_secret_sources() -> Mapping[str, SecretSource]:
+    """The built-in secret sources."""
+    from bunsui.local.secret_sources import EnvironmentSource, FileSource  # noqa: PLC0415
+
+    environment = EnvironmentSource()
+    return {"env": environment, "environment": environment, "file": FileSource()}
 
 
 def _memory(url: str) -> Store:

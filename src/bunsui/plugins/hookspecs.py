@@ -14,6 +14,7 @@ from bunsui.ports.hooks import hookspec
 if TYPE_CHECKING:
     from bunsui.engine.events import Event
     from bunsui.ports.job_type import JobType
+    from bunsui.ports.secrets import SecretSource
     from bunsui.ports.store import Store
 
 
@@ -25,6 +26,15 @@ def bunsui_job_types() -> Iterable[JobType]:  # type: ignore[empty-body]
 @hookspec
 def bunsui_stores() -> Mapping[str, Callable[[str], Store]]:  # type: ignore[empty-body]
     """URL scheme to a function that takes the whole URL and opens the store."""
+
+
+@hookspec
+def bunsui_secret_sources() -> Mapping[str, SecretSource]:  # type: ignore[empty-body]
+    """Name to source: the name is what a configuration says before the colon, as in ``env:DB_PASSWORD``.
+
+    Names are a letter, then up to 63 letters, digits, ``_`` or ``-``. Called once for each registry, when a
+    runner is made whose configuration names secrets; no secret is asked for then.
+    """
 
 
 @hookspec

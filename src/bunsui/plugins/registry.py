@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from functools import cached_property
 from types import MappingProxyType
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from bunsui.dsl.fields import IDENTIFIER_PATTERN, JOB_FIELDS
 from bunsui.dsl.problems import did_you_mean
-from bunsui.dsl.schema import JOB_FIELDS
 from bunsui.errors import ConfigError, PluginError
 from bunsui.plugins import builtins, hookspecs
 from bunsui.ports.hooks import PROJECT
 from bunsui.ports.job_type import JobType
+from bunsui.ports.secrets import SecretSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -183,6 +185,29 @@ class Plugins:
                 or "a store is named by a URL, such as sqlite:///bunsui.db",
             )
         return factory(url)
+
+    @cached_property
+    def secret_sources(self) -> Mapping[str, SecretSource]:
+        """Every secret source by its name.
+
+        Raises:
+            PluginError: two claim one name, or one is not a secret source.
+        """
+        found: dict[str, SecretSource] = {}
+        origins: dict[str, str] = {}
+        for plugin, sources in self._each("bunsui_secret_sources", dict):
+            for name, source in sources.items():
+                if not isinstance(name, str) or not re.match(IDENTIFIER_PATTERN, name):
+                    raise self._error(plugin, f": {name!r} is not a name for a secret source")
+                if not isinstance(source, SecretSource):
+                    # Its type alone: it could be the secret.
+                    what = f"secret source '{name}' is {type(source).__name__}"
+                    raise self._error(plugin, f": {what}, not an instance of bunsui.SecretSource")
+                if name in found:
+                    raise self._duplicate("secret source", name, origins[name], plugin)
+                found[name] = source
+                origins[name] = plugin
+        return MappingProxyType(found)
 
     @property
     def has_observers(self) -> bool:

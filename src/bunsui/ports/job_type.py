@@ -88,16 +88,16 @@ class JobCall:
     job_id: str
     #: Starts at 1.
     attempt: int
-    #: The job's input, resolved.
-    parameters: Mapping[str, Any]
-    #: The fields of the job's type, resolved.
-    options: Mapping[str, Any]
+    #: The job's input, resolved. It may hold secrets, so it is not shown.
+    parameters: Mapping[str, Any] = field(repr=False)
+    #: The fields of the job's type, resolved. They may hold secrets, too.
+    options: Mapping[str, Any] = field(repr=False)
     #: The same for every run of this attempt, also after a crash; at most 64 characters.
     idempotency_key: str
     #: Seconds on the monotonic clock when the attempt's timeout ends; None: never.
     deadline: float | None = None
     #: A fan-out's item and its index, which starts at 0; None for other jobs.
-    item: Any = None
+    item: Any = field(default=None, repr=False)
     item_index: int | None = None
     #: Further environment of the work, such as its trace context.
     environment: Mapping[str, str] = field(factory=dict)
@@ -132,6 +132,9 @@ class JobType(ABC):
     binding_field: ClassVar[str | None] = None
     #: How a bound Python function is called: see `Function.style`.
     binding_style: ClassVar[str] = "keywords"
+    #: Fields that others can read, such as a command line: they can't hold secrets. Neither can the
+    #: field that bindings name.
+    open_fields: ClassVar[frozenset[str]] = frozenset()
 
     def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
         """What is wrong beyond what the schema can say.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -12,16 +12,20 @@ from bunsui.errors import ConfigError
 from bunsui.local.supervisor import Supervisor
 from bunsui.ports.store import Store
 from bunsui.runner.clock import SystemClock
-from bunsui.runner.config import default_store
+from bunsui.runner.config import Settings, default_store, read_pools, read_settings
 from bunsui.runner.driver import Driver
 from bunsui.runner.heartbeat import Heartbeat
 from bunsui.runner.logs import Logs
 from bunsui.runner.observers import Observers
+from bunsui.runner.places import Places
 from bunsui.runner.pool import Pool
+from bunsui.runner.secrets import Secrets
 from bunsui.runner.starting import Starter
 from bunsui.runner.work import Host
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bunsui.plugins.registry import Plugins
 
 
@@ -40,6 +44,12 @@ class Parts:
     logs: Logs
     driver: Driver
     heartbeat: Heartbeat
+    #: What the runner was configured with.
+    settings: Settings
+    #: The secrets that the settings name.
+    secrets: Secrets
+    #: How many jobs each pool takes at once.
+    pools: Mapping[str, int]
 
     def close(self, timeout: float) -> None:
         """Ends all of them, in the order in which they need each other."""
@@ -52,13 +62,25 @@ class Parts:
             self.store.close()
 
 
-def assemble(plugins: Plugins, store: str | Store | None, max_concurrency: int, lease: float) -> Parts:
+def assemble(
+    plugins: Plugins,
+    store: str | Store | None,
+    max_concurrency: int,
+    lease: float,
+    config: Mapping[str, Any] | None = None,
+    pools: Mapping[str, int] | None = None,
+) -> Parts:
     """The parts of a Runner; see its arguments.
 
     Raises:
-        ConfigError: the store's URL is wrong.
+        ConfigError: the store's URL, the configuration or a pool is wrong.
+        PluginError: the configuration names secrets, and a plugin's secret sources are wrong.
         StoreError: the store can't be opened.
     """
+    settings = read_settings(config)
+    # Plugins are asked for their sources only where there is a secret.
+    secrets = Secrets(settings.secrets, plugins.secret_sources if settings.secrets else {})
+    sizes = read_pools(pools)
     if not isinstance(store, str | Store | None):
         raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
     opened = store if isinstance(store, Store) else plugins.open_store(store or default_store())
@@ -75,8 +97,8 @@ def assemble(plugins: Plugins, store: str | Store | None, max_concurrency: int, 
         clock,
         pool,
         observers,
-        Starter(plugins.job_types, Host(supervisor, logs, clock.now)),
-        max_concurrency=max_concurrency,
+        Starter(plugins.job_types, Host(supervisor, logs, clock.now, secrets.get), opened.max_commit_bytes),
+        places=Places(max_concurrency, sizes),
         lease=lease,
     )
     heartbeat = Heartbeat(opened, runner_id, lease, lambda: driver.alive)
@@ -91,4 +113,7 @@ def assemble(plugins: Plugins, store: str | Store | None, max_concurrency: int, 
         logs=logs,
         driver=driver,
         heartbeat=heartbeat,
+        settings=settings,
+        secrets=secrets,
+        pools=sizes,
     )

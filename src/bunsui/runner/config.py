@@ -1,12 +1,27 @@
-"""What a Runner uses where it is not told."""
+"""What a Runner is configured with, and what it uses where it is not told."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from attrs import field, frozen
+
+from bunsui.dsl.fields import IDENTIFIER_PATTERN
+from bunsui.dsl.problems import did_you_mean, quoted
+from bunsui.errors import ConfigError
 
 #: The store's URL.
 STORE_VARIABLE = "BUNSUI_STORE"
+
+_IDENTIFIER = re.compile(IDENTIFIER_PATTERN)
+_IDENTIFIER_RULE = "a name is a letter, then up to 63 letters, digits, '_' or '-'"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_REFERENCE_FORM = "of the form SOURCE:KEY, such as env:DB_PASSWORD"
 
 
 def default_store() -> str:
@@ -17,3 +32,121 @@ def default_store() -> str:
     import platformdirs  # noqa: PLC0415 - not needed where a store is named
 
     return f"sqlite:///{Path(platformdirs.user_data_dir('bunsui', appauthor=False)) / 'bunsui.db'}"
+
+
+@frozen
+class SecretReference:
+    """Where the value of a secret is found."""
+
+    #: The name of a secret source.
+    source: str
+    #: What the source knows it by; never empty.
+    key: str
+
+
+def _unchanging(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(mapping))
+
+
+@frozen
+class Settings:
+    """What the ``config`` argument of a Runner says."""
+
+    #: The variables of the environment that definitions may name.
+    env: tuple[str, ...] = ()
+    #: The secrets that definitions may name.
+    secrets: Mapping[str, SecretReference] = field(factory=dict, converter=_unchanging)
+
+
+_KEYS = ("env", "secrets")
+
+
+def read_settings(given: Mapping[str, Any] | None) -> Settings:
+    """The ``config`` argument of a Runner as a value; None: nothing is configured.
+
+    Raises:
+        ConfigError: it is wrong. What stands in place of a secret's reference is never shown: it may be
+            the secret.
+    """
+    if given is None:
+        return Settings()
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"config is {type(given).__name__}, not a mapping",
+            hint='such as {"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}',
+        )
+    _refuse_others(given, _KEYS, "config")
+    return Settings(env=_variables(given.get("env", ())), secrets=_references(given.get("secrets", {})))
+
+
+def read_pools(given: Mapping[str, int] | None) -> Mapping[str, int]:
+    """The ``pools`` argument of a Runner: how many jobs each pool takes at once; None: there is no pool.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    if given is None:
+        return _unchanging({})
+    if not isinstance(given, Mapping):
+        raise ConfigError(f'pools is {type(given).__name__}, not a mapping such as {{"gpu": 2}}')
+    for name, count in given.items():
+        if not isinstance(name, str) or not _IDENTIFIER.match(name):
+            raise ConfigError(f"pools has the key {quoted(name)}", hint=_IDENTIFIER_RULE)
+        if type(count) is not int or count < 1:
+            raise ConfigError(f"pools.{name} is {quoted(count)}; it is a whole number of at least 1")
+    return _unchanging(given)
+
+
+def _refuse_others(given: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
+    for key in given:
+        if key not in known:
+            hint = did_you_mean(key, known) if isinstance(key, str) else None
+            raise ConfigError(
+                f"{where} has no key {quoted(key)}", hint=hint or f"its keys are {' and '.join(known)}"
+            )
+
+
+def _variables(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list | tuple):
+        raise ConfigError(
+            f"config.env is {type(given).__name__}, not a list of names", hint='such as ["REGION"]'
+        )
+    for i, name in enumerate(given):
+        if not isinstance(name, str) or not _VARIABLE.match(name):
+            # Not shown: NAME=VALUE may stand there.
+            raise ConfigError(
+                f"config.env[{i}] is not the name of a variable",
+                hint="a name is a letter or '_', then letters, digits and '_'; its value is not given here",
+            )
+    return tuple(dict.fromkeys(given))
+
+
+def _references(given: Any) -> Mapping[str, SecretReference]:
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"config.secrets is {type(given).__name__}, not a mapping",
+            hint='such as {"db": "env:DB_PASSWORD"}',
+        )
+    references = {}
+    for name, value in given.items():
+        if not isinstance(name, str) or not _IDENTIFIER.match(name):
+            raise ConfigError(f"config.secrets has the key {quoted(name)}", hint=_IDENTIFIER_RULE)
+        references[name] = _reference(value, f"config.secrets.{name}")
+    return references
+
+
+def _reference(given: Any, where: str) -> SecretReference:
+    if isinstance(given, Mapping):
+        _refuse_others(given, ("source", "key"), where)
+        for part in ("source", "key"):
+            if not isinstance(given.get(part), str) or not given[part]:
+                raise ConfigError(f"{where} has no text as its {part}", hint=f"or a text {_REFERENCE_FORM}")
+        return SecretReference(given["source"], given["key"])
+    if not isinstance(given, str):
+        raise ConfigError(f"{where} is {type(given).__name__}, not a text {_REFERENCE_FORM}")
+    source, _, key = given.partition(":")
+    if not source or not key:
+        raise ConfigError(
+            f"{where} is not {_REFERENCE_FORM}", hint="it says where the value is found, not the value"
+        )
+    return SecretReference(source, key)

@@ -120,7 +120,7 @@ class Control:
             )
         if request is None:  # Else nothing starts, so nothing needs to be found.
             live.bindings = recovery.bindings(live, bound.from_mapping(self._bindings, self._job_types))
-            preflight.check_resumable(live, self.parts.supervisor)
+            preflight.check_resumable(live, self.parts)
         clock = self.parts.clock
         if not orphaned:
             recovery.wait_until_orphaned(live, self.store, clock, time.sleep)

@@ -16,13 +16,13 @@ from bunsui.errors import ConfigError, Conflict
 from bunsui.local import bindings as bound
 from bunsui.runner import preflight, reading
 from bunsui.runner.live import Live
+from bunsui.runner.needs import meet, needs
 
 if TYPE_CHECKING:
-    from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Pipeline
-    from bunsui.ports.clock import Clock
     from bunsui.ports.job_type import JobType
     from bunsui.ports.store import Store
+    from bunsui.runner.assembly import Parts
 
 #: What the ``bindings`` argument of a Runner may be.
 Given = Mapping[str, Mapping[str, Any]] | str | Path | None
@@ -53,8 +53,7 @@ def create(
     parameters: Mapping[str, Any],
     given: Given,
     job_types: Mapping[str, JobType],
-    supervisor: Supervisor,
-    clock: Clock,
+    parts: Parts,
     *,
     local: bool,
     idempotency_key: str | None,
@@ -63,21 +62,23 @@ def create(
     """A new session, whose creation is the first of the facts that wait for its first commit.
 
     Raises:
-        DefinitionError: a parameter or a binding is wrong; nothing has been written.
+        DefinitionError: a parameter or a binding is wrong, or something that the definition needs is not
+            configured; nothing has been written.
         ConfigError: a tag is not text.
     """
     values = inputs.resolve_parameters(pipeline, parameters)
     for key, value in tags.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ConfigError(f"tag {key!r} is {value!r}; tags are texts by text")
+    env = meet(needs(pipeline, values), parts.settings, parts.pools)
     bindings = given_bindings(given, pipeline, job_types)
     used = preflight.used_bindings(pipeline, bindings, job_types, local=local)
-    preflight.check_imports(used, supervisor)
+    preflight.check_imports(used, parts.supervisor)
     session_id = session_id_of(idempotency_key)
     live = Live(session_id, pipeline, Machine(pipeline), 0, used, 0, local)
     live.record(
         ev.SessionCreated(
-            at=clock.now(),
+            at=parts.clock.now(),
             session_id=session_id,
             pipeline=pipeline.name,
             digest=pipeline.digest,
@@ -89,6 +90,7 @@ def create(
             base_dir=None if pipeline.base_dir is None else str(pipeline.base_dir),
             local=local,
             tags=dict(tags),
+            env=env,
         )
     )
     return live

@@ -14,17 +14,18 @@ import contextlib
 import random
 import weakref
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Action, Record, Recover, Start
+from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Start
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.local.results import failure
 from bunsui.model.session import Failure
 from bunsui.model.status import SessionStatus
-from bunsui.runner import requests
+from bunsui.runner import outcomes, requests
 from bunsui.runner.commits import Commits
 from bunsui.runner.live import Live
 from bunsui.runner.mailbox import Mailbox, closed, refuse
@@ -33,16 +34,16 @@ from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
+    from bunsui.engine.decide import Unit
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
     from bunsui.runner.observers import Observers
+    from bunsui.runner.places import Places
     from bunsui.runner.pool import Pool
     from bunsui.runner.starting import Starter
 
 #: Seconds between two looks for requests, and between turns while nothing happens.
 TICK = 0.2
-#: Bytes of a commit that an output leaves to the event around it.
-EVENT_MARGIN = 1024
 #: Seconds before a failed append, or a failed look at the store, is tried again.
 AGAIN = 0.5
 #: Seconds by which the job counts of a session's index entry may lag behind its history.
@@ -71,7 +72,7 @@ class Driver:
         observers: Observers,
         starter: Starter,
         *,
-        max_concurrency: int,
+        places: Places,
         lease: float,
     ) -> None:
         self._runner_id = runner_id
@@ -79,20 +80,19 @@ class Driver:
         self._clock = clock
         self._pool = pool
         self._starter = starter
-        self._max_concurrency = max_concurrency
+        self._places = places
         self._lease = lease
         self._commits = Commits(store, clock, observers, lease)
         self._timers = Timers(clock)
         self._random = random.Random()  # noqa: S311 - jitter
         self._lives: dict[str, Live] = {}
         self._dirty: dict[str, Live] = {}
-        #: Attempts that hold one of the runner's places: started, or about to be.
-        self._active = 0
         self._last_turn = clock.monotonic()
         self._next_look = 0.0
         self._token: object = None
         self._stopping_at: float | None = None
         self._interrupted = False
+        self._served = count(1)
         self._mailbox = Mailbox(self._run, self._lives)
 
     # From any thread
@@ -146,7 +146,8 @@ class Driver:
         if self._stopping_at is not None:
             self._continue_stop(now, self._stopping_at)
         dirty, self._dirty = self._dirty, {}
-        for live in dirty.values():
+        # Who has waited longest for a place comes first: no session waits for all that another one has to do.
+        for live in sorted(dirty.values(), key=lambda live: live.served):
             if self._drives(live):
                 self._guarded(live, self._advance, live)
         self._commit([live for live in dirty.values() if self._drives(live)])
@@ -186,10 +187,13 @@ class Driver:
             self._stand_down(live)
             return
         self._lives[live.id] = live
-        for job, failed in live.machine.waiting.items():
+        for unit, failed in live.machine.waiting.items():
             # A wait that began under another runner: by the wall clock, but never longer than it was.
             over = (live.at(self._clock.now()) - failed.at).total_seconds()
-            self._timers.after(min(max(failed.delay - over, 0), failed.delay), live, self._retry, job)
+            self._timers.after(min(max(failed.delay - over, 0), failed.delay), live, self._retry, unit)
+        if live.pipeline.timeout is not None:
+            left = max(live.pipeline.timeout - live.machine.state.active, 0.0)
+            self._timers.after(left, live, self._session_overdue)
         self._touch(live)
 
     def _touch(self, live: Live) -> None:
@@ -208,8 +212,8 @@ class Driver:
         """Stops what runs for nothing now; what has not been submitted gives its place back."""
         starts, live.starts = live.starts, []
         for work in starts:
-            live.works.pop(work.job.id, None)
-            self._give_place_back()
+            live.works.pop(work.unit, None)
+            self._give_place_back(work)
         for work in live.works.values():
             work.interrupted = True
             work.cancel()
@@ -228,9 +232,8 @@ class Driver:
         live.lost = True
         self._leave(live)
 
-    def _give_place_back(self) -> None:
-        self._active -= 1
-        if self._active == self._max_concurrency - 1:
+    def _give_place_back(self, work: Work) -> None:
+        if self._places.give_back(work):
             self._dirty |= self._lives  # There was no room; now others may start something too.
 
     # Results
@@ -240,8 +243,8 @@ class Driver:
         if work.abandoned:
             self._pool.limit -= 1
             return
-        live.works.pop(work.job.id, None)
-        self._give_place_back()
+        live.works.pop(work.unit, None)
+        self._give_place_back(work)
         if not self._drives(live) or live.error is not None:
             return
         self._touch(live)
@@ -252,37 +255,40 @@ class Driver:
         output = work.output
         if output is None:
             raise BunsuiError(f"job '{work.job.id}' ended with neither output nor failure")
-        most = self._store.max_commit_bytes - EVENT_MARGIN
-        if len(output.text) > most:
-            text = f"the output has {len(output.text)} bytes; the store takes at most {most}"
-            self._failed(live, work, Failure("OutputTooLarge", text, False))
+        if (wrong := self._starter.too_large(output)) is not None:
+            self._failed(live, work, wrong)
         else:
             at = live.at(work.finished_at or self._clock.now())
-            live.record(ev.JobSucceeded(at, work.job.id, work.attempt, output))
+            live.record(outcomes.succeeded(at, work, output))
 
     def _failed(self, live: Live, work: Work, failed: Failure) -> None:
         at = live.at(work.finished_at or self._clock.now())
-        job, attempt, machine = work.job.id, work.attempt, live.machine
-        cancel = machine.state.cancel
-        if cancel is not None and failed.code == "JobCancelled":
-            live.record(ev.JobCancelled(at, job, cancel.reason or "the session was cancelled"))
+        machine = live.machine
+        if machine.stop_reason is not None and failed.code == "JobCancelled":
+            live.record(outcomes.cancelled(at, work, machine.stop_reason))
             return
-        policy = machine.retry_policy(job, attempt, failed)
+        policy = machine.retry_policy(work.job.id, work.attempt, failed)
         if policy is None or work.abandoned:
-            live.record(ev.JobFailed(at, job, attempt, failed))
+            live.record(outcomes.failed(at, work, failed))
             return
-        delay = wait_seconds(policy, attempt, self._random)
-        live.record(ev.AttemptFailed(at, job, attempt, failed, delay))
-        self._timers.after(delay, live, self._retry, job)
+        delay = wait_seconds(policy, work.attempt, self._random)
+        live.record(outcomes.again(at, work, failed, delay))
+        self._timers.after(delay, live, self._retry, work.unit)
 
-    def _retry(self, live: Live, job: str) -> None:
-        live.machine.retry_due(job)
+    def _retry(self, live: Live, unit: Unit) -> None:
+        live.machine.retry_due(unit)
         self._touch(live)
+
+    def _session_overdue(self, live: Live) -> None:
+        """The pipeline's timeout is over."""
+        if live.machine.state.status is SessionStatus.RUNNING and live.machine.stop_reason is None:
+            live.record(ev.TimeoutReached(live.at(self._clock.now())))
+            self._touch(live)
 
     def _overdue(self, live: Live, reference: weakref.ref[Work]) -> None:
         """The timeout of work that only its own thread could end: it is reported, and left to itself."""
         work = reference()
-        if work is None or live.works.get(work.job.id) is not work:
+        if work is None or live.works.get(work.unit) is not work:
             return
         if work.endable:  # It ends itself; but what its job type does after that may go on.
             self._timers.after(OVERDUE_AGAIN, live, self._overdue, reference)
@@ -290,8 +296,8 @@ class Driver:
         work.abandoned = True
         work.cancel()
         self._pool.limit += 1
-        del live.works[work.job.id]
-        self._give_place_back()
+        del live.works[work.unit]
+        self._give_place_back(work)
         self._touch(live)
         text = "the attempt took longer than its timeout; its thread can't be ended and goes on"
         self._failed(live, work, Failure("JobTimeout", text))
@@ -301,7 +307,11 @@ class Driver:
     def _advance(self, live: Live) -> None:
         """Performs what the engine decides for a session until it has nothing more to say."""
         machine = live.machine
-        while actions := machine.decide(live.at(self._clock.now()), self._free(live)):
+        while True:
+            pools = self._places.free_in_pools
+            actions = machine.decide(live.at(self._clock.now()), self._free(live), pools)
+            if not actions:
+                break
             for action in actions:
                 self._perform(live, action)
         if machine.state.status is SessionStatus.PAUSED and machine.state.claim is not None:
@@ -311,7 +321,7 @@ class Driver:
         """How many attempts may start; none while the store fails or the runner ends."""
         if live.unsent or live.error is not None or self._stopping_at is not None:
             return 0
-        return self._max_concurrency - self._active
+        return self._places.free
 
     def _perform(self, live: Live, action: Action) -> None:
         if isinstance(action, Start):
@@ -320,21 +330,27 @@ class Driver:
             live.record(action.event)
         elif isinstance(action, Recover):
             # Local work can't be asked what became of it: it runs again, under the same key.
-            live.record(ev.AttemptLost(live.at(self._clock.now()), action.job, action.attempt))
-        elif (work := live.works.get(action.job)) is not None:
-            work.cancel()
+            self._starter.clear(live, action)
+            live.record(outcomes.lost(live.at(self._clock.now()), action))
+        elif isinstance(action, Evaluate | Expand | Conclude):
+            live.record(self._starter.resolve(live, action, live.at(self._clock.now())))
+        else:
+            work = live.works.get(action.job if action.item is None else (action.job, action.item))
+            if work is not None:
+                work.cancel()
 
     def _start(self, live: Live, action: Start) -> None:
         at = live.at(self._clock.now())
         try:
             work = self._starter.prepare(live, action)
         except BaseException as error:  # The border: a plugin's job type looks at its options here.
-            live.record(ev.JobFailed(at, action.job, 0, evolve(failure(error), retryable=False)))
+            live.record(outcomes.not_started(at, action, evolve(failure(error), retryable=False)))
             return
-        live.record(ev.JobStarted(at, action.job, action.attempt, work.key))
-        live.works[action.job] = work
+        live.record(outcomes.started(at, work))
+        live.works[work.unit] = work
         live.starts.append(work)
-        self._active += 1
+        self._places.take(work)
+        live.served = next(self._served)
 
     # Commits
 

@@ -129,8 +129,16 @@ class Session:
 
     @property
     def outputs(self) -> dict[str, Any]:
-        """Every job's output by its id; None for a job that has not succeeded."""
-        return {job: state.output for job, state in self.jobs.items()}
+        """The declared outputs, else every job's output by its id.
+
+        A declared output is None until the session has succeeded, a job's until the job has.
+        """
+        state = self.state
+        if not self._pipeline.outputs:
+            return {job: job_state.output for job, job_state in state.jobs.items()}
+        if state.outputs is None:
+            return dict.fromkeys(self._pipeline.outputs)
+        return dict(state.outputs.value)
 
     @property
     def log_folder(self) -> Path:
@@ -194,7 +202,8 @@ class Session:
             for job, job_state in state.jobs.items()
             if job_state.error is not None and job_state.status == "failed"
         }
-        raise SessionFailed(self._id, str(state.status), errors)
+        reason = None if state.error is None else state.error.to_error()
+        raise SessionFailed(self._id, str(state.status), errors, reason)
 
     # Control
 

@@ -17,7 +17,9 @@ from bunsui.stores.records import OVERHEAD, body_of, encode_event, split
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from typing import Any
 
+    from bunsui.engine.decide import Unit
     from bunsui.engine.events import Event
     from bunsui.errors import BunsuiError
     from bunsui.local.bindings import Bindings
@@ -52,10 +54,16 @@ class Live:
     events: list[Event] = field(factory=list)
     #: Commits that are not known to be durable, oldest first, with their facts.
     unsent: list[tuple[Commit, Sequence[Event]]] = field(factory=list)
-    #: Attempts that have started and not ended, by job.
-    works: dict[str, Work] = field(factory=dict)
+    #: The items of the jobs that fan out, as far as they were asked for.
+    items: dict[str, list[Any]] = field(factory=dict)
+    #: Some outputs of jobs, decoded, for what refers to parts of them.
+    decoded: dict[str, Any] = field(factory=dict)
+    #: Attempts that have started and not ended.
+    works: dict[Unit, Work] = field(factory=dict)
     #: Attempts to submit as soon as their start is durable.
     starts: list[Work] = field(factory=list)
+    #: Which start of its driver was this session's last one; 0: none was.
+    served: int = 0
     #: Requests that the next commit answers; their documents are deleted after it.
     answered: list[str] = field(factory=list)
     #: When the store first failed (monotonic), while it does.
@@ -68,6 +76,12 @@ class Live:
     begun: threading.Event = field(factory=threading.Event)
     #: Set when the driver drives it no more: it rests, was released, lost, or given up.
     done: threading.Event = field(factory=threading.Event)
+    #: The parameters whose values are references to secrets.
+    secret_parameters: frozenset[str] = field(init=False)
+
+    @secret_parameters.default
+    def _secret_parameters(self) -> frozenset[str]:
+        return frozenset(parameter.name for parameter in self.pipeline.parameters if parameter.secret)
 
     def record(self, event: Event) -> None:
         """Takes a fact into the state and into the next commit."""

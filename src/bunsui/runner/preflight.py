@@ -12,6 +12,7 @@ from bunsui.local.bindings import Bindings, Bound, importable
 from bunsui.local.callables import find
 from bunsui.model.pipeline import LOCAL_PREFIX
 from bunsui.ports.job_type import Function
+from bunsui.runner.needs import needs, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job, Pipeline
     from bunsui.ports.job_type import JobType
+    from bunsui.runner.assembly import Parts
     from bunsui.runner.live import Live
 
 
@@ -81,15 +83,18 @@ def check_imports(bindings: Bindings, supervisor: Supervisor) -> None:
         )
 
 
-def check_resumable(live: Live, supervisor: Supervisor) -> None:
+def check_resumable(live: Live, parts: Parts) -> None:
     """Makes sure that what has yet to run can be found by this process: nothing is lost by asking.
 
     Raises:
-        ConfigError: the definition's folder is gone, or a callable can't be found; the session stays
-            as it is.
+        ConfigError: the definition's folder is gone, a callable can't be found, or a secret or pool is not
+            configured; the session stays as it is.
     """
     pipeline = live.pipeline
     stays = f"session {live.id} stays resumable"
+    created = live.machine.state.created
+    parameters = {} if created is None else created.parameters
+    require(needs(pipeline, parameters), parts.settings, parts.pools, stays)
     if pipeline.base_dir is not None and not pipeline.base_dir.is_dir():
         raise ConfigError(f"the folder of the definition, {pipeline.base_dir}, is gone", hint=stays)
     folders = () if pipeline.base_dir is None else (pipeline.base_dir,)
@@ -114,5 +119,5 @@ def check_resumable(live: Live, supervisor: Supervisor) -> None:
         except JobError as error:
             raise ConfigError(f"job '{job.id}': {error.message}", hint=stays) from error
     bound = [to for names in live.bindings.values() for to in names.values()]
-    for reason in supervisor.check([*in_processes, *importable(bound)]).values():
+    for reason in parts.supervisor.check([*in_processes, *importable(bound)]).values():
         raise ConfigError(reason, hint=stays)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
     from bunsui.runner.handle import Session
     from bunsui.runner.index import SessionSummary
+    from bunsui.runner.registered import PipelineSummary
 
 
 class Runner:
@@ -39,12 +40,16 @@ class Runner:
             None: ``bindings.yaml`` beside the definition, where there is one.
         local: whether a job that would run on AWS is an error.
         max_concurrency: how many attempts may run at once, over all sessions; at least 1.
+        pools: how many jobs of each pool may run at once, such as ``{"gpu": 2}``; at least 1 each.
         lease: seconds without a sign of life after which another runner may take a session over.
         plugins: further plugins; see `Plugins`.
         autoload_plugins: whether installed entry points are imported.
+        config: what definitions may name: ``env``, a list of variables of the environment, and ``secrets``,
+            where each is found, such as ``{"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}``.
 
     Raises:
         ConfigError: an argument is wrong.
+        PluginError: a plugin is wrong.
         StoreError: the store can't be opened.
     """
 
@@ -56,9 +61,11 @@ class Runner:
         bindings: Mapping[str, Mapping[str, Any]] | str | Path | None = None,
         local: bool = False,
         max_concurrency: int = 32,
+        pools: Mapping[str, int] | None = None,
         lease: float = 30.0,
         plugins: Sequence[Any] = (),
         autoload_plugins: bool = True,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         from bunsui.runner.assembly import assemble
         from bunsui.runner.control import Control
@@ -73,7 +80,7 @@ class Runner:
         self._bindings = bindings
         self._local = local
         given = bindings if isinstance(bindings, Mapping) else {}
-        parts = assemble(self.plugins, store, max_concurrency, lease)
+        parts = assemble(self.plugins, store, max_concurrency, lease, config, pools)
         self._control = Control(parts, self.plugins.job_types, given, lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
 
@@ -106,6 +113,64 @@ class Runner:
 
             loader.check(pipeline, self.plugins.job_types)
             self._checked[id(pipeline)] = pipeline
+
+    # Registered pipelines
+
+    def create_pipeline(self, pipeline: Pipeline) -> Pipeline:
+        """Registers a pipeline under its name, and returns it as revision 1.
+
+        Raises:
+            DefinitionError: it is wrong; nothing was written.
+            Conflict: the name is registered already.
+            ConfigError: its name ends like ``@3``, or a job of it exists in this process only.
+            StoreError: the store failed.
+        """
+        from bunsui.runner import registered
+
+        self._check(pipeline)
+        return registered.create(self.store, self._control.parts.clock.now(), pipeline)
+
+    def update_pipeline(self, pipeline: Pipeline) -> Pipeline:
+        """Makes a pipeline the next revision of its name, and returns it with its number.
+
+        Raises:
+            DefinitionError: it is wrong; nothing was written.
+            NotFound: the name is not registered.
+            ConfigError: a job of it exists in this process only.
+            StoreError: the store failed.
+        """
+        from bunsui.runner import registered
+
+        self._check(pipeline)
+        return registered.update(self.store, self._control.parts.clock.now(), pipeline)
+
+    def delete_pipeline(self, name: str) -> None:
+        """Removes a registered pipeline with all its revisions; its sessions stay, and can be resumed.
+
+        Raises:
+            NotFound: the name is not registered.
+            StoreError: the store failed.
+        """
+        from bunsui.runner import registered
+
+        registered.delete(self.store, name)
+
+    def pipelines(self) -> list[PipelineSummary]:
+        """All registered pipelines, by name."""
+        from bunsui.runner import registered
+
+        return registered.find(self.store)
+
+    def pipeline(self, name: str, revision: int | None = None) -> Pipeline:
+        """A registered pipeline, ready to be run; the newest revision where none is given.
+
+        Raises:
+            NotFound: the name is not registered, or has no such revision.
+            StoreError: the store failed.
+        """
+        from bunsui.runner import registered
+
+        return registered.get(self.store, name, revision)
 
     # Running
 
@@ -148,7 +213,8 @@ class Runner:
             The session. A session that an idempotency key names already is returned as it is.
 
         Raises:
-            DefinitionError: the pipeline, a binding or a parameter is wrong; nothing was written.
+            DefinitionError: the pipeline, a binding or a parameter is wrong, or a variable, secret or pool
+                that it names is not configured; nothing was written.
             ConfigError: a tag is not text.
             Conflict: the idempotency key belongs to a session with another input.
             StoreError: the store failed.
@@ -165,8 +231,7 @@ class Runner:
             parameters or {},
             self._bindings,
             self.plugins.job_types,
-            control.parts.supervisor,
-            control.parts.clock,
+            control.parts,
             local=self._local,
             idempotency_key=idempotency_key,
             tags=tags or {},

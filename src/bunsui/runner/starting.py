@@ -1,48 +1,107 @@
-"""From a decided start to work that can be submitted: input, options, binding."""
+"""From a decision to what it needs: conditions, items, outputs, and the input of attempts."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
+from bunsui.dsl.fields import MAX_ITEMS
+from bunsui.engine import events as ev
+from bunsui.engine.actions import Conclude, Evaluate, Expand
 from bunsui.errors import BunsuiError, JobError
-from bunsui.expressions.references import Scope, resolve
+from bunsui.expressions.conditions import parse_condition
+from bunsui.expressions.evaluation import describe, holds
+from bunsui.expressions.resolution import Scope, resolve
 from bunsui.local.bindings import for_options
+from bunsui.local.results import encode, failure
+from bunsui.model.json import Json
+from bunsui.model.session import Failure
 from bunsui.runner.work import Host, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from typing import Any
 
-    from bunsui.engine.actions import Start
+    from bunsui.engine.actions import Recover, Start
     from bunsui.model.pipeline import Job
     from bunsui.ports.job_type import JobType
     from bunsui.runner.live import Live
 
+#: Bytes of a commit that an output leaves to the event around it.
+EVENT_MARGIN = 1024
+
 
 class Starter:
-    """Prepares the attempts of one runner."""
+    """Resolves what the sessions of one runner refer to, and prepares their attempts."""
 
-    def __init__(self, job_types: Mapping[str, JobType], host: Host) -> None:
+    def __init__(self, job_types: Mapping[str, JobType], host: Host, max_commit_bytes: int) -> None:
         self._job_types = job_types
         self._host = host
+        self._max_output = max_commit_bytes - EVENT_MARGIN
+
+    def too_large(self, output: Json) -> Failure | None:
+        """The failure of an output that the store can't take in one commit, or None where it can."""
+        if len(output.text) <= self._max_output:
+            return None
+        text = f"the output has {len(output.text)} bytes; the store takes at most {self._max_output}"
+        return Failure("OutputTooLarge", text, False)
+
+    def resolve(self, live: Live, action: Evaluate | Expand | Conclude, at: datetime) -> ev.Event:
+        """What came of a condition, of a list of items, or of the declared outputs."""
+        try:
+            if isinstance(action, Evaluate):
+                return ev.ConditionEvaluated(at, action.job, self._condition(live, action.job))
+            if isinstance(action, Expand):
+                return ev.FanOutStarted(at, action.job, len(self._items(live, action.job)))
+            outputs = encode(resolve(live.pipeline.outputs, _scope(live)), "what 'outputs' declares")
+            wrong = self.too_large(outputs)
+            return ev.SessionSucceeded(at, outputs) if wrong is None else ev.SessionFailed(at, wrong)
+        except JobError as error:
+            failed = evolve(failure(error), retryable=False)
+            if isinstance(action, Conclude):
+                return ev.SessionFailed(at, failed)
+            return ev.JobFailed(at, action.job, 0, failed)
+
+    def _condition(self, live: Live, job: str) -> bool:
+        text = live.pipeline.job(job).condition
+        return text is None or holds(parse_condition(text).root, _scope(live))
+
+    def _items(self, live: Live, job: str) -> list[Any]:
+        """The items that a job runs for; the same each time, since all that they depend on is durable."""
+        found = live.items.get(job)
+        if found is None:
+            found = resolve(live.pipeline.job(job).for_each, _scope(live))
+            if not isinstance(found, list):
+                message = f"'for_each' must be a list, not {describe(found)}"
+                raise JobError(message, code="NotAList", retryable=False)
+            if len(found) > MAX_ITEMS:
+                message = f"'for_each' has {len(found):,} items; at most {MAX_ITEMS:,} are run"
+                raise JobError(message, code="TooManyItems", retryable=False)
+            live.items[job] = found
+        return found
+
+    def clear(self, live: Live, lost: Recover) -> None:
+        """Removes what a lost attempt has left on this machine."""
+        self._host.logs.clear(live.id, lost.job, lost.attempt, lost.item)
 
     def prepare(self, live: Live, start: Start) -> Work:
-        """The work of an attempt, with everything that it needs.
+        """The work of an attempt, with everything that it needs but its secrets.
 
         Raises:
             BunsuiError: a reference names something that is not there, or what was resolved does not
                 fit; the job fails by it.
         """
         job = live.pipeline.job(start.job)
-        state = live.machine.state
-        created = state.created
-        if created is None or state.started_at is None:
-            raise BunsuiError(f"job '{job.id}' can't start before its session did")
-        scope = Scope(created.parameters, state.jobs, live.id, state.started_at, live.pipeline.name)
+        item = None if start.item is None else self._items(live, job.id)[start.item]
+        scope = _scope(live, item, start.item)
         job_type = self._job_types[job.type]
         options = resolve(job.options, scope)
-        if options != job.options:
-            _check(job, job_type, options)
+        secret_options = bool(scope.secrets)
+        if options != job.options and not secret_options:
+            check_options(job, job_type, options)
         bound = for_options(live.bindings, job_type, options)
         if bound is None and job_type.binding_field is not None:
             reason = job_type.unavailable(options)
@@ -55,13 +114,56 @@ class Starter:
                     retryable=False,
                 )
         parameters = resolve(job.parameters, scope)
-        return Work(live, job, start.attempt, job_type, bound, parameters, options, self._host)
+        # A copy, as all that it is given: what an attempt does to its item can't reach the next one.
+        own = deepcopy(item)
+        work = Work(
+            live, job, start.attempt, job_type, bound, parameters, options, self._host, start.item, own
+        )
+        work.secrets = tuple(dict.fromkeys(scope.secrets))
+        work.secret_options = secret_options
+        return work
 
 
-def _check(job: Job, job_type: JobType, options: Mapping[str, Any]) -> None:
-    """Validates options that held references."""
+def _scope(live: Live, item: Any = None, item_index: int | None = None) -> Scope:
+    """What references can reach in a session now."""
+    state = live.machine.state
+    created = state.created
+    if created is None or state.started_at is None:
+        raise BunsuiError("nothing can be resolved before the session has started")
+    return Scope(
+        created.parameters,
+        state.jobs,
+        live.id,
+        state.started_at,
+        live.pipeline.name,
+        created.env,
+        live.secret_parameters,
+        item,
+        item_index,
+        decoded=live.decoded,
+    )
+
+
+def check_options(
+    job: Job, job_type: JobType, options: Mapping[str, Any], hidden: Sequence[str] = ()
+) -> None:
+    """Validates options that held references.
+
+    Args:
+        job: whose they are.
+        job_type: its type.
+        options: all of them, resolved.
+        hidden: the names of the secrets whose values are among them.
+
+    Raises:
+        JobError: they are wrong, with the code ``InvalidOptions``.
+    """
     from bunsui.dsl.options import wrong_options  # noqa: PLC0415 - jsonschema: 80 ms
 
     wrong = wrong_options(job, job_type, options)
+    if wrong and hidden:
+        # What says what is wrong quotes values, and cuts them: half of one would not be found in it.
+        named = ", ".join(hidden)
+        wrong = [f"the fields of type '{job.type}' are wrong with the values of secrets in them: {named}"]
     if wrong:
         raise JobError("; ".join(wrong), code="InvalidOptions", retryable=False)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bunsui.errors import BunsuiError, JobCancelled, JobTimeout
+from bunsui.errors import BunsuiError, JobCancelled, JobTimeout, SecretInOutput
+from bunsui.expressions.resolution import reveal
 from bunsui.local.callables import find, invoke
 from bunsui.local.results import encode, failure, traceback_text
 from bunsui.model.json import Json
@@ -23,7 +24,9 @@ from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from bunsui.engine.decide import Unit
     from bunsui.local.bindings import Bound
+    from bunsui.local.redaction import Redactor
     from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job
     from bunsui.model.session import Failure
@@ -34,9 +37,10 @@ if TYPE_CHECKING:
 _making = threading.Lock()
 
 
-def idempotency_key(session: str, job: str, attempt: int) -> str:
+def idempotency_key(session: str, job: str, attempt: int, item: int | None = None) -> str:
     """The name under which an attempt asks for its work: 64 hexadecimal digits, the same after a crash."""
-    return hashlib.sha256(f"{session}\0{job}\0{attempt}".encode()).hexdigest()
+    unit = job if item is None else f"{job}\0{item}"
+    return hashlib.sha256(f"{session}\0{unit}\0{attempt}".encode()).hexdigest()
 
 
 class Host:
@@ -47,10 +51,13 @@ class Host:
         supervisor: Supervisor,
         logs: Logs,
         now: Callable[[], datetime],
+        secret: Callable[[str], str],
     ) -> None:
         self.supervisor = supervisor
         self.logs = logs
         self.now = now
+        #: The value of a secret by its name.
+        self.secret = secret
         #: Callables that were found before: looking beside the definition costs more than a small job.
         self._found: dict[tuple[str, tuple[Path, ...]], Callable[..., Any]] = {}
 
@@ -73,6 +80,8 @@ class Work:
         "_cancelled",
         "_host",
         "_logger",
+        "_redactor",
+        "_values",
         "abandoned",
         "attempt",
         "bound",
@@ -81,6 +90,8 @@ class Work:
         "failure",
         "finished_at",
         "interrupted",
+        "item",
+        "item_index",
         "job",
         "job_type",
         "key",
@@ -89,6 +100,8 @@ class Work:
         "output",
         "parameters",
         "report",
+        "secret_options",
+        "secrets",
     )
 
     def __init__(
@@ -101,6 +114,8 @@ class Work:
         parameters: Mapping[str, Any],
         options: Mapping[str, Any],
         host: Host,
+        item_index: int | None = None,
+        item: Any = None,
     ) -> None:
         self.live = live
         self.job = job
@@ -109,7 +124,13 @@ class Work:
         self.bound = bound
         self.parameters = parameters
         self.options = options
-        self.key = idempotency_key(live.id, job.id, attempt)
+        self.item_index = item_index
+        self.item = item
+        self.key = idempotency_key(live.id, job.id, attempt, item_index)
+        #: The names of the secrets that its input and options hold, which are put in when it begins.
+        self.secrets: tuple[str, ...] = ()
+        #: Whether any of them is in the options, which are validated after that.
+        self.secret_options = False
         self.deadline: float | None = None
         self.output: Json | None = None
         self.failure: Failure | None = None
@@ -126,12 +147,51 @@ class Work:
         self._host = host
         self._cancelled: threading.Event | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
+        #: Knows the values of the secrets; None where there are none.
+        self._redactor: Redactor | None = None
+        #: The values themselves.
+        self._values: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> Unit:
+        """What the attempt belongs to: its job, or an item of it."""
+        return self.job.id if self.item_index is None else (self.job.id, self.item_index)
 
     # The thread's side
 
     def __call__(self) -> None:
         """Does the work and reports; never raises."""
-        call = JobCall(
+        token = None
+        try:
+            self.endable = False
+            # After that line: a timeout before it is left to these checks, one after it to the driver.
+            self._check_begin()
+            if self.secrets:
+                self._reveal()
+                self._check_begin()  # The source may have taken its time.
+            call = self._call()
+            token = current.set(call)
+            if self.bound is not None:
+                output = self.run(self.bound, call)
+            else:
+                output = self.job_type.run(call)
+                if hasattr(output, "__await__"):
+                    output = _complete(output)
+            self.output = self._safe(output if type(output) is Json else encode(output))
+        except BaseException as error:  # The border: a job's code may raise anything.
+            redact = None if self._redactor is None else self._redactor.redact
+            self.failure = failure(error, redact)
+            if (text := traceback_text(error)) is not None:
+                with contextlib.suppress(OSError):  # A full disk: the error itself is what counts.
+                    self._host.logs.write(self.log_path, text if redact is None else redact(text))
+        finally:
+            if token is not None:
+                current.reset(token)
+            self.finished_at = self._host.now()
+            self.report(self)
+
+    def _call(self) -> JobCall:
+        return JobCall(
             session_id=self.live.id,
             pipeline=self.live.pipeline.name,
             job_id=self.job.id,
@@ -140,30 +200,31 @@ class Work:
             options=self.options,
             idempotency_key=self.key,
             deadline=self.deadline,
+            item=self.item,
+            item_index=self.item_index,
             folder=self.live.pipeline.base_dir,
             workbench=self,
         )
-        token = current.set(call)
-        try:
-            self.endable = False
-            # After that line: a timeout before it is left to these checks, one after it to the driver.
-            self._check_begin()
-            if self.bound is not None:
-                output = self.run(self.bound, call)
-            else:
-                output = self.job_type.run(call)
-                if hasattr(output, "__await__"):
-                    output = _complete(output)
-            self.output = output if type(output) is Json else encode(output)
-        except BaseException as error:  # The border: a job's code may raise anything.
-            self.failure = failure(error)
-            if (text := traceback_text(error)) is not None:
-                with contextlib.suppress(OSError):  # A full disk: the error itself is what counts.
-                    self._host.logs.write(self.log_path, text)
-        finally:
-            current.reset(token)
-            self.finished_at = self._host.now()
-            self.report(self)
+
+    def _reveal(self) -> None:
+        """Puts the values of secrets into input and options, which from now on must not be shown."""
+        from bunsui.local.redaction import Redactor  # noqa: PLC0415 - where there are secrets
+        from bunsui.runner.starting import check_options  # noqa: PLC0415 - it makes works
+
+        values = {name: self._host.secret(name) for name in self.secrets}
+        self._values = tuple(values.values())
+        self._redactor = Redactor(self._values)
+        self.parameters = reveal(self.parameters, values.__getitem__)
+        self.options = reveal(self.options, values.__getitem__)
+        if self.secret_options:
+            check_options(self.job, self.job_type, self.options, hidden=self.secrets)
+
+    def _safe(self, output: Json) -> Json:
+        """The output, unless it holds a secret: then it can't be kept."""
+        if self._redactor is not None and self._redactor.found_in(output.text):
+            named = ", ".join(self.secrets)
+            raise SecretInOutput(f"the job returned the value of a secret (it was given: {named})")
+        return output
 
     def _check_begin(self) -> None:
         """Makes sure that there is still reason to begin."""
@@ -178,11 +239,11 @@ class Work:
             from bunsui.local.process import run_command  # noqa: PLC0415 - subprocess: 10 ms
 
             with self._ending():
-                return run_command(work, call, self.log_path)
+                return run_command(work, call, self.log_path, quote_log=self._redactor is None)
         if self._isolation(work) == "process":
             work = evolve(work, isolation="process")
             with self._ending():
-                return self._host.supervisor.call(work, call, self._name, self.log_path)
+                return self._host.supervisor.call(work, call, self._name, self.log_path, self._values)
         function = self.job.function if work.target == self.job.options.get("callable") else None
         return invoke(function or self._host.find(work), work.style, self._name, call)
 
@@ -210,13 +271,14 @@ class Work:
     @property
     def log_path(self) -> Path:
         """The file that this attempt's stdout, stderr and log go to."""
-        return self._host.logs.path(self.live.id, self.job.id, self.attempt)
+        return self._host.logs.path(self.live.id, self.job.id, self.attempt, self.item_index)
 
     @property
     def logger(self) -> logging.LoggerAdapter[Any]:
         """See `Workbench.logger`."""
         if self._logger is None:
-            self._logger = self._host.logs.logger(self.log_path)
+            redact = None if self._redactor is None else self._redactor.redact
+            self._logger = self._host.logs.logger(self.log_path, redact)
         return self._logger
 
     @property

@@ -3,7 +3,7 @@
 A commit's body is ``{"v": 1, "crc": CHECKSUM, "events": [{"event": NAME, "at": TIME, ...fields}]}``; the
 checksum is the CRC-32 of the text of the events, so that a damaged store can't tell a wrong story.
 
-The two events that a run consists of are written by hand, with the output's text, encoded once by the
+The events that a run consists of are written by hand, with the output's text, encoded once by the
 thread that made it, put in as it is; one `json.dumps` for each event would cost more than all the rest
 of the engine.
 """
@@ -62,6 +62,19 @@ def encode_event(event: ev.Event) -> str:
             f'{{"event":"JobSucceeded","at":"{to_text(event.at)}","job":"{event.job}",'
             f'"attempt":{event.attempt},"output":{event.output.text}}}'
         )
+    if isinstance(event, ev.ItemStarted):
+        return (
+            f'{{"event":"ItemStarted","at":"{to_text(event.at)}","job":"{event.job}","item":{event.item},'
+            f'"attempt":{event.attempt},"key":"{event.key}"}}'
+        )
+    if isinstance(event, ev.ItemSucceeded):
+        return (
+            f'{{"event":"ItemSucceeded","at":"{to_text(event.at)}","job":"{event.job}","item":{event.item},'
+            f'"attempt":{event.attempt},"output":{event.output.text}}}'
+        )
+    if isinstance(event, ev.SessionSucceeded):
+        outputs = "null" if event.outputs is None else event.outputs.text
+        return f'{{"event":"SessionSucceeded","at":"{to_text(event.at)}","outputs":{outputs}}}'
     if isinstance(event, ev.Unknown):
         return compact(dict(event.data))
     return compact({"event": type(event).__name__, **_converter().unstructure(event)})

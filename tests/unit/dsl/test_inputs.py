@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-from bunsui import Parameter, Pipeline
+from bunsui import Job, Parameter, Pipeline
 from bunsui.dsl.inputs import parse_assignments, resolve_parameters
 from bunsui.errors import DefinitionError
 
 
 def declared(*parameters: Parameter) -> Pipeline:
-    return Pipeline("etl", parameters=parameters)
+    return Pipeline("etl", [Job("a", "lambda", {"function": "f"})], parameters)
 
 
 def message(pipeline: Pipeline, given: dict) -> str:
@@ -57,9 +57,8 @@ WRONG = [
 @pytest.mark.parametrize(("kind", "value", "expected"), WRONG)
 def test_wrong_type(kind, value, expected):
     """A value of another type is refused, saying what it must be and what it is."""
-    assert f"/parameters/p: error[wrong-type]: the value of parameter 'p' must be {expected}" == message(
-        declared(Parameter("p", kind)), {"p": value}
-    )
+    said = message(declared(Parameter("p", kind)), {"p": value}).splitlines()[0]
+    assert f"/parameters/p: error[wrong-type]: the value of parameter 'p' must be {expected}" == said
 
 
 CONSTRAINTS = [
@@ -101,6 +100,34 @@ def test_optional_without_default():
 def test_falsy_value_is_not_missing():
     """A given false is not replaced by the default."""
     assert resolve_parameters(declared(Parameter("p", "boolean", default=True)), {"p": False}) == {"p": False}
+
+
+@pytest.mark.parametrize(("given", "default"), [({"p": 1e2}, None), ({}, 100.0)])
+def test_a_whole_float_is_an_integer(given, default):
+    """JSON Schema takes 1e2 for an integer; a job gets one."""
+    values = resolve_parameters(declared(Parameter("p", "integer", default=default)), given)
+    assert ({"p": 100}, int) == (values, type(values["p"]))
+
+
+@pytest.mark.parametrize("given", [{"p": "${secrets.db}"}, {"p": "${ secrets.db }"}])
+def test_a_secret_is_given_by_name(given):
+    """The value of a secret parameter is a reference to a secret, and stays one."""
+    assert given == resolve_parameters(declared(Parameter("p", secret=True)), given)
+
+
+@pytest.mark.parametrize("value", ["hunter2", "a ${secrets.db}", "${env.DB}", 3, ""])
+def test_a_secret_is_not_given_itself(value):
+    """Anything else is refused, and not shown: it may be the secret."""
+    said = message(declared(Parameter("p", secret=True)), {"p": value})
+    assert said.startswith("/parameters/p: error[bad-secret]: parameter 'p' is secret: ")
+    assert "hunter2" not in said
+
+
+def test_a_required_secret():
+    """A secret may be required, and have a default."""
+    assert "missing-parameter" in message(declared(Parameter("p", secret=True, required=True)), {})
+    pipeline = declared(Parameter("p", secret=True, required=True, default="${secrets.db}"))
+    assert {"p": "${secrets.db}"} == resolve_parameters(pipeline, {})
 
 
 @pytest.mark.parametrize("given", [{}, {"bucket": None}])

@@ -1,22 +1,15 @@
-# ruff: noqa: E501, RUF005, SIM905 - rows of messages, written as they are shown
+# ruff: noqa: E501, RUF005 - rows of messages, written as they are shown
 """The validator: what it says of each kind of wrong definition, word by word."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import json
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from attrs import evolve
 
 import bunsui
-from bunsui.dsl.definition import to_pipeline
 from bunsui.dsl.options import wrong_options
 from bunsui.dsl.parser import parse, plain
 from bunsui.dsl.validator import validate
-from bunsui.errors import DefinitionError
 from bunsui.ports.job_type import JobType
 
 
@@ -52,8 +45,14 @@ class Probe(JobType):
 TYPES = {**bunsui.Plugins(autoload=False).job_types, "probe": Probe()}
 
 
+def found(text):
+    """All problems of a text, or of plain data."""
+    return validate(parse(text, "yaml", "p.yaml") if isinstance(text, str) else plain(text), TYPES).problems
+
+
 def shown(text: str) -> str:
-    return "\n".join(problem.render() for problem in validate(parse(text, "yaml", "p.yaml"), TYPES))
+    """All problems as they are rendered, but for hints: see tests/fixtures/definitions for these."""
+    return "\n".join(evolve(problem, hint=None).render() for problem in found(text))
 
 
 def head(jobs: str, top: str = "") -> str:
@@ -61,9 +60,9 @@ def head(jobs: str, top: str = "") -> str:
 
 
 def shown_job(fields: str) -> str:
-    """What is said of one probe job, without position and source."""
-    rendered = validate(parse(head(f"  - {{id: a, type: probe, {fields}}}\n")), TYPES)
-    return "\n".join(f"{p.code}: {p.message}{f' ({p.hint})' if p.hint else ''}" for p in rendered)
+    """What is said of one probe job, without position, source and hint."""
+    rendered = found(head(f"  - {{id: a, type: probe, {fields}}}\n"))
+    return "\n".join(f"{p.code}: {p.message}" for p in rendered)
 
 
 WHOLE = [
@@ -108,7 +107,7 @@ WHOLE = [
     pytest.param(
         "version: 1.0\nname: n\njobs: [{id: a, type: probe}]\n",
         "p.yaml:1:10: error[bad-value]: 'version' of the pipeline is 1.0; it must be '1.0'\n"
-        '    1 | version: 1.0\n      |          ^^^ write it as text: "1.0"',
+        "    1 | version: 1.0\n      |          ^^^",
         id="version-number",
     ),
     pytest.param(
@@ -130,10 +129,10 @@ WHOLE = [
     pytest.param(
         head("  - {id: a, type: probe, dependson: [b]}\n", "on_failur: stop\n"),
         "p.yaml:3:1: error[unknown-field]: the pipeline has no field 'on_failur'\n"
-        "    3 | on_failur: stop\n      | ^^^^^^^^^ did you mean 'on_failure'?\n"
+        "    3 | on_failur: stop\n      | ^^^^^^^^^\n"
         "p.yaml:5:26: error[unknown-field]: job 'a' has no field 'dependson'\n"
         "    5 |   - {id: a, type: probe, dependson: [b]}\n"
-        "      |                          ^^^^^^^^^ did you mean 'depends_on'?",
+        "      |                          ^^^^^^^^^",
         id="unknown-fields",
     ),
     pytest.param(
@@ -151,7 +150,7 @@ WHOLE = [
     pytest.param(
         head("  - {id: a, type: lamda, retry: 0}\n"),
         "p.yaml:4:19: error[unknown-job-type]: job 'a' has the type 'lamda', which does not exist\n"
-        "    4 |   - {id: a, type: lamda, retry: 0}\n      |                   ^^^^^ did you mean 'lambda'?\n"
+        "    4 |   - {id: a, type: lamda, retry: 0}\n      |                   ^^^^^\n"
         "p.yaml:4:33: error[out-of-range]: 'retry' of job 'a' is 0; it must be at least 1\n"
         "    4 |   - {id: a, type: lamda, retry: 0}\n      |                                 ^",
         id="unknown-type-and-the-rest-of-the-job",
@@ -159,7 +158,7 @@ WHOLE = [
     pytest.param(
         head("  - {id: a}\n  - {id: b, type: null}\n"),
         "p.yaml:4:5: error[missing-field]: job 'a' needs 'type', the name of a job type\n"
-        "    4 |   - {id: a}\n      |     ^ one of: custom, ecs, lambda, probe\n"
+        "    4 |   - {id: a}\n      |     ^\n"
         "p.yaml:5:19: error[wrong-type]: 'type' of job 'b' must be text, not null\n"
         "    5 |   - {id: b, type: null}\n      |                   ^^^^",
         id="no-type",
@@ -168,7 +167,7 @@ WHOLE = [
         head("  - {id: load, type: probe, depends_on: [extrct]}\n  - {id: extract, type: probe}\n"),
         "p.yaml:4:42: error[unknown-job]: job 'load' depends on 'extrct', which does not exist\n"
         "    4 |   - {id: load, type: probe, depends_on: [extrct]}\n"
-        "      |                                          ^^^^^^ did you mean 'extract'?",
+        "      |                                          ^^^^^^",
         id="unknown-dependency",
     ),
     pytest.param(
@@ -179,16 +178,14 @@ WHOLE = [
         ),
         "p.yaml:4:39: error[cycle]: these jobs wait for each other: a -> c -> b -> a\n"
         "    4 |   - {id: a, type: probe, depends_on: [c]}\n"
-        "      |                                       ^ each depends on the next one; take one of these"
-        " dependencies out",
+        "      |                                       ^",
         id="cycle",
     ),
     pytest.param(
         head("  - {id: a, type: probe, depends_on: [a]}\n"),
-        "p.yaml:4:39: error[cycle]: these jobs wait for each other: a -> a\n"
+        "p.yaml:4:39: error[cycle]: job 'a' depends on itself\n"
         "    4 |   - {id: a, type: probe, depends_on: [a]}\n"
-        "      |                                       ^ each depends on the next one; take one of these"
-        " dependencies out",
+        "      |                                       ^",
         id="self",
     ),
     pytest.param(
@@ -209,7 +206,7 @@ def test_rendered(text, expected):
 JOBS = [
     (
         "mode: fats",
-        "bad-value: 'mode' of job 'a' is 'fats'; it must be one of: fast, slow, null (did you mean 'fast'?)",
+        "bad-value: 'mode' of job 'a' is 'fats'; it must be one of: fast, slow, null",
     ),
     ("mode: true", "bad-value: 'mode' of job 'a' is true; it must be one of: fast, slow, null"),
     ("size: 0", "out-of-range: 'size' of job 'a' is 0; it must be at least 1"),
@@ -239,8 +236,7 @@ JOBS = [
     ("allow_failure: no", "wrong-type: 'allow_failure' of job 'a' must be true or false, not the text 'no'"),
     (
         "isolation: proces",
-        "bad-value: 'isolation' of job 'a' is 'proces'; it must be one of: thread, process"
-        " (did you mean 'process'?)",
+        "bad-value: 'isolation' of job 'a' is 'proces'; it must be one of: thread, process" "",
     ),
     ("retry: 1.5", "wrong-type: 'retry' of job 'a' must be a whole number or a mapping, not the number 1.5"),
     ("retry: true", "wrong-type: 'retry' of job 'a' must be a whole number or a mapping, not true"),
@@ -248,12 +244,12 @@ JOBS = [
     ("retry: {backoff: 0.5}", "out-of-range: 'retry.backoff' of job 'a' is 0.5; it must be at least 1"),
     (
         "retry: {max_attempt: 2}",
-        "unknown-field: 'retry' of job 'a' has no field 'max_attempt' (did you mean 'max_attempts'?)",
+        "unknown-field: 'retry' of job 'a' has no field 'max_attempt'",
     ),
     ("retry: {on: ['']}", "out-of-range: 'retry.on.0' of job 'a' must have at least 1 character, not 0"),
     (
         "retry: {jitter: ful}",
-        "bad-value: 'retry.jitter' of job 'a' is 'ful'; it must be one of: full, none (did you mean 'full'?)",
+        "bad-value: 'retry.jitter' of job 'a' is 'ful'; it must be one of: full, none",
     ),
     ("timeout: 0", "out-of-range: 'timeout' of job 'a' is 0; it must be more than 0"),
     ("timeout: []", "wrong-type: 'timeout' of job 'a' must be a number or text, not a list"),
@@ -289,7 +285,7 @@ def test_timeout_forms(timeout):
 
 def test_id_with_line_break():
     """A line break at the end of an id is seen, although a pattern's $ allows it."""
-    assert [p.code for p in validate(parse(head('  - {id: "a\\n", type: probe}\n')), TYPES)] == ["bad-value"]
+    assert [p.code for p in found(head('  - {id: "a\\n", type: probe}\n'))] == ["bad-value"]
 
 
 def test_duplicate_dependency_is_harmless():
@@ -298,193 +294,94 @@ def test_duplicate_dependency_is_harmless():
     assert shown(head(jobs)) == ""
 
 
-def test_known_fields_are_listed():
-    """Where no field is near, the hint lists those that there are."""
-    (problem,) = validate(parse(head("  - {id: a, type: lambda, function: f, zzz: 1}\n")), TYPES)
-    assert problem.hint == (
-        "known here: allow_failure, cache, condition, depends_on, description, for_each, function, id,"
-        " isolation, max_concurrency, name, on_lost, parameters, pool, retry, template, timeout, type, with"
-    )
-
-
-LATER_JOB = {
-    "template": "t",
-    "with": "{}",
-    "condition": "always()",
-    "for_each": "[1]",
-    "max_concurrency": "2",
-    "cache": "{}",
-    "on_lost": "rerun",
-    "pool": "gpu",
-}
-LATER_PIPELINE = {"defaults": "{}", "templates": "{}", "outputs": "{}", "timeout": "5", "alerts": "[]"}
-
-
-@pytest.mark.parametrize("name", LATER_JOB)
-def test_later_job_field(name):
+@pytest.mark.parametrize("field", ["cache: {}", "on_lost: rerun"])
+def test_later_job_field(field):
     """A field of a job that this version does not do yet is refused, not ignored."""
-    assert shown_job(f"{name}: {LATER_JOB[name]}") == (
-        f"not-supported-yet: '{name}' is part of the language, but this version of bunsui does not do it yet"
-        " (leave it out, or use a later version)"
+    assert shown_job(field) == (
+        f"not-supported-yet: '{field.partition(':')[0]}' is part of the language, but this version of bunsui"
+        " does not do it yet"
     )
 
 
-@pytest.mark.parametrize("name", LATER_PIPELINE)
-def test_later_pipeline_field(name):
+def test_later_pipeline_field():
     """A field of a pipeline that this version does not do yet is refused, at its key."""
-    text = head("  - {id: a, type: probe}\n", f"{name}: {LATER_PIPELINE[name]}\n")
-    assert shown(text) == (
-        f"p.yaml:3:1: error[not-supported-yet]: '{name}' is part of the language, but this version of bunsui"
-        f" does not do it yet\n    3 | {name}: {LATER_PIPELINE[name]}\n      | {'^' * len(name)}"
-        " leave it out, or use a later version"
+    assert shown(head("  - {id: a, type: probe}\n", "alerts: []\n")) == (
+        "p.yaml:3:1: error[not-supported-yet]: 'alerts' is part of the language, but this version of bunsui"
+        " does not do it yet\n    3 | alerts: []\n      | ^^^^^^"
     )
 
 
-def test_secret_parameter():
-    """A secret parameter is refused, as nothing would keep it secret yet."""
-    text = head("  - {id: a, type: probe}\n", "parameters: [{name: x, secret: true}]\n")
-    assert [p.message for p in validate(parse(text), TYPES)] == [
-        "'secret' is part of the language, but this version of bunsui does not do it yet"
+def test_later_field_of_the_defaults():
+    """Where it comes from the defaults it is reported there, and once, however many jobs get it."""
+    text = head("  - {id: a, type: probe}\n  - {id: b, type: probe}\n", "defaults: {cache: {}}\n")
+    assert [("not-supported-yet", "/defaults/cache", 3, 12)] == [
+        (p.code, p.path, p.line, p.column) for p in found(text)
     ]
 
 
-@pytest.mark.parametrize("root", ["env.X", "secrets.X", "item", "item_index", "inputs.x"])
-def test_later_reference(root):
-    """A reference that this version can't resolve yet is refused."""
-    assert shown_job(f'parameters: {{x: "${{{root}}}"}}') == (
-        f"not-supported-yet: ${{{root}}}: '{root.partition('.')[0]}' is not supported yet by this version of"
-        " bunsui"
-    )
-
-
-# References
-
-
-REFERENCES = [
-    ("${tabel}", "unknown-reference: ${tabel}: there is no parameter 'tabel'", "did you mean 'table'?"),
-    (
-        "${parameters.tab}",
-        "unknown-reference: ${parameters.tab}: there is no parameter 'tab'",
-        "did you mean 'table'?",
-    ),
-    (
-        "${job.up.output}",
-        "unknown-reference: ${job.up.output}: there is no parameter 'job'",
-        "did you mean 'jobs'?",
-    ),
-    ("${parameters}", "unknown-reference: ${parameters} needs a name after it", "write ${parameters.NAME}"),
-    ("${jobs}", "unknown-reference: ${jobs} needs a name after it", "write ${jobs.NAME.output}"),
-    (
-        "${jobs.upp.output}",
-        "unknown-reference: ${jobs.upp.output}: there is no job 'upp'",
-        "did you mean 'up'?",
-    ),
-    (
-        "${jobs.up.rows}",
-        "unknown-reference: ${jobs.up.rows}: of a job there is .output, with a path, and .status",
-        "such as ${jobs.up.output}",
-    ),
-    (
-        "${jobs.up.status.x}",
-        "unknown-reference: ${jobs.up.status.x}: of a job there is .output, with a path, and .status",
-        "such as ${jobs.up.output}",
-    ),
-    (
-        "${jobs.other.output}",
-        "not-upstream: ${jobs.other.output}: job 'other' need not have ended when 'me' starts",
-        "add 'other' to the 'depends_on' of 'me'",
-    ),
-    (
-        "${jobs.me.status}",
-        "not-upstream: ${jobs.me.status}: job 'me' can't have ended when 'me' starts",
-        None,
-    ),
-    (
-        "${jobs.down.output}",
-        "not-upstream: ${jobs.down.output}: job 'down' can't have ended when 'me' starts",
-        None,
-    ),
-    (
-        "${session.name}",
-        "unknown-reference: ${session.name} does not exist",
-        "there is ${session.id} and ${session.started_at}",
-    ),
-    ("${pipeline}", "unknown-reference: ${pipeline} does not exist", "there is ${pipeline.name}"),
-    ("${", "bad-reference: '${' without '}'", None),
-    (
-        "${1}",
-        "bad-reference: a reference is a name and its path, such as ${parameters.x} or ${jobs.ID.output.x};"
-        " for a literal '${' write '$${'",
-        None,
-    ),
-    ("${table!}", "bad-reference: '!' is not a step of a path: write .name, [0] or [\"key\"]", None),
-]
-
-
-def with_reference(value: str, field: str = "parameters: {deep: [{x: '%s'}]}") -> str:
-    return head(
-        "  - {id: far, type: probe}\n"
-        "  - {id: up, type: probe, depends_on: [far]}\n"
-        "  - {id: other, type: probe}\n"
-        "  - id: me\n"
-        "    type: probe\n"
-        "    depends_on: [up]\n"
-        f"    {field % value}\n"
-        "  - {id: down, type: probe, depends_on: [me]}\n",
-        "parameters: [{name: table}]\n",
-    )
-
-
-@pytest.mark.parametrize(("reference", "expected", "hint"), REFERENCES)
-@pytest.mark.parametrize("field", ["parameters: {deep: [{x: 'ab %s cd'}]}", "word: 'ab %s cd'"])
-def test_wrong_reference(reference, expected, hint, field):
-    """A wrong reference, nested or in a field of the type, is underlined exactly, within its text."""
-    if reference == "${":
-        field = field.replace(" cd", "")
-    text = with_reference(reference, field)
-    (problem,) = validate(parse(text), TYPES)
-    line = text.splitlines()[10]
-    assert (expected, hint, 11, line.index("${") + 1, len(reference)) == (
-        f"{problem.code}: {problem.message}",
-        problem.hint,
-        problem.line,
-        problem.column,
-        problem.length,
-    )
+# Fields of jobs and pipelines that earlier versions refused
 
 
 @pytest.mark.parametrize(
-    "reference",
+    "fields",
     [
-        "${table}",
-        "${parameters.table}",
-        "${jobs.up.output}",
-        "${jobs.far.output.a[0]}",
-        "${jobs.up.status}",
-        "${session.id}",
-        "${session.started_at}",
-        "${pipeline.name}",
-        "$${nothing}",
+        "condition: always()",
+        "for_each: [1, {a: 2}]",
+        "for_each: []",
+        "for_each: '${numbers}'",
+        "for_each: '${jobs.up.output.files}', depends_on: [up]",
+        "for_each: [1], max_concurrency: 2",
+        "pool: gpu",
     ],
 )
-def test_right_reference(reference):
-    """Parameters, jobs upstream near and far, session and pipeline can be referred to."""
-    assert shown(with_reference(reference)) == ""
+def test_right_fields(fields):
+    """Conditions, fan-outs and pools are part of the language."""
+    jobs = f"  - {{id: a, type: probe, {fields}}}\n  - {{id: up, type: probe}}\n"
+    assert shown(head(jobs, "parameters: [{name: numbers, type: array}]\n")) == ""
 
 
-def test_two_references_in_one_text():
-    """Each wrong reference of a text has its own place."""
-    problems = validate(parse(with_reference("${no} ${nay}")), TYPES)
-    assert [(30, 5), (36, 6)] == [(p.column, p.length) for p in problems]
+@pytest.mark.parametrize(
+    "top", ["timeout: 90m", "timeout: 5", "outputs: {n: 1}", "defaults: {}", "templates: {}"]
+)
+def test_right_fields_of_a_pipeline(top):
+    """A session may have a timeout, and outputs of its own."""
+    assert shown(head("  - {id: a, type: probe}\n", f"{top}\n")) == ""
 
 
-def test_order_is_not_judged_in_a_cycle():
-    """In a cycle no reference is called out of order: the cycle is the problem."""
-    jobs = (
-        "  - {id: a, type: probe, depends_on: [b], parameters: {x: '${jobs.b.output}'}}\n"
-        "  - {id: b, type: probe, depends_on: [a], parameters: {x: '${jobs.a.output}'}}\n"
+FAN_OUTS = [
+    ("for_each: 'a,b'", "bad-for-each: 'for_each' of job 'a': it must be a list, or one reference to a list"),
+    ("for_each: 'x/${numbers}'", "bad-for-each: 'for_each' of job 'a': it must be a list, or one reference to a list"),
+    ("for_each: '${word}'", "bad-for-each: 'for_each' of job 'a': ${word} is a text, not a list"),
+    ("for_each: '${session.id}'", "bad-for-each: 'for_each' of job 'a': ${session.id} is a text, not a list"),
+    ("for_each: 3", "wrong-type: 'for_each' of job 'a' must be text or a list, not the number 3"),
+    ("for_each: [1], max_concurrency: 0", "out-of-range: 'max_concurrency' of job 'a' is 0; it must be at least 1"),
+    ("max_concurrency: 2", "no-effect: 'max_concurrency' of job 'a' has no effect without 'for_each'"),
+    (
+        "pool: my pool",
+        "bad-value: 'pool' of job 'a' is 'my pool'; it must be a letter, then up to 63 letters, digits, '_' or '-'",
+    ),
+    ("template: t", "unknown-template: job 'a' uses the template 't', which does not exist"),
+    ("with: {}", "missing-field: job 'a' has 'with', but no 'template' that takes it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "expected"), FAN_OUTS)
+def test_wrong_fan_out_and_the_like(fields, expected):
+    """A fan-out runs over a list; what has no effect is said, as a warning."""
+    text = head(
+        f"  - {{id: a, type: probe, {fields}}}\n",
+        "parameters: [{name: numbers, type: array}, {name: word}]\n",
     )
-    assert [p.code for p in validate(parse(head(jobs)), TYPES)] == ["cycle"]
+    assert [expected] == [f"{p.code}: {p.message}" for p in found(text)]
+
+
+def test_too_many_items():
+    """A literal list of a fan-out has at most 10,000 items."""
+    job = {"id": "a", "type": "probe", "for_each": [0] * 10_001}
+    assert ["out-of-range"] == [p.code for p in found({"version": "1.0", "name": "n", "jobs": [job]})]
+
+
+# References in the fields of a type
 
 
 @pytest.mark.parametrize(
@@ -510,39 +407,7 @@ def test_references_are_validated_later(fields):
 def test_what_references_cannot_change(fields, code):
     """What is wrong whatever a reference brings is reported at once."""
     text = head(f"  - {{id: a, type: probe, {fields}}}\n", "parameters: [{name: n}]\n")
-    assert [p.code for p in validate(parse(text), TYPES)] == [code]
-
-
-# Parameters
-
-
-PARAMETERS = [
-    ("{name: 1x}", "bad-value: 'name' of parameter '1x' is '1x'; it must be a letter, then up to 63 letters, digits, '_' or '-'"),
-    ("{}", "missing-field: a parameter needs 'name'"),
-    ("{name: x, type: strin}", "bad-value: 'type' of parameter 'x' is 'strin'; it must be one of: string, integer, number, boolean, array, object"),
-    ("{name: x, type: [string]}", 'bad-value: \'type\' of parameter \'x\' is ["string"]; it must be one of: string, integer, number, boolean, array, object'),
-    ("{name: x, minimum: 1}", "unknown-field: parameter 'x' has no field 'minimum'"),
-    ("{name: x, type: integer, pattern: a}", "unknown-field: parameter 'x' has no field 'pattern'"),
-    ("{name: x, pattern: '('}", "bad-schema: parameter 'x': '(' is not a 'regex'"),
-    ("{name: x, pattern: 'a{99999999999}'}", "bad-schema: parameter 'x': a pattern in its schema is too large"),
-    ("{name: x, enum: []}", "out-of-range: 'enum' of parameter 'x' must have at least 1 item, not 0"),
-    ("{name: x, type: integer, minimum: low}", "bad-schema: parameter 'x': 'low' is not of type 'number'"),
-    ("{name: x, type: integer, default: one}", "wrong-type: the default of parameter 'x' must be a whole number, not the text 'one'"),
-    ("{name: x, type: integer, minimum: 3, default: 1}", "out-of-range: the default of parameter 'x' is 1; it must be at least 3"),
-    ("{name: x, enum: [a, b], default: c}", "bad-value: the default of parameter 'x' is 'c'; it must be one of: a, b"),
-    ("{name: x, type: array, items: {type: string}, default: [1]}", "wrong-type: '0' of the default of parameter 'x' must be text, not the number 1"),
-    ("{name: x, type: array, items: {$ref: 'http://x.invalid'}, default: [1]}", "bad-schema: parameter 'x': '$ref' is not supported; write out what it stands for"),
-    ("{name: x, required: maybe}", "wrong-type: 'required' of parameter 'x' must be true or false, not the text 'maybe'"),
-    ("3", "wrong-type: 'parameters.0' of the pipeline must be a mapping, not the number 3"),
-    ("{name: x}, {name: x}", "duplicate-parameter: parameter 'x' is declared twice"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("declared", "expected"), PARAMETERS)
-def test_parameter_declaration(declared, expected):
-    """A wrong declaration of a parameter is reported with what it must be."""
-    text = head("  - {id: a, type: probe}\n", f"parameters: [{declared}]\n")
-    assert [expected] == [f"{p.code}: {p.message}" for p in validate(parse(text), TYPES)]
+    assert [p.code for p in found(text)] == [code]
 
 
 # Custom jobs
@@ -567,7 +432,7 @@ CUSTOM = [
 def test_custom(fields, expected):
     """A custom job is one command or one callable, and nothing is read as code by accident."""
     text = head(f"  - {{id: a, type: custom, {fields}}}\n", "parameters: [{name: p}]\n")
-    assert [expected] == [p.message for p in validate(parse(text), TYPES)]
+    assert [expected] == [p.message for p in found(text)]
 
 
 @pytest.mark.parametrize(
@@ -598,13 +463,13 @@ def test_sorted_by_position():
     assert [(3, "wrong-type"), (4, "unknown-field"), (6, "unknown-job"), (6, "out-of-range")] + [
         (7, "duplicate-id"),
         (7, "unknown-job-type"),
-    ] == [(p.line, p.code) for p in validate(parse(text), TYPES)]
+    ] == [(p.line, p.code) for p in found(text)]
 
 
 def test_sorted_without_text():
     """Without a text, item 2 comes before item 10."""
     data = {"version": "1.0", "name": "n", "jobs": [{"id": f"j{i}", "type": "x"} for i in range(11)]}
-    assert [f"/jobs/{i}/type" for i in range(11)] == [p.path for p in validate(plain(data), TYPES)]
+    assert [f"/jobs/{i}/type" for i in range(11)] == [p.path for p in found(data)]
 
 
 def test_long_chain_with_references():
@@ -614,7 +479,7 @@ def test_long_chain_with_references():
         | ({"depends_on": [f"j{i - 1}"], "parameters": {"x": f"${{jobs.j{i - 1}.output}}"}} if i else {})
         for i in range(3000)
     ]
-    assert validate(plain({"version": "1.0", "name": "n", "jobs": jobs}), TYPES) == []
+    assert found({"version": "1.0", "name": "n", "jobs": jobs}) == []
 
 
 # Options, resolved
@@ -642,115 +507,3 @@ def test_resolved_command():
     assert wrong_options(job, TYPES["custom"], {"command": "rm"}) == [
         "a command is a list of the program and its arguments; one text needs 'shell: true'"
     ]
-
-
-# Anything
-
-
-TEXT = st.text(max_size=8) | st.sampled_from(
-    [
-        "${x}",
-        "${jobs.a.output}",
-        "${",
-        "${parameters}",
-        "a",
-        "b",
-        "custom",
-        "lambda",
-        "probe",
-        "15m\n",
-        "9d",
-        "string",
-    ]
-)
-SCALAR = (
-    st.none() | st.booleans() | st.integers(-3, 4) | st.floats(allow_nan=False, allow_infinity=False) | TEXT
-)
-NAMES = st.sampled_from(
-    "version name parameters jobs id type depends_on retry timeout command callable shell max_attempts on"
-    " default enum items $ref pattern mode size tags either map coded condition secret".split()
-)
-TREE = st.recursive(
-    SCALAR,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | TEXT, inner, max_size=4),
-    max_leaves=12,
-)
-VALID = {
-    "version": "1.0",
-    "name": "n",
-    "parameters": [
-        {"name": "x", "type": "integer", "minimum": 1, "default": 2},
-        {"name": "s", "enum": ["a"]},
-    ],
-    "jobs": [
-        {"id": "a", "type": "custom", "command": ["x", "${s}"], "retry": {"max_attempts": 2, "on": ["E*"]}},
-        {"id": "b", "type": "probe", "size": 3, "tags": ["t"], "depends_on": ["a"], "timeout": "15m"},
-        {
-            "id": "c",
-            "type": "lambda",
-            "function": "f",
-            "parameters": {"v": "${jobs.a.output}"},
-            "depends_on": ["b"],
-        },
-    ],
-}
-
-
-def places(tree, path=()):
-    yield path
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    for key, value in items:
-        yield from places(value, (*path, key))
-
-
-@st.composite
-def mutated(draw):
-    tree = copy.deepcopy(VALID)
-    for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from([place for place in places(tree) if place]))
-        parent = tree
-        for step in path[:-1]:
-            parent = parent[step]
-        if draw(st.booleans()):
-            parent[path[-1]] = draw(TREE)
-        elif isinstance(parent, dict):
-            parent[draw(NAMES)] = draw(TREE)
-        else:
-            parent.append(draw(TREE))
-    return tree
-
-
-def accepted_or_refused(tree):
-    problems = validate(plain(tree), TYPES)
-    assert all("under any of the given schemas" not in problem.message for problem in problems)
-    if not problems:
-        pipeline = to_pipeline(plain(tree).data)
-        again = plain(pipeline.to_dict())
-        assert validate(again, TYPES) == []
-        assert to_pipeline(again.data) == pipeline
-
-
-@settings(max_examples=150, deadline=None)
-@given(TREE)
-def test_any_tree(tree):
-    """Any JSON is a pipeline or has problems; nothing else is raised."""
-    with contextlib.suppress(DefinitionError):  # From the limits of the parser.
-        accepted_or_refused(tree)
-
-
-@settings(max_examples=400, deadline=None)
-@given(mutated())
-def test_any_mutation(tree):
-    """A valid definition with random changes is a pipeline that round-trips, or has problems."""
-    accepted_or_refused(tree)
-
-
-@settings(max_examples=100, deadline=None)
-@given(mutated())
-def test_places_are_in_the_text(tree):
-    """Every problem stands within the text, and can be rendered."""
-    text = json.dumps(tree, indent=1)
-    lines = text.split("\n")
-    for problem in validate(parse(text, "json"), TYPES):
-        assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
-        assert problem.render()

@@ -47,6 +47,19 @@ def job_after(*events: ev.Event) -> JobState:
     return running(*events).jobs["a"]
 
 
+def fan(count: int, *events: ev.Event) -> Fold:
+    """A session whose job a fans out."""
+    return running(ev.FanOutStarted(at(3), "a", count), *events)
+
+
+def item(second: int, number: int = 0, attempt: int = 1) -> ev.ItemStarted:
+    return ev.ItemStarted(at(second), "a", number, attempt, "k")
+
+
+def done(second: int, number: int = 0, attempt: int = 1, output: object = None) -> ev.ItemSucceeded:
+    return ev.ItemSucceeded(at(second), "a", number, attempt, Json.of(output))
+
+
 # What it keeps
 
 
@@ -147,6 +160,133 @@ def test_a_job_cancelled_while_it_waited() -> None:
     assert JobState(JobStatus.CANCELLED, attempts, ERROR, at(3), at(5), "because") == state
 
 
+def test_a_condition_changes_nothing_of_a_job() -> None:
+    """A job whose condition was evaluated is pending as before."""
+    assert JobState() == job_after(ev.ConditionEvaluated(at(3), "a", result=True))
+
+
+def test_a_fan_out_that_started() -> None:
+    """The job runs from then on, without an attempt of its own; its items are pending."""
+    fold = fan(2)
+    assert (JobState(JobStatus.RUNNING, started_at=at(3)), [JobState(), JobState()]) == (
+        fold.jobs["a"],
+        fold.items["a"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ((item(4),), JobState(JobStatus.RUNNING, (Attempt(1, at(4)),), None, at(4))),
+        (
+            (item(4), done(5, output=[1])),
+            JobState(JobStatus.SUCCEEDED, (Attempt(1, at(4), at(5)),), None, at(4), at(5), None, Json("[1]")),
+        ),
+        (
+            (item(4), ev.ItemAttemptFailed(at(5), "a", 0, 1, ERROR, 9.0)),
+            JobState(JobStatus.RETRYING, (Attempt(1, at(4), at(5), ERROR),), ERROR, at(4)),
+        ),
+        (
+            (item(4), ev.ItemAttemptFailed(at(5), "a", 0, 1, ERROR, 9.0), item(6, 0, 2)),
+            JobState(JobStatus.RUNNING, (Attempt(1, at(4), at(5), ERROR), Attempt(2, at(6))), ERROR, at(4)),
+        ),
+        (
+            (item(4), ev.ItemAttemptLost(at(5), "a", 0, 1)),
+            JobState(JobStatus.PENDING, (Attempt(1, at(4)),), None, at(4)),
+        ),
+        (
+            (item(4), ev.ItemAttemptLost(at(5), "a", 0, 1), item(6)),
+            JobState(JobStatus.RUNNING, (Attempt(1, at(6)),), None, at(4)),
+        ),
+        (
+            (item(4), ev.ItemFailed(at(5), "a", 0, 1, ERROR)),
+            JobState(JobStatus.FAILED, (Attempt(1, at(4), at(5), ERROR),), ERROR, at(4), at(5)),
+        ),
+        (
+            (ev.ItemFailed(at(4), "a", 0, 0, ERROR),),
+            JobState(JobStatus.FAILED, (), ERROR, None, at(4)),
+        ),
+        (
+            (item(4), ev.ItemCancelled(at(5), "a", 0, "r")),
+            JobState(JobStatus.CANCELLED, (Attempt(1, at(4), at(5)),), None, at(4), at(5), "r"),
+        ),
+    ],
+    ids=["started", "succeeded", "retrying", "again", "lost", "rerun", "failed", "no-start", "cancelled"],
+)
+def test_an_item_goes_through_attempts_as_a_job_does(
+    events: tuple[ev.ItemEvent, ...], state: JobState
+) -> None:
+    """An item has attempts, times, an error and an output of its own; the others stay as they are."""
+    assert [state, JobState()] == fan(2, *events).items["a"]
+
+
+def test_what_an_item_does_leaves_its_job_running() -> None:
+    """Whatever its items do, the job runs until it is settled."""
+    assert JobState(JobStatus.RUNNING, started_at=at(3)) == fan(1, item(4), done(5)).jobs["a"]
+
+
+def test_a_fan_out_that_succeeded() -> None:
+    """Its output is the list of its items' outputs, in their order, and it keeps their states."""
+    second, first = done(6, 1, output={"b": 1}), done(7, 0, output="a")
+    fold = fan(2, item(4), item(5, 1), second, first)
+    items = tuple(fold.items["a"])
+    fold.apply(ev.FanOutSucceeded(at(8), "a"))
+    succeeded = JobStatus.SUCCEEDED
+    assert JobState(succeeded, (), None, at(3), at(8), None, Json('["a",{"b":1}]'), items) == fold.jobs["a"]
+
+
+def test_a_fan_out_of_nothing() -> None:
+    """The output of a job without items is an empty list."""
+    assert ([], ()) == (
+        fan(0, ev.FanOutSucceeded(at(4), "a")).jobs["a"].output,
+        fan(0, ev.FanOutSucceeded(at(4), "a")).jobs["a"].items,
+    )
+
+
+def test_a_fan_out_that_failed() -> None:
+    """It has the error, no output, and keeps the states of its items, started or not."""
+    fold = fan(2, item(4), ev.ItemFailed(at(5), "a", 0, 1, ERROR), ev.JobFailed(at(6), "a", 0, OTHER))
+    failed = JobState(JobStatus.FAILED, (Attempt(1, at(4), at(5), ERROR),), ERROR, at(4), at(5))
+    items = (failed, JobState())
+    assert JobState(JobStatus.FAILED, (), OTHER, at(3), at(6), None, NULL, items) == fold.jobs["a"]
+
+
+def test_a_fan_out_that_was_cancelled() -> None:
+    """It has the reason and keeps the states of its items."""
+    fold = fan(1, ev.JobCancelled(at(6), "a", "r"))
+    assert JobState(JobStatus.CANCELLED, (), None, at(3), at(6), "r", NULL, (JobState(),)) == fold.jobs["a"]
+
+
+def test_what_has_ended_has_its_items_once() -> None:
+    """The items of a job that has ended are in its state, and nowhere else."""
+    assert {} == fan(1, item(4), done(5), ev.FanOutSucceeded(at(6), "a")).items
+
+
+def test_the_snapshot_of_a_fan_out_that_runs_has_its_items() -> None:
+    """Who looks at a running job sees its items."""
+    assert (JobState(), JobState()) == fan(2).snapshot(1).jobs["a"].items
+
+
+def test_the_items_of_a_snapshot_do_not_change() -> None:
+    """What happens after a snapshot does not show in its items."""
+    fold = fan(1)
+    before = fold.snapshot(1)
+    fold.apply(item(4))
+    assert (JobState(),) == before.jobs["a"].items
+
+
+def test_a_job_that_does_not_fan_out_has_no_items() -> None:
+    """None tells it from one that fans out to nothing."""
+    assert job_after(start(3)).items is None
+
+
+def test_the_attempts_of_a_fan_out_are_those_of_its_items() -> None:
+    """The number of attempts of a job is that of all its items together."""
+    failed = ev.ItemAttemptFailed(at(5), "a", 0, 1, ERROR, 0.0)
+    fold = fan(2, item(4), failed, item(6, 0, 2), item(6, 1))
+    assert 3 == fold.snapshot(1).jobs["a"].attempt_count
+
+
 def test_counts_are_a_recount() -> None:
     """After every event the counts equal the number of jobs with each status."""
     fold = running()
@@ -185,6 +325,49 @@ def test_a_pause() -> None:
     assert (SessionStatus.PAUSED, "user", None) == (fold.status, fold.paused_reason, fold.pause)
     fold.apply(ev.SessionResumed(at(5)))
     assert (SessionStatus.RUNNING, None, None) == (fold.status, fold.paused_reason, fold.pause)
+
+
+def test_the_timeout_of_a_session() -> None:
+    """A session whose timeout was reached runs on until its jobs have ended."""
+    fold = running(ev.TimeoutReached(at(3)))
+    assert (SessionStatus.RUNNING, True) == (fold.status, fold.is_overdue)
+
+
+def test_a_timeout_after_a_request_to_cancel_is_too_late() -> None:
+    """Who asked first, says how the session ends."""
+    assert not running(ev.CancelRequested(at(3), "q"), ev.TimeoutReached(at(4))).is_overdue
+
+
+def test_a_request_to_cancel_after_the_timeout_is_too_late() -> None:
+    """Likewise the other way round, also where a later driver notices the timeout once more."""
+    cancelled = ev.CancelRequested(at(4), "q")
+    assert running(ev.TimeoutReached(at(3)), cancelled, ev.TimeoutReached(at(5))).is_overdue
+
+
+NOTHING = (ev.JobSkipped(at(3), "a", "r"), ev.JobSkipped(at(3), "b", "r"))
+
+
+def test_the_outputs_of_a_session() -> None:
+    """The declared outputs come with the event that ends the session, and are kept as text."""
+    ended = ev.SessionSucceeded(at(4), Json.of({"rows": 1}))
+    assert Json('{"rows":1}') == running(*NOTHING, ended).snapshot(1).outputs
+
+
+def test_a_session_without_declared_outputs_has_none() -> None:
+    """None, not an empty mapping, stands for what was never declared."""
+    assert running(*NOTHING, ev.SessionSucceeded(at(4))).snapshot(1).outputs is None
+
+
+def test_a_session_whose_outputs_could_not_be_made() -> None:
+    """The session itself has the error, as no job does."""
+    fold = running(*NOTHING, ev.SessionFailed(at(4), ERROR))
+    assert (SessionStatus.FAILED, ERROR, None) == (fold.status, fold.snapshot(1).error, fold.outputs)
+
+
+def test_a_session_that_timed_out() -> None:
+    """It has ended, with the time."""
+    fold = running(ev.TimeoutReached(at(2)), *NOTHING, ev.SessionTimedOut(at(4)))
+    assert (SessionStatus.TIMED_OUT, at(4)) == (fold.status, fold.finished_at)
 
 
 def test_a_pause_asked_for_while_paused_ends_with_the_resumption() -> None:
@@ -247,6 +430,11 @@ WAITING = (start(3), ev.AttemptFailed(at(4), "a", 1, ERROR, 1.0))
 LOST = (start(3), ev.AttemptLost(at(4), "a", 1))
 ENDED = (ev.JobSkipped(at(3), "a", "r"), ev.JobSkipped(at(3), "b", "r"), ev.SessionSucceeded(at(4)))
 PAUSED = (start(3), ev.PauseRequested(at(3), "q"), ev.SessionPaused(at(4), "user"))
+FANNED = (ev.FanOutStarted(at(3), "a", 2),)
+ONE_RUNS = (*FANNED, item(4), item(4, 1), done(5, 1))
+ONE_WAITS = (*FANNED, item(4), ev.ItemAttemptFailed(at(5), "a", 0, 1, ERROR, 1.0))
+SETTLED = (*ONE_RUNS, done(6), ev.FanOutSucceeded(at(7), "a"))
+HALF_PAUSED = (*FANNED, ev.PauseRequested(at(4), "q"), ev.SessionPaused(at(4), "user"))
 
 REFUSED = [
     ((), CREATED, "SessionCreated in a session that exists"),
@@ -296,6 +484,74 @@ REFUSED = [
     ((), ev.JobSucceeded(at(9), "a", 1), "JobSucceeded for job 'a', which is pending"),
     (ENDED, ev.JobCancelled(at(9), "a", "r"), "JobCancelled for job 'a', which is skipped"),
     (PAUSED, ev.JobSucceeded(at(9), "a", 1), "JobSucceeded in a session that is paused"),
+    (PAUSED, ev.TimeoutReached(at(9)), "TimeoutReached in a session that is paused"),
+    (ENDED, ev.SessionTimedOut(at(9)), "SessionTimedOut in a session that is succeeded"),
+    ((), ev.SessionTimedOut(at(9)), "SessionTimedOut while jobs are open"),
+    (
+        (start(3),),
+        ev.ConditionEvaluated(at(9), "a", result=True),
+        "ConditionEvaluated for job 'a', which is running",
+    ),
+    (
+        PAUSED,
+        ev.ConditionEvaluated(at(9), "b", result=True),
+        "ConditionEvaluated in a session that is paused",
+    ),
+    (FANNED, ev.FanOutStarted(at(9), "a", 2), "FanOutStarted for job 'a', which is running"),
+    (FANNED, start(9), "JobStarted for job 'a', which is running"),
+    *(
+        (FANNED, event, f"{type(event).__name__} of job 'a', which has no attempt of its own")
+        for event in (
+            ev.JobSucceeded(at(9), "a", 1),
+            ev.AttemptFailed(at(9), "a", 1, ERROR, 1.0),
+            ev.AttemptLost(at(9), "a", 1),
+        )
+    ),
+    ((), item(9), "ItemStarted for item 0 of job 'a', which has no such item"),
+    ((start(3),), item(9), "ItemStarted for item 0 of job 'a', which has no such item"),
+    (FANNED, item(9, 2), "ItemStarted for item 2 of job 'a', which has no such item"),
+    (FANNED, item(9, -1), "ItemStarted for item -1 of job 'a', which has no such item"),
+    (
+        FANNED,
+        ev.ItemStarted(at(9), "z", 0, 1, "k"),
+        "ItemStarted for item 0 of job 'z', which has no such item",
+    ),
+    (SETTLED, item(9), "ItemStarted for item 0 of job 'a', which has no such item"),
+    (HALF_PAUSED, item(9), "ItemStarted in a session that is paused"),
+    (ONE_RUNS, item(9), "ItemStarted for item 0 of job 'a', which is running"),
+    (ONE_RUNS, item(9, 1), "ItemStarted for item 1 of job 'a', which is succeeded"),
+    (FANNED, item(9, 0, 2), "attempt 2 of item 0 of job 'a' after 0"),
+    (ONE_WAITS, item(9), "attempt 1 of item 0 of job 'a' after 1"),
+    (FANNED, done(9), "ItemSucceeded for item 0 of job 'a', which is pending"),
+    (ONE_RUNS, done(9, 0, 2), "ItemSucceeded of attempt 2 of item 0 of job 'a', whose attempt 1 runs"),
+    (
+        ONE_WAITS,
+        ev.ItemFailed(at(9), "a", 0, 1, ERROR),
+        "ItemFailed of attempt 1 of item 0 of job 'a', which is retrying",
+    ),
+    (
+        FANNED,
+        ev.ItemCancelled(at(9), "a", 0, "r"),
+        "ItemCancelled for item 0 of job 'a', which is pending",
+    ),
+    (
+        FANNED,
+        ev.FanOutSucceeded(at(9), "a"),
+        "FanOutSucceeded for job 'a', whose items have not all succeeded",
+    ),
+    (
+        ONE_RUNS,
+        ev.FanOutSucceeded(at(9), "a"),
+        "FanOutSucceeded for job 'a', whose items have not all succeeded",
+    ),
+    (
+        (start(3),),
+        ev.FanOutSucceeded(at(9), "a"),
+        "FanOutSucceeded for job 'a', whose items have not all succeeded",
+    ),
+    ((), ev.FanOutSucceeded(at(9), "a"), "FanOutSucceeded for job 'a', which is pending"),
+    (ONE_RUNS, ev.JobFailed(at(9), "a", 0, ERROR), "JobFailed for job 'a' while item 0 runs"),
+    (ONE_RUNS, ev.JobCancelled(at(9), "a", "r"), "JobCancelled for job 'a' while item 0 runs"),
 ]
 
 

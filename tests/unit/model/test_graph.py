@@ -68,6 +68,38 @@ def test_ancestors_are_the_transitive_closure(edges: dict[str, list[str]]) -> No
         assert {parent for child, parent in reach if child == job} - {job} == graph.ancestors(job)
 
 
+@given(graphs())
+def test_upstream_is_the_transitive_closure(edges: dict[str, list[str]]) -> None:
+    """One job is upstream of another exactly where a way of dependencies leads to it, near or far."""
+    reach, graph = closure(edges), Graph(edges)
+    for parent, job in product(edges, repeat=2):
+        assert ((job, parent) in reach) is graph.is_upstream(parent, job)
+
+
+@given(graphs(), st.data())
+def test_upstream_with_dependencies_that_do_not_exist(
+    edges: dict[str, list[str]], data: st.DataObject
+) -> None:
+    """They change nothing of what is said of those that do."""
+    named = {job: data.draw(st.lists(st.sampled_from(["ghost", *parents]))) for job, parents in edges.items()}
+    known = {job: [parent for parent in parents if parent != "ghost"] for job, parents in named.items()}
+    reach, graph = closure(known), Graph(named)
+    for parent, job in product(edges, repeat=2):
+        assert ((job, parent) in reach) is graph.is_upstream(parent, job)
+
+
+@given(graphs(cyclic=True))
+def test_upstream_in_a_cycle_is_refused_or_near(edges: dict[str, list[str]]) -> None:
+    """In a cyclic graph only a job's own dependencies can be told; nothing else is said wrongly."""
+    graph = Graph(edges)
+    for parent, job in product(edges, repeat=2):
+        if parent in edges[job]:
+            assert graph.is_upstream(parent, job)
+        elif graph.find_cycle() is not None:
+            with pytest.raises(ValueError, match="cyclic"):
+                graph.is_upstream(parent, job)
+
+
 @given(graphs(cyclic=True))
 def test_downstream_is_the_inverse_of_upstream(edges: dict[str, list[str]]) -> None:
     """Who waits for a job: each once, in the definition's order."""
@@ -120,6 +152,7 @@ def test_a_chain_of_ten_thousand() -> None:
     """The depth of a graph is not limited by Python's stack."""
     chain = {f"j{i}": [f"j{i - 1}"] if i else [] for i in range(10_000)}
     assert 9_999 == len(Graph(chain).ancestors("j9999"))
+    assert [True, False] == [Graph(chain).is_upstream("j0", "j9999"), Graph(chain).is_upstream("j9999", "j0")]
     assert tuple(chain) == Graph(chain).order
 
 

@@ -145,7 +145,8 @@ def test_equal_pipelines_have_equal_digests() -> None:
         {"max_concurrency": 2},
         {"metadata": {}},
         {"parameters": [Parameter("x")]},
-        {"jobs": []},
+        {"outputs": {"x": 1}},
+        {"timeout": 60},
         {"jobs": [Job(id="a", type="custom", options={"command": ["x"]}, retry=RetryPolicy(2))]},
     ],
 )
@@ -176,8 +177,9 @@ def test_values_are_frozen(value: object, name: str) -> None:
 
 def test_lists_become_tuples() -> None:
     """What is given as a list, or as any iterable, is kept as a tuple."""
-    pipeline = Pipeline(name="p", jobs=iter([Job(id="a", type="t", depends_on=iter(["b"]))]))
-    assert (("b",), 1) == (pipeline.jobs[0].depends_on, len(pipeline.jobs))
+    jobs = iter([Job(id="b", type="t"), Job(id="a", type="t", depends_on=iter(["b"]))])
+    pipeline = Pipeline(name="p", jobs=jobs)
+    assert (("b",), 2) == (pipeline.jobs[1].depends_on, len(pipeline.jobs))
 
 
 def test_job_by_id() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import bunsui
 from bunsui import ConfigError, JobType, PluginError, Plugins, hookimpl
+from bunsui.ports.secrets import SecretSource
 from bunsui.stores.memory import MemoryStore
 
 
@@ -28,11 +29,17 @@ class Shout(JobType):
         return call.options["text"].upper()
 
 
+class Vault(SecretSource):
+    def get(self, key):
+        return f"the value of {key}"
+
+
 class Brings:
     """A plugin that brings what it is made with."""
 
-    def __init__(self, job_types=(), stores=None):
+    def __init__(self, job_types=(), stores=None, secret_sources=None):
         self.types, self.urls = job_types, {} if stores is None else stores
+        self.sources = {} if secret_sources is None else secret_sources
 
     @hookimpl
     def bunsui_job_types(self):
@@ -42,17 +49,22 @@ class Brings:
     def bunsui_stores(self):
         return self.urls
 
+    @hookimpl
+    def bunsui_secret_sources(self):
+        return self.sources
+
 
 def plugins(*given):
     return Plugins(given, autoload=False)
 
 
 def test_builtins():
-    """The built-in job types and stores come through the hooks."""
+    """The built-in job types, stores and secret sources come through the hooks."""
     registry = plugins()
-    assert (["custom", "lambda", "ecs"], ["memory", "sqlite"]) == (
+    assert (["custom", "lambda", "ecs"], ["memory", "sqlite"], ["env", "environment", "file"]) == (
         list(registry.job_types),
         list(registry.stores),
+        list(registry.secret_sources),
     )
 
 
@@ -182,11 +194,48 @@ def test_no_stores():
         _ = plugins(Brings(stores=3)).stores
 
 
+def test_secret_source():
+    """A plugin's secret source is found by its name, behind the built-in ones."""
+    sources = plugins(Brings(secret_sources={"vault": Vault()})).secret_sources
+    assert (["env", "environment", "file", "vault"], "the value of x") == (
+        list(sources),
+        sources["vault"].get("x"),
+    )
+
+
+def test_environment_has_two_names():
+    """The environment is one source with two names."""
+    sources = plugins().secret_sources
+    assert sources["env"] is sources["environment"]
+
+
+NOT_A_SOURCE = "not an instance of bunsui.SecretSource"
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ({"vault": "hunter2"}, f"plugin 'Brings': secret source 'vault' is str, {NOT_A_SOURCE}"),
+        ({"vault": Vault}, f"plugin 'Brings': secret source 'vault' is ABCMeta, {NOT_A_SOURCE}"),
+        ({7: Vault()}, "plugin 'Brings': 7 is not a name for a secret source"),
+        ({"a:b": Vault()}, "plugin 'Brings': 'a:b' is not a name for a secret source"),
+        ({"": Vault()}, "plugin 'Brings': '' is not a name for a secret source"),
+        (3, "plugin 'Brings' failed in bunsui_secret_sources: TypeError: 'int' object is not iterable"),
+    ],
+)
+def test_wrong_secret_sources(sources, expected):
+    """What is not a secret source, or has no name that a configuration can say, is refused."""
+    with pytest.raises(PluginError) as caught:
+        _ = plugins(Brings(secret_sources=sources)).secret_sources
+    assert expected == str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("plugin", "attribute", "expected"),
     [
         (Brings([type("Mine", (Shout,), {"name": "lambda"})()]), "job_types", "job type 'lambda'"),
         (Brings(stores={"sqlite": None}), "stores", "store 'sqlite'"),
+        (Brings(secret_sources={"env": Vault()}), "secret_sources", "secret source 'env'"),
     ],
 )
 def test_duplicate(plugin, attribute, expected):
@@ -199,7 +248,7 @@ def test_duplicate(plugin, attribute, expected):
     )
 
 
-@pytest.mark.parametrize("attribute", ["job_types", "stores"])
+@pytest.mark.parametrize("attribute", ["job_types", "stores", "secret_sources"])
 def test_immutable(attribute):
     """What is registered can't be changed."""
     with pytest.raises(TypeError):

@@ -101,3 +101,55 @@ def test_one_temporary_folder() -> None:
     for thread in threads:
         thread.join()
     assert len(found) == 1
+
+
+def test_items_have_logs_of_their_own(tmp_path: Path) -> None:
+    """The log of an item's attempt is SESSION/JOB.ITEM.ATTEMPT.log."""
+    assert tmp_path / "s1" / "a.0.2.log" == Logs(tmp_path).path("s1", "a", 2, 0)
+
+
+def test_logger_that_redacts(tmp_path: Path) -> None:
+    """Each record passes through what takes secrets out, with its exception and its stack."""
+    logs = Logs(tmp_path)
+    path = logs.path("s1", "a", 1)
+    logger = logs.logger(path, lambda text: text.replace("hunter2", "***"))
+    try:
+        raise ValueError("hunter2")
+    except ValueError:
+        logger.exception("with %s", "hunter2", stack_info=True)
+    text = path.read_text()
+    assert (False, True) == ("hunter2" in text, "ValueError: ***" in text)
+
+
+def test_record_that_cant_be_formatted_and_may_hold_a_secret(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its arguments are shown nowhere; the log says that there was one, and where."""
+    logs = Logs(tmp_path)
+    path = logs.path("s1", "a", 1)
+    logs.logger(path, str.upper).info("%d rows", "hunter2")
+    assert ("", True) == (
+        capsys.readouterr().err,
+        bool(
+            re.match(r"A LOG RECORD FROM TEST_LOGS.PY:\d+ CAN'T BE WRITTEN: TYPEERROR\n\Z", path.read_text())
+        ),
+    )
+
+
+def test_clear(tmp_path: Path) -> None:
+    """What an attempt has left beside its log goes, and nothing else; there may be nothing."""
+    logs = Logs(tmp_path)
+    path = logs.path("s1", "a", 1)
+    path.touch()
+    for name in ("a.1.files", "a.1.2.files", "b.1.files"):
+        (path.parent / name).mkdir()
+    logs.clear("s1", "a", 1, None)
+    logs.clear("s2", "a", 1, None)
+    assert ["a.1.2.files", "a.1.log", "b.1.files"] == sorted(each.name for each in path.parent.iterdir())
+
+
+def test_clear_makes_no_folder() -> None:
+    """Nobody else can have left anything where the folder is a temporary one."""
+    logs = Logs(None)
+    logs.clear("s1", "a", 1, None)
+    assert logs._folder is None

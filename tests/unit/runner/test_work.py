@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 import pytest
 
 from bunsui.errors import StateError
+from bunsui.expressions.resolution import Hidden
 from bunsui.jobs.custom import CustomJobType
+from bunsui.local.results import MAX_MESSAGE
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.pipeline import Job, Pipeline
 from bunsui.ports.job_type import Command, JobCall, JobType, current_call
@@ -29,8 +31,9 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.reported: list[Work] = []
         self.supervisor = Supervisor()
-        self.host = Host(self.supervisor, Logs(folder / "logs"), lambda: NOW)
-        self.pipeline = Pipeline(name="p").at(folder)
+        self.secrets: dict[str, str] = {}
+        self.host = Host(self.supervisor, Logs(folder / "logs"), lambda: NOW, self.secrets.__getitem__)
+        self.pipeline = Pipeline(name="p", jobs=[Job("a", "custom", {"command": ["true"]})]).at(folder)
 
     def work(self, function: Any = None, job_type: JobType | None = None, **options: Any) -> Work:
         if function is not None:
@@ -184,3 +187,120 @@ def test_idempotency_key() -> None:
     keys = [idempotency_key(*each) for each in [("s", "a", 1), ("s", "a", 2), ("s", "b", 1), ("t", "a", 1)]]
     same = idempotency_key("s", "a", 1)
     assert (4, 64, same) == (len(set(keys)), len(same), keys[0])
+
+
+def test_idempotency_key_of_items() -> None:
+    """Each item has keys of its own, which are not those of the job, nor of a job of another name."""
+    items = [idempotency_key("s", "a", 1, item) for item in (None, 0, 1, 10)]
+    others = [idempotency_key("s", "a", 11, 0), idempotency_key("s", "a0", 1)]
+    assert 6 == len({*items, *others})
+
+
+def into(found: list[str]) -> Any:
+    """A job that notes the secret that it is given."""
+
+    def take(password: str) -> None:
+        found.append(password)
+
+    return take
+
+
+class TestSecrets:
+    """Work that is given secrets."""
+
+    VALUE = 'hunter2"\u00e9/'
+
+    def secret(self, desk: Desk, function: Any, parameters: Any = None) -> Work:
+        """Work whose `password` is the secret `db`."""
+        desk.secrets["db"] = self.VALUE
+        work = desk.work(function)
+        work.parameters = parameters or {"password": Hidden((("db",),))}
+        work.secrets = ("db",)
+        return work
+
+    def test_they_are_put_in_when_it_begins(self, desk: Desk) -> None:
+        """Not before."""
+        seen: list[str] = []
+        work = self.secret(desk, into(seen))
+        before = repr(work.parameters)
+        work()
+        assert ([self.VALUE], False) == (seen, "hunter2" in before)
+
+    def test_one_that_cant_be_had(self, desk: Desk) -> None:
+        """The attempt fails; its code is not called."""
+        called: list[str] = []
+        work = self.secret(desk, into(called))
+        work.secrets = ("other",)
+        work()
+        assert work.failure is not None
+        assert ("KeyError", [], [work]) == (work.failure.code, called, desk.reported)
+
+    def test_stopped_while_it_was_asked_for(self, desk: Desk) -> None:
+        """Its code is not called."""
+        called: list[str] = []
+        work = self.secret(desk, into(called))
+
+        def secret(name: str) -> str:
+            work.cancel()
+            return self.VALUE
+
+        desk.host.secret = secret
+        work()
+        assert work.failure is not None
+        assert ("JobCancelled", []) == (work.failure.code, called)
+
+    def test_a_failure_is_masked(self, desk: Desk) -> None:
+        """Its code, its message, and the traceback in the log."""
+
+        def fail(password: str) -> None:
+            raise type(password, (Exception,), {})(f"it is {password!r}")
+
+        work = self.secret(desk, fail)
+        work()
+        assert work.failure is not None
+        assert ("***", "it is '***'") == (work.failure.code, work.failure.message)
+        log = work.log_path.read_text(encoding="utf-8")
+        assert ("it is '***'" in log, "hunter2" in log) == (True, False)
+
+    def test_a_long_failure_is_masked_before_it_is_cut(self, desk: Desk) -> None:
+        """Half of a value would be shown else."""
+
+        def fail(password: str) -> None:
+            raise ValueError("x" * (MAX_MESSAGE - 4) + password)
+
+        work = self.secret(desk, fail)
+        work()
+        assert work.failure is not None
+        assert "x***" == work.failure.message[-4:]
+
+    def test_its_logger_masks(self, desk: Desk) -> None:
+        """Also what is logged with an exception, and what can't be logged."""
+
+        def log(password: str) -> None:
+            logger = current_call().logger
+            logger.info("a %s", {"p": password})
+            logger.info("%d", password)
+
+        work = self.secret(desk, log)
+        work()
+        first, second = work.log_path.read_text(encoding="utf-8").splitlines()
+        assert first.endswith(" INFO a {'p': '***'}")
+        assert second.startswith("a log record from test_work.py:")
+
+    def test_it_is_not_given_back(self, desk: Desk) -> None:
+        """An output that holds the value fails the attempt."""
+        work = self.secret(desk, lambda password: [{"deep": f"a {password}"}])
+        work()
+        assert work.failure is not None
+        assert ("SecretInOutput", False, None) == (work.failure.code, work.failure.retryable, work.output)
+
+    def test_another_output_is_kept(self, desk: Desk) -> None:
+        """As it is."""
+        work = self.secret(desk, len_of)
+        work()
+        assert work.output is not None
+        assert str(len(self.VALUE)) == work.output.text
+
+
+def len_of(password: str) -> int:
+    return len(password)

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import click
 
-from bunsui.cli.drive import drive, prepare
-from bunsui.cli.options import bindings_option, format_option, lease, store_option
-from bunsui.cli.render import Progress
-from bunsui.dsl.inputs import parse_assignments
-from bunsui.runner.runner import Runner
+from bunsui.cli import drive
+from bunsui.cli.options import bindings_option, format_option, local_option, parameter_option, store_option
 
 
 @click.command("run")
 @click.argument("file", type=click.Path())
-@click.option(
-    "-p",
-    "--parameter",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A parameter; may be given more than once. A string takes VALUE as it is, any other type JSON.",
-)
+@parameter_option
 @bindings_option
-@click.option("--local", is_flag=True, help="Fail rather than run anything on AWS.")
+@local_option
 @store_option
 @format_option("text", "json")
 def run_command(
@@ -37,10 +27,6 @@ def run_command(
 
     Every step is durable: a session that was interrupted goes on with 'bunsui session resume'.
     """
-    progress = Progress(quiet=form != "text")
-    runner = Runner(store, bindings=bindings, local=local, lease=lease(), plugins=[progress])
-    with runner:
-        pipeline = runner.load(file)
-        prepare(pipeline, progress)
-        parameters = parse_assignments(pipeline, assignments)
-        return drive(runner, lambda: runner.start(pipeline, parameters), progress, form)
+    return drive.start(
+        lambda runner: runner.load(file), assignments, bindings=bindings, local=local, store=store, form=form
+    )

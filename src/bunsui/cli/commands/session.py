@@ -5,8 +5,17 @@ from __future__ import annotations
 import click
 
 from bunsui.cli import render
-from bunsui.cli.drive import drive, prepare
-from bunsui.cli.options import format_option, lease, store_option
+from bunsui.cli.drive import drive, prepare, start
+from bunsui.cli.options import (
+    bindings_option,
+    format_option,
+    lease,
+    local_option,
+    parameter_option,
+    registered,
+    registered_argument,
+    store_option,
+)
 from bunsui.model.status import SessionStatus
 from bunsui.runner.handle import Session
 from bunsui.runner.runner import Runner
@@ -14,7 +23,36 @@ from bunsui.runner.runner import Runner
 
 @click.group("session")
 def session_group() -> None:
-    """Look at sessions, and continue them."""
+    """Start sessions, look at them, and continue them."""
+
+
+@session_group.command("start")
+@registered_argument
+@parameter_option
+@bindings_option
+@local_option
+@store_option
+@format_option("text", "json")
+def start_command(
+    pipeline: str,
+    assignments: tuple[str, ...],
+    bindings: str | None,
+    local: bool,
+    store: str | None,
+    form: str,
+) -> int:
+    """Run a registered pipeline and wait for its end; the newest revision unless one is given.
+
+    Its commands run in the folder that it was registered from.
+    """
+    return start(
+        lambda runner: registered(runner, pipeline),
+        assignments,
+        bindings=bindings,
+        local=local,
+        store=store,
+        form=form,
+    )
 
 
 @session_group.command("list")
@@ -74,6 +112,7 @@ def resume_command(session_id: str, store: str | None, form: str) -> int:
     with Runner(store, lease=lease(), plugins=[progress]) as runner:
         session = runner.session(session_id)
         prepare(session.definition, progress)
+        progress.know(session.state)
 
         def begin() -> Session:
             session.resume()

@@ -1,0 +1,195 @@
+"""``bunsui pipeline ...``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from attrs import evolve
+
+import bunsui
+from bunsui.cli import render
+from bunsui.cli.options import format_option, registered, registered_argument, store_option
+from bunsui.errors import NotFound
+from bunsui.plugins.registry import Plugins
+from bunsui.runner.runner import Runner
+
+if TYPE_CHECKING:
+    from bunsui.dsl.problems import Problem
+    from bunsui.model.pipeline import Pipeline
+
+#: The name that stands for standard input among files, and how its problems call it.
+STDIN, STDIN_NAME = "-", "<stdin>"
+
+_file_option = click.option(
+    "-f", "--file", required=True, type=click.Path(), help="The definition, YAML or JSON."
+)
+
+
+@click.group("pipeline")
+def pipeline_group() -> None:
+    """Register pipelines in the store, and look at definitions."""
+
+
+@pipeline_group.command("create")
+@_file_option
+@store_option
+def create_command(file: str, store: str | None) -> None:
+    """Register the pipeline in a file under its name, and print NAME@REVISION."""
+    with Runner(store) as runner:
+        _say_revision(runner.create_pipeline(runner.load(file)))
+
+
+@pipeline_group.command("update")
+@_file_option
+@store_option
+def update_command(file: str, store: str | None) -> None:
+    """Make the pipeline in a file the next revision of its name, and print NAME@REVISION.
+
+    Sessions go on with the revision that they were started with.
+    """
+    with Runner(store) as runner:
+        _say_revision(runner.update_pipeline(runner.load(file)))
+
+
+def _say_revision(pipeline: Pipeline) -> None:
+    click.echo(f"{pipeline.name}@{pipeline.revision}")
+
+
+@pipeline_group.command("delete")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@store_option
+def delete_command(name: str, yes: bool, store: str | None) -> None:
+    """Remove a registered pipeline with all its revisions.
+
+    Its sessions and their histories stay, and can be resumed.
+    """
+    with Runner(store) as runner:
+        if not yes:
+            revisions = render.count(runner.pipeline(name).revision or 0, "revision")
+            if not sys.stdin.isatty():
+                raise click.UsageError("there is no terminal to ask at; give --yes to delete it")
+            question = f"Delete pipeline '{name}' with its {revisions}? Its sessions stay."
+            if not click.confirm(question, err=True):
+                click.echo("nothing was deleted", err=True)
+                return
+        runner.delete_pipeline(name)
+
+
+@pipeline_group.command("list")
+@store_option
+@format_option("table", "json", "yaml")
+def list_command(store: str | None, form: str) -> None:
+    """List the registered pipelines by name."""
+    with Runner(store) as runner:
+        found = runner.pipelines()
+    if form != "table":
+        render.data([render.pipeline_data(summary) for summary in found], form)
+        return
+    rows = [
+        (
+            summary.name,
+            str(summary.revision),
+            str(summary.jobs),
+            render.time_data(summary.updated_at) or "",
+            (summary.description or "").partition("\n")[0],
+        )
+        for summary in found
+    ]
+    if rows:
+        render.table(("PIPELINE", "REVISION", "JOBS", "UPDATED", "DESCRIPTION"), rows)
+    else:
+        click.echo("no pipelines", err=True)
+
+
+@pipeline_group.command("show")
+@registered_argument
+@store_option
+@format_option("yaml", "json", "table")
+def show_command(pipeline: str, store: str | None, form: str) -> None:
+    """Print the definition of a registered pipeline; the newest revision unless one is given."""
+    with Runner(store) as runner:
+        found = registered(runner, pipeline)
+    if form == "yaml":
+        click.echo(found.to_yaml(), nl=False)
+    elif form == "json":
+        render.data(found.to_dict(), form)
+    else:
+        rows = [(job.id, job.type, ", ".join(job.depends_on)) for job in found.jobs]
+        render.table(("JOB", "TYPE", "DEPENDS ON"), rows)
+
+
+@pipeline_group.command("validate")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@format_option("text", "json", "github")
+def validate_command(files: tuple[str, ...], form: str) -> int:
+    """Say all that is wrong with definitions; exit code 2 where there is an error.
+
+    Nothing runs, no store is opened. '-' reads standard input, as YAML. 'github' prints workflow
+    commands, which GitHub Actions shows beside the lines.
+    """
+    plugins = Plugins()
+    problems = [problem for file in files for problem in _problems(file, plugins)]
+    if form == "json":
+        render.data([render.problem_data(problem) for problem in problems], form)
+    elif form == "github":
+        for problem in problems:
+            click.echo(render.problem_annotation(problem))
+    else:
+        colours = render.has_colours(sys.stdout)
+        for problem in problems:
+            click.echo(render.problem_text(problem, colours=colours))
+        click.echo(render.problem_counts(len(files), problems), err=True)
+    return 2 if any(problem.severity == "error" for problem in problems) else 0
+
+
+def _problems(file: str, plugins: Plugins) -> list[Problem]:
+    if file != STDIN:
+        return bunsui.validate(Path(file), plugins)
+    from bunsui.dsl import loader  # noqa: PLC0415 - reads and checks: nothing that other commands need
+
+    found = loader.problems(sys.stdin.buffer.read(), plugins.job_types)
+    return [evolve(problem, file=STDIN_NAME) for problem in found]
+
+
+@pipeline_group.command("diff")
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@click.option("--exit-code", "as_exit_code", is_flag=True, help="Exit with 1 where there are differences.")
+@store_option
+@format_option("text", "json")
+def diff_command(before: str, after: str, as_exit_code: bool, store: str | None, form: str) -> int:
+    """Say what changes from A to B: files, or registered pipelines as NAME[@REVISION].
+
+    Where there is a file with that path, it is the file.
+    """
+    from bunsui.dsl.diff import differences  # noqa: PLC0415 - only here
+
+    with Runner(store) as runner:
+        found = differences(_given(runner, before), _given(runner, after))
+    if form == "json":
+        render.data([render.difference_data(difference) for difference in found], form)
+    elif found:
+        for difference in found:
+            click.echo(difference.render())
+    else:
+        click.echo("no differences", err=True)
+    return 1 if found and as_exit_code else 0
+
+
+def _given(runner: Runner, text: str) -> Pipeline:
+    """The pipeline in a file, or the registered one."""
+    path = Path(text)
+    with contextlib.suppress(OSError):  # Too long for a path, say.
+        if path.exists() and not path.is_dir():
+            return runner.load(path)
+    try:
+        return registered(runner, text)
+    except NotFound as error:
+        raise NotFound(
+            f"there is no file '{text}', and {error.message}", kind="pipeline", name=text, hint=error.hint
+        ) from error

@@ -1,0 +1,193 @@
+"""What other tools call the things of this language, so that a hint can name the right word."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from bunsui.dsl.fields import JOB_FIELDS, PIPELINE_FIELDS
+from bunsui.dsl.parameter_fields import PARAMETER_KEYWORDS
+from bunsui.dsl.problems import did_you_mean
+from bunsui.expressions.references import ROOTS
+
+__all__ = ["field_hint", "job_type_hint", "listed", "parameter_type", "root"]
+
+#: Most names that a hint lists.
+_MOST_LISTED = 10
+
+
+def _by_habit(table: Mapping[str, str]) -> dict[str, list[str]]:
+    """The names of a table by each of the words beside them."""
+    found: dict[str, list[str]] = {}
+    for name, words in table.items():
+        for word in words.split():
+            found.setdefault(word, []).append(name)
+    return found
+
+
+#: What a field is called elsewhere, in lower case and without '-' and '_'. One word may stand for several
+#: fields: what counts is the first that there is where it stands.
+_FIELDS = _by_habit(
+    {
+        "depends_on": "needs requires dependencies dependency upstream upstreams after waitfor runafter"
+        " parents previous",
+        "condition": "if when runif onlyif runwhen triggerrule trigger",
+        "retry": "retries maxretries numretries retrypolicy retrystrategy attempts maxattempts backofflimit",
+        "timeout": "timeoutminutes timeoutseconds executiontimeout maxruntime deadline activedeadlineseconds"
+        " dagruntimeout",
+        "with": "inputs params arguments",
+        "parameters": "params args arguments kwargs opkwargs payload input inputs event env environment"
+        " variables vars body configs",
+        "for_each": "foreach matrix strategy loop map expand withitems each items iterate",
+        "max_concurrency": "maxparallel parallelism concurrency maxactivetasks maxworkers workers"
+        " maxactiveruns maxactivetisperdag",
+        "allow_failure": "continueonerror softfail ignoreerrors optional ignorefailure",
+        "command": "run script cmd bashcommand shellcommand exec entrypoint args",
+        "callable": "pythoncallable func handler module entrypoint target function",
+        "function": "functionname lambda lambdafunction functionarn resource handler",
+        "task_definition": "taskdef task image container taskdefinitionarn family",
+        "template": "uses extends inherits base ref",
+        "id": "taskid jobid key stepid",
+        "name": "dagid pipelineid workflow pipeline title taskname jobname displayname key id",
+        "type": "operator kind executor engine jobtype tasktype",
+        "jobs": "tasks steps states stages nodes workflow pipeline",
+        "defaults": "defaultargs default common shared",
+        "templates": "definitions anchors macros taskgroups",
+        "outputs": "output results result return returns exports",
+        "metadata": "tags labels annotations owner owners docs",
+        "description": "doc docmd comment summary",
+        "pool": "queue resourceclass",
+        "isolation": "executor sandbox",
+        "on_failure": "onerror failurepolicy failfast failurestrategy",
+        "alerts": "notifications notify onfailurecallback emailonfailure email",
+        "default": "value",
+        "required": "mandatory",
+        "max_attempts": "attempts maxretries retries limit times count maxtries",
+        "delay": "retrydelay interval intervalseconds wait initialinterval minbackoff period",
+        "backoff": "backoffrate exponentialbackoff multiplier factor backoffcoefficient",
+        "max_delay": "maxretrydelay maxinterval maxdelayseconds maxbackoff cap",
+        "on": "errorequals retryon errors codes exceptions",
+    }
+)
+#: What no field does, and what does it instead.
+_NOWHERE = {
+    **dict.fromkeys(
+        ("on", "schedule", "scheduleinterval", "cron", "triggers", "startdate", "catchup", "timetable"),
+        "a definition says what runs, not when: start it from a scheduler",
+    ),
+    **dict.fromkeys(
+        ("startat", "next", "end", "resultpath", "catch"),
+        "what waits for what is said by 'depends_on' of the later job",
+    ),
+    "retrydelay": "write retry: {max_attempts: 3, delay: 60}",
+    "runson": "leave it out: jobs run where the runner does",
+    "steps": "make each step a job, with 'depends_on' between them",
+    "cwd": "a command runs in the folder of the definition",
+    "workingdirectory": "a command runs in the folder of the definition",
+}
+_PARAMETER_TYPES = _by_habit(
+    {
+        "string": "str text varchar char date datetime timestamp time uuid path secret enum",
+        "integer": "int long int32 int64 bigint whole",
+        "number": "float double decimal numeric real",
+        "boolean": "bool flag",
+        "array": "list tuple set sequence",
+        "object": "dict map mapping json struct record hash",
+    }
+)
+_JOB_TYPES = {
+    **dict.fromkeys(
+        ("python", "pythonoperator", "callable", "py", "func"), ("custom", "type: custom, with 'callable'")
+    ),
+    **dict.fromkeys(
+        ("bash", "bashoperator", "shell", "sh", "script", "command", "exec", "local", "cmd", "subprocess"),
+        ("custom", "type: custom, with 'command'"),
+    ),
+    **dict.fromkeys(
+        ("fargate", "ecstask", "container", "docker", "ecsrunoperator", "awsecs", "ecsoperator"),
+        ("ecs", "did you mean 'ecs'?"),
+    ),
+    **dict.fromkeys(
+        ("function", "awslambda", "lambdafunction", "task", "lambdainvoke"),
+        ("lambda", "did you mean 'lambda'?"),
+    ),
+}
+_ROOTS = _by_habit(
+    {
+        "parameters": "params param parameter var vars variables values args arguments config dagrun",
+        "jobs": "job tasks task steps step needs states",
+        "env": "environment environ envvars",
+        "secrets": "secret vault credentials connections conn",
+        "item": "each element matrix loop",
+        "inputs": "input",
+        "session": "run execution context runtime",
+        "pipeline": "workflow dag",
+    }
+)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def field_hint(name: str, known: Collection[str]) -> str | None:
+    """What to do about a field that does not exist, or None.
+
+    Args:
+        name: the field.
+        known: the fields that there are in its place.
+    """
+    plain = _plain(name)
+    same = [field for field in known if _plain(field) == plain]
+    if same:
+        return f"did you mean '{same[0]}'?"
+    called = [field for field in _FIELDS.get(plain, ()) if field in known]
+    if called:
+        return f"here it is called '{called[0]}'"
+    is_pipeline, is_job = "jobs" in known, "depends_on" in known
+    if is_pipeline and (name in JOB_FIELDS or name in _OWN_FIELDS):
+        return "a job has it: indent it as far as the job's other fields"
+    if is_job and name in PIPELINE_FIELDS:
+        return "the pipeline has it: it stands beside 'jobs'"
+    if (is_pipeline or is_job) and plain in _NOWHERE:
+        return _NOWHERE[plain]
+    if "allow_failure" in known and not is_job and (name in JOB_FIELDS or name in _OWN_FIELDS):
+        return "each job says it for itself, or has it from a template"
+    if "default" in known and "required" in known:
+        of = [kind for kind, keywords in PARAMETER_KEYWORDS.items() if name in keywords]
+        if of:
+            return f"only for type: {' or '.join(of)}"
+    return did_you_mean(name, known)
+
+
+#: Fields of the built-in job types.
+_OWN_FIELDS = ("command", "callable", "shell", "function", "task_definition")
+
+
+def parameter_type(name: str) -> str | None:
+    """What the type of a parameter is called here that is called so elsewhere, or None."""
+    return next(iter(_PARAMETER_TYPES.get(_plain(name), ())), None)
+
+
+def job_type_hint(name: str, known: Iterable[str]) -> str | None:
+    """What to write for a job type that does not exist, or None."""
+    names = list(known)
+    near = did_you_mean(name, names) or did_you_mean(name.lower(), names)
+    if near is not None:
+        return near
+    kind, hint = _JOB_TYPES.get(_plain(name), ("", ""))
+    return hint if kind in names else None
+
+
+def root(name: str) -> str | None:
+    """What the beginning of a reference is called here that is called so elsewhere, or None."""
+    import difflib  # noqa: PLC0415 - only where something is wrong
+
+    called = _ROOTS.get(_plain(name)) or difflib.get_close_matches(name[:80], sorted(ROOTS), 1, 0.75)
+    return next(iter(called), None)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Some names for a hint, not too many."""
+    found = list(names)
+    more = "" if len(found) <= _MOST_LISTED else f" and {len(found) - _MOST_LISTED} more"
+    return ", ".join(found[:_MOST_LISTED]) + more

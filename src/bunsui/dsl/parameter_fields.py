@@ -1,0 +1,140 @@
+"""What the declaration of a parameter, or of a template's input, may hold: JSON Schema in parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bunsui.dsl.fields import IDENTIFIER_PATTERN
+
+PARAMETER_TYPES = ("string", "integer", "number", "boolean", "array", "object")
+_IDENTIFIER = {"type": "string", "pattern": IDENTIFIER_PATTERN}
+
+#: Fields of the declaration of a parameter, or of a template's input, of any type.
+PARAMETER_FIELDS: dict[str, Any] = {
+    "name": {
+        "title": "Name",
+        "description": "A letter, then letters, digits, '_' or '-'; references name it.",
+        **_IDENTIFIER,
+        "examples": ["source_bucket"],
+    },
+    "type": {
+        "title": "Type",
+        "description": "The type of its values.",
+        "enum": list(PARAMETER_TYPES),
+        "default": "string",
+    },
+    "required": {
+        "title": "Required",
+        "description": "Whether a value must be given; else the default counts, or null.",
+        "type": "boolean",
+        "default": False,
+    },
+    "default": {"title": "Default", "description": "The value where none is given."},
+    "description": {"title": "Description", "description": "What it means; for people.", "type": "string"},
+}
+#: Only pipelines have secret parameters: what a template's input brings in stands in the definition.
+SECRET = {
+    "title": "Secret",
+    "description": "Whether its value must be a reference to a secret, such as ${secrets.db_password}.",
+    "type": "boolean",
+    "default": False,
+}
+_NUMBER_KEYWORDS: dict[str, Any] = {
+    "minimum": {"title": "Minimum", "description": "The least value.", "type": "number"},
+    "maximum": {"title": "Maximum", "description": "The greatest value.", "type": "number"},
+    "exclusiveMinimum": {
+        "title": "Exclusive minimum",
+        "description": "A value must be more than this.",
+        "type": "number",
+    },
+    "exclusiveMaximum": {
+        "title": "Exclusive maximum",
+        "description": "A value must be less than this.",
+        "type": "number",
+    },
+    "multipleOf": {
+        "title": "Multiple of",
+        "description": "A value must be a multiple of this.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+    },
+}
+_SIZE = {"type": "integer", "minimum": 0}
+_SCHEMA = {"type": ["object", "boolean"]}
+#: JSON Schema keywords that a declaration of any type may carry.
+COMMON_KEYWORDS: dict[str, Any] = {
+    "enum": {
+        "title": "Allowed values",
+        "description": "The value must be one of these.",
+        "type": "array",
+        "minItems": 1,
+    },
+    "const": {"title": "Only value", "description": "The value must be this."},
+    "examples": {"title": "Examples", "description": "Some values; for people.", "type": "array"},
+    "title": {"title": "Title", "description": "A short name; for people.", "type": "string"},
+}
+#: The further JSON Schema keywords that a declaration of each type may carry.
+PARAMETER_KEYWORDS: dict[str, dict[str, Any]] = {
+    "string": {
+        "minLength": {"title": "Shortest", "description": "Least number of characters.", **_SIZE},
+        "maxLength": {"title": "Longest", "description": "Greatest number of characters.", **_SIZE},
+        "pattern": {
+            "title": "Pattern",
+            "description": "A regular expression that must match somewhere in the text; use ^ and $.",
+            "type": "string",
+            "examples": ["^[a-z0-9-]{3,63}$"],
+        },
+        "format": {
+            "title": "Format",
+            "description": "What kind of text it is, such as date; for people and editors, not checked.",
+            "type": "string",
+        },
+    },
+    "integer": _NUMBER_KEYWORDS,
+    "number": _NUMBER_KEYWORDS,
+    "boolean": {},
+    "array": {
+        "items": {"title": "Items", "description": "The schema of every item.", **_SCHEMA},
+        "prefixItems": {
+            "title": "First items",
+            "description": "The schemas of the first items.",
+            "type": "array",
+        },
+        "contains": {
+            "title": "Contains",
+            "description": "The schema of at least one item.",
+            **_SCHEMA,
+        },
+        "minItems": {"title": "Fewest", "description": "Least number of items.", **_SIZE},
+        "maxItems": {"title": "Most", "description": "Greatest number of items.", **_SIZE},
+        "uniqueItems": {
+            "title": "Unique",
+            "description": "Whether no two items may be equal.",
+            "type": "boolean",
+        },
+    },
+    "object": {
+        "properties": {
+            "title": "Properties",
+            "description": "The schemas of fields, by name.",
+            "type": "object",
+        },
+        "patternProperties": {
+            "title": "Properties by pattern",
+            "description": "The schemas of fields whose names match a regular expression.",
+            "type": "object",
+        },
+        "additionalProperties": {
+            "title": "Further properties",
+            "description": "The schema of all other fields, or false where there may be none.",
+            **_SCHEMA,
+        },
+        "propertyNames": {
+            "title": "Names of properties",
+            "description": "The schema of the names of all fields.",
+            **_SCHEMA,
+        },
+        "minProperties": {"title": "Fewest", "description": "Least number of fields.", **_SIZE},
+        "maxProperties": {"title": "Most", "description": "Greatest number of fields.", **_SIZE},
+    },
+}

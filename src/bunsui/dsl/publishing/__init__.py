@@ -1,0 +1,1 @@
+"""The one JSON Schema of whole definitions, which editors read."""

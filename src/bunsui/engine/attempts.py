@@ -1,0 +1,114 @@
+"""What one more fact makes of a job's state, or of an item's: both go through attempts in the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bunsui.engine.transitions import IllegalTransition
+from bunsui.model.session import Attempt, JobState
+from bunsui.model.status import JobStatus
+
+if TYPE_CHECKING:
+    from bunsui.engine import events as ev
+
+# States are made by their constructor: `attrs.evolve` costs five times as much, and this runs each time.
+
+
+def _whose(event: ev.JobEvent) -> str:
+    item = getattr(event, "item", None)
+    return f"job '{event.job}'" if item is None else f"item {item} of job '{event.job}'"
+
+
+def _last(before: JobState, event: _Numbered) -> Attempt:
+    if not before.attempts:
+        raise IllegalTransition(f"{type(event).__name__} of {_whose(event)}, which has no attempt of its own")
+    last = before.attempts[-1]
+    if last.number != event.attempt:
+        raise IllegalTransition(
+            f"{type(event).__name__} of attempt {event.attempt} of {_whose(event)},"
+            f" whose attempt {last.number} runs"
+        )
+    return last
+
+
+def started(before: JobState, status: JobStatus, event: ev.JobStarted | ev.ItemStarted) -> JobState:
+    """An attempt began."""
+    attempts = before.attempts
+    # A lost attempt runs again under its own number.
+    if attempts and attempts[-1].finished_at is None:
+        attempts = attempts[:-1]
+    if event.attempt != len(attempts) + 1:
+        raise IllegalTransition(f"attempt {event.attempt} of {_whose(event)} after {len(attempts)}")
+    return JobState(
+        status,
+        (*attempts, Attempt(event.attempt, event.at)),
+        before.error,
+        before.started_at or event.at,
+    )
+
+
+def succeeded(before: JobState, status: JobStatus, event: ev.JobSucceeded | ev.ItemSucceeded) -> JobState:
+    """The last attempt succeeded."""
+    last = _last(before, event)
+    done = Attempt(last.number, last.started_at, event.at)
+    return JobState(
+        status,
+        (done,) if last.number == 1 else (*before.attempts[:-1], done),
+        None,
+        before.started_at,
+        event.at,
+        None,
+        event.output,
+    )
+
+
+def attempt_failed(
+    before: JobState, status: JobStatus, event: ev.AttemptFailed | ev.ItemAttemptFailed
+) -> JobState:
+    """The last attempt failed, and another one follows."""
+    last = _last(before, event)
+    failed_one = Attempt(last.number, last.started_at, event.at, event.error)
+    return JobState(status, (*before.attempts[:-1], failed_one), event.error, before.started_at)
+
+
+def lost(before: JobState, status: JobStatus, event: ev.AttemptLost | ev.ItemAttemptLost) -> JobState:
+    """What became of the last attempt is not known."""
+    _last(before, event)
+    return JobState(status, before.attempts, before.error, before.started_at)
+
+
+def failed(before: JobState, status: JobStatus, event: ev.JobFailed | ev.ItemFailed) -> JobState:
+    """The last attempt failed, or none could start, and no other follows."""
+    attempts = before.attempts
+    if before.status is JobStatus.RUNNING:
+        last = _last(before, event)
+        attempts = (*attempts[:-1], Attempt(last.number, last.started_at, event.at, event.error))
+    elif event.attempt:
+        raise IllegalTransition(
+            f"{type(event).__name__} of attempt {event.attempt} of {_whose(event)}, which is {before.status}"
+        )
+    return JobState(status, attempts, event.error, before.started_at, event.at)
+
+
+def given_up(
+    before: JobState, status: JobStatus, event: ev.JobSkipped | ev.JobCancelled | ev.ItemCancelled
+) -> JobState:
+    """It was skipped or cancelled."""
+    attempts = before.attempts
+    if before.status is JobStatus.RUNNING:
+        last = attempts[-1]
+        attempts = (*attempts[:-1], Attempt(last.number, last.started_at, event.at))
+    return JobState(status, attempts, before.error, before.started_at, event.at, event.reason)
+
+
+if TYPE_CHECKING:
+    _Numbered = (
+        ev.JobSucceeded
+        | ev.ItemSucceeded
+        | ev.AttemptFailed
+        | ev.ItemAttemptFailed
+        | ev.AttemptLost
+        | ev.ItemAttemptLost
+        | ev.JobFailed
+        | ev.ItemFailed
+    )

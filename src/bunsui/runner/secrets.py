@@ -1,0 +1,85 @@
+"""The secrets that a Runner's configuration names, asked for when a job starts that needs them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bunsui.dsl.problems import did_you_mean
+from bunsui.errors import ConfigError, JobError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bunsui.ports.secrets import SecretSource
+    from bunsui.runner.config import SecretReference
+
+#: The code of a job that needs a secret which could not be had.
+UNAVAILABLE = "SecretUnavailable"
+
+
+class Secrets:
+    """The configured secrets by name. It holds no value: each is asked for anew.
+
+    Args:
+        references: where each of them is found.
+        sources: the registered secret sources.
+
+    Raises:
+        ConfigError: a source is not registered.
+    """
+
+    def __init__(
+        self, references: Mapping[str, SecretReference], sources: Mapping[str, SecretSource]
+    ) -> None:
+        for name, reference in references.items():
+            if reference.source not in sources:
+                # Not shown: a value with a colon may stand there.
+                raise ConfigError(
+                    f"config.secrets.{name} names a source that does not exist;"
+                    f" there are: {', '.join(sources)}",
+                    hint=did_you_mean(reference.source, sources),
+                )
+        self._references = references
+        self._sources = sources
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(self.names)})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that definitions may use, in the configuration's order."""
+        return tuple(self._references)
+
+    def get(self, name: str) -> str:
+        """The value that a secret has now. It asks the source, which may take its time.
+
+        Raises:
+            JobError: it can't be had, with the code ``SecretUnavailable``. Its text has nothing of what the
+                source said.
+        """
+        reference = self._references.get(name)
+        if reference is None:
+            raise _unavailable(name, "this runner's configuration does not name it", retryable=False)
+        try:
+            value = self._sources[reference.source].get(reference.key)
+        except BaseException as error:  # Foreign code: it may raise SystemExit, too.
+            reason = f"source '{reference.source}' raised {type(error).__name__} for '{reference.key}'"
+            failed = _unavailable(name, reason, retryable=_can_pass(error))
+        else:
+            if isinstance(value, str):
+                return str.__str__(value)  # What a subclass of str adds stays here.
+            reason = f"source '{reference.source}' gave {type(value).__name__}, not text"
+            failed = _unavailable(name, f"{reason}, for '{reference.key}'", retryable=False)
+        # Out of the handler, so that what the source raised is not chained to it.
+        raise failed
+
+
+def _can_pass(error: BaseException) -> bool:
+    """Whether the source may have failed for the moment only."""
+    if isinstance(error, JobError):
+        return getattr(error, "retryable", True) is not False
+    return not isinstance(error, LookupError)
+
+
+def _unavailable(name: str, reason: str, *, retryable: bool) -> JobError:
+    return JobError(f"secret '{name}' is not available: {reason}", code=UNAVAILABLE, retryable=retryable)

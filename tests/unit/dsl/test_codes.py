@@ -1,0 +1,179 @@
+"""Every code has a page, and each page is true: its wrong example has the problem, its right one has none."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bunsui
+from bunsui.cli.main import run
+from bunsui.dsl.codes import CODES, Code, Part, explain, parts
+
+SOURCE = Path(bunsui.__file__).parent
+CODE = re.compile(r"[a-z]+(-[a-z]+)+|syntax|cycle")
+#: What looks like a code where codes are made, and is none.
+NOT_CODES = {"utf-8", "bunsui-driver", "bunsui-heartbeat", "bunsui-observers", "pipeline-revision"}
+
+CODE_IDS = pytest.mark.parametrize("known", CODES.values(), ids=list(CODES))
+
+
+def made_in_the_source() -> set[str]:
+    """The texts that look like codes and stand in a tuple, as what is wrong, or are a call's argument."""
+    found: set[str] = set()
+    for path in SOURCE.rglob("*.py"):
+        # The names of parts of the published schema look like codes.
+        if path.is_relative_to(SOURCE / "testing") or path.parent.name == "publishing":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            values: list[ast.expr] = []
+            if isinstance(node, ast.Tuple):
+                values = node.elts
+            elif isinstance(node, ast.Call):
+                values = node.args
+            found |= {
+                value.value
+                for value in values
+                if isinstance(value, ast.Constant)
+                and isinstance(value.value, str)
+                and CODE.fullmatch(value.value)
+            }
+    return found - NOT_CODES
+
+
+def test_every_code_has_a_page() -> None:
+    """What the source makes is what the pages explain."""
+    assert made_in_the_source() == set(CODES)
+
+
+@pytest.fixture(autouse=True)
+def a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Examples find their files, leave nothing behind, and know no variable of the last one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("LOAD_REGION", raising=False)
+    monkeypatch.setenv("BUNSUI_STORE", "memory://")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+    sys.modules.pop("handlers", None)
+
+
+def said(example: str) -> str:
+    """What an example prints of its problems."""
+    return "\n".join(filter(None, map(said_of, parts(example)))).replace(f"{Path.cwd()}/", "")
+
+
+def said_of(part: Part) -> str:
+    if part.file is not None:
+        Path(part.file).write_text(part.text, encoding="utf-8")
+        return ""
+    if part.language == "python":
+        try:
+            exec(compile(part.text, "example.py", "exec"), {"__name__": "example"})
+        except bunsui.DefinitionError as error:
+            return str(error)
+        return ""
+    if part.language == "console":
+        return "\n".join(map(printed, part.text.splitlines()))
+    Path("pipeline.yaml").write_text(part.text, encoding="utf-8")
+    return "\n".join(problem.render() for problem in bunsui.validate("pipeline.yaml"))
+
+
+def printed(command: str) -> str:
+    """What the command line says of a command that fails; of one that does not, nothing."""
+    stderr = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr):
+        exit_code = run(shlex.split(command.removeprefix("$ bunsui ")))
+    return stderr.getvalue().rstrip("\n") if exit_code else ""
+
+
+@CODE_IDS
+def test_the_wrong_example_prints_what_the_page_says(known: Code) -> None:
+    """Exactly that; where the page leaves a stretch out, what stands before and behind it."""
+    before, left_out, after = known.prints.rstrip("\n").partition("\n...\n")
+    found = said(known.wrong)
+    assert f"[{known.code}]" in known.prints
+    if left_out:
+        assert (before, after) == (found[: len(before)], found[-len(after) :])
+    else:
+        assert before == found
+
+
+@CODE_IDS
+def test_the_right_example_has_no_problems(known: Code) -> None:
+    """Not even a warning; what can run, runs."""
+    assert "" == said(known.right)
+
+
+@CODE_IDS
+def test_the_texts_have_the_form_of_texts(known: Code) -> None:
+    """A summary is one sentence on one line; no line is longer than a terminal may be wide."""
+    assert re.fullmatch(r"\S.{5,75}\.", known.summary) or known.summary.endswith("(a warning).")
+    assert known.meaning.endswith(".\n")
+    assert max(map(len, known.meaning.splitlines())) <= 120
+
+
+def test_a_page() -> None:
+    """explain() gives what it means, then the wrong example with what is printed, then the right one."""
+    assert """\
+empty-document: There is nothing in the text.
+
+The file is empty, or holds comments only. A definition is a mapping with 'version', 'name' and 'jobs'.
+
+Wrong:
+
+    # version: "1.0"
+    # name: Nightly load
+
+It prints:
+
+    pipeline.yaml:1:1: error[empty-document]: the text holds no data
+        1 | # version: "1.0"
+          | ^ a definition is a mapping with version, name and jobs
+
+Right:
+
+    version: "1.0"
+    name: Nightly load
+    jobs:
+      - {id: extract, type: lambda, function: extract-function}""" == explain("empty-document")
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("cycl", "did you mean 'cycle'?"),
+        ("no-python", "'bunsui explain' lists the codes; a plugin's are explained where the plugin is"),
+    ],
+)
+def test_an_unknown_code(code: str, hint: str) -> None:
+    """It is not found, and the message says what is near or where to look."""
+    with pytest.raises(bunsui.NotFound) as caught:
+        explain(code)
+    assert ("code", code, f"there is no code '{code}'; {hint}") == (
+        caught.value.kind,
+        caught.value.name,
+        str(caught.value),
+    )
+
+
+def test_the_parts_of_an_example() -> None:
+    """Files begin with a line that names them, commands with '$ '."""
+    example = "# a.yaml\nx: 1\n\n# b\ny: 2\n\n# c.py\nimport x\n\n\ndef f(): ...\n\n"
+    example += "$ bunsui run a.yaml\n$ bunsui x\n"
+    assert [
+        Part("yaml", "x: 1\n\n# b\ny: 2\n", "a.yaml"),
+        Part("python", "import x\n\n\ndef f(): ...\n", "c.py"),
+        Part("console", "$ bunsui run a.yaml\n$ bunsui x\n"),
+    ] == parts(example)

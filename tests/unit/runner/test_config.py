@@ -1,0 +1,193 @@
+"""What a Runner is configured with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bunsui import ConfigError, Runner
+from bunsui.runner.config import SecretReference, Settings, read_pools, read_settings
+
+
+class TestSettings:
+    @pytest.mark.parametrize("given", [None, {}, {"env": []}, {"env": (), "secrets": {}}])
+    def test_nothing(self, given: Any) -> None:
+        """Nothing is configured where nothing is said."""
+        assert Settings() == read_settings(given)
+
+    def test_env(self) -> None:
+        """Variables are kept in their order, each once."""
+        assert ("REGION", "_x1", "A") == read_settings({"env": ["REGION", "_x1", "REGION", "A"]}).env
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            ("env:DB_PASSWORD", SecretReference("env", "DB_PASSWORD")),
+            ("file:/run/secrets/db", SecretReference("file", "/run/secrets/db")),
+            ("vault:kv:db", SecretReference("vault", "kv:db")),
+            ({"source": "env", "key": "DB_PASSWORD"}, SecretReference("env", "DB_PASSWORD")),
+        ],
+    )
+    def test_secrets(self, given: Any, expected: SecretReference) -> None:
+        """A secret is named by source and key, as a text or as a mapping."""
+        assert {"db-1": expected} == read_settings({"secrets": {"db-1": given}}).secrets
+
+    def test_unchanging(self) -> None:
+        """Settings can't be changed, nor by changing what they were made from."""
+        given = {"secrets": {"db": "env:A"}}
+        settings = read_settings(given)
+        given["secrets"]["other"] = "env:B"
+        with pytest.raises(TypeError):
+            settings.secrets["third"] = SecretReference("env", "C")  # type: ignore[index]
+        assert ["db"] == list(settings.secrets)
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (
+                ["env"],
+                'config is list, not a mapping; such as {"env": ["REGION"], "secrets": {"db":'
+                ' "env:DB_PASSWORD"}}',
+            ),
+            ({"secret": {}}, "config has no key 'secret'; did you mean 'secrets'?"),
+            ({"frobnicate": 1}, "config has no key 'frobnicate'; its keys are env and secrets"),
+            ({1: 2}, "config has no key 1; its keys are env and secrets"),
+            ({"env": "REGION"}, 'config.env is str, not a list of names; such as ["REGION"]'),
+            ({"env": None}, 'config.env is NoneType, not a list of names; such as ["REGION"]'),
+            (
+                {"secrets": ["db"]},
+                'config.secrets is list, not a mapping; such as {"db": "env:DB_PASSWORD"}',
+            ),
+            (
+                {"secrets": {"db 1": "env:A"}},
+                "config.secrets has the key 'db 1'; a name is a letter, then up to 63 letters, digits, '_'"
+                " or '-'",
+            ),
+            (
+                {"secrets": {7: "env:A"}},
+                "config.secrets has the key 7; a name is a letter, then up to 63 letters, digits, '_' or '-'",
+            ),
+            (
+                {"secrets": {"db": 7}},
+                "config.secrets.db is int, not a text of the form SOURCE:KEY, such as env:DB_PASSWORD",
+            ),
+            (
+                {"secrets": {"db": {"sauce": "env", "key": "A"}}},
+                "config.secrets.db has no key 'sauce'; did you mean 'source'?",
+            ),
+            (
+                {"secrets": {"db": {"source": "env"}}},
+                "config.secrets.db has no text as its key; or a text of the form SOURCE:KEY, such as"
+                " env:DB_PASSWORD",
+            ),
+            (
+                {"secrets": {"db": {"key": "A", "source": ""}}},
+                "config.secrets.db has no text as its source; or a text of the form SOURCE:KEY, such as"
+                " env:DB_PASSWORD",
+            ),
+        ],
+    )
+    def test_wrong(self, given: Any, expected: str) -> None:
+        """What is wrong is refused, with the key and the right form."""
+        with pytest.raises(ConfigError) as caught:
+            read_settings(given)
+        assert expected == str(caught.value)
+
+    @pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A\n", "É", "hunter2=x", 7, None])
+    def test_wrong_variable(self, name: Any) -> None:
+        """What is not a variable's name is refused by its place, and not shown."""
+        with pytest.raises(ConfigError) as caught:
+            read_settings({"env": ["A", name]})
+        assert (
+            "config.env[1] is not the name of a variable; a name is a letter or '_', then letters, digits and"
+            " '_'; its value is not given here" == str(caught.value)
+        )
+
+    @pytest.mark.parametrize("value", ["hunter2", "", ":", "env:", ":hunter2"])
+    def test_wrong_reference(self, value: str) -> None:
+        """What stands in place of a secret's reference is refused, and not shown: it may be the secret."""
+        with pytest.raises(ConfigError) as caught:
+            read_settings({"secrets": {"db": value}})
+        assert (
+            "config.secrets.db is not of the form SOURCE:KEY, such as env:DB_PASSWORD; it says where the"
+            " value is found, not the value" == str(caught.value)
+        )
+
+
+class TestPools:
+    @pytest.mark.parametrize("given", [None, {}])
+    def test_none(self, given: Any) -> None:
+        """There are no pools where none is given."""
+        assert {} == read_pools(given)
+
+    def test_pools(self) -> None:
+        """A pool has its count."""
+        assert {"gpu": 2, "db-1": 1} == read_pools({"gpu": 2, "db-1": 1})
+
+    def test_unchanging(self) -> None:
+        """Pools don't change with what they were made from."""
+        given = {"gpu": 2}
+        pools = read_pools(given)
+        given["gpu"] = 3
+        assert {"gpu": 2} == pools
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (["gpu"], 'pools is list, not a mapping such as {"gpu": 2}'),
+            (
+                {"1gpu": 2},
+                "pools has the key '1gpu'; a name is a letter, then up to 63 letters, digits, '_' or '-'",
+            ),
+            ({1: 2}, "pools has the key 1; a name is a letter, then up to 63 letters, digits, '_' or '-'"),
+            ({"gpu": 0}, "pools.gpu is 0; it is a whole number of at least 1"),
+            ({"gpu": True}, "pools.gpu is true; it is a whole number of at least 1"),
+            ({"gpu": 1.0}, "pools.gpu is 1.0; it is a whole number of at least 1"),
+            ({"gpu": "2"}, "pools.gpu is '2'; it is a whole number of at least 1"),
+        ],
+    )
+    def test_wrong(self, given: Any, expected: str) -> None:
+        """What is wrong is refused, with the pool and the rule."""
+        with pytest.raises(ConfigError) as caught:
+            read_pools(given)
+        assert expected == str(caught.value)
+
+
+class TestRunner:
+    def test_given(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A Runner hands on what it is configured with."""
+        monkeypatch.setenv("BNS_TEST_SECRET", "hunter2")
+        config = {"env": ["REGION"], "secrets": {"db": "env:BNS_TEST_SECRET"}}
+        with Runner("memory://", config=config, pools={"gpu": 2}, autoload_plugins=False) as runner:
+            parts = runner._control.parts
+            assert (("REGION",), ("db",), "hunter2", {"gpu": 2}) == (
+                parts.settings.env,
+                parts.secrets.names,
+                parts.secrets.get("db"),
+                parts.pools,
+            )
+
+    def test_not_given(self) -> None:
+        """A Runner that is not told otherwise has no variables, secrets or pools."""
+        with Runner("memory://", autoload_plugins=False) as runner:
+            parts = runner._control.parts
+            assert (Settings(), (), {}) == (parts.settings, parts.secrets.names, parts.pools)
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            ({"config": {"envs": []}}, "config has no key 'envs'; did you mean 'env'?"),
+            ({"pools": {"gpu": 0}}, "pools.gpu is 0; it is a whole number of at least 1"),
+            (
+                {"config": {"secrets": {"db": "fil:x"}}},
+                "config.secrets.db names a source that does not exist; there are: env, environment, file;"
+                " did you mean 'file'?",
+            ),
+        ],
+    )
+    def test_wrong(self, tmp_path: Any, arguments: dict[str, Any], expected: str) -> None:
+        """A wrong configuration is refused before the store is opened."""
+        with pytest.raises(ConfigError) as caught:
+            Runner(f"sqlite:///{tmp_path}/below/a.db", autoload_plugins=False, **arguments)
+        assert (expected, []) == (str(caught.value), list(tmp_path.iterdir()))
