@@ -212,9 +212,9 @@ def _inside(value: Any, origin: Path | Composed) -> str:
 
 
 def _escaped(value: Any) -> Any:
-    """`value` with the keys written so that a text in which they stand says the same."""
+    """`value` with its keys sorted, as their order does not count, and written as a text writes them."""
     if isinstance(value, Mapping):
-        return {key.replace("${", "$${"): _escaped(item) for key, item in value.items()}
+        return {key.replace("${", "$${"): _escaped(value[key]) for key in sorted(value)}
     return [_escaped(item) for item in value] if isinstance(value, list) else value
 
 

@@ -317,7 +317,9 @@ def rendered(value):
             return {key: whole(item) for key, item in part.items()}
         return [whole(item) for item in part] if isinstance(part, list) else part
 
-    return value if isinstance(value, str) else json.dumps(whole(value), separators=(",", ":"))
+    if isinstance(value, str):
+        return value
+    return json.dumps(whole(value), separators=(",", ":"), sort_keys=True)
 
 
 def filled(value, inputs, path=()):
