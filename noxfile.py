@@ -1,5 +1,6 @@
 """What is run before a change lands: ``nox -s tests lint types docs demo``."""
 
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def demo(session: nox.Session) -> None:
         "bunsui", "run", "examples/etl/pipeline.yaml", "--local", "-p", "source_bucket=flights",
         "--store", store,
     )  # fmt: skip
+
+
+@nox.session
+def hostile(session: nox.Session) -> None:
+    """All hostile definitions, within the limits themselves; ``-- SEED:COUNT``: these made at random."""
+    session.install("-e", ".[test]")
+    seed = session.posargs[0] if session.posargs else f"{secrets.randbelow(10**6)}:3000"
+    session.log(f"BUNSUI_FUZZ={seed}")
+    env = {"BUNSUI_FUZZ": seed, "BUNSUI_TEST_LIMITS": "1"}
+    session.run("pytest", "-q", "-p", "no:randomly", "tests/performance/test_hostile.py", env=env)
 
 
 @nox.session

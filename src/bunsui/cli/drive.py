@@ -12,7 +12,7 @@ import click
 
 from bunsui.cli import render
 from bunsui.cli.options import lease
-from bunsui.dsl.inputs import parse_assignments
+from bunsui.dsl.parameters.inputs import parse_assignments
 from bunsui.model.status import SessionStatus
 from bunsui.runner.runner import Runner
 

@@ -203,8 +203,8 @@ class Document:
         if within and isinstance(value, str):
             part = value[within[0] : sum(within)]
             whole = raw.rfind(value)
-            at = whole + within[0] if whole >= 0 else raw.find(part) if part and raw.count(part) == 1 else -1
-            if at >= 0:
+            at = whole + within[0] if whole >= 0 else raw.find(part)
+            if whole >= 0 or (part and at >= 0 and raw.find(part, at + 1) < 0):
                 start, end = start + at, start + at + len(part)
         return self._source.problem(code, message, start, end, **more)
 

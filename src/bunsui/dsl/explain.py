@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from re import search
 from typing import TYPE_CHECKING, Any, cast
 
 from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN, PRINTABLE_PATTERN
@@ -64,7 +63,7 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
     instance = cast("Any", error.instance)
     place = ".".join(str(part) for part in error.absolute_path)
     subject = f"'{place}' of {what}" if place else what
-    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    schema = cast("Any", error.schema)
     path = tuple(error.absolute_path)
     if "propertyNames" in error.absolute_schema_path:
         rule = _PATTERNS.get(limit if isinstance(limit, str) else "", error.message[:MAX_RULE])
@@ -105,9 +104,13 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
             # The first error of each branch, by the branch's number.
             branches: dict[str | int, str] = {}
             for inner in error.context:
-                branches.setdefault(inner.relative_schema_path[0], next(explain(inner, what))[1])
+                # A branch that is `false` comes without its number.
+                number = inner.relative_schema_path[0] if inner.relative_schema_path else "false"
+                branches.setdefault(number, next(explain(inner, what))[1])
             message = f"{subject} has none of the forms that it may have: {'; or '.join(branches.values())}"
             yield "bad-value", message, (), False, None
+        case _ if schema is False:
+            yield "bad-value", f"{subject} holds what its schema does not allow", (), False, None
         case _ if keyword in _BOUNDS:
             message = f"{subject} is {quoted(instance)}; it must be {_BOUNDS[keyword]} {limit}"
             hint = remedy(keyword, instance, schema, path) if "pattern" in schema else None
@@ -124,12 +127,11 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
 def _unknown_fields(
     schema: Mapping[str, Any], instance: Mapping[str, Any], subject: str
 ) -> Iterator[Explained]:
-    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    known = schema.get("properties", {})
     listed = f"known here: {', '.join(sorted(known))}" if known else None
     for name in instance:
-        if name not in known and not any(search(pattern, name) for pattern in patterns):
-            hint = field_hint(name, known) or listed
-            yield "unknown-field", f"{subject} has no field {quoted(name)}", (name,), True, hint
+        hint = field_hint(name, known) or listed
+        yield "unknown-field", f"{subject} has no field {quoted(name)}", (name,), True, hint
 
 
 def type_names(types: Any) -> str:

@@ -62,7 +62,7 @@ def parse_json(source: Source) -> Document:
 
 
 def _places(source: Source) -> Places:
-    return _scan(source).places
+    return _scan(source, keep=False).places
 
 
 def _sound(text: str) -> bool:
@@ -71,7 +71,12 @@ def _sound(text: str) -> bool:
     Counts what stands outside of strings. Where the text is no JSON, strings may be cut wrongly,
     but not before the place where the C scanner gives up.
     """
-    bare = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2]).encode()
+    unescaped = text.replace("\\\\", "").replace('\\"', "")
+    # Each text has two quotes; more of them would take too much memory here already.
+    if unescaped.count('"') > 2 * MAX_NODES:
+        return False
+    bare = "".join(unescaped.split('"')[::2]).encode()
+    del unescaped
     brackets = bare.translate(None, delete=_NO_BRACKETS)
     opened = brackets.count(b"[") + brackets.count(b"{")
     # Each value is the root, the first of a container or behind a comma; each key has its colon.
@@ -101,8 +106,13 @@ _HINTS = {
 }
 
 
-def _scan(source: Source) -> Builder:
-    """Reads the text token by token, without recursion; DefinitionError where it is no JSON."""
+def _scan(source: Source, *, keep: bool = True) -> Builder:
+    """Reads the text token by token, without recursion; DefinitionError where it is no JSON.
+
+    Args:
+        source: the text.
+        keep: whether values are kept, and not only keys and places.
+    """
     builder = Builder(source)
     text, at, expect = source.text, 0, _VALUE
     while True:
@@ -117,7 +127,7 @@ def _scan(source: Source) -> Builder:
             builder.close()
             expect = _NEXT if builder.stack else _END
         elif expect in (_VALUE, _ITEM) or (expect in (_KEY, _FIRST_KEY) and char == '"'):
-            after = _scalar(builder, at, expect)
+            after = _scalar(builder, at, expect, keep=keep)
             expect = _COLON if expect in (_KEY, _FIRST_KEY) else _NEXT if builder.stack else _END
         elif expect == _COLON and char == ":":
             expect = _VALUE
@@ -135,7 +145,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _scalar(builder: Builder, at: int, expect: int) -> int:
+def _scalar(builder: Builder, at: int, expect: int, *, keep: bool) -> int:
     """Adds the text, number or name that begins at offset `at`; returns the offset of its end."""
     text = builder.source.text
     try:
@@ -151,7 +161,7 @@ def _scalar(builder: Builder, at: int, expect: int) -> int:
     if isinstance(value, str) and not encodable(value):
         message = "the text holds an unpaired surrogate"
         builder.problem("bad-encoding", message, at, end, hint="write the character itself")
-    builder.leaf(value, at, end)
+    builder.leaf(value if keep or expect in (_KEY, _FIRST_KEY) else None, at, end)
     return end
 
 

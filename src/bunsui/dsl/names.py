@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -12,20 +12,21 @@ from bunsui.dsl.hints.slips import condition_hint, mismatch_hint, reference_hint
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.expressions.checking import mismatches
 from bunsui.expressions.conditions import BadCondition, Condition, parse_condition
-from bunsui.expressions.references import BadReference, Reference, parse
+from bunsui.expressions.references import BadReference, Marked, Path, Reference, parse, references_in
 from bunsui.expressions.syntax import Call
 from bunsui.model.graph import Graph
 
 __all__ = [
     "SECRET_VALUE",
     "Declared",
+    "InText",
     "Names",
     "Near",
     "Place",
     "Wrong",
     "bad_reference",
+    "few",
     "is_secret_reference",
-    "keys_with_references",
     "one_reference",
     "unknown_job",
 ]
@@ -35,6 +36,9 @@ SECRET_VALUE = "it must be one reference to a secret, such as ${secrets.db_passw
 
 #: (code, message, hint) of what is wrong.
 Wrong = tuple[str, str, str | None]
+#: The path of a text, offset and length of a reference in it, and what is wrong with that.
+InText = tuple[Path, int, int, Wrong]
+_MOST_IN_A_TEXT = 100
 
 #: The kinds of values (see `bunsui.expressions.evaluation.kind_of`) of the language's types.
 _KINDS = {
@@ -72,6 +76,15 @@ class Place:
     item: bool = False
     #: Why no secret can stand here; None: one can.
     no_secret: str | None = None
+
+
+def few(found: Iterable[InText]) -> Iterator[InText]:
+    """Of what is wrong in each text, the first hundred: to show where in a long text it is takes a search."""
+    where, count = None, 0
+    for wrong in found:
+        where, count = wrong[0], count + 1 if wrong[0] == where else 1
+        if count <= _MOST_IN_A_TEXT:
+            yield wrong
 
 
 @define
@@ -177,6 +190,14 @@ class Names:
             f"{shown}: job '{name}' need not have ended when '{job}' starts",
             f"add '{name}' to the 'depends_on' of '{job}'",
         )
+
+    def wrong_in(self, texts: Iterable[Marked], place: Place) -> Iterator[InText]:
+        """What is wrong with the references in texts, as `marked` gives them."""
+        for where, text, is_key in texts:
+            for offset, length, found in () if is_key else references_in(text):
+                wrong = self.wrong(found, place, text[offset : offset + length])
+                if wrong is not None:
+                    yield where, offset, length, wrong
 
     # Conditions
 
@@ -314,18 +335,6 @@ def one_reference(value: Any) -> Reference | None:
     except BadReference:
         return None
     return parts[0][0] if len(parts) == 1 and not isinstance(parts[0], str) else None
-
-
-def keys_with_references(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    """The paths of the keys in `value`, which stands at `path`, that look like references."""
-    stack = [(path, value)] if isinstance(value, Mapping | list) else []
-    while stack:
-        where, item = stack.pop()
-        for key, child in item.items() if isinstance(item, Mapping) else enumerate(item):
-            if isinstance(key, str) and "${" in key and "$${" not in key:
-                yield (*where, key)
-            if isinstance(child, Mapping | list):
-                stack.append(((*where, key), child))
 
 
 def is_secret_reference(value: Any) -> bool:

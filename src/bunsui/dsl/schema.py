@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.fields import JOB_FIELDS, NOT_IN_TEMPLATES, PIPELINE_FIELDS
-from bunsui.dsl.parameter_fields import COMMON_KEYWORDS, PARAMETER_FIELDS, PARAMETER_KEYWORDS, SECRET
+from bunsui.dsl.parameters.fields import COMMON_KEYWORDS, PARAMETER_FIELDS, PARAMETER_KEYWORDS, SECRET
 
 if TYPE_CHECKING:
     from bunsui.ports.job_type import JobType

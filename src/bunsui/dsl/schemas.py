@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import islice
@@ -10,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from bunsui.dsl import schema
-from bunsui.dsl.acceptor import Accepts, acceptor
+from bunsui.dsl.acceptor import Accepts, Compile, acceptor, by_python
 from bunsui.dsl.explain import explain
-from bunsui.dsl.patterns import why_refused
-from bunsui.dsl.problems import Problem, quoted
+from bunsui.dsl.problems import Problem
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -21,26 +21,9 @@ if TYPE_CHECKING:
     from bunsui.dsl.document import Document
 
 Path = tuple[str | int, ...]
+#: Whether a pattern matches somewhere in a text; None and False: it does not.
+Search = Callable[[str, str], object]
 
-#: Keywords of JSON Schema that reach beyond the schema that they stand in, even into the network.
-_REACHING = ("$ref", "$dynamicRef", "$id", "$schema", "$anchor", "$dynamicAnchor")
-#: Keywords that hold schemas by name, in a list, and one; and all others.
-_NAMED = {"properties", "patternProperties", "dependentSchemas", "$defs"}
-_LISTED = {"allOf", "anyOf", "oneOf", "prefixItems"}
-_SINGLE = {
-    *("items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems"),
-    *("unevaluatedProperties", "not", "if", "then", "else", "contentSchema"),
-}
-_KEYWORDS = {
-    *_NAMED,
-    *_LISTED,
-    *_SINGLE,
-    *("type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"),
-    *("maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "maxContains"),
-    *("minContains", "maxProperties", "minProperties", "required", "dependentRequired", "format"),
-    *("contentEncoding", "contentMediaType", "title", "description", "default", "examples", "deprecated"),
-    *("readOnly", "writeOnly", "$comment"),
-}
 #: Most problems of one part: more would only be cut off later.
 _MOST = 200
 
@@ -52,19 +35,28 @@ class Shape:
     #: Says yes only of what is surely valid.
     accepts: Accepts
     _schema: Mapping[str, Any]
+    _search: Search
 
     @classmethod
-    def of(cls, json_schema: Mapping[str, Any]) -> Shape:
-        """The shape that a JSON Schema (draft 2020-12) describes."""
-        return cls(acceptor(json_schema), json_schema)
+    def of(
+        cls, json_schema: Mapping[str, Any], search: Search = re.search, compile_pattern: Compile = by_python
+    ) -> Shape:
+        """The shape that a JSON Schema (draft 2020-12) describes.
+
+        Args:
+            json_schema: in which nothing is wrong.
+            search: whether a pattern matches somewhere in a text.
+            compile_pattern: the same, for what is quick.
+        """
+        return cls(acceptor(json_schema, compile_pattern), json_schema, search)
 
     @cached_property
     def validator(self) -> Draft202012Validator:
         """The library's, which knows what is wrong."""
         # Imported late: 80 ms that who has nothing wrong does not need.
-        from jsonschema import Draft202012Validator  # noqa: PLC0415
+        from bunsui.dsl.dialect import validator_class  # noqa: PLC0415
 
-        return Draft202012Validator(self._schema)
+        return validator_class(self._search)(self._schema)
 
 
 @cache
@@ -144,55 +136,3 @@ def _may_vanish(error: ValidationError, text: Path) -> bool:
     """Whether an error may vanish when the references in the text at the path `text` are resolved."""
     path = tuple(error.absolute_path)
     return path == text or (error.validator in _DEEP and path == text[: len(path)])
-
-
-def wrong_schema(value_schema: dict[str, Any]) -> tuple[str, Path] | None:
-    """(message, path) of what is wrong with the schema of a parameter's value, or None."""
-    if set(value_schema) == {"type"}:
-        return None
-    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - as above
-
-    try:
-        Draft202012Validator.check_schema(value_schema)
-    except SchemaError as error:
-        return error.message[:300], tuple(error.absolute_path)
-    except (OverflowError, RecursionError):  # Of the regular expressions in it.
-        return "a pattern in its schema is too large", ()
-    stack: list[tuple[Path, Any]] = [((), value_schema)]
-    while stack:
-        path, part = stack.pop()
-        if isinstance(part, Mapping):
-            if wrong := _wrong_keyword(part, path) or _wrong_pattern(part, path):
-                return wrong
-            stack.extend(_within(part, path))
-    return None
-
-
-def _wrong_keyword(part: Mapping[str, Any], path: Path) -> tuple[str, Path] | None:
-    for name in part:
-        if name in _REACHING:
-            return f"'{name}' is not supported; write out what it stands for", (*path, name)
-        if name not in _KEYWORDS:
-            return f"{quoted(name)} is not a keyword of JSON Schema, so it would do nothing", (*path, name)
-    return None
-
-
-def _within(part: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
-    """The schemas that stand in a schema, and their paths."""
-    for name in part.keys() & _NAMED:
-        yield from (((*path, name, key), inner) for key, inner in part[name].items())
-    for name in part.keys() & _LISTED:
-        yield from (((*path, name, i), inner) for i, inner in enumerate(part[name]))
-    yield from (((*path, name), part[name]) for name in part.keys() & _SINGLE)
-
-
-def _wrong_pattern(schema_part: Mapping[str, Any], path: Path) -> tuple[str, Path] | None:
-    """What is wrong with the regular expressions of a part of a schema: some take for ever to match."""
-    patterns: list[tuple[Any, Path]] = [(schema_part.get("pattern"), (*path, "pattern"))]
-    by_pattern = schema_part.get("patternProperties")
-    if isinstance(by_pattern, Mapping):
-        patterns += [(name, (*path, "patternProperties", name)) for name in by_pattern]
-    for pattern, where in patterns:
-        if isinstance(pattern, str) and (reason := why_refused(pattern)) is not None:
-            return f"the pattern can't be used: {reason}", where
-    return None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bunsui.dsl.declarations import Declarations
 from bunsui.dsl.fields import NOT_IN_TEMPLATES
 from bunsui.dsl.filling import BadFill, Input, UnknownInput
 from bunsui.dsl.hints.habits import field_hint, listed
-from bunsui.dsl.names import bad_reference
+from bunsui.dsl.names import bad_reference, few
+from bunsui.dsl.parameters.declarations import Declarations
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.dsl.schema import TEMPLATE_FIELDS, own_fields
-from bunsui.dsl.schemas import Path, Shape, schema_problems, template_shape, templated_shape
+from bunsui.dsl.schemas import Path, schema_problems, template_shape, templated_shape
 from bunsui.dsl.templating import Expanded, Expansion
 from bunsui.expressions.checking import mismatches
 from bunsui.expressions.conditions import BadCondition, parse_condition
@@ -20,7 +20,8 @@ from bunsui.expressions.references import BadReference, Reference, references
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
-    from bunsui.dsl.names import Declared
+    from bunsui.dsl.names import Declared, InText, Wrong
+    from bunsui.dsl.parameters.values import Budget
     from bunsui.dsl.problems import Problem
     from bunsui.ports.job_type import JobType
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 class Templates:
     """The templates and defaults of one definition."""
 
-    def __init__(self, document: Document, job_types: Mapping[str, JobType]) -> None:
+    def __init__(self, document: Document, job_types: Mapping[str, JobType], budget: Budget) -> None:
         self._document = document
+        self._budget = budget
         self._job_types = job_types
         found = document.data.get("templates")
         self._templates: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
@@ -45,7 +47,7 @@ class Templates:
         for name, template in self._templates.items():
             if isinstance(template, Mapping):
                 path = ("templates", name)
-                inputs = Declarations(self._document, (*path, "inputs"), "input")
+                inputs = Declarations(self._document, (*path, "inputs"), "input", self._budget)
                 self._inputs[name] = inputs
                 wrong = list(
                     schema_problems(
@@ -58,7 +60,9 @@ class Templates:
                 yield from inputs.problems(template.get("inputs"))
                 yield from self._fields(name, template)
                 yield from self._condition(name, template.get("condition"), inputs)
-                yield from self._references(name, template, inputs)
+                wrong_in = self._references(name, template, inputs)
+                for where, offset, length, (code, message, hint) in few(wrong_in):
+                    yield self._document.problem(code, message, where, hint=hint, within=(offset, length))
 
     def _fields(self, name: str, template: Mapping[str, Any]) -> Iterator[Problem]:
         """Fields that no job type knows; what they hold is looked at in the jobs."""
@@ -77,9 +81,9 @@ class Templates:
             path = ("templates", name, field)
             yield self._document.problem("unknown-field", message, path, key=True, hint=hint)
 
-    def _references(self, name: str, template: Mapping[str, Any], inputs: Declarations) -> Iterator[Problem]:
+    def _references(self, name: str, template: Mapping[str, Any], inputs: Declarations) -> Iterator[InText]:
         for where, offset, length, found in references(template, ("templates", name)):
-            wrong: tuple[str, str, str | None] | None = None
+            wrong: Wrong | None = None
             if where[2] == "inputs" and not (len(where) > 4 and where[4] == "default"):
                 continue
             if isinstance(found, BadReference):
@@ -100,8 +104,7 @@ class Templates:
                 known = f"it has: {listed(inputs.found)}; declare it under 'inputs'" if inputs.found else None
                 wrong = "unknown-reference", message, hint or known or "declare it under 'inputs'"
             if wrong is not None:
-                code, message, hint = wrong
-                yield self._document.problem(code, message, where, hint=hint, within=(offset, length))
+                yield where, offset, length, wrong
 
     def _condition(self, name: str, text: Any, inputs: Declarations) -> Iterator[Problem]:
         """What is wrong with a condition whatever the inputs are."""
@@ -209,9 +212,8 @@ class Templates:
                     yield self._document.problem("missing-input", message, where, hint=hint)
                 continue
             later = [found for found, *_ in references(value)]
-            shape = Shape.of(value_schema)
             of = f"the input '{key}' of {what}"
-            yield from schema_problems(self._document, shape, value, place, of, later=later)
+            yield from value_schema.problems(self._document, value, place, of, self._budget, later)
 
     def unused(self) -> Iterator[Problem]:
         """Warnings for templates that no job uses; to be asked for after `expand`."""

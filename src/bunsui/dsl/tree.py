@@ -170,7 +170,7 @@ class Builder:
         stack, node = self.stack, len(self._nodes)
         depth = len(stack) + 1
         if depth > MAX_DEPTH:
-            self._too_deep(start, start + 1)
+            self.too_deep(start, start + 1)
         stack.append((self.container, key, self.node))
         self.container, self.key, self.node = container, None, node
         if shared is not None:
@@ -234,13 +234,14 @@ class Builder:
             self._room -= shared.nodes - 1
             depth = len(self.stack) + shared.height
             if depth > MAX_DEPTH:
-                self._too_deep(start, end)
+                self.too_deep(start, end)
             if self._open:
                 self._reach(depth)
             self.places.aliases[len(self._nodes)] = shared.node
         self.leaf(value, start, end)
 
-    def _too_deep(self, start: int, end: int) -> NoReturn:
+    def too_deep(self, start: int, end: int) -> NoReturn:
+        """Raises that nesting goes too deep here, with all problems that were noted."""
         self.fail("too-deep", f"lists and mappings are nested more than {MAX_DEPTH} deep", start, end)
 
     def problem(

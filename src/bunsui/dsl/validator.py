@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
 from bunsui.dsl import schema
-from bunsui.dsl.declarations import Declarations
 from bunsui.dsl.explain import type_names
-from bunsui.dsl.fields import JOB_FIELDS, LATER_JOB_FIELDS, LATER_PIPELINE_FIELDS
+from bunsui.dsl.fields import JOB_FIELDS, LATER_JOB_FIELDS, LATER_PIPELINE_FIELDS, MAX_JOBS
 from bunsui.dsl.hints.habits import field_hint, job_type_hint
-from bunsui.dsl.names import Declared, Names, Near, Place, keys_with_references, one_reference, unknown_job
+from bunsui.dsl.names import (
+    Declared,
+    Names,
+    Near,
+    Place,
+    few,
+    one_reference,
+    unknown_job,
+)
+from bunsui.dsl.parameters.declarations import Declarations
+from bunsui.dsl.parameters.values import Budget
 from bunsui.dsl.problems import Problem, did_you_mean, quoted
 from bunsui.dsl.schemas import Path, Shape, any_job_shape, pipeline_shape, schema_problems
 from bunsui.dsl.templates import Templates
 from bunsui.dsl.templating import Expanded
-from bunsui.expressions.references import references
+from bunsui.expressions.references import Marked, marked, references, references_in
 from bunsui.model.graph import Graph
 
 if TYPE_CHECKING:
@@ -114,15 +124,19 @@ class _Validation:
 
     def problems(self) -> Iterator[Problem]:
         document, data = self.document, self.document.data
+        if too_many := self._too_many_jobs():
+            yield too_many
+            return
         yield from schema_problems(document, pipeline_shape(), data, (), "the pipeline")
         if not isinstance(data, Mapping):
             return
         yield from self._later(data, lambda path: path, LATER_PIPELINE_FIELDS)
-        declarations = Declarations(document, ("parameters",), "parameter")
+        budget = Budget()
+        declarations = Declarations(document, ("parameters",), "parameter", budget)
         yield from declarations.problems(data.get("parameters"))
         self.parameters = declarations.found
         self.all_declared = isinstance(data.get("parameters", []), list)
-        templates = self.templates = Templates(document, self.job_types)
+        templates = self.templates = Templates(document, self.job_types, budget)
         yield from templates.problems()
         jobs = data.get("jobs")
         if isinstance(jobs, list):
@@ -132,6 +146,14 @@ class _Validation:
                     yield from self._job(job)
             yield from self._graph()
         yield from templates.unused()
+
+    def _too_many_jobs(self) -> Problem | None:
+        """Of more jobs than there may be, nothing else is looked at."""
+        jobs = self.document.value(("jobs",))
+        if not isinstance(jobs, list) or len(jobs) <= MAX_JOBS:
+            return None
+        message = f"'jobs' of the pipeline must have at most {MAX_JOBS:,} items, not {len(jobs):,}"
+        return self.document.problem("out-of-range", message, ("jobs",))
 
     def _later(
         self, data: Mapping[str, Any], locate: Callable[[Path], Path], names: Sequence[str]
@@ -286,39 +308,39 @@ class _Validation:
                 yield self._within(expanded, ("condition",), code, what, hint, (offset, length))
         yield from self._given(expanded, names, in_job)
         yield from self._for_each(expanded, names)
-        yield from self._resolved(expanded, ("for_each",), names, before)
-        count = yield from self._resolved(expanded, ("parameters",), names, in_job)
-        if kind is not None:
-            for name in self._own(job, kind):
-                is_open = name in kind.open_fields or name == kind.binding_field
-                place = evolve(in_job, no_secret=f"'{name}' can be read by others") if is_open else in_job
-                count += yield from self._resolved(expanded, (name,), names, place)
+        texts = _by_field(job)
+        yield from self._resolved(expanded, texts.get("for_each", ()), names, before)
+        own = () if kind is None else self._own(job, kind)
+        resolved = [name for name in texts if name == "parameters" or name in own]
+        for name in resolved:
+            is_open = kind is not None and (name in kind.open_fields or name == kind.binding_field)
+            place = evolve(in_job, no_secret=f"'{name}' can be read by others") if is_open else in_job
+            yield from self._resolved(expanded, texts[name], names, place)
+        count = sum(map(_count, chain.from_iterable(texts[name] for name in resolved)))
         if count > MAX_REFERENCES:
             message = f"{named(expanded)} has {count:,} references; at most {MAX_REFERENCES:,} are resolved"
             hint = "pass whole values, such as ${jobs.ID.output}"
             yield self.document.problem("too-many-references", message, expanded.locate(()), hint=hint)
 
     def _resolved(
-        self, expanded: Expanded, path: Path, names: Names, place: Place
-    ) -> Generator[Problem, None, int]:
-        """The problems of the references in one field of a job; gives back their number."""
-        value = expanded.tree.get(str(path[0]))
-        count = 0
-        for where, offset, length, found in references(value, path):
-            count += 1
-            text = _at(expanded.tree, where)[offset : offset + length]
-            wrong = names.wrong(found, place, text)
-            if wrong is not None:
-                code, message, hint = wrong
-                yield self._within(expanded, where, code, message, hint, (offset, length))
-        for where in keys_with_references(value, path):
-            yield self._unresolved_key(expanded.locate(where), str(where[-1]))
-        return count
+        self, expanded: Expanded, texts: Sequence[Marked], names: Names, place: Place
+    ) -> Iterator[Problem]:
+        """The problems of the references in one field of a job."""
+        for where, offset, length, (code, message, hint) in few(names.wrong_in(texts, place)):
+            yield self._within(expanded, where, code, message, hint, (offset, length))
+        yield from self._unresolved_keys(texts, expanded.locate)
 
-    def _unresolved_key(self, place: Path, key: str) -> Problem:
-        message = f"the key {quoted(key)} stays as it is: only values are resolved"
-        hint = "let the job make a key of a value"
-        return self.document.problem("no-effect", message, place, key=True, hint=hint, severity="warning")
+    def _unresolved_keys(
+        self, texts: Iterable[Marked], locate: Callable[[Path], Path] = lambda path: path
+    ) -> Iterator[Problem]:
+        for where, key, is_key in texts:
+            if is_key and "$${" not in key:
+                message = f"the key {quoted(key)} stays as it is: only values are resolved"
+                hint = "let the job make a key of a value"
+                place = locate(where)
+                yield self.document.problem(
+                    "no-effect", message, place, key=True, hint=hint, severity="warning"
+                )
 
     def _given(self, expanded: Expanded, names: Names, place: Place) -> Iterator[Problem]:
         """The problems of the references in what a job gives its template, wherever that puts it."""
@@ -326,12 +348,8 @@ class _Validation:
         given = self.document.value(path)
         if not expanded.is_sound or not isinstance(given, Mapping):
             return
-        for where, offset, length, found in references(given, path):
-            text = self.document.value(where)[offset : offset + length]
-            wrong = names.wrong(found, place, text)
-            if wrong is not None:
-                code, message, hint = wrong
-                yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
+        for where, offset, length, (code, message, hint) in few(names.wrong_in(marked(given, path), place)):
+            yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
         declared = self.templates.inputs(self.document.value((*path[:2], "template")))
         for name, value in given.items():
             reference = one_reference(value)
@@ -375,14 +393,10 @@ class _Validation:
     def _outputs(self, names: Names) -> Iterator[Problem]:
         outputs = self.document.data.get("outputs")
         place = Place(None, no_secret="outputs are kept in the history")  # noqa: S106 - a text
-        for where, offset, length, found in references(outputs, ("outputs",)):
-            text = _at(self.document.data, where)[offset : offset + length]
-            wrong = names.wrong(found, place, text)
-            if wrong is not None:
-                code, message, hint = wrong
-                yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
-        for where in keys_with_references(outputs, ("outputs",)):
-            yield self._unresolved_key(where, str(where[-1]))
+        texts = list(marked(outputs, ("outputs",)))
+        for where, offset, length, (code, message, hint) in few(names.wrong_in(texts, place)):
+            yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
+        yield from self._unresolved_keys(texts)
 
 
 #: What a fan-out runs over.
@@ -393,13 +407,24 @@ _IN_HISTORY = "conditions and fan-outs are kept in the history"
 _SHOWN_CYCLE = 12
 
 
+def _by_field(job: Mapping[str, Any]) -> dict[str, list[Marked]]:
+    """What may hold references in a job, by the field that it is in; of too much, so much as tells that."""
+    found: dict[str, list[Marked]] = {}
+    seen: Counter[tuple[str, bool]] = Counter()
+    for text in marked(job):
+        field = str(text[0][0])
+        seen[field, text[2]] += 1
+        if seen[field, text[2]] <= MAX_REFERENCES + 1:
+            found.setdefault(field, []).append(text)
+    return found
+
+
+def _count(text: Marked) -> int:
+    """The number of references in a text."""
+    return 0 if text[2] else sum(1 for _ in references_in(text[1]))
+
+
 def named(job: Expanded) -> str:
     """A job for a message."""
     job_id = job.tree.get("id")
     return f"job {quoted(job_id)}" if isinstance(job_id, str) else f"job {job.index + 1}"
-
-
-def _at(tree: Any, path: Path) -> Any:
-    for step in path:
-        tree = tree[step]
-    return tree

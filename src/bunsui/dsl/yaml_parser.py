@@ -37,6 +37,8 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _REFUSED = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+# What newer versions of libyaml say, at a depth of a thousand or so that they see before we do.
+_TOO_DEEP = "exceeded maximum nesting depth"
 # libyaml compares each %TAG directive with all before it: a megabyte of them takes seconds.
 _MAX_DIRECTIVES = 1000
 # Each is kept up to the end: a million would take 200 MB.
@@ -248,5 +250,7 @@ class _Events:
 
 def _syntax(builder: Builder, error: yaml.MarkedYAMLError) -> None:
     """Raises what the parser has to say, as far as can be told what it means."""
+    if error.problem == _TOO_DEEP and error.problem_mark is not None:
+        builder.too_deep(error.problem_mark.index, error.problem_mark.index + 1)
     slip = explain_syntax(builder.source.text, error)
     builder.fail("syntax", slip.message, slip.start, slip.end, hint=slip.hint)

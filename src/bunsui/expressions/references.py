@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
 
-__all__ = ["BadReference", "Reference", "parse", "read_reference", "references"]
+__all__ = [
+    "BadReference",
+    "Marked",
+    "Path",
+    "Reference",
+    "marked",
+    "parse",
+    "read_reference",
+    "references",
+    "references_in",
+]
 
 #: First names that are not parameters; ``${parameters.NAME}`` reaches a parameter of such a name.
 ROOTS = frozenset(
@@ -27,6 +37,8 @@ ROOTS = frozenset(
 )
 #: Longest reference, in characters.
 MAX_LENGTH = 1024
+#: Most references in one text.
+MAX_IN_A_TEXT = 10_000
 
 _START = re.compile(r"\$?\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -58,6 +70,10 @@ class BadReference(ValueError):
         self.length = length
 
 
+#: Keys and indexes from the root of a value.
+Path = tuple[str | int, ...]
+#: A text that holds ``${``: the path to it, the text, and whether it is a key.
+Marked = tuple[Path, str, bool]
 #: A text in parts: literal text, and references with their offset in the whole.
 Parts = tuple[str | tuple[Reference, int, int], ...]
 
@@ -67,11 +83,11 @@ def parse(text: str) -> Parts:
     """A text in parts: literals, and (reference, offset, length). ``$${`` is a literal ``${``.
 
     Raises:
-        BadReference: a ``${`` does not begin a reference.
+        BadReference: a ``${`` does not begin a reference, or there are more than `MAX_IN_A_TEXT`.
     """
     parts: list[str | tuple[Reference, int, int]] = []
     literal = ""
-    at = 0
+    at = count = 0
     while found := _START.search(text, at):
         literal += text[at : found.start()]
         if len(found.group()) == 3:
@@ -79,6 +95,10 @@ def parse(text: str) -> Parts:
             at = found.end()
             continue
         reference, end = read_reference(text, found.start())
+        count += 1
+        if count > MAX_IN_A_TEXT:
+            message = f"a text with more than {MAX_IN_A_TEXT:,} references"
+            raise BadReference(message, found.start(), end - found.start())
         if literal:
             parts.append(literal)
             literal = ""
@@ -136,26 +156,55 @@ def _reference(text: str, offset: int, length: int) -> Reference:
     return Reference(inner, "parameters", tuple(path))
 
 
-def references(
-    value: Any, path: tuple[str | int, ...] = ()
-) -> Iterator[tuple[tuple[str | int, ...], int, int, Reference | BadReference]]:
+def marked(value: Any, path: Path = ()) -> Iterator[Marked]:
+    """Every text in `value`, keys included, that holds ``${``, in the order of the value."""
+    # The iterators of the containers around, and the steps to them: a value may be large.
+    around: list[Iterator[tuple[str | int, Any]]] = []
+    steps = list(path)
+    if isinstance(value, str):
+        if "${" in value:
+            yield path, value, False
+    elif (inside := _items(value)) is not None:
+        around.append(inside)
+    while around:
+        for step, item in around[-1]:
+            if type(step) is str and "${" in step:
+                yield (*steps, step), step, True
+            if isinstance(item, str):
+                if "${" in item:
+                    yield (*steps, step), item, False
+            elif (inside := _items(item)) is not None:
+                around.append(inside)
+                steps.append(step)
+                break
+        else:
+            around.pop()
+            if around:
+                steps.pop()
+
+
+def _items(value: Any) -> Iterator[tuple[str | int, Any]] | None:
+    """The items of a container with their keys or indexes; None: it is none."""
+    if type(value) is dict or isinstance(value, Mapping):
+        return iter(value.items())
+    return enumerate(value) if isinstance(value, list | tuple) else None
+
+
+def references(value: Any, path: Path = ()) -> Iterator[tuple[Path, int, int, Reference | BadReference]]:
     """Every reference in the texts of `value`, as (path to the text, offset, length, reference)."""
-    stack: list[tuple[tuple[str | int, ...], Any]] = [(path, value)]
-    while stack:
-        where, item = stack.pop()
-        if isinstance(item, str):
-            if "${" not in item:
-                continue
-            try:
-                parts = parse(item)
-            except BadReference as bad:
-                yield where, bad.offset, bad.length, bad
-                continue
-            for part in parts:
-                if not isinstance(part, str):
-                    reference, offset, length = part
-                    yield where, offset, length, reference
-        elif isinstance(item, dict) or isinstance(item, Mapping):  # noqa: SIM101 - the first is much cheaper
-            stack.extend(((*where, key), child) for key, child in reversed(list(item.items())))
-        elif isinstance(item, list) or isinstance(item, Sequence):  # noqa: SIM101
-            stack.extend(((*where, i), item[i]) for i in reversed(range(len(item))))
+    for where, text, is_key in marked(value, path):
+        if not is_key:
+            yield from ((where, *found) for found in references_in(text))
+
+
+def references_in(text: str) -> Iterator[tuple[int, int, Reference | BadReference]]:
+    """Every reference in a text, as (offset, length, reference); what is none ends it."""
+    try:
+        parts = parse(text)
+    except BadReference as bad:
+        yield bad.offset, bad.length, bad
+        return
+    for part in parts:
+        if not isinstance(part, str):
+            reference, offset, length = part
+            yield offset, length, reference

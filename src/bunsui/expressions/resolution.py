@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from bunsui.errors import JobError
 from bunsui.expressions.references import Reference, parse
-from bunsui.model.json import compact
+from bunsui.model.json import compact, whole
 from bunsui.model.status import JobStatus
 from bunsui.model.times import to_text
 
@@ -219,14 +219,4 @@ def _describe(value: Any) -> str:
 
 def render(value: Any) -> str:
     """`value` within a text: text as it is, a whole number without point, all else as compact JSON."""
-    return value if isinstance(value, str) else compact(_whole(value))
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return value
+    return value if isinstance(value, str) else compact(whole(value))

@@ -92,3 +92,14 @@ def compact(value: object) -> str:
 def canonical(value: object) -> str:
     """`value` as compact JSON text with sorted keys: equal values have equal texts."""
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def whole(value: Any) -> Any:
+    """A copy of plain data in which every float that is a whole number is an integer: 1.0 becomes 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return value

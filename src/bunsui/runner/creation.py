@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bunsui.dsl import inputs
+from bunsui.dsl.parameters import inputs
 from bunsui.engine import events as ev
 from bunsui.engine.decide import Machine
 from bunsui.errors import ConfigError, Conflict

@@ -174,7 +174,7 @@ HOSTILE_YAML = [
     ("a: *b\n", "unknown-alias", 1, 4),
     ("a: &x [*x]\n", "cyclic-alias", 1, 8),
     ("&x a: &y {b: [{c: *y}]}\n", "cyclic-alias", 1, 19),
-    ("[" * 50_000, "too-deep", 1, 65),
+    ("[" * 50_000, "too-deep", 1, None),
     ("- " * 65 + "x", "too-deep", 1, 129),
     ("{a: " * 50_000, "too-deep", 1, 257),
     (STEPS, "too-deep", 64, 9),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from bunsui.dsl.fields import JOB_FIELDS, PIPELINE_FIELDS
-from bunsui.dsl.parameter_fields import PARAMETER_KEYWORDS
+from bunsui.dsl.parameters.fields import PARAMETER_KEYWORDS
 from bunsui.dsl.problems import did_you_mean
 from bunsui.expressions.references import ROOTS
 

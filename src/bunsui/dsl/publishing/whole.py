@@ -22,7 +22,7 @@ from bunsui.dsl.fields import (
     LATER_PIPELINE_FIELDS,
     PIPELINE_FIELDS,
 )
-from bunsui.dsl.parameter_fields import PARAMETER_FIELDS, PARAMETER_TYPES, SECRET
+from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, PARAMETER_TYPES, SECRET
 from bunsui.dsl.publishing.choices import ANY, HAS_TYPE, INPUTS, ONE_REFERENCE, ONE_SECRET, explained, is_type
 from bunsui.dsl.publishing.jobs import JobSchemas
 from bunsui.dsl.publishing.referable import Referable, holds_reference

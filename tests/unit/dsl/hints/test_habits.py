@@ -7,7 +7,7 @@ import pytest
 import bunsui
 from bunsui.dsl.fields import DEFAULTS_FIELDS, JOB_FIELDS, PIPELINE_FIELDS, RETRY
 from bunsui.dsl.hints import habits
-from bunsui.dsl.parameter_fields import PARAMETER_FIELDS, PARAMETER_KEYWORDS
+from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, PARAMETER_KEYWORDS
 from bunsui.dsl.schema import TEMPLATE_FIELDS, own_fields
 from bunsui.expressions.references import ROOTS
 

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 import bunsui
 from bunsui.dsl.fields import JOB_FIELDS, PIPELINE_FIELDS, RETRY
-from bunsui.dsl.parameter_fields import PARAMETER_FIELDS, SECRET
+from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, SECRET
 from bunsui.dsl.parser import parse, plain
 from bunsui.dsl.publishing.whole import json_schema
 from bunsui.dsl.validator import validate

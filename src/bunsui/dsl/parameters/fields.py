@@ -123,6 +123,7 @@ PARAMETER_KEYWORDS: dict[str, dict[str, Any]] = {
             "title": "Properties by pattern",
             "description": "The schemas of fields whose names match a regular expression.",
             "type": "object",
+            "maxProperties": 1000,
         },
         "additionalProperties": {
             "title": "Further properties",
@@ -137,4 +138,28 @@ PARAMETER_KEYWORDS: dict[str, dict[str, Any]] = {
         "minProperties": {"title": "Fewest", "description": "Least number of fields.", **_SIZE},
         "maxProperties": {"title": "Most", "description": "Greatest number of fields.", **_SIZE},
     },
+}
+
+#: The types that a schema within a parameter's may name: a field of a mapping may be null.
+VALUE_TYPES = (*PARAMETER_TYPES, "null")
+_SCHEMAS = {"type": "array", "minItems": 1}
+_TEXT = {"type": "string"}
+_BOOLEAN = {"type": "boolean"}
+_NAMES = {"type": "array", "items": _TEXT}
+#: The keywords that a schema within a parameter's may have; what they mean is known from JSON Schema.
+NESTED_KEYWORDS: dict[str, Any] = {
+    **COMMON_KEYWORDS,
+    **{name: part for keywords in PARAMETER_KEYWORDS.values() for name, part in keywords.items()},
+    "type": {"type": ["string", "array"], "items": _TEXT},
+    "required": _NAMES,
+    "dependentRequired": {"type": "object", "additionalProperties": _NAMES},
+    "dependentSchemas": {"type": "object"},
+    "minContains": _SIZE,
+    "maxContains": _SIZE,
+    **dict.fromkeys(("allOf", "anyOf", "oneOf"), _SCHEMAS),
+    **dict.fromkeys(("not", "if", "then", "else"), _SCHEMA),
+    # For people and editors.
+    "default": {},
+    **dict.fromkeys(("description", "$comment", "contentEncoding", "contentMediaType"), _TEXT),
+    **dict.fromkeys(("deprecated", "readOnly", "writeOnly"), _BOOLEAN),
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from bunsui import Job, Parameter, Pipeline
-from bunsui.dsl.inputs import parse_assignments, resolve_parameters
+from bunsui.dsl.parameters.inputs import parse_assignments, resolve_parameters
 from bunsui.errors import DefinitionError
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bunsui.dsl.names import SECRET_VALUE, Declared, is_secret_reference
-from bunsui.dsl.parameter_fields import PARAMETER_FIELDS, PARAMETER_TYPES
+from bunsui.dsl.names import SECRET_VALUE, Declared, InText, few, is_secret_reference
+from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, PARAMETER_TYPES
+from bunsui.dsl.parameters.keywords import keyword_problems
+from bunsui.dsl.parameters.values import Budget, ValueSchema
 from bunsui.dsl.problems import quoted
-from bunsui.dsl.schemas import Path, Shape, declaration_shape, schema_problems, wrong_schema
+from bunsui.dsl.schemas import Path, declaration_shape, schema_problems
 from bunsui.expressions.references import BadReference, references
 
 if TYPE_CHECKING:
@@ -25,16 +27,18 @@ class Declarations:
         document: the definition.
         path: where the list stands.
         what: ``parameter`` or ``input``.
+        budget: what comparing defaults with their schemas may cost.
     """
 
-    def __init__(self, document: Document, path: Path, what: str) -> None:
+    def __init__(self, document: Document, path: Path, what: str, budget: Budget) -> None:
         self._document = document
         self._path = path
         self._what = what
+        self._budget = budget
         #: What is declared, sound or not, by name.
         self.found: dict[str, Declared] = {}
-        #: The declarations in which nothing is wrong, by name, and their JSON Schemas.
-        self.sound: dict[str, tuple[Mapping[str, Any], dict[str, Any]]] = {}
+        #: The declarations in which nothing is wrong, by name, and the schemas of their values.
+        self.sound: dict[str, tuple[Mapping[str, Any], ValueSchema]] = {}
         #: The path of each by its name.
         self.paths: dict[str, Path] = {}
 
@@ -68,20 +72,19 @@ class Declarations:
 
     def _value(self, path: Path, one: Mapping[str, Any], kind: str, what: str) -> Iterator[Problem]:
         keywords = {k: v for k, v in one.items() if k not in PARAMETER_FIELDS and k != "secret"}
-        value_schema = {"type": kind, **keywords}
-        if wrong := wrong_schema(value_schema):
-            message, where = wrong
-            yield self._document.problem("bad-schema", f"{what}: {message}", (*path, *where))
+        if wrong := list(keyword_problems(self._document, keywords, path, what)):
+            yield from wrong
             return
+        value_schema = ValueSchema({"type": kind, **keywords})
         default = one.get("default")
         if one.get("secret"):
             yield from self._secret(path, one, what)
         elif default is not None:
             of = f"the default of {what}"
-            shape = Shape.of(value_schema)
-            yield from schema_problems(self._document, shape, default, (*path, "default"), of)
+            found = list(value_schema.problems(self._document, default, (*path, "default"), of, self._budget))
+            yield from found
             # An input's may hold references: it becomes a part of the template.
-            if self._what == "parameter":
+            if self._what == "parameter" and not found:
                 yield from self._unresolved(default, (*path, "default"), of)
         self.sound[one["name"]] = (one, value_schema)
 
@@ -96,15 +99,20 @@ class Declarations:
             yield evolve(problem, source=None)  # The line would show it once more, in a log of CI perhaps.
 
     def _unresolved(self, default: Any, path: Path, of: str) -> Iterator[Problem]:
-        for where, offset, length, found in references(default, path):
-            if isinstance(found, BadReference):
-                continue
-            message = f"{of} holds ${{{found.text}}}, which stays as it is: defaults are not resolved"
-            is_secret = found.root == "secrets" and where == path
-            hint = "add 'secret: true'" if is_secret else "write the reference where the parameter is used"
+        for where, offset, length, (code, message, hint) in few(_without_effect(default, path, of)):
             yield self._document.problem(
-                "no-effect", message, where, hint=hint, severity="warning", within=(offset, length)
+                code, message, where, hint=hint, severity="warning", within=(offset, length)
             )
+
+
+def _without_effect(default: Any, path: Path, of: str) -> Iterator[InText]:
+    for where, offset, length, found in references(default, path):
+        if isinstance(found, BadReference):
+            continue
+        message = f"{of} holds ${{{found.text}}}, which stays as it is: defaults are not resolved"
+        is_secret = found.root == "secrets" and where == path
+        hint = "add 'secret: true'" if is_secret else "write the reference where the parameter is used"
+        yield where, offset, length, ("no-effect", message, hint)
 
 
 def _a(what: str) -> str:

@@ -74,8 +74,12 @@ def _expected(parameter: Parameter) -> str:
 def _problems(parameter: Parameter, value: Any) -> list[Problem]:
     if not parameter.constraints and _is_plain(parameter.type, value):
         return []
+    from bunsui.dsl.parameters.values import (  # noqa: PLC0415
+        MAX_COMPARISONS_AT_START,
+        Budget,
+        ValueSchema,
+    )
     from bunsui.dsl.parser import plain  # noqa: PLC0415 - what a run without parameters does not need
-    from bunsui.dsl.schemas import Shape, schema_problems  # noqa: PLC0415
 
     path = ("parameters", parameter.name)
     try:
@@ -83,8 +87,9 @@ def _problems(parameter: Parameter, value: Any) -> list[Problem]:
     except DefinitionError as error:
         return list(error.problems)
     what = f"the value of parameter '{parameter.name}'"
-    shape = Shape.of(parameter.schema)
-    return list(schema_problems(document, shape, document.data["parameters"][parameter.name], path, what))
+    value = document.data["parameters"][parameter.name]
+    budget = Budget(MAX_COMPARISONS_AT_START)
+    return list(ValueSchema(parameter.schema).problems(document, value, path, what, budget))
 
 
 def _is_plain(kind: str, value: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Parameters and inputs: what a declaration may say, and the values that it takes."""
