@@ -370,3 +370,31 @@ class TestRetries:
             session.status,
             [log_of(session, "a", n) for n in (1, 2, 3)],
         )
+
+
+class TestWhereCallablesAre:
+    """Beside the definition, beside the bindings, then on sys.path."""
+
+    @pytest.mark.parametrize("isolation", ["thread", "process"])
+    def test_beside_the_bindings(self, tmp_path: Path, isolation: str) -> None:
+        """Also where these lie in another folder than the definition, and after a resume."""
+        definition, bindings = tmp_path / "definition", tmp_path / "bindings"
+        definition.mkdir()
+        bindings.mkdir()
+        (bindings / f"far_{isolation}.py").write_text("def f():\n    return 'far'\n")
+        (bindings / "bindings.yaml").write_text("lambda: {unused: 'm:f'}\n")
+        job = f"{{id: a, type: custom, callable: 'far_{isolation}:f', isolation: {isolation}}}"
+        (definition / "p.yaml").write_text(f'version: "1.0"\nname: n\njobs:\n  - {job}\n')
+        with Runner("memory://", bindings=bindings / "bindings.yaml") as runner:
+            session = runner.run(Pipeline.load(definition / "p.yaml"))
+        assert ("far", None) == (session.jobs["a"].output, session.jobs["a"].error)
+
+
+class TestShells:
+    """What a shell's script may hold."""
+
+    def test_a_variable_in_braces(self, tmp_path: Path, runner: Runner) -> None:
+        """'$${X}' is the shell's ${X}."""
+        script = 'echo "$${BUNSUI_PARAM_X}" > "$BUNSUI_OUTPUT"'
+        session = runner.run(one(tmp_path, f"command: '{script}', shell: true, parameters: {{x: 1.0}}"))
+        assert (1, None) == (session.jobs["a"].output, session.jobs["a"].error)

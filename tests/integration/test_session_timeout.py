@@ -83,6 +83,12 @@ class TestEnd:
         with pytest.raises(bunsui.SessionFailed, match=f"session {session.id} is timed_out"):
             session.raise_for_status()
 
+    def test_a_timeout_that_is_over_before_the_start(self, runner: Runner, tmp_path: Path) -> None:
+        """However short it is, it is not lost."""
+        session = runner.run(runner.load(definition(tmp_path, [staying()], 1e-6)))
+
+        assert "timed_out" == session.status
+
     def test_a_cleanup_does_not_start(self, runner: Runner, tmp_path: Path) -> None:
         """Nothing new starts, whatever its condition says, and allow_failure changes nothing."""
         jobs = [staying(allow_failure=True), after(condition="always()")]

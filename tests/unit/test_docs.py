@@ -14,11 +14,22 @@ from pathlib import Path
 import pytest
 
 import bunsui
+from bunsui.dsl.fields import (
+    DEFAULTS_FIELDS,
+    JOB_FIELDS,
+    LATER_JOB_FIELDS,
+    LATER_PIPELINE_FIELDS,
+    PIPELINE_FIELDS,
+    RETRY,
+)
+from bunsui.dsl.parameters.fields import PARAMETER_FIELDS
 from bunsui.dsl.parser import parse
 from bunsui.local import bindings
 
 ROOT = Path(__file__).resolve().parents[2]
-GETTING_STARTED = ROOT / "docs" / "guides" / "user" / "getting-started.md"
+USER_GUIDE = ROOT / "docs" / "guides" / "user"
+GETTING_STARTED = USER_GUIDE / "getting-started.md"
+REFERENCE = USER_GUIDE / "reference.md"
 
 
 def markdown_blocks(path: Path, language: str) -> list[str]:
@@ -107,6 +118,72 @@ def test_the_python_of_getting_started_runs(tmp_path: Path) -> None:
     )
 
     assert "succeeded {'text': 'hello, Ada'}\n" == done.stdout
+
+
+@pytest.mark.parametrize("block", markdown_blocks(USER_GUIDE / "python.md", "python"))
+def test_the_python_of_the_page_on_python_runs(block: str, tmp_path: Path) -> None:
+    """Each block is a program that ends well and says something."""
+    (tmp_path / "script.py").write_text(block, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout
+    assert "failed" not in done.stdout
+
+
+def table(path: Path, heading: str) -> dict[str, list[str]]:
+    """The rows of the first table of a section, by their first cell without its marks."""
+    section = path.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert rows is not None, heading
+    cells = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in rows[0].splitlines()[2:]]
+    return {first.strip("`"): rest for first, *rest in cells}
+
+
+def fields_of_the_reference() -> list[tuple[str, set[str]]]:
+    """Each heading, and the fields that the code has of what it is about."""
+    return [
+        ("A pipeline", PIPELINE_FIELDS.keys() - set(LATER_PIPELINE_FIELDS)),
+        ("A parameter", PARAMETER_FIELDS.keys() | {"secret"}),
+        ("A job", JOB_FIELDS.keys() - set(LATER_JOB_FIELDS)),
+        ("Retry", set(RETRY["properties"])),
+    ]
+
+
+@pytest.mark.parametrize(("heading", "fields"), fields_of_the_reference())
+def test_the_reference_has_every_field(heading: str, fields: set[str]) -> None:
+    """And no other."""
+    assert fields == set(table(REFERENCE, heading))
+
+
+def test_the_reference_has_the_defaults_of_retry() -> None:
+    """The third column is the schema's default, where there is one."""
+    defaults = {name: part["default"] for name, part in RETRY["properties"].items() if "default" in part}
+    documented = {name: cells[1].strip("`") for name, cells in table(REFERENCE, "Retry").items()}
+
+    assert {name: str(value) for name, value in defaults.items()} == {
+        name: documented[name] for name in defaults
+    }
+
+
+def test_the_reference_has_what_defaults_may_hold() -> None:
+    """The fields that 'defaults' takes stand in one sentence."""
+    sentence = re.search(r"`defaults` may hold ((?:.*\n)+?)\n", REFERENCE.read_text(encoding="utf-8"))
+    assert sentence is not None
+    assert set(DEFAULTS_FIELDS) - set(LATER_JOB_FIELDS) == set(re.findall(r"`(\w+)`", sentence[1]))
+
+
+def test_the_reference_has_every_error_code() -> None:
+    """Those that the source gives to errors, but for those that can't come up yet."""
+    later = {"JobLost", "NotSupported", "OutcomeUnknown"}
+    given = re.compile(r'\b(?:code|default_code|UNAVAILABLE)(?:: [\w\[\]]+)? ?= ?f?"([A-Z]\w+)')
+    source = [path.read_text(encoding="utf-8") for path in (ROOT / "src" / "bunsui").rglob("*.py")]
+    codes = {code for text in source for code in given.findall(text)}
+    documented = REFERENCE.read_text(encoding="utf-8").partition("## Error codes")[2]
+
+    assert {"ExitCode", "JobTimeout", "NotAList", "ReferenceError", "SecretUnavailable"} <= codes
+    assert set() == {code for code in codes - later if not re.search(rf"`{code}\b", documented)}
 
 
 @pytest.mark.parametrize("name", ["make_history", "make_problems"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bunsui.errors import ConfigError
+from bunsui.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
@@ -54,7 +54,13 @@ def registered(runner: Runner, text: str) -> Pipeline:
     """
     from bunsui.runner.registered import parse_name  # noqa: PLC0415 - with all that sessions are made of
 
-    return runner.pipeline(*parse_name(text))
+    try:
+        return runner.pipeline(*parse_name(text))
+    except NotFound as error:
+        if os.path.isfile(text):  # noqa: PTH113 - false, and no error, also for what can't be a path
+            hint = f"a file is run with 'bunsui run {text}'"
+            raise NotFound(error.message, kind=error.kind, name=error.name, hint=hint) from error
+        raise
 
 
 def lease() -> float:

@@ -276,10 +276,15 @@ def _items_done(state: JobState) -> str:
 
 
 def _last_log(job: str, state: JobState) -> str:
-    """The name of the log of a failed job's last attempt, or of that of its first item that failed."""
-    for i, item in enumerate(state.items or ()):
-        if item.status is JobStatus.FAILED:
-            return f"{job}.{i}.{len(item.attempts)}.log"
+    """The name of the log of a failed job's last attempt, or of that of the item that failed first."""
+    failed = [
+        (item.finished_at, i, len(item.attempts))
+        for i, item in enumerate(state.items or ())
+        if item.status is JobStatus.FAILED and item.finished_at is not None
+    ]
+    if failed:
+        _, i, attempts = min(failed)
+        return f"{job}.{i}.{attempts}.log"
     return f"{job}.{len(state.attempts)}.log"
 
 

@@ -27,7 +27,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "null": (type(None),),
 }
-_ALL = (str, int, float, bool, list, dict, type(None))
 #: Keywords that say nothing about what is valid.
 _ANNOTATIONS = {"title", "description", "default", "examples", "deprecated", "$comment", "format"}
 #: Longest list of allowed values that is made a set of.

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN, PRINTABLE_PATTERN
+from bunsui.dsl.fields import (
+    DURATION_PATTERN,
+    IDENTIFIER_PATTERN,
+    JOB_FIELDS,
+    LATER_JOB_FIELDS,
+    LATER_PIPELINE_FIELDS,
+    PIPELINE_FIELDS,
+    PRINTABLE_PATTERN,
+)
 from bunsui.dsl.hints.habits import field_hint
 from bunsui.dsl.hints.remedies import missing, remedy
 from bunsui.dsl.problems import quoted
@@ -42,6 +50,8 @@ _PATTERNS = {
     PRINTABLE_PATTERN: "it must be one line without control characters",
 }
 
+# Unknown fields that are looked at for one that is missing.
+_MEANT = 10
 #: Longest part of a message that the jsonschema library wrote, in characters.
 MAX_RULE = 300
 
@@ -77,7 +87,7 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
             fields = schema.get("properties", {})
             near = [name for name in instance if name not in fields]
             for name in limit:
-                if name not in instance:
+                if name not in instance and not _stands_elsewhere(name, near, schema):
                     hint = missing(name, fields.get(name, {}), near)
                     yield "missing-field", f"{subject} needs '{name}'", (), False, hint
         case "type":
@@ -124,13 +134,29 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
             yield "bad-value", f"{subject}: {error.message[:MAX_RULE]}", (), False, None
 
 
+#: What this version refuses is not offered.
+_LATER = [
+    *(JOB_FIELDS[name] for name in LATER_JOB_FIELDS),
+    *(PIPELINE_FIELDS[name] for name in LATER_PIPELINE_FIELDS),
+]
+
+
+def _stands_elsewhere(name: str, unknown: Sequence[str], schema: Mapping[str, Any]) -> bool:
+    """Whether one of the first unknown fields is meant for the field `name`: then that is said there."""
+    if schema.get("additionalProperties") is not False:
+        return False
+    known = schema.get("properties", {})
+    return any(f"'{name}'" in (field_hint(other, known) or "") for other in unknown[:_MEANT])
+
+
 def _unknown_fields(
     schema: Mapping[str, Any], instance: Mapping[str, Any], subject: str
 ) -> Iterator[Explained]:
     known = schema.get("properties", {})
-    listed = f"known here: {', '.join(sorted(known))}" if known else None
-    for name in instance:
-        hint = field_hint(name, known) or listed
+    offered = sorted(name for name, field in known.items() if field not in _LATER)
+    listed = f"known here: {', '.join(offered)}" if offered else None
+    for name, value in instance.items():
+        hint = field_hint(name, known, value) or listed
         yield "unknown-field", f"{subject} has no field {quoted(name)}", (name,), True, hint
 
 

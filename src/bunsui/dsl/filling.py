@@ -16,7 +16,14 @@ from attrs import define, field, frozen
 from bunsui.dsl.origins import Composed, Origin, Path, Piece
 from bunsui.dsl.tree import MAX_NODES
 from bunsui.expressions.conditions import BadCondition, parse_condition
-from bunsui.expressions.references import BadReference, Reference, parse, references
+from bunsui.expressions.references import (
+    BadReference,
+    Reference,
+    one_reference,
+    parse,
+    references,
+    references_in,
+)
 from bunsui.expressions.resolution import MAX_RENDERED, render
 from bunsui.model.json import compact
 
@@ -183,15 +190,8 @@ def _too_long(path: Path) -> BadFill:
 
 def _longer(value: Any, steps: tuple[str | int, ...]) -> str | None:
     """A text that is one reference, with `steps` added to its path; None of anything else."""
-    if not isinstance(value, str) or "${" not in value:
-        return None
-    try:
-        parts = parse(value)
-    except BadReference:
-        return None
-    if len(parts) != 1 or isinstance(parts[0], str):
-        return None
-    return f"${{{parts[0][0].text}{''.join(map(_step, steps))}}}"
+    reference = one_reference(value)
+    return None if reference is None else f"${{{reference.text}{''.join(map(_step, steps))}}}"
 
 
 def _step(step: str | int) -> str:
@@ -235,11 +235,9 @@ def _literal(value: Any, origin: Path | Composed) -> str:
         raise BadFill("bad-input", "a mapping can't stand in a condition", _shown(origin))
     if not isinstance(value, str) or "${" not in value:
         return compact(value)
-    try:
-        parts = parse(value)
-    except BadReference:
-        parts = ()
-    if len(parts) == 1:
-        return compact(value) if isinstance(parts[0], str) else value
+    if one_reference(value) is not None:
+        return value
+    if next(references_in(value), None) is None:
+        return compact(value)
     message = "a text with references in it can't stand in a condition; an input that is one reference can"
     raise BadFill("bad-input", message, _shown(origin))

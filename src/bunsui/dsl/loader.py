@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.definition import PARAMETER_FIELDS, to_pipeline
 from bunsui.dsl.fields import JOB_FIELDS
-from bunsui.dsl.parser import parse, plain
+from bunsui.dsl.parser import MAX_BYTES, parse, plain
 from bunsui.dsl.problems import Problem, pointer, quoted
 from bunsui.dsl.validator import Validated, validate
 from bunsui.errors import DefinitionError
@@ -33,10 +33,13 @@ def load(path: str | Path, job_types: Mapping[str, JobType]) -> Pipeline:
 
 def _read(path: Path) -> Document:
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)  # What has no end is too long as well.
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path.
         reason = getattr(error, "strerror", None) or error
-        problem = Problem("unreadable-file", f"the definition can't be read: {reason}", file=str(path))
+        is_name = isinstance(error, FileNotFoundError) and not path.suffix
+        hint = "a registered pipeline is run with 'bunsui session start NAME'" if is_name else None
+        problem = Problem("unreadable-file", f"the definition can't be read: {reason}", hint, file=str(path))
         raise DefinitionError([problem]) from error
     form = "json" if path.suffix.lower() == ".json" else "yaml"
     return parse(text, form, str(path))
@@ -83,10 +86,8 @@ def made(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> Pipeline:
 
 def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
     """What Python can say wrongly and `to_dict` does not show."""
-    yield from _wrong_timeout(pipeline.timeout, "the pipeline", "")
     for i, job in enumerate(pipeline.jobs):
         path = pointer(["jobs", i])
-        yield from _wrong_timeout(job.timeout, f"job {quoted(job.id)}", path)
         if not isinstance(job.options, Mapping):
             yield Problem("wrong-type", f"the options of job {quoted(job.id)} must be a mapping", path=path)
             continue
@@ -111,12 +112,6 @@ def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
                     f"write Parameter(..., {name}=...)",
                     path=pointer(["parameters", i, name]),
                 )
-
-
-def _wrong_timeout(timeout: object, what: str, path: str) -> Iterator[Problem]:
-    if isinstance(timeout, str):
-        message = f"the timeout of {what} must be a number of seconds, not {quoted(timeout)}"
-        yield Problem("wrong-type", message, path=f"{path}/timeout")
 
 
 def problems(text: str | bytes | Path, job_types: Mapping[str, JobType]) -> list[Problem]:

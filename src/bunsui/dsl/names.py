@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -10,11 +10,21 @@ from attrs import define, evolve, field, frozen
 from bunsui.dsl.hints.habits import listed, root
 from bunsui.dsl.hints.slips import condition_hint, mismatch_hint, reference_hint
 from bunsui.dsl.problems import did_you_mean, quoted
-from bunsui.expressions.checking import mismatches
+from bunsui.expressions.checking import KindOf, compared_values, mismatches
 from bunsui.expressions.conditions import BadCondition, Condition, parse_condition
-from bunsui.expressions.references import BadReference, Marked, Path, Reference, parse, references_in
+from bunsui.expressions.evaluation import same
+from bunsui.expressions.references import (
+    MAX_LENGTH,
+    BadReference,
+    Marked,
+    Path,
+    Reference,
+    one_reference,
+    references_in,
+)
 from bunsui.expressions.syntax import Call
 from bunsui.model.graph import Graph
+from bunsui.model.status import JobStatus
 
 __all__ = [
     "SECRET_VALUE",
@@ -24,10 +34,11 @@ __all__ = [
     "Near",
     "Place",
     "Wrong",
+    "bad_condition",
     "bad_reference",
     "few",
     "is_secret_reference",
-    "one_reference",
+    "mismatched",
     "unknown_job",
 ]
 
@@ -38,6 +49,8 @@ SECRET_VALUE = "it must be one reference to a secret, such as ${secrets.db_passw
 Wrong = tuple[str, str, str | None]
 #: The path of a text, offset and length of a reference in it, and what is wrong with that.
 InText = tuple[Path, int, int, Wrong]
+#: What is wrong in a condition, with offset and length there.
+InCondition = tuple[Wrong, int, int]
 _MOST_IN_A_TEXT = 100
 
 #: The kinds of values (see `bunsui.expressions.evaluation.kind_of`) of the language's types.
@@ -59,6 +72,8 @@ class Declared:
     #: string, integer, number, boolean, array or object.
     type: str
     secret: bool = False
+    #: All values that it may have; None: not only some.
+    allowed: tuple[Any, ...] | None = None
 
     @property
     def kind(self) -> str:
@@ -108,6 +123,8 @@ class Names:
     #: Whether a parameter that is not among them does not exist.
     all_declared: bool = True
     near: Near = field(factory=Near, eq=False)
+    #: The jobs that run once for each item of a list, and so give a list.
+    fans: frozenset[str] = frozenset()
 
     def wrong(self, found: Reference | BadReference, place: Place, text: str = "") -> Wrong | None:
         """What is wrong with a reference, which `text` writes, or None."""
@@ -154,6 +171,8 @@ class Names:
             if name in self.graph.upstream:
                 return f"did you mean ${{jobs.{name}{rest or '.output'}}}?"
             if rest and (begins := root(name)) is not None:
+                if begins == "jobs" and len(found.path) > 1:
+                    return _of_job(evolve(found, path=found.path[1:]), str(found.path[1]))
                 return f"did you mean ${{{begins}{rest}}}?"
         moment = "${session.started_at} is when the session started; else " if name in _MOMENTS else ""
         return self.near.hint(name, self.parameters) or f"{moment}{_declare(name)}"
@@ -170,6 +189,11 @@ class Names:
         if attribute not in ("output", "status") or (attribute == "status" and len(path) > 2):
             message = f"{shown}: of a job there is .output, with a path, and .status"
             return "unknown-reference", message, _of_job(found, name)
+        if name in self.fans and len(path) > 2 and not str(path[2]).isdecimal():
+            message = f"{shown}: job '{name}' runs for each item of a list, so its output is a list"
+            rest = "".join(f".{step}" for step in path[2:])
+            hint = f"${{jobs.{name}.output[0]{rest}}} is the first item's; let a job take the list apart"
+            return "unknown-reference", message, hint
         return self._order(shown, name, place.job)
 
     def _order(self, shown: str, name: str, job: str | None) -> Wrong | None:
@@ -201,28 +225,45 @@ class Names:
 
     # Conditions
 
-    def condition(self, text: str, place: Place) -> Iterator[tuple[Wrong, int, int]]:
+    def condition(self, text: str, place: Place) -> Iterator[InCondition]:
         """What is wrong with a condition: ((code, message, hint), offset, length)."""
         try:
             condition = parse_condition(text)
         except BadCondition as bad:
-            hint = condition_hint(text, bad.offset) or bad.hint
-            yield ("bad-condition", f"{bad}", hint), bad.offset, bad.length
+            yield bad_condition(text, bad)
             return
         wrong = [*self._operands(condition, place), *self._calls(condition, place)]
-        yield from wrong
+        yield from wrong or mismatched(text, condition, self.kind)
         if not wrong:
-            for message, (offset, length), hint in mismatches(condition, self.kind):
-                better = mismatch_hint(message, text[offset : offset + length])
-                yield ("type-mismatch", message, better or hint), offset, length
+            yield from self._never_equal(condition)
 
-    def _operands(self, condition: Condition, place: Place) -> Iterator[tuple[Wrong, int, int]]:
+    def _never_equal(self, condition: Condition) -> Iterator[InCondition]:
+        """Values that are compared with something that can't be any of them."""
+        for reference, value, (offset, length) in compared_values(condition):
+            allowed = self._allowed(reference)
+            if allowed is None or value is None or any(same(value, one) for one in allowed):
+                continue
+            message = f"${{{reference.text}}} is never {quoted(value)}"
+            near = did_you_mean(value, [str(one) for one in allowed]) if isinstance(value, str) else None
+            known = f"it is one of: {listed(str(one) for one in allowed)}"
+            yield ("never-equal", message, near or known), offset, length
+
+    def _allowed(self, reference: Reference) -> Sequence[Any] | None:
+        """All values that a reference may bring, or None where they are not known."""
+        path = reference.path
+        if reference.root == "jobs" and len(path) == 2 and path[1] == "status":
+            return [str(status) for status in JobStatus if status.is_terminal]  # It has ended by then.
+        if reference.root == "parameters" and len(path) == 1 and str(path[0]) in self.parameters:
+            return self.parameters[str(path[0])].allowed
+        return None
+
+    def _operands(self, condition: Condition, place: Place) -> Iterator[InCondition]:
         for operand in condition.operands:
             found = self.wrong(operand.reference, evolve(place, item=False))
             if found is not None:
                 yield found, *operand.span
 
-    def _calls(self, condition: Condition, place: Place) -> Iterator[tuple[Wrong, int, int]]:
+    def _calls(self, condition: Condition, place: Place) -> Iterator[InCondition]:
         for call in condition.calls:
             found = self._call(call, place)
             if found is not None:
@@ -250,6 +291,19 @@ class Names:
                 return None
 
 
+def bad_condition(text: str, bad: BadCondition) -> InCondition:
+    """What is wrong with a text that is no condition."""
+    hint = condition_hint(text, bad.offset) or bad.hint
+    return ("bad-condition", str(bad), hint), bad.offset, bad.length
+
+
+def mismatched(text: str, condition: Condition, kind: KindOf) -> Iterator[InCondition]:
+    """Where the types in a condition can never fit."""
+    for message, (offset, length), hint in mismatches(condition, kind):
+        better = mismatch_hint(message, text[offset : offset + length])
+        yield ("type-mismatch", message, better or hint), offset, length
+
+
 _ELSEWHERE = "give it to a job in 'parameters'"
 
 
@@ -267,7 +321,8 @@ def bad_reference(found: BadReference, text: str) -> Wrong:
         text: what stands there, from the '${' on.
     """
     said = f"{quoted(text)}: {found}" if text else str(found)
-    return "bad-reference", said, reference_hint(text) if text else None
+    is_long = len(text) > MAX_LENGTH and text.endswith("}")
+    return "bad-reference", said, reference_hint(text) if text and not is_long else None
 
 
 def unknown_job(name: str, jobs: Collection[str], near: Near) -> str:
@@ -291,7 +346,18 @@ def _of_job(found: Reference, name: str) -> str:
 
 #: What other tools call a job's output.
 _OUTPUTS = frozenset(
-    {"outputs", "result", "results", "return_value", "returns", "value", "values", "response", "out"}
+    {
+        "output",
+        "outputs",
+        "result",
+        "results",
+        "return_value",
+        "returns",
+        "value",
+        "values",
+        "response",
+        "out",
+    }
 )
 
 
@@ -324,17 +390,6 @@ def _fixed(found: Reference) -> Wrong | None:
         return None
     known = " and ".join(f"${{{found.root}.{name}}}" for name in allowed)
     return "unknown-reference", f"${{{found.text}}} does not exist", f"there is {known}"
-
-
-def one_reference(value: Any) -> Reference | None:
-    """The reference that a text consists of, or None where it is anything else."""
-    if not isinstance(value, str) or "${" not in value:
-        return None
-    try:
-        parts = parse(value)
-    except BadReference:
-        return None
-    return parts[0][0] if len(parts) == 1 and not isinstance(parts[0], str) else None
 
 
 def is_secret_reference(value: Any) -> bool:

@@ -9,6 +9,8 @@ from bunsui.dsl.parser import plain
 from bunsui.dsl.schema import job_schema
 from bunsui.dsl.schemas import Shape, schema_problems
 from bunsui.dsl.validator import findings
+from bunsui.errors import DefinitionError
+from bunsui.expressions.references import escaped
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Job
@@ -20,5 +22,10 @@ def wrong_options(job: Job, job_type: JobType, options: Mapping[str, Any]) -> li
     tree = {"id": job.id, "type": job.type, **options}
     what = f"job '{job.id}' (its references resolved)"
     shape = Shape.of(job_schema(job_type))
-    found = [p.message for p in schema_problems(plain(tree), shape, tree, (), what)]
-    return found or [message for _, _, message in findings(job_type, options, tree)]
+    try:
+        found = [p.message for p in schema_problems(plain(tree), shape, tree, (), what)]
+    except DefinitionError as error:
+        return [f"{what}: {problem.message}" for problem in error.problems]
+    # Job types check what a definition says, where a '${' that stays as it is is written with another '$'.
+    written = escaped(options)
+    return found or [message for _, _, message in findings(job_type, written, {**tree, **written})]

@@ -6,6 +6,7 @@ it is built.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,12 @@ def parse(
     del text  # It may be large.
     if not source.text or source.text.isspace():
         _refuse(source, "empty-document", "the text is empty", 0, _NEEDED)
+    if format == "yaml" and _PAIR.search(source.text) and source.text.lstrip().startswith(("{", "[")):
+        # YAML 1.2 means to read JSON, too, and libyaml, of YAML 1.1, knows no pairs of surrogates.
+        from bunsui.dsl.json_parser import parse_json  # noqa: PLC0415 - as below
+
+        with contextlib.suppress(DefinitionError):
+            return parse_json(source)
     if format == "yaml":
         from bunsui.dsl.yaml_parser import parse_yaml  # noqa: PLC0415 - each imports its library
 
@@ -69,7 +76,7 @@ def _decode(text: str | bytes, file: str | None) -> Source:
     """The text as it is parsed; DefinitionError where it is too long, or is no text."""
     size = len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode("utf-8", "replace"))
     if size > MAX_BYTES:
-        message = f"the text has {size:,} bytes; at most {MAX_BYTES:,} are read"
+        message = f"the text has more than {MAX_BYTES:,} bytes"
         hint = "split the definition"
         raise DefinitionError([Problem("too-large", message, hint=hint, file=file)])
     if isinstance(text, bytes):
@@ -117,6 +124,8 @@ def _lines(text: str) -> str:
 
 
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
+# A character beyond U+FFFF as JSON escapes it.
+_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]")
 _NEEDED = "a definition is a mapping with version, name and jobs"
 
 

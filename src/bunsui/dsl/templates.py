@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 from bunsui.dsl.fields import NOT_IN_TEMPLATES
 from bunsui.dsl.filling import BadFill, Input, UnknownInput
 from bunsui.dsl.hints.habits import field_hint, listed
-from bunsui.dsl.names import bad_reference, few
+from bunsui.dsl.names import bad_condition, bad_reference, few, mismatched
 from bunsui.dsl.parameters.declarations import Declarations
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.dsl.schema import TEMPLATE_FIELDS, own_fields
 from bunsui.dsl.schemas import Path, schema_problems, template_shape, templated_shape
 from bunsui.dsl.templating import Expanded, Expansion
-from bunsui.expressions.checking import mismatches
 from bunsui.expressions.conditions import BadCondition, parse_condition
 from bunsui.expressions.references import BadReference, Reference, references
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
     from bunsui.dsl.names import Declared, InText, Wrong
-    from bunsui.dsl.parameters.values import Budget
+    from bunsui.dsl.parameters.budget import Budget
     from bunsui.dsl.problems import Problem
     from bunsui.ports.job_type import JobType
 
@@ -110,19 +109,15 @@ class Templates:
         """What is wrong with a condition whatever the inputs are."""
         if not isinstance(text, str) or not text:
             return
-        found: list[tuple[str, str, tuple[int, int], str | None]] = []
         try:
-            condition = parse_condition(text)
+            found = [*mismatched(text, parse_condition(text), lambda reference: _kind(reference, inputs))]
         except BadCondition as bad:
-            found.append(("bad-condition", str(bad), (bad.offset, bad.length), bad.hint))
-        else:
-            wrong = mismatches(condition, lambda reference: _kind(reference, inputs))
-            found += [("type-mismatch", message, span, hint) for message, span, hint in wrong]
-        for code, message, within, hint in found:
+            found = [bad_condition(text, bad)]
+        for (code, message, hint), offset, length in found:
             self._expansion.wrong_conditions.add(name)
             path = ("templates", name, "condition")
             said = f"condition of template {quoted(name)}: {message}"
-            yield self._document.problem(code, said, path, hint=hint, within=within)
+            yield self._document.problem(code, said, path, hint=hint, within=(offset, length))
 
     def inputs(self, name: Any) -> Mapping[str, Declared]:
         """What a template declares, by name; nothing where there is no such template."""
@@ -177,6 +172,8 @@ class Templates:
         if "with" in job and "template" not in job:
             message = f"{what} has 'with', but no 'template' that takes it"
             hint = "add 'template', the name of one of the templates, or take 'with' out"
+            if "uses" in job:
+                hint = "write 'template' instead of 'uses'"
             yield self._document.problem("missing-field", message, ("jobs", i, "with"), key=True, hint=hint)
         if isinstance(name, str) and name not in self._templates and not self._none_known:
             message = f"{what} uses the template {quoted(name)}, which does not exist"

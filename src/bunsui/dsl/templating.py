@@ -107,10 +107,10 @@ class Expansion:
                 left_out.add("condition")
             body = {key: value for key, value in template.items() if key not in left_out}
             filled, places = Filling(inputs, MAX_NODES - self._spent).fill(body, brought)
-            tree, origin = _merge(tree, origin, filled, places)
+            tree, origin = _merge_jobs(tree, origin, filled, places)
         own = {key: value for key, value in job.items() if key not in ("template", "with")}
         place: Path = ("jobs", index)
-        tree, origin = _merge(tree, origin, own, place)
+        tree, origin = _merge_jobs(tree, origin, own, place)
         assert isinstance(origin, dict)  # noqa: S101 - two mappings were merged
         expanded = Expanded(tree, index, {**origin, None: place})
         cost, height = _measure(tree, MAX_NODES - self._spent)
@@ -121,6 +121,22 @@ class Expansion:
             message = f"put together, lists and mappings are nested more than {MAX_DEPTH} deep"
             raise BadFill("too-deep", message, expanded.locate(_too_deep(tree, _MAX_HEIGHT)))
         return expanded
+
+
+def _merge_jobs(
+    under: dict[str, Any], below: Origin, over: dict[str, Any], above: Origin
+) -> tuple[Any, Origin]:
+    """The fields of `over` laid over those of `under`; ``retry: 3`` is short for a mapping that merges."""
+    one, other = under.get("retry"), over.get("retry")
+    if _is_number(one) and isinstance(other, Mapping):
+        under = {**under, "retry": {"max_attempts": one}}
+    elif _is_number(other) and isinstance(one, Mapping):
+        over = {**over, "retry": {"max_attempts": other}}
+    return _merge(under, below, over, above)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _measure(tree: Any, budget: int) -> tuple[int, int]:

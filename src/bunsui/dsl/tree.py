@@ -24,6 +24,8 @@ MAX_CHARACTERS = 16 * 2**20
 MAX_PROBLEMS = 100
 # Keys that are remembered so that equal ones share memory: those of many mappings are few.
 _MOST_NAMES = 10_000
+#: Lists of mappings, by their field: the key that comes first in each, and what they are.
+_ITEMS = {"jobs": ("id", "job"), "parameters": ("name", "parameter")}
 
 
 class BadNumber(Exception):
@@ -107,6 +109,9 @@ class Builder:
         self._names: dict[str, str] = {}
         #: What the stand-ins of bad keys are called in paths.
         self._shown: dict[str, str] = {}
+        #: The mappings that two items have become, and keys in them that were met again and not reported.
+        self._joined: set[int] = set()
+        self._unsaid = 0
 
     def leaf(self, value: Any, start: int, end: int) -> None:
         """Adds a value, or the next key of a mapping."""
@@ -150,14 +155,24 @@ class Builder:
         return stand_in
 
     def _repeated(self, name: str, container: dict[str, Any], start: int, end: int) -> None:
-        first = ""
+        if self.node in self._joined:
+            self._unsaid += 1
+            if len(self.problems) + self._unsaid >= MAX_PROBLEMS:
+                raise self._error()
+            return
+        first, hint = "", "remove or rename one of them"
         if self._placed:
             node = self.places.find(self.node, container, name)
             assert node is not None  # noqa: S101 - the name is in the container
             span = self.source.span(*self.places.bounds(node))
             first = f"; the first is at line {span.line}, column {span.column}"
         message = f"key {quoted(name)} appears more than once in this mapping{first}"
-        hint = "remove or rename one of them"
+        key, item = _ITEMS.get(self.stack[1][1] or "", ("", "")) if len(self.stack) == 3 else ("", "")
+        if key == name and type(self.stack[2][0]) is list:
+            # The '- ' is missing, so all that follows is the next item's.
+            self._joined.add(self.node)
+            in_braces = self._placed and self.source.text[self._nodes[self.node] >> PLACE_BITS] == "{"
+            hint = f"if another {item} begins here, write '{'}, {' if in_braces else '- '}' before it"
         self.problem("duplicate-key", message, start, end, hint=hint, name=name)
 
     def open(self, container: dict[str, Any] | list[Any], start: int, shared: Shared | None = None) -> None:

@@ -20,16 +20,15 @@ from bunsui.dsl.names import (
     Near,
     Place,
     few,
-    one_reference,
     unknown_job,
 )
+from bunsui.dsl.parameters.budget import Budget
 from bunsui.dsl.parameters.declarations import Declarations
-from bunsui.dsl.parameters.values import Budget
 from bunsui.dsl.problems import Problem, did_you_mean, quoted
 from bunsui.dsl.schemas import Path, Shape, any_job_shape, pipeline_shape, schema_problems
 from bunsui.dsl.templates import Templates
 from bunsui.dsl.templating import Expanded
-from bunsui.expressions.references import Marked, marked, references, references_in
+from bunsui.expressions.references import Marked, marked, one_reference, references, references_in
 from bunsui.model.graph import Graph
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 #: Most problems that are shown of one definition.
 MAX_PROBLEMS = 100
-#: Most problems that are looked for: what is shown are the first of them by position.
+#: Most errors, and most warnings, that are looked for: what is shown are the first of them by position.
 _MAX_FOUND = 1000
 #: Most problems that are looked at, those included that are only once more what another job has, too.
 _MAX_LOOKED_AT = 20_000
@@ -77,28 +76,43 @@ def validate(document: Document, job_types: Mapping[str, JobType], *, any_type: 
         any_type: whether a job of a type that is not among them is left to somebody who knows it.
     """
     validation = _Validation(document, job_types, any_type)
-    found = list(islice(_once(islice(validation.problems(), _MAX_LOOKED_AT)), _MAX_FOUND))
-    problems = sorted(found, key=Problem.sort_key)
-    if len(problems) > MAX_PROBLEMS:
-        more = "at least " if len(found) == _MAX_FOUND else ""
-        rest = len(problems) - MAX_PROBLEMS
-        problems = problems[:MAX_PROBLEMS]
-        last = f"{more}{rest} further problems are not shown"
-        problems.append(Problem("too-many-problems", last, "mend these first", file=document.file))
-    return Validated(problems, [job.tree for job in validation.expanded])
+    errors: dict[object, Problem] = {}
+    warnings: dict[object, Problem] = {}
+    for number, problem in enumerate(validation.problems()):
+        found = errors if problem.severity == "error" else warnings
+        if len(found) < _MAX_FOUND:
+            found.setdefault(_about(problem), problem)
+        # Only what is refused anyway is not looked at to its end.
+        if errors and (len(errors) >= _MAX_FOUND or number >= _MAX_LOOKED_AT):
+            break
+    return Validated(
+        _shown([*errors.values()], [*warnings.values()], document.file),
+        [job.tree for job in validation.expanded],
+    )
 
 
-def _once(problems: Iterator[Problem]) -> Iterator[Problem]:
-    """The problems without those that are found anew for each job that uses a template, or an input anew."""
-    seen: set[object] = set()
-    for problem in problems:
-        key: object = problem
-        if _SHARED.match(problem.path):
-            said = _OF_JOB.sub("", problem.message)
-            key = (problem.code, problem.line, problem.column, problem.path, said)
-        if key not in seen:
-            seen.add(key)
-            yield problem
+def _about(problem: Problem) -> object:
+    """The same for problems that are found anew for each job that uses a template, or an input anew."""
+    if not _SHARED.match(problem.path):
+        return problem
+    said = _OF_JOB.sub("", problem.message)
+    return problem.code, problem.line, problem.column, problem.path, said
+
+
+def _shown(errors: list[Problem], warnings: list[Problem], file: str | None) -> list[Problem]:
+    """As many problems as are shown, by position; errors take the places of warnings."""
+    errors.sort(key=Problem.sort_key)
+    warnings.sort(key=Problem.sort_key)
+    shown = [*errors[:MAX_PROBLEMS], *warnings[: max(MAX_PROBLEMS - len(errors), 0)]]
+    rest = len(errors) + len(warnings) - len(shown)
+    shown.sort(key=Problem.sort_key)
+    if rest:
+        more = "at least " if _MAX_FOUND in (len(errors), len(warnings)) else ""
+        # Of warnings that are not shown, there is nothing to mend before a start.
+        severity = "error" if len(errors) > MAX_PROBLEMS else "warning"
+        message = f"{more}{rest} further problems are not shown"
+        shown.append(Problem("too-many-problems", message, "mend these first", file=file, severity=severity))
+    return shown
 
 
 def findings(job_type: JobType, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
@@ -121,6 +135,9 @@ class _Validation:
         #: Whether what is not among the parameters does not exist, as far as can be told.
         self.all_declared = True
         self.expanded: list[Expanded] = []
+        self.budget = Budget()
+        #: The ids of jobs of which it is not sure what they wait for.
+        self.unsure: set[str] = set()
 
     def problems(self) -> Iterator[Problem]:
         document, data = self.document, self.document.data
@@ -131,19 +148,20 @@ class _Validation:
         if not isinstance(data, Mapping):
             return
         yield from self._later(data, lambda path: path, LATER_PIPELINE_FIELDS)
-        budget = Budget()
-        declarations = Declarations(document, ("parameters",), "parameter", budget)
+        declarations = Declarations(document, ("parameters",), "parameter", self.budget)
         yield from declarations.problems(data.get("parameters"))
         self.parameters = declarations.found
         self.all_declared = isinstance(data.get("parameters", []), list)
-        templates = self.templates = Templates(document, self.job_types, budget)
+        templates = self.templates = Templates(document, self.job_types, self.budget)
         yield from templates.problems()
         jobs = data.get("jobs")
         if isinstance(jobs, list):
             yield from templates.expand(jobs, self.expanded)
             for job in self.expanded:
-                if job.is_sound:
-                    yield from self._job(job)
+                found = list(self._job(job)) if job.is_sound else []
+                yield from found
+                if not job.is_sound or any(map(_is_about_order, found)):
+                    self.unsure.add(str(job.tree.get("id")))
             yield from self._graph()
         yield from templates.unused()
 
@@ -236,7 +254,7 @@ class _Validation:
             if name not in known:
                 message = f"{what} has no field {quoted(name)}, whatever its type"
                 place = expanded.locate((name,))
-                hint = field_hint(name, sorted(known))
+                hint = field_hint(name, sorted(known), expanded.tree[name])
                 yield self.document.problem("unknown-field", message, place, key=True, hint=hint)
 
     # Graph and references
@@ -265,6 +283,7 @@ class _Validation:
         for job_id, job in places.items():
             for k, parent in enumerate(depends_on[job_id]):
                 if parent not in places:
+                    self.unsure.add(job_id)
                     yield self.document.problem(
                         "unknown-job",
                         f"job {quoted(job_id)} depends on {quoted(parent)}, which does not exist",
@@ -275,11 +294,15 @@ class _Validation:
         cycle = graph.find_cycle()
         if cycle is not None:
             yield self._cycle(cycle, places[cycle[0]], depends_on[cycle[0]])
-        names = Names(self.parameters, graph, self.all_declared, near)
+        fans = frozenset(job_id for job_id, job in places.items() if "for_each" in job.tree)
+        names = Names(self.parameters, graph, self.all_declared, near, fans)
+        unsure = _and_below(graph, self.unsure)
         for job in self.expanded:
-            # Before and after mean nothing in a cycle, nor for the second of two jobs with one id.
+            # Before and after mean nothing in a cycle, nor for the second of two jobs with one id, nor where
+            # what a job waits for is not known.
             job_id = job.tree.get("id")
             is_ordered = cycle is None and isinstance(job_id, str) and places[job_id] is job
+            is_ordered = is_ordered and job_id not in unsure
             yield from self._references(job, names, job_id if is_ordered else None)
         yield from self._outputs(names)
 
@@ -319,8 +342,7 @@ class _Validation:
         count = sum(map(_count, chain.from_iterable(texts[name] for name in resolved)))
         if count > MAX_REFERENCES:
             message = f"{named(expanded)} has {count:,} references; at most {MAX_REFERENCES:,} are resolved"
-            hint = "pass whole values, such as ${jobs.ID.output}"
-            yield self.document.problem("too-many-references", message, expanded.locate(()), hint=hint)
+            yield self.document.problem("too-many-references", message, expanded.locate(()), hint=_WHOLE)
 
     def _resolved(
         self, expanded: Expanded, texts: Sequence[Marked], names: Names, place: Place
@@ -333,8 +355,9 @@ class _Validation:
     def _unresolved_keys(
         self, texts: Iterable[Marked], locate: Callable[[Path], Path] = lambda path: path
     ) -> Iterator[Problem]:
-        for where, key, is_key in texts:
-            if is_key and "$${" not in key:
+        keys = ((where, key) for where, key, is_key in texts if is_key and "$${" not in key)
+        for where, key in islice(keys, _MAX_FOUND):
+            if True:
                 message = f"the key {quoted(key)} stays as it is: only values are resolved"
                 hint = "let the job make a key of a value"
                 place = locate(where)
@@ -396,9 +419,14 @@ class _Validation:
         texts = list(marked(outputs, ("outputs",)))
         for where, offset, length, (code, message, hint) in few(names.wrong_in(texts, place)):
             yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
+        count = sum(map(_count, texts))
+        if count > MAX_REFERENCES:
+            message = f"'outputs' holds {count:,} references; at most {MAX_REFERENCES:,} are resolved"
+            yield self.document.problem("too-many-references", message, ("outputs",), hint=_WHOLE)
         yield from self._unresolved_keys(texts)
 
 
+_WHOLE = "pass whole values, such as ${jobs.ID.output}"
 #: What a fan-out runs over.
 _LISTS = "such as ${jobs.list.output.files}, or a list such as [north, south]"
 _NO_LIST = Declared("string")
@@ -416,6 +444,23 @@ def _by_field(job: Mapping[str, Any]) -> dict[str, list[Marked]]:
         seen[field, text[2]] += 1
         if seen[field, text[2]] <= MAX_REFERENCES + 1:
             found.setdefault(field, []).append(text)
+    return found
+
+
+def _is_about_order(problem: Problem) -> bool:
+    """Whether the job may wait for something else than it seems to: a wrong field may mean 'depends_on'."""
+    return problem.code == "unknown-field" or "/depends_on" in problem.path
+
+
+def _and_below(graph: Graph, jobs: set[str]) -> set[str]:
+    """These jobs, and all that wait for them, near and far."""
+    found: set[str] = set()
+    stack = list(jobs)
+    while stack:
+        job = stack.pop()
+        if job not in found:
+            found.add(job)
+            stack.extend(graph.downstream.get(job, ()))
     return found
 
 

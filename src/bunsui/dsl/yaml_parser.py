@@ -15,7 +15,7 @@ import yaml
 from attrs import define, field
 
 from bunsui.dsl.document import Document, Source
-from bunsui.dsl.hints.yaml_slips import explain_syntax
+from bunsui.dsl.hints.yaml_slips import explain_syntax, tag_hint
 from bunsui.dsl.problems import quoted
 from bunsui.dsl.tree import BadNumber, Builder, Shared, encodable, integer, real
 from bunsui.errors import DefinitionError
@@ -234,8 +234,7 @@ class _Events:
             self.builder.problem("bad-tag", message, start, end, hint="remove the tag")
         else:
             message = f"the tag {quoted(tag)} is not known"
-            hint = "remove it, or quote the value; a reference is written ${name}"
-            self.builder.problem("unknown-tag", message, start, end, hint=hint)
+            self.builder.problem("unknown-tag", message, start, end, hint=tag_hint(tag))
 
     def _merge(self, start: int, end: int) -> None:
         if isinstance(self.builder.container, dict) and self.builder.key is None:

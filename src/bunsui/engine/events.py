@@ -80,6 +80,8 @@ class SessionCreated(Event):
     tags: Mapping[str, str] = field(factory=dict)
     #: The variables of the environment that the definition names, as they were when it was started.
     env: Mapping[str, str] = field(factory=dict)
+    #: The folder of the file with the bindings, where one was named: callables are looked up there, too.
+    bindings_dir: str | None = None
 
 
 @frozen

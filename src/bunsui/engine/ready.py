@@ -20,10 +20,10 @@ class Ready:
 
     def __init__(self) -> None:
         self._jobs: dict[Pool, dict[str, int]] = {}
-        self._fans: dict[str, tuple[Pool, FanOut]] = {}
+        self._fans: dict[Pool, dict[str, FanOut]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._fans) or any(self._jobs.values())
+        return any(self._jobs.values()) or any(self._fans.values())
 
     def add(self, job: str, pool: Pool, attempt: int) -> None:
         """The job may start, with this attempt."""
@@ -38,14 +38,14 @@ class Ready:
     def look_at(self, job: str, pool: Pool, fan: FanOut) -> None:
         """Notes whether an item of a fan-out may start."""
         if fan.can_start:
-            self._fans[job] = pool, fan
+            self._fans.setdefault(pool, {})[job] = fan
         else:
-            self._fans.pop(job, None)
+            self._fans.get(pool, {}).pop(job, None)
 
     def forget(self, job: str, pool: Pool) -> None:
         """The job has ended."""
         self.discard(job, pool)
-        self._fans.pop(job, None)
+        self._fans.get(pool, {}).pop(job, None)
 
     def clear(self) -> None:
         """Nothing starts any more; fan-outs are looked at again one by one."""
@@ -68,8 +68,15 @@ class Ready:
         return starts
 
     def _offers(self, most: int) -> Iterator[tuple[Pool, Iterator[Start]]]:
-        """What may start, each with its pool."""
+        """What may start, by pool; what nobody takes costs nothing."""
         for pool, jobs in self._jobs.items():
             yield pool, (Start(job, attempt) for job, attempt in jobs.items())
-        for job, (pool, fan) in self._fans.items():
-            yield pool, (Start(job, attempt, item) for item, attempt in fan.starts(most))
+        for pool, fans in self._fans.items():
+            yield (
+                pool,
+                (
+                    Start(job, attempt, item)
+                    for job, fan in fans.items()
+                    for item, attempt in fan.starts(most)
+                ),
+            )

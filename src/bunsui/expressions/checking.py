@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from bunsui.expressions.conditions import Condition
 from bunsui.expressions.evaluation import kind_of
 from bunsui.expressions.references import Reference
 from bunsui.expressions.syntax import Call, Combine, Compare, Items, Literal, Node, Not, Operand, Span
 
-__all__ = ["Mismatch", "mismatches"]
+__all__ = ["KindOf", "Mismatch", "compared_values", "mismatches"]
 
 #: What is wrong, where in the condition's text, and what to do.
 Mismatch = tuple[str, Span, str | None]
@@ -22,6 +23,32 @@ _ARTICLE = {"null": "null", "boolean": "true or false"}
 def mismatches(condition: Condition, kind_of_reference: KindOf) -> Iterator[Mismatch]:
     """The places of a condition where types can never fit."""
     yield from _Checker(kind_of_reference).boolean(condition.root, "a condition")
+
+
+def compared_values(condition: Condition) -> Iterator[tuple[Reference, Any, Span]]:
+    """Each literal that a reference is compared with for equality, or looked for among."""
+    stack: list[Node] = [condition.root]
+    while stack:
+        node = stack.pop()
+        match node:
+            case Not():
+                stack.append(node.of)
+            case Combine():
+                stack.extend(reversed(node.parts))
+            case Items():
+                stack.extend(reversed(node.items))
+            case Compare():
+                stack += [node.right, node.left]
+                if node.operator in ("==", "!=", "in", "not in"):
+                    yield from _pairs(node)
+
+
+def _pairs(node: Compare) -> Iterator[tuple[Reference, Any, Span]]:
+    for one, other in ((node.left, node.right), (node.right, node.left)):
+        if isinstance(one, Operand):
+            for value in other.items if isinstance(other, Items) else (other,):
+                if isinstance(value, Literal):
+                    yield one.reference, value.value, value.span
 
 
 class _Checker:

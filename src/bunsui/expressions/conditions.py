@@ -27,6 +27,8 @@ __all__ = ["BadCondition", "Condition", "parse_condition"]
 
 #: Longest condition, in characters.
 MAX_LENGTH = 4096
+# Longest condition that is remembered with its tree, in characters.
+_REMEMBERED = 256
 #: Most parts (values, comparisons, operators) of a condition; what evaluating it costs at most.
 MAX_PARTS = 1000
 #: Deepest nesting of parentheses, lists and negations.
@@ -99,13 +101,22 @@ class Condition:
         return bool(self.calls)
 
 
-@lru_cache(maxsize=4096)
 def parse_condition(text: str) -> Condition:
     """The tree of a condition.
 
     Raises:
         BadCondition: it is not one.
     """
+    # What is made of a long text would take much memory, and for long.
+    return _remembered(text) if len(text) <= _REMEMBERED else _parse(text)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(text: str) -> Condition:
+    return _parse(text)
+
+
+def _parse(text: str) -> Condition:
     if len(text) > MAX_LENGTH:
         raise BadCondition(f"a condition of more than {MAX_LENGTH:,} characters", 0, 1)
     return _Parser(text).condition()

@@ -14,7 +14,9 @@ __all__ = [
     "Marked",
     "Path",
     "Reference",
+    "escaped",
     "marked",
+    "one_reference",
     "parse",
     "read_reference",
     "references",
@@ -37,6 +39,8 @@ ROOTS = frozenset(
 )
 #: Longest reference, in characters.
 MAX_LENGTH = 1024
+# Longest text that is remembered with its parts, in characters.
+_REMEMBERED = 256
 #: Most references in one text.
 MAX_IN_A_TEXT = 10_000
 
@@ -78,13 +82,22 @@ Marked = tuple[Path, str, bool]
 Parts = tuple[str | tuple[Reference, int, int], ...]
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> Parts:
     """A text in parts: literals, and (reference, offset, length). ``$${`` is a literal ``${``.
 
     Raises:
         BadReference: a ``${`` does not begin a reference, or there are more than `MAX_IN_A_TEXT`.
     """
+    # What is made of a long text would take much memory, and for long.
+    return _remembered(text) if len(text) <= _REMEMBERED else _parse(text)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(text: str) -> Parts:
+    return _parse(text)
+
+
+def _parse(text: str) -> Parts:
     parts: list[str | tuple[Reference, int, int]] = []
     literal = ""
     at = count = 0
@@ -121,7 +134,7 @@ def read_reference(text: str, start: int) -> tuple[Reference, int]:
     if end < 0:
         raise BadReference("'${' without '}'", start, length - 1)
     if length > MAX_LENGTH:
-        raise BadReference(f"a reference of more than {MAX_LENGTH} characters", start, 2)
+        raise BadReference(f"a reference of more than {MAX_LENGTH:,} characters", start, length)
     return _reference(text[start + 2 : end], start, length), end + 1
 
 
@@ -188,6 +201,27 @@ def _items(value: Any) -> Iterator[tuple[str | int, Any]] | None:
     if type(value) is dict or isinstance(value, Mapping):
         return iter(value.items())
     return enumerate(value) if isinstance(value, list | tuple) else None
+
+
+def escaped(value: Any) -> Any:
+    """A copy of plain data as a definition writes it that means just that: a literal ``${`` is ``$${``."""
+    # Recursion is bounded: definitions, and what they bring in, have a greatest depth.
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if isinstance(value, Mapping):
+        return {key: escaped(item) for key, item in value.items()}
+    return [escaped(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def one_reference(value: Any) -> Reference | None:
+    """The reference that a text consists of, or None where it is anything else."""
+    if not isinstance(value, str) or "${" not in value:
+        return None
+    try:
+        parts = parse(value)
+    except BadReference:
+        return None
+    return parts[0][0] if len(parts) == 1 and not isinstance(parts[0], str) else None
 
 
 def references(value: Any, path: Path = ()) -> Iterator[tuple[Path, int, int, Reference | BadReference]]:

@@ -13,7 +13,7 @@ from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from bunsui.errors import JobError
 from bunsui.expressions.references import Reference, parse
@@ -33,6 +33,10 @@ MAX_RENDERED = 64 * 1024
 
 #: Most outputs that are kept decoded.
 MAX_DECODED = 4
+#: Most that the references of one job, or of one condition, may bring in, in characters; a value that is no
+#: text counts as `_VALUE`.
+MAX_RESOLVED = 32 * 2**20
+_VALUE = 8
 
 _INDEX = re.compile(r"[0-9]{1,9}")
 
@@ -42,6 +46,32 @@ class ReferenceFailed(JobError):
 
     default_code = "ReferenceError"
     default_retryable = False
+
+
+@define
+class Room:
+    """What references may yet bring in."""
+
+    left: int = MAX_RESOLVED
+
+    def take(self, value: Any, reference: Reference) -> None:
+        """Takes the room of a value; `ReferenceFailed` where there is none."""
+        level = [value]
+        while level and self.left >= 0:
+            self.left -= len(level) * _VALUE
+            below: list[Any] = []
+            for item in level:
+                if isinstance(item, str):
+                    self.left -= len(item)
+                elif isinstance(item, Mapping):
+                    self.left -= sum(map(len, item))
+                    below.extend(item.values())
+                elif isinstance(item, list):
+                    below.extend(item)
+            level = below
+        if self.left < 0:
+            message = f"${{{reference.text}}}: its references bring in more than {MAX_RESOLVED:,} characters"
+            raise ReferenceFailed(message)
 
 
 @frozen
@@ -78,6 +108,7 @@ class Scope:
     #: Outputs that were decoded before, by job. Whoever resolves much in one session keeps it: an item of a
     #: long list so costs no decoding of the whole list.
     decoded: dict[str, Any] = field(factory=dict, eq=False)
+    room: Room = field(factory=Room, eq=False)
 
     @cached_property
     def roots(self) -> Mapping[str, Any]:
@@ -95,7 +126,8 @@ def resolve(value: Any, scope: Scope) -> Any:
     """A copy of `value` with every reference replaced by what it names, a secret by `Hidden`.
 
     Raises:
-        ReferenceFailed: a reference names something that is not there, or a text grows too long.
+        ReferenceFailed: a reference names something that is not there, a text grows too long, or all
+            together is more than `MAX_RESOLVED`.
     """
     # Recursion is bounded: definitions are at most 64 levels deep.
     if isinstance(value, str):
@@ -134,8 +166,14 @@ def evaluate(reference: Reference, scope: Scope) -> Any:
     """The value that a reference names; `Hidden` for a secret.
 
     Raises:
-        ReferenceFailed: it names something that is not there.
+        ReferenceFailed: it names something that is not there, or there is no more room for it.
     """
+    value = _named(reference, scope)
+    scope.room.take(value, reference)
+    return value
+
+
+def _named(reference: Reference, scope: Scope) -> Any:
     root, path = reference.root, reference.path
     if root == "parameters":
         value = _walk(scope.parameters, path, "parameters", reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bunsui.expressions.references import references
+from bunsui.expressions.references import one_reference, references
 from bunsui.expressions.resolution import render
 from bunsui.local.bindings import TARGET
 from bunsui.local.process import variable_name
@@ -53,7 +53,7 @@ class CustomJobType(JobType):
 
     def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
         """See `JobType.check`."""
-        return [*self._check_work(options, job), *_check_parameters(job)]
+        return [*self._check_work(options, job), *(_check_parameters(job) if "command" in options else ())]
 
     def _check_work(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
         if ("command" in options) == ("callable" in options):
@@ -68,41 +68,41 @@ class CustomJobType(JobType):
             ]
         if "callable" in options:
             return _check_callable(options["callable"], job)
-        shell = options.get("shell", False)
-        command = options["command"]
-        # One text may be a reference to the list.
-        if isinstance(command, str) and not shell and next(references(command), None) is None:
-            return [
-                (
-                    "command",
-                    "command-text",
-                    "a command is a list of the program and its arguments; one text needs 'shell: true'",
-                )
-            ]
-        script = command if isinstance(command, str) else command[0]
-        if shell and next(references(script), None) is not None:
-            return [
-                (
-                    "command",
-                    "reference-in-shell",
-                    "a shell's script can't hold references, which could run as code;"
-                    ' give the value as a parameter and write "$BUNSUI_PARAM_<NAME>"',
-                )
-            ]
-        return []
+        return _check_command(options["command"], shell=options.get("shell", False))
 
     def run(self, call: JobCall) -> Any:
         """See `JobType.run`."""
         options = call.options
         work: Command | Function
         if "callable" in options:
-            folders = () if call.folder is None else (call.folder,)
-            work = Function(options["callable"], folders)
+            work = Function(options["callable"], call.callable_folders)
         else:
             command = options["command"]
             argv = (command,) if isinstance(command, str) else map(render, command)
             work = Command(argv, call.folder, options.get("shell", False))
         return call.workbench.run(work, call)
+
+
+def _check_command(command: str | list[Any], *, shell: bool) -> list[Finding]:
+    if not shell:
+        # One text may be a reference to the list, but only alone.
+        if isinstance(command, list) or one_reference(command) is not None:
+            return []
+        message = "a command is a list of the program and its arguments; one text needs 'shell: true'"
+        return [("command", "command-text", message)]
+    if isinstance(command, list):
+        message = "with 'shell: true' the command is one text, a script; a list of arguments needs no shell"
+        return [("command", "command-list", message)]
+    if next(references(command), None) is not None:
+        return [
+            (
+                "command",
+                "reference-in-shell",
+                "a shell's script can't hold references, which could run as code;"
+                ' give the value as a parameter and write "$BUNSUI_PARAM_<NAME>"',
+            )
+        ]
+    return []
 
 
 def _check_callable(target: str, job: Mapping[str, Any]) -> list[Finding]:
@@ -117,8 +117,14 @@ def _check_callable(target: str, job: Mapping[str, Any]) -> list[Finding]:
                 )
             ]
         return []
+    if next(references(target), None) is not None:
+        message = "a callable can't hold references: who starts a session would choose what runs"
+        return [("callable", "bad-callable", message)]
     if not TARGET.match(target):
         return [("callable", "bad-callable", f"'{target}' is not of the form module:function")]
+    if target.partition(":")[0].endswith(".py"):
+        message = f"'{target}' names a file; a module is named without '.py'"
+        return [("callable", "bad-callable", message)]
     return []
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from bunsui.errors import JobCancelled, JobError, JobTimeout
+from bunsui.expressions.resolution import render
 from bunsui.local.callables import call_variables
 from bunsui.model.json import compact
 
@@ -112,7 +113,7 @@ def _environment(call: JobCall, folder: Path, output: Path) -> dict[str, str]:
     for name, value in call.parameters.items():
         encoded = compact(value)
         if len(encoded) <= MAX_INLINE_PARAMETERS:
-            environment[variable_name(name)] = value if isinstance(value, str) else encoded
+            environment[variable_name(name)] = render(value)
     return environment
 
 

@@ -86,6 +86,7 @@ class WorkerProcess:
         # Attributes that JSON can carry; the workbench is the worker's own.
         fields = asdict(call, recurse=False, filter=lambda a, _: a.name != "workbench")
         fields["folder"] = None if call.folder is None else str(call.folder)
+        fields["callable_folders"] = [str(folder) for folder in call.callable_folders]
         self._send({"call": fields, "name": name, "log": str(log), "secrets": list(secrets)}, call)
         return self._result(self._reply(call), None if secrets else log)
 

@@ -88,6 +88,7 @@ class _Worker:
         fields = request["call"]
         if fields["folder"] is not None:
             fields["folder"] = Path(fields["folder"])
+        fields["callable_folders"] = tuple(map(Path, fields["callable_folders"]))
         call = JobCall(**fields, workbench=_Bench(fields))
         os.environ.update(call.environment)
         os.environ.update(call_variables(call))

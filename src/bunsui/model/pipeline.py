@@ -37,9 +37,19 @@ def _texts(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
-@frozen
+def _with(given: Mapping[str, Any] | None, more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A mapping with what was given as keywords; what is no mapping stays, for the pipeline to refuse."""
+    if not more:
+        return {} if given is None else given
+    return {**(given or {}), **more}
+
+
+@frozen(init=False)
 class Parameter:
-    """A value that a session is started with."""
+    """A value that a session is started with.
+
+    Any further keyword is one of `constraints`: ``Parameter("rows", "integer", minimum=1)``.
+    """
 
     name: str
     #: string, integer, number, boolean, array or object.
@@ -52,6 +62,27 @@ class Parameter:
     secret: bool = False
     #: Further JSON Schema keywords that the value must satisfy, such as ``enum`` or ``pattern``.
     constraints: Mapping[str, Any] = field(factory=dict)
+
+    def __init__(
+        self,
+        name: str,
+        type: str = "string",  # noqa: A002 - the field's name
+        required: bool = False,
+        default: Any = None,
+        description: str | None = None,
+        secret: bool = False,
+        constraints: Mapping[str, Any] | None = None,
+        **keywords: Any,
+    ) -> None:
+        self.__attrs_init__(
+            name=name,
+            type=type,
+            required=required,
+            default=default,
+            description=description,
+            secret=secret,
+            constraints=_with(constraints, keywords),
+        )
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -82,15 +113,22 @@ class RetryPolicy:
     on: tuple[str, ...] = field(default=(), converter=_texts)
 
 
+#: What a job has that says nothing of it.
+_ONCE = RetryPolicy()
+
+
 def _retry(value: RetryPolicy | int) -> RetryPolicy:
     if type(value) is int and value > 0:
         return RetryPolicy(max_attempts=value)
     return value  # type: ignore[return-value] # Whatever it is, the pipeline says what is wrong with it.
 
 
-@frozen
+@frozen(init=False)
 class Job:
-    """One step of a pipeline."""
+    """One step of a pipeline.
+
+    Any further keyword is one of `options`: ``Job("load", "lambda", function="load-function")``.
+    """
 
     id: str
     type: str
@@ -102,7 +140,7 @@ class Job:
     name: str | None = None
     description: str | None = None
     #: A whole number is short for `RetryPolicy` with so many attempts.
-    retry: RetryPolicy = field(default=RetryPolicy(), converter=_retry)
+    retry: RetryPolicy = field(default=_ONCE, converter=_retry)
     #: What must be true for the job to run; None: that all jobs upstream succeeded.
     condition: str | None = None
     #: A list, or a reference to one: the job runs once for each item. None: it runs once.
@@ -111,7 +149,7 @@ class Job:
     max_concurrency: int | None = None
     #: The name of the runner's pool that its attempts count in.
     pool: str | None = None
-    #: Seconds that one attempt may take; None: no limit.
+    #: Seconds that one attempt may take; None: no limit. A `Pipeline` makes seconds of texts such as ``15m``.
     timeout: float | None = None
     #: ``thread`` or ``process``, for Python callables; None: process where there is a timeout, else thread.
     isolation: str | None = None
@@ -119,6 +157,48 @@ class Job:
     allow_failure: bool = False
     #: The object behind a callable that has no name, by its ``local:`` name.
     function: Callable[..., Any] | None = field(default=None, eq=False, repr=False)
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the field's name
+        type: str,  # noqa: A002 - the field's name
+        options: Mapping[str, Any] | None = None,
+        depends_on: Iterable[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        retry: RetryPolicy | int = _ONCE,
+        condition: str | None = None,
+        for_each: Any = None,
+        max_concurrency: int | None = None,
+        pool: str | None = None,
+        timeout: float | str | None = None,
+        isolation: str | None = None,
+        allow_failure: bool = False,
+        function: Callable[..., Any] | str | None = None,
+        **fields: Any,
+    ) -> None:
+        if function is not None and not callable(function):
+            # The field of a lambda job, which has the same name.
+            fields["function"], function = function, None
+        self.__attrs_init__(
+            id=id,
+            type=type,
+            options=_with(options, fields),
+            depends_on=depends_on,
+            parameters={} if parameters is None else parameters,
+            name=name,
+            description=description,
+            retry=retry,
+            condition=condition,
+            for_each=for_each,
+            max_concurrency=max_concurrency,
+            pool=pool,
+            timeout=timeout,  # type: ignore[arg-type] # The pipeline makes seconds of a text.
+            isolation=isolation,
+            allow_failure=allow_failure,
+            function=function,
+        )
 
     @classmethod
     def from_callable(
@@ -138,12 +218,19 @@ class Job:
             parameters: the function's keywords; texts may hold references.
             fields: further fields of `Job`.
 
+        Raises:
+            TypeError: it is not callable, or has no name and no `id` was given.
+
         Returns:
             A job. Where another process can't import `function` by name (a lambda, a notebook's
             function), it is named ``local:NAME`` and runs in this process only.
         """
+        if not callable(function):
+            raise TypeError(f"a callable is wanted, not {function!r}; a text such as 'tasks:load' is a field")
         target = _importable_name(function)
         name = id or getattr(function, "__name__", "").strip("<>").replace(".", "_")
+        if not name:
+            raise TypeError(f"{function!r} has no name to make an id of: give it one, as in id='load'")
         return cls(
             id=name,
             type="custom",
@@ -190,7 +277,8 @@ class Pipeline:
     version: str = LANGUAGE_VERSION
     #: ``continue`` or ``stop``.
     on_failure: str = "continue"
-    #: How many jobs of one session may run at once; None: as many as the runner allows.
+    #: How many attempts of one session, those of items included, may run at once; None: as many as the runner
+    #: allows.
     max_concurrency: int | None = None
     #: Seconds that a session may take, the time in which it is paused not counted; None: no limit.
     timeout: float | None = None
@@ -211,7 +299,7 @@ class Pipeline:
         version: str = LANGUAGE_VERSION,
         on_failure: str = "continue",
         max_concurrency: int | None = None,
-        timeout: float | None = None,
+        timeout: float | str | None = None,
         outputs: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
         base_dir: Path | None = None,
@@ -227,7 +315,7 @@ class Pipeline:
             version=version,
             on_failure=on_failure,
             max_concurrency=max_concurrency,
-            timeout=timeout,
+            timeout=timeout,  # type: ignore[arg-type] # The pipeline makes seconds of a text.
             outputs={} if outputs is None else outputs,
             metadata={} if metadata is None else metadata,
             base_dir=base_dir,

@@ -103,6 +103,8 @@ class JobCall:
     environment: Mapping[str, str] = field(factory=dict)
     #: The folder of the definition; None where it has none.
     folder: Path | None = None
+    #: Where callables are looked up before ``sys.path``: beside the definition, beside the bindings.
+    callable_folders: tuple[Path, ...] = ()
     #: The runner's side: runs commands and functions.
     workbench: Workbench = field(eq=False, repr=False, kw_only=True)
 

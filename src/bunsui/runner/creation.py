@@ -64,8 +64,9 @@ def create(
     Raises:
         DefinitionError: a parameter or a binding is wrong, or something that the definition needs is not
             configured; nothing has been written.
-        ConfigError: a tag is not text.
+        ConfigError: a tag is not text, or the definition's folder is gone.
     """
+    preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
     values = inputs.resolve_parameters(pipeline, parameters)
     for key, value in tags.items():
         if not isinstance(key, str) or not isinstance(value, str):
@@ -91,6 +92,7 @@ def create(
             local=local,
             tags=dict(tags),
             env=env,
+            bindings_dir=str(Path(given).absolute().parent) if isinstance(given, str | Path) else None,
         )
     )
     return live

@@ -281,6 +281,9 @@ class Driver:
 
     def _session_overdue(self, live: Live) -> None:
         """The pipeline's timeout is over."""
+        if live.machine.state.status is SessionStatus.CREATED:
+            # A timeout so short that it is over before the start is recorded.
+            self._timers.after(TICK, live, self._session_overdue)
         if live.machine.state.status is SessionStatus.RUNNING and live.machine.stop_reason is None:
             live.record(ev.TimeoutReached(live.at(self._clock.now())))
             self._touch(live)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -82,6 +83,14 @@ class Live:
     @secret_parameters.default
     def _secret_parameters(self) -> frozenset[str]:
         return frozenset(parameter.name for parameter in self.pipeline.parameters if parameter.secret)
+
+    @property
+    def callable_folders(self) -> tuple[Path, ...]:
+        """Where callables are looked up before ``sys.path``: beside the definition, beside the bindings."""
+        created = self.machine.state.created
+        beside = None if created is None or created.bindings_dir is None else Path(created.bindings_dir)
+        found = (self.pipeline.base_dir, beside)
+        return tuple(dict.fromkeys(folder for folder in found if folder is not None))
 
     def record(self, event: Event) -> None:
         """Takes a fact into the state and into the next commit."""

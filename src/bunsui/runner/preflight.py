@@ -83,6 +83,16 @@ def check_imports(bindings: Bindings, supervisor: Supervisor) -> None:
         )
 
 
+def check_folder(pipeline: Pipeline, hint: str) -> None:
+    """Makes sure that the definition's folder is there: what runs is looked up in it.
+
+    Raises:
+        ConfigError: it is gone; `hint` says what to do.
+    """
+    if pipeline.base_dir is not None and not pipeline.base_dir.is_dir():
+        raise ConfigError(f"the folder of the definition, {pipeline.base_dir}, is gone", hint=hint)
+
+
 def check_resumable(live: Live, parts: Parts) -> None:
     """Makes sure that what has yet to run can be found by this process: nothing is lost by asking.
 
@@ -95,9 +105,7 @@ def check_resumable(live: Live, parts: Parts) -> None:
     created = live.machine.state.created
     parameters = {} if created is None else created.parameters
     require(needs(pipeline, parameters), parts.settings, parts.pools, stays)
-    if pipeline.base_dir is not None and not pipeline.base_dir.is_dir():
-        raise ConfigError(f"the folder of the definition, {pipeline.base_dir}, is gone", hint=stays)
-    folders = () if pipeline.base_dir is None else (pipeline.base_dir,)
+    check_folder(pipeline, stays)
     in_processes: list[Function] = []
     for job in pipeline.jobs:
         target = job.options.get("callable", "")
@@ -110,7 +118,7 @@ def check_resumable(live: Live, parts: Parts) -> None:
             )
         if "${" in target:
             continue  # Known when the job starts.
-        function = Function(target, folders, isolation=job.isolation)
+        function = Function(target, live.callable_folders, isolation=job.isolation)
         if job.isolation == "process" or job.timeout is not None:
             in_processes.append(evolve(function, isolation="process"))
             continue

@@ -203,6 +203,7 @@ class Work:
             item=self.item,
             item_index=self.item_index,
             folder=self.live.pipeline.base_dir,
+            callable_folders=self.live.callable_folders,
             workbench=self,
         )
 

@@ -429,6 +429,12 @@ class TestDiff:
         assert ("+ job 'more' (custom)\n", "") == said()
         assert not (folder / "store.db").exists()
 
+    def test_two_files_need_no_store(self, folder: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A store that can't be opened is in nobody's way."""
+        monkeypatch.setenv("BUNSUI_STORE", "bogus://x")
+        assert 0 == run(["pipeline", "diff", "pipeline.yaml", "v2.yaml"])
+        assert ("+ job 'more' (custom)\n", "") == said()
+
     @pytest.mark.parametrize(("before", "after"), [("flow@2", "flow@1"), ("flow", "pipeline.yaml")])
     def test_registered_pipelines(self, flow: Path, said: Said, before: str, after: str) -> None:
         """By name, with or without a revision, also against a file."""
@@ -601,3 +607,45 @@ class TestSchemaAndExplain:
         heading, *lines = said()[0].splitlines()
         assert ["CODE", "PROBLEM"] == heading.split()
         assert list(CODES) == [line.split()[0] for line in lines]
+
+
+class TestTheOtherCommand:
+    """Who gives a name to one command that another takes is told so."""
+
+    def test_a_file_is_not_started(self, folder: Path, said: Said) -> None:
+        """`session start` takes a name, `run` a file."""
+        assert 3 == run(["session", "start", "pipeline.yaml"])
+        assert "a file is run with 'bunsui run pipeline.yaml'" in said()[1]
+
+    def test_a_name_is_not_run(self, folder: Path, said: Said) -> None:
+        """And the other way round."""
+        assert 2 == run(["run", "flow"])
+        assert "a registered pipeline is run with 'bunsui session start NAME'" in said()[1]
+
+    def test_one_revision_is_not_deleted(self, flow: Path, said: Said) -> None:
+        """Nor is, by mistake, all that there is."""
+        assert 2 == run(["pipeline", "delete", "flow@1", "--yes"])
+        assert "'pipeline delete flow' deletes all" in said()[1]
+        assert 0 == run(["pipeline", "show", "flow@2"])
+
+    def test_a_pipeline_whose_folder_is_gone_is_not_started(self, folder: Path, said: Said) -> None:
+        """What it runs would not be found."""
+        (folder / "gone").mkdir()
+        (folder / "pipeline.yaml").rename(folder / "gone" / "pipeline.yaml")
+        assert 0 == run(["pipeline", "create", "-f", "gone/pipeline.yaml"])
+        (folder / "gone").rename(folder / "elsewhere")
+        assert 2 == run(["session", "start", "flow"])
+        assert "the folder of the definition" in said()[1]
+
+
+def test_endless_input_is_refused(folder: Path, said: Said) -> None:
+    """As much is read as a definition may have, and not more."""
+    assert 2 == run(["pipeline", "validate", "/dev/zero"])
+    assert "error[too-large]: the text has more than 16,777,216 bytes" in said()[0]
+
+
+def test_json_is_wanted_for_lists(folder: Path, said: Said) -> None:
+    """A list on the command line is JSON, and how it is quoted is shown."""
+    (folder / "p.yaml").write_text(V1.replace("jobs:", "  - {name: xs, type: array}\njobs:"))
+    assert 2 == run(["run", "p.yaml", "-p", "xs=a,b"])
+    assert """write JSON, as in -p 'xs=["a", "b"]'""" in said()[1]

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bunsui
-from bunsui.dsl.names import Declared, Names, Place, is_secret_reference, one_reference
+from bunsui.dsl.names import Declared, Names, Place, is_secret_reference
 from bunsui.dsl.parser import parse, plain
 from bunsui.dsl.validator import MAX_REFERENCES, validate
+from bunsui.expressions.references import one_reference
 from bunsui.expressions.references import parse as parse_references
 from bunsui.model.graph import Graph
 from bunsui.ports.job_type import JobType

@@ -651,7 +651,7 @@ class TestRendering:
                 "p:4:5: error[duplicate-key]: key 'id' appears more than once in this mapping; "
                 "the first is at line 2, column 5\n"
                 "    4 |     id: b\n"
-                "      |     ^^ remove or rename one of them",
+                "      |     ^^ if another job begins here, write '- ' before it",
             ),
             (
                 "\ufeffbase: &b {x: 1}\njob:\n  <<: *b\n",
@@ -727,3 +727,17 @@ class TestApi:
         doc = parse("\ufeffa: b", file="x.yaml")
         assert (doc.text, doc.file) == ("a: b", "x.yaml")
         assert isinstance(doc, Document)
+
+
+class TestJsonAsYaml:
+    """YAML 1.2 means to read JSON, too."""
+
+    @pytest.mark.parametrize("tree", [{"a": "\U0001f680"}, ["\U0001f680 é", {"\U0001f680": 1}]])
+    def test_pairs_of_surrogates(self, tree):
+        """What json.dumps makes of characters beyond U+FFFF is read."""
+        assert tree == parse(json.dumps(tree)).data
+        assert tree == parse("\n " + json.dumps(tree, indent=1)).data
+
+    def test_what_is_no_json_is_yaml(self):
+        """With a pair of surrogates in it, it is refused as such."""
+        assert ["syntax"] == codes(refused('{a: "\\ud83d\\ude80"}'))

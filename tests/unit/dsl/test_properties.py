@@ -84,7 +84,7 @@ def conditions(names, upstream):
     """Conditions that fit parameters and jobs before."""
     atoms = ["always()", "true", 'not ${session.id} == "s"', '${pipeline.name} in ["a", "$${b}"]']
     atoms += [f"failed({job}) or succeeded({job})" for job in upstream]
-    atoms += [f"${{jobs.{job}.output.rows[0]}} >= -1.5e3" for job in upstream]
+    atoms += [f"${{jobs.{job}.output[0].rows}} >= -1.5e3" for job in upstream]
     atoms += [f'${{jobs.{job}.status}} not in ["failed", null]' for job in upstream]
     atoms += [f"${{parameters.{name}}} != null" for name in names]
     return st.recursive(
@@ -185,7 +185,7 @@ def job(draw, id_, before, names, templates):
     upstream = found.get("depends_on", [])
     references = ["${session.id}", "${env.X}", "${secrets.a}", "${pipeline.name}"]
     references += [f"${{{name}}}" for name in names if name not in ("item", "jobs")]
-    references += [f"${{jobs.{one}.output.rows}}" for one in upstream]
+    references += [f"${{jobs.{one}.output[0].rows}}" for one in upstream]
     if not draw(st.integers(0, 2)):
         found["for_each"] = draw(
             st.lists(data(TEXT), max_size=2) | st.sampled_from(references[4 + len(names) :] or [[1]])
@@ -351,7 +351,17 @@ def expanded(tree, job):
         value = declared.get("default") if value is None else value
         inputs[declared["name"]] = value
     own = {key: value for key, value in job.items() if key not in ("template", "with")}
-    return merged(merged(tree.get("defaults", {}), filled(template, inputs)), own)
+    return laid_over(laid_over(tree.get("defaults", {}), filled(template, inputs)), own)
+
+
+def laid_over(under, over):
+    """The fields of jobs, merged; a retry that is a number is short for a mapping, and merges with one."""
+    one, other = under.get("retry"), over.get("retry")
+    if isinstance(one, dict) and isinstance(other, int | float):
+        over = {**over, "retry": {"max_attempts": other}}
+    if isinstance(other, dict) and isinstance(one, int | float):
+        under = {**under, "retry": {"max_attempts": one}}
+    return merged(under, over)
 
 
 @settings(max_examples=200, deadline=None)

@@ -52,7 +52,24 @@ def test_own_fields_win():
         templates=templates,
         parameters=[{"name": "xs", "type": "array"}],
     )
-    assert {"id": "a", "type": "lambda", **own} == jobs[0]
+    # But 'retry: 3' is short for a mapping, and mappings merge.
+    assert {"id": "a", "type": "lambda", **own, "retry": {"max_attempts": 3, "delay": 1}} == jobs[0]
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "expected"),
+    [
+        ({"delay": 30, "max_attempts": 5}, 3, {"delay": 30, "max_attempts": 3}),
+        (3, {"delay": 30}, {"delay": 30, "max_attempts": 3}),
+        (3, 4, 4),
+        (4.0, {"on": ["A"]}, {"max_attempts": 4.0, "on": ["A"]}),
+    ],
+)
+def test_a_number_of_attempts_merges(below, above, expected):
+    """What 'retry' says in defaults and in a job is put together, also where one says only how often."""
+    assert (
+        expected == expanded([{"id": "a", **LAMBDA, "retry": above}], defaults={"retry": below})[0]["retry"]
+    )
 
 
 def test_mappings_merge_at_every_depth():

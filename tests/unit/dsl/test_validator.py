@@ -420,9 +420,12 @@ CUSTOM = [
     ("command: []", "'command' of job 'a' must have at least 1 item, not 0"),
     ("command: {x: '${p}'}", "'command' of job 'a' must be a list or text, not a mapping"),
     ("shell: true, command: 'echo ${p}'", "job 'a': a shell's script can't hold references, which could run as code; give the value as a parameter and write \"$BUNSUI_PARAM_<NAME>\""),
-    ("shell: '${p}', command: ['echo ${p}']", "job 'a': a shell's script can't hold references, which could run as code; give the value as a parameter and write \"$BUNSUI_PARAM_<NAME>\""),
+    ("shell: '${p}', command: ['echo ${p}']", "job 'a': with 'shell: true' the command is one text, a script; a list of arguments needs no shell"),
+    ("shell: true, command: [echo, hello]", "job 'a': with 'shell: true' the command is one text, a script; a list of arguments needs no shell"),
+    ("command: 'echo ${p}'", "job 'a': a command is a list of the program and its arguments; one text needs 'shell: true'"),
+    ("callable: 'tasks.py:load'", "job 'a': 'tasks.py:load' names a file; a module is named without '.py'"),
     ("callable: m.f", "job 'a': 'm.f' is not of the form module:function"),
-    ("callable: '${p}'", "job 'a': '${p}' is not of the form module:function"),
+    ("callable: '${p}'", "job 'a': a callable can't hold references: who starts a session would choose what runs"),
     ("callable: 'local:f', timeout: 1", "job 'a': callable 'local:f' has no module that a process could import it from, so it can't have 'timeout' or 'isolation: process'"),
     ("command: [x], parameters: {a-b: 1, a_b: 2}", "job 'a': parameters 'a-b' and 'a_b' would both be BUNSUI_PARAM_A_B"),
 ]  # fmt: skip
@@ -440,13 +443,12 @@ def test_custom(fields, expected):
     [
         "command: '${p}'",
         "command: ['${p}']",
-        "shell: true, command: ['echo $1', sh, '${p}']",
         "shell: true, command: 'echo $${HOME}'",
         "callable: 'local:f'",
     ],
 )
 def test_custom_right(fields):
-    """A command may come from a reference, and a shell's arguments may."""
+    """A command may come from a reference."""
     text = head(f"  - {{id: a, type: custom, {fields}}}\n", "parameters: [{name: p}]\n")
     assert shown(text) == ""
 
@@ -507,3 +509,61 @@ def test_resolved_command():
     assert wrong_options(job, TYPES["custom"], {"command": "rm"}) == [
         "a command is a list of the program and its arguments; one text needs 'shell: true'"
     ]
+
+
+# How many problems are shown
+
+
+def many(wrong: str, right: str = "", count: int = 150) -> str:
+    """A definition of many jobs with one mistake each, and one more at its end."""
+    return head(
+        "".join(f"  - {{id: a{i}, type: lambda, function: f, {wrong}}}\n" for i in range(count)) + right
+    )
+
+
+def test_warnings_alone_refuse_nothing():
+    """However many they are, and whatever is not shown of them."""
+    problems = found(many("max_concurrency: 2"))
+    assert (101, {"warning"}) == (len(problems), {p.severity for p in problems})
+    assert ("too-many-problems", "50 further problems are not shown") == (
+        problems[-1].code,
+        problems[-1].message,
+    )
+    assert 150 == len(bunsui.Pipeline.parse(many("max_concurrency: 2")).jobs)
+
+
+def test_errors_come_before_warnings():
+    """An error at the end is shown, and counts, behind any number of warnings."""
+    problems = found(many("max_concurrency: 2", "  - {id: z, type: lambda}\n", 2500))
+    assert ["missing-field"] == [p.code for p in problems if p.severity == "error"]
+    assert (101, "warning") == (len(problems), problems[-1].severity)
+
+
+def test_errors_that_are_not_shown_are_errors():
+    """Of more than a hundred the first are shown, and that there are more is an error, too."""
+    problems = found(many("max_concurrency: 2, parameters: 3"))
+    assert (101, {"error"}) == (len(problems), {p.severity for p in problems})
+
+
+def test_a_job_that_is_wrong_about_what_it_waits_for_gets_no_advice_on_order():
+    """Where 'depends_on' is wrong, what is upstream is not known, there and further down."""
+    text = head(
+        "  - {id: a, type: lambda, function: f}\n"
+        "  - {id: b, type: lambda, function: f, dependson: [a], parameters: {x: '${jobs.a.output}'}}\n"
+        "  - {id: c, type: lambda, function: f, depends_on: [b], parameters: {x: '${jobs.a.output}'}}\n"
+    )
+    assert ["unknown-field"] == [p.code for p in found(text)]
+
+
+def test_a_dollar_that_stays_is_no_reference_when_options_are_resolved():
+    """A script's '${HOME}', which is written '$${HOME}', is not taken for a reference at run time."""
+    job = bunsui.Job("a", "custom", {"command": "echo $${HOME}", "shell": True})
+    assert [] == wrong_options(job, TYPES["custom"], {"command": "echo ${HOME}", "shell": True})
+
+
+def test_options_that_are_no_plain_data():
+    """What a reference brings may be beyond what a definition may hold."""
+    job = bunsui.Job("a", "custom", {"command": ["echo", "${p}"]})
+    assert ["job 'a' (its references resolved): the integer does not fit into 64 bits"] == wrong_options(
+        job, TYPES["custom"], {"command": ["echo", 2**63]}
+    )

@@ -141,3 +141,24 @@ def test_what_waits_for_a_pool_does_not_hold_up_a_pause() -> None:
     machine.handle(ev.SessionPaused(T0, "user"))
     machine.handle(ev.SessionResumed(T0))
     assert [Start("a", 1)] == machine.decide(T0, 9, {"gpu": 1})
+
+
+def test_fan_outs_in_a_full_pool_are_not_looked_at() -> None:
+    """However many wait for it: each step of a session would look at all of them again."""
+
+    class Counting(dict[str, Any]):
+        looked_at = 0
+
+        def items(self) -> Any:
+            for pair in super().items():
+                Counting.looked_at += 1
+                yield pair
+
+    jobs = [job(f"a{i}", "gpu", for_each=[1, 2]) for i in range(100)]
+    machine = machine_of(*jobs, job("b", "db", for_each=[1]))
+    for each in (*jobs, job("b")):
+        machine.handle(ev.FanOutStarted(T0, each.id, 2 if each.id != "b" else 1))
+    fans = machine._ready._fans
+    fans.update({pool: Counting(found) for pool, found in fans.items()})
+    assert [Start("b", 1, 0)] == machine.decide(T0, 9, {"gpu": 0, "db": 1})
+    assert 1 == Counting.looked_at

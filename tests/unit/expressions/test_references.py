@@ -90,7 +90,7 @@ STEP = """ is not a step of a path: write .name, [0] or ["key"]"""
         ("${x[\u0663]}", "'[\u0663]'" + STEP, 0, 7),
         ("${x + 1}", "' + 1'" + STEP, 0, 8),
         ("${f(x)}", "'(x)'" + STEP, 0, 7),
-        ("${x." + "y" * MAX_LENGTH + "}", "a reference of more than 1024 characters", 0, 2),
+        ("${x." + "y" * MAX_LENGTH + "}", "a reference of more than 1,024 characters", 0, MAX_LENGTH + 5),
         ("${x!" + "y" * 100 + "}", "'!" + "y" * 19 + "'" + STEP, 0, 105),
     ],
 )

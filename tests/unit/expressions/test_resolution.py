@@ -411,3 +411,13 @@ def test_no_other_parameter_becomes_a_secret() -> None:
 def test_what_is_hidden_shows_nothing() -> None:
     """There is nothing to show: it can be printed, compared and logged."""
     assert "Hidden(parts=(('api',),))" == repr(resolve("${token}", secretive(token="${secrets.api}")))
+
+
+def test_what_references_bring_in_is_bounded() -> None:
+    """Many references to one large output are refused, by the one that is too much."""
+    output = ["x" * 1000] * 5000
+    jobs = {"a": JobState(JobStatus.SUCCEEDED, encoded_output=Json.of(output))}
+    assert [output] * 6 == resolve(["${jobs.a.output}"] * 6, evolve(scope(), jobs=jobs))
+    for texts in (["${jobs.a.output}"] * 7, [f"${{jobs.a.output[{i}]}}" for i in range(5000)] * 7):
+        with pytest.raises(ReferenceFailed, match="bring in more than 33,554,432 characters"):
+            resolve(texts, evolve(scope(), jobs=jobs))

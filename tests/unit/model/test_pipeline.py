@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
+from bunsui.errors import DefinitionError
 from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy
 
 
@@ -204,3 +205,40 @@ def test_schema_of_a_parameter() -> None:
     """A parameter's schema is its type and its further keywords."""
     parameter = Parameter("x", "integer", constraints={"minimum": 1})
     assert {"type": "integer", "minimum": 1} == parameter.schema
+
+
+def test_the_fields_of_a_type_may_be_keywords() -> None:
+    """`Job` and `Parameter` take what is not their own as options and constraints."""
+    short = Job("a", "lambda", function="f", depends_on=["b"], retry=2)
+    assert Job("a", "lambda", {"function": "f"}, depends_on=["b"], retry=2) == short
+    whole = Job("a", "custom", {"shell": True, "command": "x"})
+    assert whole == Job("a", "custom", {"shell": True}, command="x")
+    assert Parameter("n", "integer", constraints={"minimum": 1}) == Parameter("n", "integer", minimum=1)
+
+
+def test_a_misspelt_keyword_is_a_problem_of_the_pipeline() -> None:
+    """What no type knows is refused there, with the word that was meant."""
+    with pytest.raises(DefinitionError, match="did you mean 'command'") as caught:
+        Pipeline("p", [Job("a", "custom", comand=["x"])])
+    assert "unknown-field" in [problem.code for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("function", ["tasks:load", None, 3])
+def test_from_callable_takes_callables(function: Any) -> None:
+    """Anything else is refused at once."""
+    with pytest.raises(TypeError, match="a callable is wanted"):
+        Job.from_callable(function)
+
+
+def test_from_callable_needs_a_name() -> None:
+    """What has none needs an id."""
+    nameless = functools.partial(print, 1)
+    with pytest.raises(TypeError, match="give it one, as in id='load'"):
+        Job.from_callable(nameless)
+    assert "print_it" == Job.from_callable(nameless, id="print_it").id
+
+
+def test_durations_are_seconds_in_a_pipeline() -> None:
+    """A text such as 15m is taken in Python, too."""
+    pipeline = Pipeline("p", [Job("a", "lambda", function="f", timeout="15m")], timeout="1h")
+    assert (900, 3600) == (pipeline.jobs[0].timeout, pipeline.timeout)

@@ -40,7 +40,7 @@ class Desk:
             job = Job.from_callable(function, id="a")
         else:
             job = Job(id="a", type="custom", options=options)
-        live: Any = SimpleNamespace(id="s1", pipeline=self.pipeline)
+        live: Any = SimpleNamespace(id="s1", pipeline=self.pipeline, callable_folders=())
         made = Work(live, job, 1, job_type or CustomJobType(), None, {}, job.options, self.host)
         made.report = self.reported.append
         return made

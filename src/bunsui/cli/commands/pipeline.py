@@ -68,6 +68,11 @@ def delete_command(name: str, yes: bool, store: str | None) -> None:
 
     Its sessions and their histories stay, and can be resumed.
     """
+    from bunsui.runner.registered import parse_name  # noqa: PLC0415 - with all that sessions are made of
+
+    plain, revision = parse_name(name)
+    if revision is not None:
+        raise click.UsageError(f"revisions are not deleted one by one; 'pipeline delete {plain}' deletes all")
     with Runner(store) as runner:
         if not yes:
             revisions = render.count(runner.pipeline(name).revision or 0, "revision")
@@ -151,8 +156,9 @@ def _problems(file: str, plugins: Plugins) -> list[Problem]:
     if file != STDIN:
         return bunsui.validate(Path(file), plugins)
     from bunsui.dsl import loader  # noqa: PLC0415 - reads and checks: nothing that other commands need
+    from bunsui.dsl.parser import MAX_BYTES  # noqa: PLC0415
 
-    found = loader.problems(sys.stdin.buffer.read(), plugins.job_types)
+    found = loader.problems(sys.stdin.buffer.read(MAX_BYTES + 1), plugins.job_types)
     return [evolve(problem, file=STDIN_NAME) for problem in found]
 
 
@@ -169,8 +175,7 @@ def diff_command(before: str, after: str, as_exit_code: bool, store: str | None,
     """
     from bunsui.dsl.diff import differences  # noqa: PLC0415 - only here
 
-    with Runner(store) as runner:
-        found = differences(_given(runner, before), _given(runner, after))
+    found = differences(_given(before, store), _given(after, store))
     if form == "json":
         render.data([render.difference_data(difference) for difference in found], form)
     elif found:
@@ -181,14 +186,17 @@ def diff_command(before: str, after: str, as_exit_code: bool, store: str | None,
     return 1 if found and as_exit_code else 0
 
 
-def _given(runner: Runner, text: str) -> Pipeline:
+def _given(text: str, store: str | None) -> Pipeline:
     """The pipeline in a file, or the registered one."""
     path = Path(text)
+    is_file = False
     with contextlib.suppress(OSError):  # Too long for a path, say.
-        if path.exists() and not path.is_dir():
-            return runner.load(path)
+        is_file = path.exists() and not path.is_dir()
+    if is_file:
+        return bunsui.Pipeline.load(path)
     try:
-        return registered(runner, text)
+        with Runner(store) as runner:
+            return registered(runner, text)
     except NotFound as error:
         raise NotFound(
             f"there is no file '{text}', and {error.message}", kind="pipeline", name=text, hint=error.hint

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from bunsui.dsl.fields import JOB_FIELDS, PIPELINE_FIELDS
+from bunsui.dsl.fields import DURATION_PATTERN, JOB_FIELDS, PIPELINE_FIELDS
 from bunsui.dsl.parameters.fields import PARAMETER_KEYWORDS
 from bunsui.dsl.problems import did_you_mean
 from bunsui.expressions.references import ROOTS
@@ -32,8 +34,8 @@ _FIELDS = _by_habit(
         " parents previous",
         "condition": "if when runif onlyif runwhen triggerrule trigger",
         "retry": "retries maxretries numretries retrypolicy retrystrategy attempts maxattempts backofflimit",
-        "timeout": "timeoutminutes timeoutseconds executiontimeout maxruntime deadline activedeadlineseconds"
-        " dagruntimeout",
+        "timeout": "timeoutminutes timeoutmins timeoutseconds timeoutsecs timeouthours executiontimeout"
+        " maxruntime deadline activedeadlineseconds dagruntimeout",
         "with": "inputs params arguments",
         "parameters": "params args arguments kwargs opkwargs payload input inputs event env environment"
         " variables vars body configs",
@@ -84,6 +86,17 @@ _NOWHERE = {
     "cwd": "a command runs in the folder of the definition",
     "workingdirectory": "a command runs in the folder of the definition",
 }
+#: What to write for a trigger rule of Airflow's.
+_RULES = {
+    **dict.fromkeys(("all_done", "always"), "here it is 'condition', such as condition: always()"),
+    **dict.fromkeys(
+        ("one_failed", "all_failed"), "here it is 'condition', such as condition: failed(extract_data)"
+    ),
+    "all_success": "leave it out: a job runs when all that it depends on succeeded",
+}
+#: What the name of a duration ends with that says its unit, and the unit.
+_UNITS = {"minutes": "m", "mins": "m", "seconds": "s", "secs": "s", "hours": "h"}
+_NO_BREAK = "its indentation holds a no-break space (U+00A0): indent with plain spaces"
 _PARAMETER_TYPES = _by_habit(
     {
         "string": "str text varchar char date datetime timestamp time uuid path secret enum",
@@ -129,21 +142,28 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def field_hint(name: str, known: Collection[str]) -> str | None:
+def field_hint(name: str, known: Collection[str], value: Any = None) -> str | None:
     """What to do about a field that does not exist, or None.
 
     Args:
         name: the field.
         known: the fields that there are in its place.
+        value: what it holds, where that is at hand.
     """
+    if "\u00a0" in name[: len(name) - len(name.lstrip())]:
+        return _NO_BREAK
     plain = _plain(name)
     same = [field for field in known if _plain(field) == plain]
     if same:
         return f"did you mean '{same[0]}'?"
-    called = [field for field in _FIELDS.get(plain, ()) if field in known]
-    if called:
-        return f"here it is called '{called[0]}'"
     is_pipeline, is_job = "jobs" in known, "depends_on" in known
+    # They are taken out of a job before it is looked at.
+    own = _OF_TEMPLATES if is_job and "id" in known else ()
+    called = [field for field in _FIELDS.get(plain, ()) if field in known or field in own]
+    if plain in ("args", "arguments") and "command" in known and isinstance(value, list):
+        return "arguments stand in 'command', behind the program"
+    if called:
+        return _called(called, plain, value)
     if is_pipeline and (name in JOB_FIELDS or name in _OWN_FIELDS):
         return "a job has it: indent it as far as the job's other fields"
     if is_job and name in PIPELINE_FIELDS:
@@ -157,6 +177,24 @@ def field_hint(name: str, known: Collection[str]) -> str | None:
         if of:
             return f"only for type: {' or '.join(of)}"
     return did_you_mean(name, known)
+
+
+#: Fields with which a job uses a template.
+_OF_TEMPLATES = ("template", "with")
+
+
+def _called(fields: Sequence[str], plain: str, value: Any) -> str:
+    """What to write for a field that is called so elsewhere; `fields` are what it is called here."""
+    unit = next((unit for ending, unit in _UNITS.items() if plain.endswith(ending)), "")
+    if fields[0] == "timeout" and type(value) is int and re.search(DURATION_PATTERN, f"{value}{unit}"):
+        return f"write timeout: {value}{unit}"
+    if fields[0] == "timeout":
+        return "here it is 'timeout', such as timeout: 15m"
+    if fields[0] == "condition" and isinstance(value, str) and value in _RULES:
+        return _RULES[value]
+    if "with" in fields and "parameters" in fields:
+        return "here it is called 'with' for a template's inputs, else 'parameters'"
+    return f"here it is called '{fields[0]}'"
 
 
 #: Fields of the built-in job types.

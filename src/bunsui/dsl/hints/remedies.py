@@ -24,13 +24,16 @@ _BOOLEANS = {
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION_PART = re.compile(
-    r"([0-9]+(?:\.[0-9]+)?)[ ]*"
+    r"([0-9]{1,9}(?:\.[0-9]{1,9})?)[ ]*"
     r"(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
     r"(?![a-z])(?:[ ]*,?[ ]*(?:and[ ]+)?|$)",
     re.IGNORECASE,
 )
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
-_ISO = re.compile(r"P(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?")
+_ISO = re.compile(r"P(?:([0-9]{1,9})D)?(?:T(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9})S)?)?")
+#: Quotes as word processors set them.
+_CURLY = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f"
+_NO_REFERENCE = "a reference can't stand here: write the value itself"
 #: Lists whose items are named: the field that names them, and an example.
 _NAMED = {"jobs": ("id", "extract"), "parameters": ("name", "source_bucket"), "inputs": ("name", "table")}
 
@@ -44,6 +47,12 @@ def remedy(keyword: str, value: Any, schema: Mapping[str, Any], path: Path) -> s
         schema: of the value.
         path: where it stands; the last name says what it is for.
     """
+    if isinstance(value, str) and value.startswith(tuple(_CURLY)):
+        straight = value.strip(_CURLY)
+        # What is no text needs no quotes at all.
+        return remedy(keyword, straight, schema, path) if keyword == "type" else _straight(straight)
+    if isinstance(value, str) and "${" in value.replace("$${", ""):
+        return _NO_REFERENCE
     field = next((step for step in reversed(path) if isinstance(step, str)), "")
     found = None
     if schema.get("pattern") == DURATION_PATTERN:
@@ -56,6 +65,9 @@ def remedy(keyword: str, value: Any, schema: Mapping[str, Any], path: Path) -> s
         found = _choice(value, schema["enum"], field)
     elif keyword == "const" and str(value) == str(schema["const"]):
         found = f'write it as text: "{value}"'
+    elif keyword == "const":
+        name = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
+        found = f"write {name}{json.dumps(schema['const'], ensure_ascii=False)}"
     if found is None and value is None:
         named = _NAMED.get(field)
         found = _listing(*named) if named else "write a value, or take the field out"
@@ -148,8 +160,8 @@ def _duration(value: Any) -> str | None:
         if _NUMBER.fullmatch(value.strip()) and float(value) > 0:
             return f"write seconds without quotes: {value.strip()}, or with a unit: {value.strip()}s"
         length = _seconds(value.strip())
-        if length:
-            return f"write {_in_units(length)}"
+        if length and re.search(DURATION_PATTERN, written := _in_units(length)):
+            return f"write {written}"
     if value is None or (isinstance(value, int | float) and value <= 0):
         return "leave it out where there is no limit"
     return None
@@ -157,6 +169,8 @@ def _duration(value: Any) -> str | None:
 
 def _seconds(text: str) -> float | None:
     """The seconds of a duration as other tools write it, or None."""
+    if len(text) > _MOST:
+        return None
     if clock := _CLOCK.fullmatch(text):
         first, second, third = clock.groups()
         return int(first) * 3600 + int(second) * 60 + int(third or 0)
@@ -183,6 +197,10 @@ def _in_units(seconds: float) -> str:
 
 def _plainly(number: float) -> str:
     return f"{number:.3f}".rstrip("0").rstrip(".")
+
+
+def _straight(text: str) -> str:
+    return f'use straight quotes: "{text}"' if len(text) <= _MOST else "use straight quotes"
 
 
 def _example(schema: Mapping[str, Any], value: Any) -> str | None:

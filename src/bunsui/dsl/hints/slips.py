@@ -7,8 +7,15 @@ import re
 __all__ = ["condition_hint", "mismatch_hint", "reference_hint"]
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
-_PATH = rf"{_NAME}(?:\.[A-Za-z0-9_-]+|\[[0-9]+\])*"
+_STEPS = r"(?:\.[A-Za-z0-9_-]+|\[[0-9]+\])*"
+_PATH = rf"{_NAME}{_STEPS}"
 _JOB = "let a job compute it"
+_CURLY = r"[\u2018-\u201f]"
+_STRAIGHT = 'use straight quotes, as in "text"'
+#: Characters that are looked at on each side of what is wrong in a condition.
+_NEAR = 100
+#: Longest reference and longest part of a condition that are looked at, in characters.
+_LONGEST = 500
 #: (what stands behind '${', what to do); the first that matches counts. ``{0}`` is the first group.
 _REFERENCES = (
     (rf"\{{\s*({_PATH})\s*", "write ${{{0}}}"),
@@ -18,15 +25,20 @@ _REFERENCES = (
     (rf"\s*({_PATH})\['([^'\"]*)'\].*", 'write double quotes: ${{{0}["{1}"]}}'),
     (rf"\s*{_PATH}\[-[0-9]+\].*", "an index counts from the start: [0] is the first item"),
     (rf"\s*{_PATH}\.\..*", "take one of the dots out"),
+    (rf"\s*({_PATH})\[({_NAME})\]({_STEPS})\s*", "did you mean ${{{0}.{1}{2}}}?"),
+    (rf"[^}}]*{_CURLY}.*", _STRAIGHT),
     (
         rf"\s*{_PATH}\s*(?:[|(+*/%<>=!&-]|\?|and\b|or\b|not\b|if\b|in\b).*",
         f"nothing is computed here: {_JOB}",
     ),
     (rf"\s*{_PATH}::.*", "write ${{env.NAME}} for a variable, ${{NAME}} for a parameter"),
 )
-#: (what stands where a condition goes wrong, and before that; what to do).
+_VALUE = r"[\w\"'\]})]"
+#: (what stands before the place where a condition goes wrong, spaces left out, and there; what to do).
 _CONDITIONS = (
-    (r"", r"===?", "compare with '=='"),
+    (_VALUE, r"==\s*[Tt]rue\b", "leave '== true' out: a comparison is true or false by itself"),
+    (_VALUE, r"(?:!=\s*[Tt]rue|==\s*[Ff]alse)\b", "write 'not' before the comparison instead"),
+    (r"", _CURLY, _STRAIGHT),
     (r"", r"=~|~", f"there are no patterns: {_JOB}"),
     (r"<", r">", "write '!=' for 'is not'"),
     (r"", r"is\s+not\b", "compare with '!='"),
@@ -47,7 +59,7 @@ _CONDITIONS = (
 )  # fmt: skip
 
 
-#: (what a mismatch says, what stands there, what to do).
+#: (what a mismatch says, what stands there without spaces, what to do).
 _MISMATCHES = (
     (
         r"'(?:not )?in' takes a list",
@@ -56,7 +68,7 @@ _MISMATCHES = (
     ),
     (r"not a list$", r".*", f"a list is not counted here: {_JOB}"),
     (r"", r'.*["\'](?:true|false)["\'].*', "write true and false without quotes"),
-    (r"", r'.*(?:[<>=]|in)\s*\[?\s*["\']-?[0-9].*', "write numbers without quotes"),
+    (r"", r'.*(?:[<>=]|in)\[?["\']-?[0-9].*', "write numbers without quotes"),
     (r"true or false is compared with a number", r".*", "write true or false"),
     (r"each side of", r'["\'].*', 'write the comparison again, or ${x} in ["a", "b"]'),
     (r"", r'"(?:always|succeeded|failed)\b.*', "write it without quotes: always()"),
@@ -72,6 +84,8 @@ def reference_hint(text: str) -> str | None:
     inner = text.removeprefix("${")
     if not inner.endswith("}"):
         return "close it with '}'; for a literal '${' write '$${'"
+    if len(inner) > _LONGEST:
+        return None
     for pattern, hint in _REFERENCES:
         if found := re.fullmatch(pattern, inner[:-1], re.DOTALL):
             return hint.format(*found.groups())
@@ -80,13 +94,14 @@ def reference_hint(text: str) -> str | None:
 
 def condition_hint(text: str, at: int) -> str | None:
     """What to write instead of what stands at offset `at` of a condition, or None."""
-    if re.search(r"(?:succeeded|failed)\(\s*\Z", text[:at]):
+    before, here = text[max(at - _NEAR, 0) : at].rstrip(), text[at : at + _NEAR]
+    if before.endswith(("succeeded(", "failed(")):
         return "write the id of a job alone, as in failed(extract_data)"
     if text.startswith("${", at):
         end = text.find("}", at)
         return reference_hint(text[at : end + 1] if end >= 0 else text[at:])
-    for before, here, hint in _CONDITIONS:
-        if re.match(here, text[at:]) and re.search(rf"(?:{before})\s*\Z", text[:at]):
+    for stands_before, stands_here, hint in _CONDITIONS:
+        if re.match(stands_here, here) and re.search(rf"(?:{stands_before})\Z", before):
             return hint
     return None
 
@@ -98,6 +113,7 @@ def mismatch_hint(message: str, text: str) -> str | None:
         message: what is wrong.
         text: the part of the condition that it is about.
     """
+    text = "".join(text[:_LONGEST].split())
     for said, written, hint in _MISMATCHES:
         if re.search(said, message) and re.fullmatch(written, text, re.DOTALL):
             return hint

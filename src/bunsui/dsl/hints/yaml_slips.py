@@ -13,8 +13,9 @@ from typing import Any
 from attrs import frozen
 
 from bunsui.dsl.problems import quoted
+from bunsui.expressions.conditions import BadCondition, parse_condition
 
-__all__ = ["Slip", "explain_syntax"]
+__all__ = ["Slip", "explain_syntax", "tag_hint"]
 
 #: Lines longer than this, in characters, are not looked into.
 _LONGEST = 1000
@@ -27,6 +28,9 @@ _FIELD = re.compile(
 )
 _WORD = re.compile(r"[\w./-]+")
 _VALUE = re.compile(r"[^,\]}#\n]*[^,\]}#\n ]")
+_QUOTED = re.compile(r"""(?<=[\[{,:\s])(?:"(?:[^"\\]|\\.)*"|'[^']*'|["'])""")
+_QUOTED_REFERENCE = re.compile(r"""(["'])(\$\{[^"'{}]*\})\1""")
+_NO_BREAK = re.compile("[ ]*\u00a0")
 _REFERENCE = re.compile(r"[^\s,{}\[\]]*\$\{[^}\n]*\}[^\s,{}\[\]]*")
 
 
@@ -48,6 +52,8 @@ def explain_syntax(text: str, error: Any) -> Slip:
     begin = min(error.context_mark.index, len(text)) if error.context_mark else None
     problem, context = str(error.problem or ""), str(error.context or "")
     short = at - text.rfind("\n", 0, at) <= _LONGEST
+    if short and (slip := _no_break(text, at)) is not None:
+        return slip
     for part, explain in _KNOWN:
         if short and (part in problem or part in context):
             slip = explain(text, at, begin)
@@ -62,6 +68,23 @@ def explain_syntax(text: str, error: Any) -> Slip:
     return Slip(message, at, at + 1, hint)
 
 
+def tag_hint(tag: str) -> str:
+    """What to do about a text that begins with '!', and so is a tag of YAML."""
+    if found := re.fullmatch(r"!((?:succeeded|failed)\([\w-]{1,64}\))", tag):
+        return f"write not {found[1]}"
+    return "remove it, or quote the value; a reference is written ${name}"
+
+
+def _no_break(text: str, at: int) -> Slip | None:
+    """A no-break space that indents the line at `at`, or the one before it."""
+    here = _line(text, at)
+    for first, line in filter(None, (here, _before(text, here[0]))):
+        if found := _NO_BREAK.match(line):
+            message = "a no-break space (U+00A0) can't indent"
+            return Slip(message, first + found.end() - 1, first + found.end(), "indent with plain spaces")
+    return None
+
+
 # The slips: each gets the text, where the parser stopped, and where the thing began that it was reading
 
 
@@ -69,6 +92,9 @@ def _no_token(text: str, at: int, _: int | None) -> Slip | None:
     char = text[at : at + 1]
     if char == "\t":
         return _tab(text, at, None)
+    if char == "%" and text[at - 1 : at] == "{":
+        hint = "there is no templating of text; use for_each, or templates"
+        return Slip("'{%' can't stand here", at - 1, at + 1, hint)
     value = _value(text, at)
     return Slip(f"a text can't begin with '{char}'", at, at + len(value), _quote(value))
 
@@ -120,6 +146,8 @@ def _no_key(text: str, _: int, begin: int | None) -> Slip | None:
     hint = "write 'name: value'"
     if item is not None:
         hint = f"put a space behind the '-': - {item[1]}"
+    elif ":\u00a0" in bare:
+        hint = "put a plain space behind the ':', not a no-break space (U+00A0)"
     elif joined is not None:
         hint = f"put a space behind the ':': {joined[1]}: {joined[2]}"
     elif apart is not None and len(bare) <= _REPEATED:
@@ -152,6 +180,8 @@ def _flow(text: str, at: int, begin: int | None) -> Slip | None:
     opening = text[begin]
     closing = "]" if opening == "[" else "}"
     first, line = _line(text, at)
+    if (slip := _opened_in(text, begin, at)) is not None:
+        return slip
     for found in _REFERENCE.finditer(line):
         if found.start() <= at - first <= found.end():
             message = f"inside {opening}...{closing} a reference must stand in quotes"
@@ -161,6 +191,21 @@ def _flow(text: str, at: int, begin: int | None) -> Slip | None:
         return Slip(message, begin, begin + 1, f"put '{closing}' behind the last item")
     message = f"',' or '{closing}' is missing before this, in the '{opening}' of column {begin - first + 1}"
     return Slip(message, at, at + 1, "separate items with ','; quote a text that holds one of , : [ ] { }")
+
+
+def _opened_in(text: str, begin: int, at: int) -> Slip | None:
+    """A quote on the line of `begin` that is closed on a later line, just before `at`."""
+    first, line = _line(text, begin)
+    for found in _QUOTED.finditer(line, begin - first):
+        char = found.group()
+        if len(char) == 1 and len(line) < _LONGEST and first + len(line) < at:
+            return _closed_late(text, first + found.start(), at) if text[at - 1] == char else None
+    return None
+
+
+def _closed_late(text: str, start: int, at: int) -> Slip:
+    message = f"this quote is closed only on line {text.count(chr(10), 0, at) + 1}"
+    return Slip(message, start, start + 1, f"put {text[start]} behind the text that it opens")
 
 
 def _no_field(text: str, at: int, _: int | None) -> Slip | None:
@@ -193,17 +238,35 @@ def _behind(text: str, at: int) -> Slip | None:
     char = before[-1:]
     if char in ("'", '"'):
         if before.count(char) % 2 and (start := _opened_above(text, first, char)) is not None:
-            message = f"this quote is closed only on line {text.count(chr(10), 0, first) + 1}"
-            return Slip(message, start, start + 1, f"put {char} behind the text that it opens")
+            return _closed_late(text, start, at)
         field = _FIELD.fullmatch(line.rstrip())
         hint = "put the quotes around the whole text"
-        inner = (field["value"] or "").strip(char) if field is not None else ""
+        inner = (field["value"] or "")[1:-1] if field is not None else ""
         other = "'" if char == '"' else '"'
-        if char in inner and other not in inner and text[at] != char and line.rstrip().endswith(char):
+        condition = _condition(field["value"]) if field is not None and field["key"] == "condition" else None
+        if condition is not None:
+            hint = f"put it in other quotes: {condition}"
+        elif char in inner and other not in inner and text[at] != char and line.rstrip().endswith(char):
             hint = f"put it in other quotes: {other}{inner}{other}" if len(inner) <= _REPEATED else hint
         return Slip("something stands behind a quoted text", at, first + len(line.rstrip()), hint)
     if text[at] in "]}":
         return Slip(f"this '{text[at]}' closes nothing", at, at + 1, "take it out")
+    return None
+
+
+def _condition(value: str) -> str | None:
+    """A condition in quotes of YAML's, if it is one without them or without its outermost ones."""
+    if len(value) > _REPEATED:
+        return None
+    for candidate in (value, value[1:-1]):
+        text = _QUOTED_REFERENCE.sub(r"\2", candidate)
+        try:
+            parse_condition(text)
+        except BadCondition:
+            continue
+        if '"' in text or "\\" in text:
+            return "'" + text.replace("'", "''") + "'"
+        return f'"{text}"'
     return None
 
 
@@ -233,6 +296,11 @@ def _escape(text: str, at: int, _: int | None) -> Slip:
     )
 
 
+def _hexadecimal(text: str, at: int, _: int | None) -> Slip | None:
+    start = text.rfind("\\", max(at - 10, 0), at)
+    return _escape(text, start, None) if start >= 0 else None
+
+
 _KNOWN: tuple[tuple[str, Callable[[str, int, int | None], Slip | None]], ...] = (
     ("violates indentation", _tab),
     ("cannot start any token", _no_token),
@@ -242,6 +310,8 @@ _KNOWN: tuple[tuple[str, Callable[[str, int, int | None], Slip | None]], ...] = 
     ("while scanning an alias", _alias),
     ("while scanning an anchor", _alias),
     ("unknown escape character", _escape),
+    ("hexdecimal number", _hexadecimal),
+    ("hexadecimal numbers", _hexadecimal),
     ("scanning a block scalar", _block),
     ("unexpected end of stream", _quote_unclosed),
     ("parsing a flow sequence", _flow),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from bunsui.dsl.names import SECRET_VALUE, Declared, InText, few, is_secret_reference
+from bunsui.dsl.parameters.budget import Budget
 from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, PARAMETER_TYPES
 from bunsui.dsl.parameters.keywords import keyword_problems
-from bunsui.dsl.parameters.values import Budget, ValueSchema
+from bunsui.dsl.parameters.values import ValueSchema
 from bunsui.dsl.problems import quoted
 from bunsui.dsl.schemas import Path, declaration_shape, schema_problems
 from bunsui.expressions.references import BadReference, references
@@ -64,7 +65,7 @@ class Declarations:
                 found.append(
                     self._document.problem("duplicate-parameter", message, (*path, "name"), hint=hint)
                 )
-            self.found.setdefault(name, Declared(kind, one.get("secret") is True))
+            self.found.setdefault(name, Declared(kind, one.get("secret") is True, _allowed(one)))
             self.paths.setdefault(name, path)
         if not found:
             found = list(self._value(path, one, kind, what))
@@ -72,21 +73,30 @@ class Declarations:
 
     def _value(self, path: Path, one: Mapping[str, Any], kind: str, what: str) -> Iterator[Problem]:
         keywords = {k: v for k, v in one.items() if k not in PARAMETER_FIELDS and k != "secret"}
-        if wrong := list(keyword_problems(self._document, keywords, path, what)):
+        if wrong := list(keyword_problems(self._document, keywords, path, what, self._budget)):
             yield from wrong
             return
         value_schema = ValueSchema({"type": kind, **keywords})
         default = one.get("default")
         if one.get("secret"):
             yield from self._secret(path, one, what)
+            for name in keywords.keys() - {"title", "examples"}:
+                message = f"{what} is secret, so '{name}' is not looked at: only a job sees the value"
+                yield self._document.problem(
+                    "no-effect", message, (*path, name), key=True, hint="take it out", severity="warning"
+                )
         elif default is not None:
-            of = f"the default of {what}"
-            found = list(value_schema.problems(self._document, default, (*path, "default"), of, self._budget))
-            yield from found
-            # An input's may hold references: it becomes a part of the template.
-            if self._what == "parameter" and not found:
-                yield from self._unresolved(default, (*path, "default"), of)
+            yield from self._default(value_schema, default, (*path, "default"), f"the default of {what}")
         self.sound[one["name"]] = (one, value_schema)
+
+    def _default(self, schema: ValueSchema, value: Any, path: Path, of: str) -> Iterator[Problem]:
+        # An input's may hold references: it becomes a part of the template.
+        is_resolved = self._what == "input"
+        later = [where for where, *_ in references(value)] if is_resolved else []
+        found = list(schema.problems(self._document, value, path, of, self._budget, later))
+        yield from found
+        if not found and not is_resolved:
+            yield from self._unresolved(value, path, of)
 
     def _secret(self, path: Path, one: Mapping[str, Any], what: str) -> Iterator[Problem]:
         if one.get("type", "string") != "string":
@@ -113,6 +123,12 @@ def _without_effect(default: Any, path: Path, of: str) -> Iterator[InText]:
         is_secret = found.root == "secrets" and where == path
         hint = "add 'secret: true'" if is_secret else "write the reference where the parameter is used"
         yield where, offset, length, ("no-effect", message, hint)
+
+
+def _allowed(one: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """All values that a declaration allows, beside null; None: not only some."""
+    found = [one["const"]] if "const" in one else one.get("enum")
+    return tuple(found) if isinstance(found, list) else None
 
 
 def _a(what: str) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str, Any]:
     """The value of every declared parameter: given, default, or None.
 
+    What was given is copied: who changes it later changes no session.
+
     Raises:
         DefinitionError: one is missing, unknown or not of its declaration; all of them at once.
     """
@@ -45,7 +47,8 @@ def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str
                 message = f"parameter '{name}' is secret: {SECRET_VALUE}"
                 hint = "its value is looked up when a job starts"
                 problems.append(Problem("bad-secret", message, hint, path=pointer(["parameters", name])))
-        elif found := _problems(parameter, value):
+        else:
+            value, found = _taken(parameter, value)
             problems.extend(found)
         if value is None and parameter.required:
             problems.append(
@@ -71,37 +74,42 @@ def _expected(parameter: Parameter) -> str:
     return f"{type_names(parameter.type)}{described}"
 
 
-def _problems(parameter: Parameter, value: Any) -> list[Problem]:
+def _taken(parameter: Parameter, value: Any) -> tuple[Any, list[Problem]]:
+    """The value that was given, as plain data of its own, and what is wrong with it."""
     if not parameter.constraints and _is_plain(parameter.type, value):
-        return []
-    from bunsui.dsl.parameters.values import (  # noqa: PLC0415
-        MAX_COMPARISONS_AT_START,
-        Budget,
-        ValueSchema,
-    )
+        return value, []
+    from bunsui.dsl.parameters.budget import Budget  # noqa: PLC0415
+    from bunsui.dsl.parameters.values import MAX_COMPARISONS_AT_START, ValueSchema  # noqa: PLC0415
     from bunsui.dsl.parser import plain  # noqa: PLC0415 - what a run without parameters does not need
 
     path = ("parameters", parameter.name)
     try:
         document = plain({"parameters": {parameter.name: value}})
     except DefinitionError as error:
-        return list(error.problems)
+        return value, list(error.problems)
     what = f"the value of parameter '{parameter.name}'"
     value = document.data["parameters"][parameter.name]
     budget = Budget(MAX_COMPARISONS_AT_START)
-    return list(ValueSchema(parameter.schema).problems(document, value, path, what, budget))
+    return value, list(ValueSchema(parameter.schema).problems(document, value, path, what, budget))
 
 
 def _is_plain(kind: str, value: Any) -> bool:
     match kind:
         case "string":
-            return isinstance(value, str) and encodable(value)
+            return type(value) is str and encodable(value)
         case "integer":
-            return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+            return type(value) is int and abs(value) < 2**63
         case "boolean":
-            return isinstance(value, bool)
+            return type(value) is bool
         case _:
             return False
+
+
+#: How a value of these types is written on a command line.
+_JSON = {
+    "array": 'write JSON, as in -p \'{}=["a", "b"]\'',
+    "object": "write JSON, as in -p '{}={{\"a\": 1}}'",
+}
 
 
 def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> dict[str, Any]:
@@ -135,6 +143,7 @@ def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> dict[st
                     Problem(
                         "wrong-type",
                         f"parameter '{name}' must be {type_names(parameter.type)}, not {quoted(text)}",
+                        _JSON.get(parameter.type, "").format(name) or None,
                         path=path,
                     )
                 )

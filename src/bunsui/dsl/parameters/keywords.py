@@ -20,6 +20,7 @@ from bunsui.dsl.schemas import Path, Shape, schema_problems
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
+    from bunsui.dsl.parameters.budget import Budget
 
 #: Keywords that reach beyond the schema that they stand in, even into the network, or that look at a value
 #: again for each level of the schema.
@@ -33,13 +34,18 @@ _LISTED = {"allOf", "anyOf", "oneOf", "prefixItems"}
 _SINGLE = {"items", "contains", "additionalProperties", "propertyNames", "not", "if", "then", "else"}
 
 
+# What compiling a pattern costs (20 us, and 0.2 us for each instruction), and finding out that one is too
+# large (30 ms), in comparisons.
+_COMPILING, _INSTRUCTIONS, _REFUSING = 5, 20, 1000
+
+
 @cache
 def _nested_shape() -> Shape:
     return Shape.of({"type": "object", "properties": NESTED_KEYWORDS})
 
 
 def keyword_problems(
-    document: Document, schema: Mapping[str, Any], path: Path, what: str
+    document: Document, schema: Mapping[str, Any], path: Path, what: str, budget: Budget
 ) -> Iterator[Problem]:
     """What is wrong with the schema of a value.
 
@@ -48,9 +54,10 @@ def keyword_problems(
         schema: its own keywords are known to hold what they may; those within it are not.
         path: where it stands in the document.
         what: names what it is the schema of.
+        budget: is spent on patterns; one problem says when it is used up.
     """
     stack = [(below, part) for below, part in _within(schema) if part != {}]
-    yield from _pattern_problems(document, schema, path, what)
+    yield from _pattern_problems(document, schema, path, what, budget)
     while stack:
         below, part = stack.pop()
         where = (*path, *below)
@@ -65,7 +72,7 @@ def keyword_problems(
         found += _types(document, part, where, what)
         yield from (evolve(problem, code="bad-schema") for problem in found)
         if not found:
-            yield from _pattern_problems(document, part, where, what)
+            yield from _pattern_problems(document, part, where, what, budget)
             stack.extend(((*below, *inner), one) for inner, one in _within(part) if one != {})
 
 
@@ -118,12 +125,20 @@ def _own_patterns(part: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
 
 
 def _pattern_problems(
-    document: Document, part: Mapping[str, Any], path: Path, what: str
+    document: Document, part: Mapping[str, Any], path: Path, what: str, budget: Budget
 ) -> Iterator[Problem]:
     for pattern, where in _own_patterns(part):
+        if budget.is_spent:
+            return
+        place, is_key = (*path, *where), where[0] == "patternProperties"
+        cost = _REFUSING
         try:
-            size(pattern)
+            cost = _COMPILING + size(pattern) // _INSTRUCTIONS
         except BadPattern as bad:
             message = f"{what}: the pattern {quoted(pattern)} can't be used: {bad}"
-            is_key = where[0] == "patternProperties"
-            yield document.problem("bad-schema", message, (*path, *where), key=is_key, hint=SYNTAX)
+            yield document.problem("bad-schema", message, place, key=is_key, hint=SYNTAX)
+        if not budget.spend(cost):
+            message = f"{what}: the patterns up to here take too long to be looked at"
+            yield document.problem(
+                "too-complex", message, place, key=is_key, hint="use fewer, or smaller ones"
+            )

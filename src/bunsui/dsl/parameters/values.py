@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, frozen
+from attrs import frozen
 
+from bunsui.dsl.parameters.budget import Budget
 from bunsui.dsl.parameters.keywords import patterns
 from bunsui.dsl.parameters.patterns import quick, search, size
 from bunsui.dsl.schemas import Path, Shape, schema_problems
@@ -21,21 +22,12 @@ if TYPE_CHECKING:
     from bunsui.dsl.document import Document
     from bunsui.dsl.problems import Problem
 
-#: Most comparisons of a value with a keyword, over all defaults and inputs in one definition.
-MAX_COMPARISONS = 50_000
 #: The same, of each parameter that a session is started with.
 MAX_COMPARISONS_AT_START = 1_000_000
 #: Characters of text that count as one value.
 _CHARACTERS = 1024
 #: Instructions of a pattern that count as one keyword.
 _INSTRUCTIONS = 10
-
-
-@define
-class Budget:
-    """What comparing may yet cost."""
-
-    left: int = MAX_COMPARISONS
 
 
 @frozen(slots=False)
@@ -71,11 +63,10 @@ class ValueSchema:
             budget: is spent; one problem says when it is used up.
             later: as in `schema_problems`.
         """
-        if budget.left < 0 or self._shape.accepts(value):
+        if budget.is_spent or self._shape.accepts(value):
             return
         most = budget.left // self._weight
-        budget.left -= self._weight * weight(value, most)
-        if budget.left < 0:
+        if not budget.spend(self._weight * weight(value, most)):
             message = (
                 f"{what} is too much to check: against a schema of {self._weight:,} keywords and values,"
                 f" no more than {most:,} values can be compared here"

@@ -16,12 +16,19 @@ BOOLEAN, NUMBER, INTEGER, LIST = ({"type": name} for name in ("boolean", "number
 MAPPING, TEXT = {"type": "object"}, {"type": "string"}
 TYPES = {"enum": ["string", "integer", "number", "boolean", "array", "object"]}
 YES_NO = "without quotes; yes, no, on and off are text"
+NO_REFERENCE = "a reference can't stand here: write the value itself"
 ITEM = "then its other fields below"
 
 
 @pytest.mark.parametrize(
     ("value", "schema", "path", "expected"),
     [
+        ("${x}", BOOLEAN, ("allow_failure",), NO_REFERENCE),
+        ("${x}", INTEGER, ("max_concurrency",), NO_REFERENCE),
+        ("${x}", LIST, ("depends_on",), NO_REFERENCE),
+        ("${x}", {"type": ["integer", "object"], "examples": [3]}, ("retry",), NO_REFERENCE),
+        ("“3”", INTEGER, ("retry",), "write it without quotes: 3"),
+        ("\u2018yes\u2019", BOOLEAN, ("required",), f"write true, {YES_NO}"),
         ("yes", BOOLEAN, ("required",), f"write true, {YES_NO}"),
         ("Off", BOOLEAN, ("required",), f"write false, {YES_NO}"),
         ("maybe", BOOLEAN, ("required",), None),
@@ -80,6 +87,27 @@ def test_a_version_that_is_a_number():
     assert 'write it as text: "1.0"' == remedy("const", 1.0, {"const": "1.0"}, ("version",))
 
 
+@pytest.mark.parametrize("value", ["2.0", "1", 1, "v1"])
+def test_another_version(value):
+    """The hint has the quotes without which the version would be a number."""
+    assert 'write version: "1.0"' == remedy("const", value, {"const": "1.0"}, ("version",))
+
+
+def test_a_constant_without_a_name():
+    """An item of a list has none."""
+    assert "write 3" == remedy("const", 4, {"const": 3}, ("sizes", 0))
+
+
+def test_a_name_that_is_a_reference():
+    """What is suggested is not the name of what it refers to."""
+    assert NO_REFERENCE == remedy("pattern", "${x}", {"pattern": IDENTIFIER_PATTERN}, ("pool",))
+
+
+def test_a_choice_in_curly_quotes():
+    """The hint is about the quotes, not the word."""
+    assert 'use straight quotes: "array"' == remedy("enum", "“array”", TYPES, ("type",))
+
+
 DURATION = {
     "type": ["number", "string"],
     "pattern": DURATION_PATTERN,
@@ -109,6 +137,16 @@ DURATION = {
         ("soon", "such as 9m"),
         ("15 months", "such as 9m"),
         ("0s", "such as 9m"),
+        (f"P{'9' * 5000}D", "such as 9m"),
+        ("P999999999D", "write 999999999d"),
+        (f"{'9' * 500} hours", "such as 9m"),
+        ("999999999 days 1 second", "such as 9m"),
+        (f"1{' ' * 1_000_000}x", "such as 9m"),
+        ("1s " * 1_000_000, "such as 9m"),
+        ("${minutes}m", NO_REFERENCE),
+        ("$${minutes}", "such as 9m"),
+        ("“15m”", 'use straight quotes: "15m"'),
+        (f"\u2018{'x' * 61}\u2019", "use straight quotes"),
         ([], "such as 9m"),
     ],
 )
@@ -133,7 +171,8 @@ def test_any_duration(terms):
 def test_any_identifier(text):
     """A name that is suggested is one."""
     hint = remedy("pattern", text, {"pattern": IDENTIFIER_PATTERN}, ("id",))
-    assert hint is None or re.search(IDENTIFIER_PATTERN, hint.removeprefix("such as "))
+    suggested = (hint or "").startswith("such as ")
+    assert not suggested or re.search(IDENTIFIER_PATTERN, hint.removeprefix("such as "))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from bunsui.expressions.conditions import BadCondition, parse_condition
 from bunsui.expressions.references import BadReference, parse
 
 COMPUTED = "nothing is computed here: let a job compute it"
+STRAIGHT = 'use straight quotes, as in "text"'
+TRUE = "leave '== true' out: a comparison is true or false by itself"
 DEFAULT = "a default stands in the declaration of the parameter, as 'default'"
 
 
@@ -38,6 +40,11 @@ DEFAULT = "a default stands in the declaration of the parameter, as 'default'"
         ("${bucket/orders", "close it with '}'; for a literal '${' write '$${'"),
         ("${AWS::Region}", "write ${env.NAME} for a variable, ${NAME} for a parameter"),
         ("${a b}", None),
+        ("${jobs.list.output[files]}", "did you mean ${jobs.list.output.files}?"),
+        ("${jobs[list].output[0].name}", "did you mean ${jobs.list.output[0].name}?"),
+        ("${a[b][c]}", None),
+        ("${jobs.a.output[“b”]}", STRAIGHT),
+        (f"${{{'a' * 500}+}}", None),
     ],
 )
 def test_a_reference(text, expected):
@@ -51,7 +58,7 @@ def test_a_reference(text, expected):
 def test_what_is_suggested_is_a_reference(inner):
     """Whatever stands in the braces: what is to be written instead can be read."""
     hint = reference_hint(f"${{{inner}}}") or ""
-    if found := re.fullmatch(r"write (?:double quotes: )?(\$\{.*\})", hint):
+    if found := re.fullmatch(r"(?:write |write double quotes: |did you mean )(\$\{.*\})\??", hint):
         parse(found[1])
 
 
@@ -84,6 +91,15 @@ def test_what_is_suggested_is_a_reference(inner):
         ("${{ x }} > 0", "write ${x}"),
         ("${x > 0", "close it with '}'; for a literal '${' write '$${'"),
         ("${x} > 0 and", None),
+        ("${x} >= 10 == True", TRUE),
+        ("${x} == 10 ==  true and ${y}", TRUE),
+        ("${x} > 1 == False", "write 'not' before the comparison instead"),
+        ("${x} > 1 != True", "write 'not' before the comparison instead"),
+        ("${x} == 10 == 10", None),
+        ("== 10", None),
+        ("${x} == “prod”", STRAIGHT),
+        ("\u2018${x}\u2019 == 1", STRAIGHT),
+        ("${x} in (   1, 2)", "write a list in brackets, as in [1, 2]"),
     ],
 )
 def test_a_condition(text, expected):
@@ -97,6 +113,7 @@ def test_a_condition(text, expected):
     ("message", "text", "expected"),
     [
         ("a number is compared with a text, so this is never true", '${x} == "1"', "write numbers without quotes"),
+        ("a number is compared with a text", '1  ==   [  "-1"', "write numbers without quotes"),
         ("a number is looked for in a list without any", '${x} in ["1"]', "write numbers without quotes"),
         ("true or false is compared with a text", "${x} == 'true'", "write true and false without quotes"),
         ("true or false is compared with a number, so", "${x} == 1", "write true or false"),
@@ -118,3 +135,35 @@ def test_a_condition(text, expected):
 def test_a_mismatch(message, text, expected):
     """The hint says how the value that is meant is written."""
     assert expected == mismatch_hint(message, text)
+
+
+SIZE = 2_000_000
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    ["1 ==" + " " * SIZE + '"x"', "in" * SIZE, "<" * SIZE, "'tru" * SIZE, "[" * SIZE],
+    ids=["spaces", "in", "less", "true", "brackets"],
+)
+def test_a_mismatch_in_a_long_text(text):
+    """What is looked at is bounded; of so many spaces, it took hours."""
+    assert mismatch_hint("a number is compared with a text", text) is None
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("before", "here"),
+    [
+        ("in(" * SIZE + "\nx", ","),
+        ("failed(" * SIZE + "\nx", ","),
+        ("1" + " " * SIZE + "x", "is 1"),
+        ("", "${" + "a" * SIZE + "!}"),
+        ("", "${a" + " " * SIZE + "}"),
+        ("", "${a" + "[b" * SIZE + "}"),
+    ],
+    ids=range(6),
+)
+def test_a_place_in_a_long_condition(before, here):
+    """What is looked at on each side is bounded."""
+    condition_hint(before + here, len(before))

@@ -10,11 +10,14 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bunsui.dsl.hints.yaml_slips import tag_hint
 from bunsui.dsl.parser import parse
 from bunsui.errors import DefinitionError
 
 CHECK_INDENT = "this line is indented by 2 spaces, which fits nothing above it"
 QUOTED = "something stands behind a quoted text"
+CLOSED_LATE = "this quote is closed only on line 2"
+NO_BREAK = "a no-break space (U+00A0) can't indent"
 NEITHER = "is neither 'name: value' nor an item of a list"
 #: (text, what is underlined, with its line; message; hint).
 SLIPS = [
@@ -64,6 +67,28 @@ SLIPS = [
      "begin it with '- ', or indent it as its item is"),
     ("a:\n  b: 1\n  - c\n", (3, "- c"), "an item of a list can't stand between fields",
      "put the list below a field of its own"),
+    ('a: "C:\\users"\n', (1, "\\"), "a backslash that begins no escape", r"write \\ for a backslash, or single quotes"),
+    ('a: "\\x1"\n', (1, "\\"), "a backslash that begins no escape", r"write \\ for a backslash, or single quotes"),
+    ('a: "\\U12345g"\n', (1, "\\"), "a backslash that begins no escape", r"write \\ for a backslash, or single quotes"),
+    ('condition: "p" == ${e}\n', (1, "== ${e}"), QUOTED, """put it in other quotes: '"p" == ${e}'"""),
+    ("condition: '${e} == 'p''\n", (1, "p''"), QUOTED, """put it in other quotes: "${e} == 'p'\""""),
+    ("condition: '${e}' == 'p'\n", (1, "== 'p'"), QUOTED, """put it in other quotes: "${e} == 'p'\""""),
+    ("""condition: "p" in ['q', ${e}]\n""", (1, "in ['q', ${e}]"), QUOTED,
+     """put it in other quotes: '"p" in [''q'', ${e}]'"""),
+    ('condition: "p" or nonsense\n', (1, "or nonsense"), QUOTED, "put the quotes around the whole text"),
+    ("a: 'say 'hi''\n", (1, "hi''"), QUOTED, """put it in other quotes: "say 'hi'\""""),
+    (f'condition: "p" == "{"q" * 80}"\n', (1, f'== "{"q" * 80}"'), QUOTED, "put the quotes around the whole text"),
+    ("a:\n  {% for x in y %}\n  - b\n", (2, "{%"), "'{%' can't stand here",
+     "there is no templating of text; use for_each, or templates"),
+    ('a: [b, "${c}]\nd: "${e}"\n', (1, '"'), CLOSED_LATE, 'put " behind the text that it opens'),
+    ('a: [b, "${c}]\nd: ["e"]\n', (1, '"'), CLOSED_LATE, 'put " behind the text that it opens'),
+    ("a: {b: 'c}\nd: {e: 'f'}\n", (1, "'"), CLOSED_LATE, "put ' behind the text that it opens"),
+    ('a: ["b\n  c", d\ne: f\n', (1, "["), "this '[' is not closed", "put ']' behind the last item"),
+    ("a: [b's, \"c\"\nd: 'e'\n", (1, "["), "this '[' is not closed", "put ']' behind the last item"),
+    ("- a: b\n \u00a0c: d\n", (2, "\u00a0"), NO_BREAK, "indent with plain spaces"),
+    ("a:\n  b: c\n\u00a0\u00a0d: e\n  f: g\n", (3, "\u00a0"), NO_BREAK, "indent with plain spaces"),
+    ("a:\u00a0b\nc: d\n", (1, "a:\u00a0b"), f"'a:\\xa0b' {NEITHER}",
+     "put a plain space behind the ':', not a no-break space (U+00A0)"),
     ('a: "C:\\data"\n', (1, "\\"), "a backslash that begins no escape", r"write \\ for a backslash, or single quotes"),
 ]  # fmt: skip
 
@@ -101,6 +126,20 @@ def test_an_unknown_slip():
     )
 
 
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        ("!failed(sum)", "write not failed(sum)"),
+        ("!succeeded(load-1)", "write not succeeded(load-1)"),
+        ("!Ref", "remove it, or quote the value; a reference is written ${name}"),
+        (f"!failed({'x' * 1_000_000})", "remove it, or quote the value; a reference is written ${name}"),
+    ],
+)
+def test_a_tag(tag, expected):
+    """A negated call is written with a word."""
+    assert expected == tag_hint(tag)
+
+
 YAML = st.text(alphabet="ab:- \n\t\"'[]{},&*!|>%@`#$\\?", max_size=40)
 
 
@@ -134,8 +173,12 @@ LONG = 2**20
         "x" * LONG + ": y: z\n",
         " " * LONG + "a: b\n c: d\n",
         "a: " + "- " * LONG,
+        "a: [" + "' " * LONG + '"\nb: "c"\n',
+        "condition: 'a' " + "b" * LONG + "\n",
+        "\u00a0" * LONG + "a: b\n  c: d\n",
+        '"' + "\\U" * LONG,
     ],
-    ids=range(8),
+    ids=range(12),
 )
 @pytest.mark.timeout(20)
 def test_long_text(text):

@@ -7,8 +7,8 @@ import pytest
 
 import bunsui
 from bunsui.dsl.names import Declared
+from bunsui.dsl.parameters.budget import Budget
 from bunsui.dsl.parameters.declarations import Declarations
-from bunsui.dsl.parameters.values import Budget
 from bunsui.dsl.parser import parse
 from bunsui.dsl.validator import validate
 
@@ -116,6 +116,20 @@ def test_wrong(declared, code, path, where):
     assert [(code, path)] == found(declared, where)
 
 
+def test_patterns_have_a_budget():
+    """Compiling very many, or large ones, is refused, once; a thousand ordinary ones are not."""
+
+    def told(patterns):
+        declared = ", ".join(f"{{name: p{i}, pattern: '{pattern}'}}" for i, pattern in enumerate(patterns))
+        return found(declared)
+
+    assert [] == told(f"^[a-z]{{{i % 50 + 1}}}x{i}$" for i in range(1000))
+    large = told(rf"{i}\pL{{60}}" for i in range(2000))
+    assert [("too-complex", large[0][1])] == large
+    unusable = told(rf"{i}\pL{{999}}" for i in range(2000))
+    assert ["bad-schema"] * 50 + ["bad-schema", "too-complex"] == [code for code, _ in unusable]
+
+
 SECRETS = [
     ("{name: x, secret: true}", []),
     ("{name: x, secret: true, required: true}", []),
@@ -127,6 +141,7 @@ SECRETS = [
     ("{name: x, secret: true, default: '${env.DB}'}", [("bad-secret", "/0/default")]),
     ("{name: x, secret: true, type: integer}", [("bad-secret", "/0/type")]),
     ("{name: x, secret: yes}", [("wrong-type", "/0/secret")]),
+    ("{name: x, secret: true, pattern: '^a', title: t}", [("no-effect", "/0/pattern")]),
 ]
 
 

@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+import json
+from collections import OrderedDict
+from enum import StrEnum
+from types import MappingProxyType
+
 import pytest
 
 from bunsui import Job, Parameter, Pipeline
 from bunsui.dsl.parameters.inputs import parse_assignments, resolve_parameters
 from bunsui.errors import DefinitionError
+
+
+class Colour(StrEnum):
+    RED = "red"
 
 
 def declared(*parameters: Parameter) -> Pipeline:
@@ -232,3 +241,28 @@ def test_wrong_assignments():
         "duplicate-parameter: parameter 's' is given twice",
         f"wrong-type: parameter 'n' must be a whole number, not '{'[' * 78}…",
     ] == [f"{p.code}: {p.message}" for p in caught.value.problems]
+
+
+COPIED = [
+    ("array", ("a", "b"), ["a", "b"]),
+    ("array", [{"x": ("y",)}], [{"x": ["y"]}]),
+    ("object", OrderedDict(a=1), {"a": 1}),
+    ("object", MappingProxyType({"a": [1]}), {"a": [1]}),
+    ("string", Colour.RED, "red"),
+]
+
+
+@pytest.mark.parametrize(("kind", "given", "expected"), COPIED)
+def test_what_is_given_becomes_plain_data(kind, given, expected):
+    """Jobs, conditions and the history see what JSON has: the same as from a file."""
+    value = resolve_parameters(declared(Parameter("p", kind)), {"p": given})["p"]
+    assert (expected, json.dumps(expected)) == (value, json.dumps(value))
+    assert type(expected) is type(value)
+
+
+def test_what_is_given_is_copied():
+    """Who changes his list after the start changes no session."""
+    given = [[1]]
+    values = resolve_parameters(declared(Parameter("p", "array")), {"p": given})
+    given[0].append(2)
+    assert {"p": [[1]]} == values

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from bunsui import DefinitionError, Parameter, Pipeline
+from bunsui.dsl.parameters.budget import MAX_COMPARISONS, Budget
 from bunsui.dsl.parameters.inputs import resolve_parameters
 from bunsui.dsl.parameters.patterns import size
-from bunsui.dsl.parameters.values import MAX_COMPARISONS, Budget, ValueSchema, weight
+from bunsui.dsl.parameters.values import ValueSchema, weight
 from bunsui.dsl.parser import plain
 
 
