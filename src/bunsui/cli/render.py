@@ -38,7 +38,7 @@ SHOWN_ITEMS = 20
 class Progress:
     """An observer that prints a line when an attempt starts or ends: job, status, attempt, seconds.
 
-    Of a job that fans out, each item has a line when it ends; of very many, only those in trouble.
+    Of a job that fans out, each item has a line when it ends; of many, one in ten and those in trouble.
 
     Args:
         quiet: whether it prints nothing, and only knows the session.

@@ -9,10 +9,9 @@ from typing import Any
 from attrs import fields
 
 from bunsui.dsl.fields import JOB_FIELDS
+from bunsui.dsl.parameters.fields import DECLARATION_FIELDS
 from bunsui.dsl.schema import seconds
 from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy, checked
-
-PARAMETER_FIELDS = ("name", "type", "required", "default", "description", "secret")
 
 
 def to_pipeline(
@@ -44,8 +43,8 @@ def to_pipeline(
 
 def _parameter(data: Mapping[str, Any]) -> Parameter:
     return Parameter(
-        **{key: data[key] for key in PARAMETER_FIELDS if key in data},
-        constraints={key: value for key, value in data.items() if key not in PARAMETER_FIELDS},
+        **{key: data[key] for key in DECLARATION_FIELDS if key in data},
+        constraints={key: value for key, value in data.items() if key not in DECLARATION_FIELDS},
     )
 
 

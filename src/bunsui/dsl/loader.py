@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bunsui.dsl.definition import PARAMETER_FIELDS, to_pipeline
+from bunsui.dsl.definition import to_pipeline
 from bunsui.dsl.fields import JOB_FIELDS
+from bunsui.dsl.parameters.fields import DECLARATION_FIELDS
 from bunsui.dsl.parser import MAX_BYTES, parse, plain
 from bunsui.dsl.problems import Problem, pointer, quoted
 from bunsui.dsl.validator import Validated, validate
@@ -105,7 +106,7 @@ def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
             yield Problem("wrong-type", message, path=pointer(["parameters", i]))
             continue
         for name in parameter.constraints:
-            if name in PARAMETER_FIELDS:
+            if name in DECLARATION_FIELDS:
                 yield Problem(
                     "misplaced-field",
                     f"parameter '{parameter.name}' has '{name}' among its constraints, but it is a field",

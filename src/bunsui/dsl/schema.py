@@ -7,7 +7,7 @@ made of the same fields: see `bunsui.dsl.publishing.whole`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.fields import JOB_FIELDS, NOT_IN_TEMPLATES, PIPELINE_FIELDS
@@ -80,7 +80,16 @@ def own_fields(job_type: JobType) -> Mapping[str, Any]:
     return job_type.schema.get("properties", {})  # type: ignore[no-any-return]
 
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+def own_of(job: Mapping[str, Any], job_type: JobType) -> list[str]:
+    """The fields of its type that a job has; if the type names some by patterns, all but the common ones."""
+    own: Collection[str] = own_fields(job_type)
+    if "patternProperties" in job_type.schema:
+        own = job.keys() - JOB_FIELDS.keys()
+    return [name for name in job if name in own]
+
+
+#: The units of durations, in seconds.
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds(duration: float | str) -> float:
@@ -88,4 +97,4 @@ def seconds(duration: float | str) -> float:
     if not isinstance(duration, str):
         return duration
     number = duration.rstrip("msdh")
-    return float(number) * _UNITS[duration[len(number) :]]
+    return float(number) * UNITS[duration[len(number) :]]

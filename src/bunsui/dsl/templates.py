@@ -12,8 +12,8 @@ from bunsui.dsl.names import bad_condition, bad_reference, few, mismatched
 from bunsui.dsl.parameters.declarations import Declarations
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.dsl.schema import TEMPLATE_FIELDS, own_fields
-from bunsui.dsl.schemas import Path, schema_problems, template_shape, templated_shape
-from bunsui.dsl.templating import Expanded, Expansion
+from bunsui.dsl.shapes import Path, schema_problems, template_shape, templated_shape
+from bunsui.dsl.templating import Expanded, Expansion, named
 from bunsui.expressions.conditions import BadCondition, parse_condition
 from bunsui.expressions.references import BadReference, Reference, references
 
@@ -138,7 +138,7 @@ class Templates:
                 expanded.append(Expanded(job, i))
 
     def _expand(self, i: int, job: Mapping[str, Any], expanded: list[Expanded]) -> Iterator[Problem]:
-        what = f"job {quoted(job['id'])}" if isinstance(job.get("id"), str) else f"job {i + 1}"
+        what = named(job, i)
         found = list(self._use(i, job, what))
         inputs: dict[str, Input] = {}
         name = job.get("template")

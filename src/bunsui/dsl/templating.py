@@ -14,12 +14,18 @@ from attrs import define, field, frozen
 from bunsui.dsl.fields import DEFAULTS_FIELDS, NOT_IN_TEMPLATES
 from bunsui.dsl.filling import TEXT_COST, TOO_MUCH, BadFill, Filling, Input
 from bunsui.dsl.origins import Composed, Origin, Part, Path, locate
+from bunsui.dsl.problems import quoted
 from bunsui.dsl.tree import MAX_DEPTH, MAX_NODES
 
-__all__ = ["Expanded", "Expansion"]
+__all__ = ["Expanded", "Expansion", "named"]
 
 #: Levels of lists and mappings that a job may have, itself included: it stands in a list in a mapping.
 _MAX_HEIGHT = MAX_DEPTH - 2
+
+
+def named(job: Mapping[str, Any], index: int) -> str:
+    """A job for a message: by its id, or by its number among the jobs, from 1."""
+    return f"job {quoted(job['id'])}" if isinstance(job.get("id"), str) else f"job {index + 1}"
 
 
 @frozen
@@ -33,6 +39,11 @@ class Expanded:
     _origin: Origin = ()
     #: Whether all of it could be put together; else it has an id and dependencies at most.
     is_sound: bool = True
+
+    @property
+    def named(self) -> str:
+        """The job for a message."""
+        return named(self.tree, self.index)
 
     def locate(self, path: Path) -> Path:
         """Where in the definition the value at `path`, from the job on, came from."""

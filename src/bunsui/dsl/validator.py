@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from bunsui.dsl import schema
-from bunsui.dsl.explain import type_names
-from bunsui.dsl.fields import JOB_FIELDS, LATER_JOB_FIELDS, LATER_PIPELINE_FIELDS, MAX_JOBS
+from bunsui.dsl.fields import LATER_JOB_FIELDS, LATER_PIPELINE_FIELDS, MAX_JOBS
 from bunsui.dsl.hints.habits import field_hint, job_type_hint
-from bunsui.dsl.names import (
-    Declared,
-    Names,
-    Near,
-    Place,
-    few,
-    unknown_job,
-)
 from bunsui.dsl.parameters.budget import Budget
 from bunsui.dsl.parameters.declarations import Declarations
 from bunsui.dsl.problems import Problem, did_you_mean, quoted
-from bunsui.dsl.schemas import Path, Shape, any_job_shape, pipeline_shape, schema_problems
+from bunsui.dsl.shapes import Path, Shape, any_job_shape, pipeline_shape, schema_problems
 from bunsui.dsl.templates import Templates
 from bunsui.dsl.templating import Expanded
-from bunsui.expressions.references import Marked, marked, one_reference, references, references_in
-from bunsui.model.graph import Graph
+from bunsui.dsl.wiring import Wiring
+from bunsui.expressions.references import references
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
@@ -48,8 +37,6 @@ _OF_JOB = re.compile(
     "^(condition of |'[^']*' of )?(the pipeline|(job|template) ('[^']*'|[0-9]+)):? "
     "|(?<=job )('[^']*'|[0-9]+)|(?<=when )'[^']*'"
 )
-#: Most references in one job: what resolving them costs at most.
-MAX_REFERENCES = 1000
 
 
 @frozen
@@ -131,13 +118,7 @@ class _Validation:
         self.job_types = job_types
         self.any_type = any_type
         self.shapes: dict[str, Shape] = {}
-        self.parameters: dict[str, Declared] = {}
-        #: Whether what is not among the parameters does not exist, as far as can be told.
-        self.all_declared = True
         self.expanded: list[Expanded] = []
-        self.budget = Budget()
-        #: The ids of jobs of which it is not sure what they wait for.
-        self.unsure: set[str] = set()
 
     def problems(self) -> Iterator[Problem]:
         document, data = self.document, self.document.data
@@ -148,21 +129,29 @@ class _Validation:
         if not isinstance(data, Mapping):
             return
         yield from self._later(data, lambda path: path, LATER_PIPELINE_FIELDS)
-        declarations = Declarations(document, ("parameters",), "parameter", self.budget)
+        budget = Budget()
+        declarations = Declarations(document, ("parameters",), "parameter", budget)
         yield from declarations.problems(data.get("parameters"))
-        self.parameters = declarations.found
-        self.all_declared = isinstance(data.get("parameters", []), list)
-        templates = self.templates = Templates(document, self.job_types, self.budget)
+        templates = Templates(document, self.job_types, budget)
         yield from templates.problems()
         jobs = data.get("jobs")
         if isinstance(jobs, list):
             yield from templates.expand(jobs, self.expanded)
+            unsure = set()
             for job in self.expanded:
                 found = list(self._job(job)) if job.is_sound else []
                 yield from found
                 if not job.is_sound or any(map(_is_about_order, found)):
-                    self.unsure.add(str(job.tree.get("id")))
-            yield from self._graph()
+                    unsure.add(str(job.tree.get("id")))
+            yield from Wiring(
+                document,
+                self.job_types,
+                templates,
+                self.expanded,
+                unsure,
+                declarations.found,
+                all_declared=isinstance(data.get("parameters", []), list),
+            ).problems()
         yield from templates.unused()
 
     def _too_many_jobs(self) -> Problem | None:
@@ -189,7 +178,7 @@ class _Validation:
     # Jobs
 
     def _job(self, expanded: Expanded) -> Iterator[Problem]:
-        job, what = expanded.tree, named(expanded)
+        job, what = expanded.tree, expanded.named
         yield from self._later(job, expanded.locate, LATER_JOB_FIELDS)
         kind = job.get("type")
         job_type = self.job_types.get(kind) if isinstance(kind, str) else None
@@ -201,7 +190,7 @@ class _Validation:
         if shape is None:
             shape = Shape.of(schema.job_schema(job_type))
             self.shapes[job_type.name] = shape
-        options = {name: job[name] for name in self._own(job, job_type)}
+        options = {name: job[name] for name in schema.own_of(job, job_type)}
         # A text that holds a reference is validated when that is resolved; here it only has to be there.
         later = [] if shape.accepts(job) else [where for where, *_ in references(options)]
         found = list(schema_problems(self.document, shape, job, (), what, expanded.locate, later))
@@ -211,14 +200,6 @@ class _Validation:
                 where = expanded.locate((name,) if name else ())
                 yield self.document.problem(code, f"{what}: {message}", where)
             yield from self._no_effect(expanded, what)
-
-    @staticmethod
-    def _own(job: Mapping[str, Any], job_type: JobType) -> list[str]:
-        """The fields of the job's type that it has; where that names some by patterns, all others."""
-        own: Collection[str] = schema.own_fields(job_type)
-        if "patternProperties" in job_type.schema:
-            own = job.keys() - JOB_FIELDS.keys()
-        return [name for name in job if name in own]
 
     def _no_effect(self, expanded: Expanded, what: str) -> Iterator[Problem]:
         job, place = expanded.tree, expanded.locate(("max_concurrency",))
@@ -257,219 +238,7 @@ class _Validation:
                 hint = field_hint(name, sorted(known), expanded.tree[name])
                 yield self.document.problem("unknown-field", message, place, key=True, hint=hint)
 
-    # Graph and references
-
-    def _graph(self) -> Iterator[Problem]:
-        near = Near()
-        places: dict[str, Expanded] = {}
-        depends_on: dict[str, list[str]] = {}
-        for job in self.expanded:
-            job_id, parents = job.tree.get("id"), job.tree.get("depends_on", [])
-            if not isinstance(job_id, str):
-                continue
-            if job_id in places:
-                first = places[job_id].index + 1
-                yield self.document.problem(
-                    "duplicate-id",
-                    f"two jobs have the id {quoted(job_id)}; the first is job {first}",
-                    job.locate(("id",)),
-                    hint="give one of them another id",
-                )
-                continue
-            places[job_id] = job
-            depends_on[job_id] = [
-                parent for parent in (parents if isinstance(parents, list) else []) if isinstance(parent, str)
-            ]
-        for job_id, job in places.items():
-            for k, parent in enumerate(depends_on[job_id]):
-                if parent not in places:
-                    self.unsure.add(job_id)
-                    yield self.document.problem(
-                        "unknown-job",
-                        f"job {quoted(job_id)} depends on {quoted(parent)}, which does not exist",
-                        job.locate(("depends_on", k)),
-                        hint=unknown_job(parent, places, near),
-                    )
-        graph = Graph(depends_on)
-        cycle = graph.find_cycle()
-        if cycle is not None:
-            yield self._cycle(cycle, places[cycle[0]], depends_on[cycle[0]])
-        fans = frozenset(job_id for job_id, job in places.items() if "for_each" in job.tree)
-        names = Names(self.parameters, graph, self.all_declared, near, fans)
-        unsure = _and_below(graph, self.unsure)
-        for job in self.expanded:
-            # Before and after mean nothing in a cycle, nor for the second of two jobs with one id, nor where
-            # what a job waits for is not known.
-            job_id = job.tree.get("id")
-            is_ordered = cycle is None and isinstance(job_id, str) and places[job_id] is job
-            is_ordered = is_ordered and job_id not in unsure
-            yield from self._references(job, names, job_id if is_ordered else None)
-        yield from self._outputs(names)
-
-    def _cycle(self, cycle: Sequence[str], job: Expanded, parents: list[str]) -> Problem:
-        place = job.locate(("depends_on", parents.index(cycle[1])))
-        if len(cycle) == 2:
-            message = f"job {quoted(cycle[0])} depends on itself"
-            return self.document.problem("cycle", message, place, hint="take this dependency out")
-        shown = " -> ".join(cycle if len(cycle) <= _SHOWN_CYCLE else [*cycle[:_SHOWN_CYCLE], "..."])
-        return self.document.problem(
-            "cycle",
-            f"these jobs wait for each other: {shown}",
-            place,
-            hint="each depends on the next one; take one of these dependencies out",
-        )
-
-    def _references(self, expanded: Expanded, names: Names, ordered: str | None) -> Iterator[Problem]:
-        """The problems of a job's references; `ordered` is its id where its place among the jobs is known."""
-        job = expanded.tree
-        kind = self.job_types.get(str(job.get("type")))
-        in_job = Place(ordered, item="for_each" in job)
-        before = Place(ordered, no_secret=_IN_HISTORY)
-        if (text := job.get("condition")) and isinstance(text, str):
-            for (code, message, hint), offset, length in names.condition(text, before):
-                what = f"condition of {named(expanded)}: {message}"
-                yield self._within(expanded, ("condition",), code, what, hint, (offset, length))
-        yield from self._given(expanded, names, in_job)
-        yield from self._for_each(expanded, names)
-        texts = _by_field(job)
-        yield from self._resolved(expanded, texts.get("for_each", ()), names, before)
-        own = () if kind is None else self._own(job, kind)
-        resolved = [name for name in texts if name == "parameters" or name in own]
-        for name in resolved:
-            is_open = kind is not None and (name in kind.open_fields or name == kind.binding_field)
-            place = evolve(in_job, no_secret=f"'{name}' can be read by others") if is_open else in_job
-            yield from self._resolved(expanded, texts[name], names, place)
-        count = sum(map(_count, chain.from_iterable(texts[name] for name in resolved)))
-        if count > MAX_REFERENCES:
-            message = f"{named(expanded)} has {count:,} references; at most {MAX_REFERENCES:,} are resolved"
-            yield self.document.problem("too-many-references", message, expanded.locate(()), hint=_WHOLE)
-
-    def _resolved(
-        self, expanded: Expanded, texts: Sequence[Marked], names: Names, place: Place
-    ) -> Iterator[Problem]:
-        """The problems of the references in one field of a job."""
-        for where, offset, length, (code, message, hint) in few(names.wrong_in(texts, place)):
-            yield self._within(expanded, where, code, message, hint, (offset, length))
-        yield from self._unresolved_keys(texts, expanded.locate)
-
-    def _unresolved_keys(
-        self, texts: Iterable[Marked], locate: Callable[[Path], Path] = lambda path: path
-    ) -> Iterator[Problem]:
-        keys = ((where, key) for where, key, is_key in texts if is_key and "$${" not in key)
-        for where, key in islice(keys, _MAX_FOUND):
-            if True:
-                message = f"the key {quoted(key)} stays as it is: only values are resolved"
-                hint = "let the job make a key of a value"
-                place = locate(where)
-                yield self.document.problem(
-                    "no-effect", message, place, key=True, hint=hint, severity="warning"
-                )
-
-    def _given(self, expanded: Expanded, names: Names, place: Place) -> Iterator[Problem]:
-        """The problems of the references in what a job gives its template, wherever that puts it."""
-        path: Path = ("jobs", expanded.index, "with")
-        given = self.document.value(path)
-        if not expanded.is_sound or not isinstance(given, Mapping):
-            return
-        for where, offset, length, (code, message, hint) in few(names.wrong_in(marked(given, path), place)):
-            yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
-        declared = self.templates.inputs(self.document.value((*path[:2], "template")))
-        for name, value in given.items():
-            reference = one_reference(value)
-            kind = names.kind(reference) if reference is not None else None
-            if kind not in (None, declared[name].kind):
-                wanted = type_names(declared[name].type)
-                message = f"the input '{name}' of {named(expanded)} must be {wanted}, and {value} is a {kind}"
-                yield self.document.problem("wrong-type", message, (*path, name))
-
-    def _within(
-        self,
-        expanded: Expanded,
-        where: Path,
-        code: str,
-        message: str,
-        hint: str | None,
-        within: tuple[int, int],
-    ) -> Problem:
-        """A problem with a part of a text, shown at what its author wrote."""
-        place, part = expanded.part(where, *within)
-        return self.document.problem(code, message, place, hint=hint, within=part)
-
-    def _for_each(self, expanded: Expanded, names: Names) -> Iterator[Problem]:
-        value = expanded.tree.get("for_each")
-        if not isinstance(value, str):
-            return
-        reference = one_reference(value)
-        if reference is None:
-            wrong = "it must be a list, or one reference to a list"
-            hint = _LISTS
-            if names.parameters.get(value.strip(), _NO_LIST).type == "array":
-                hint = f"did you mean ${{{value.strip()}}}?"
-        elif (kind := names.kind(reference)) not in (None, "list"):
-            wrong = f"${{{reference.text}}} is a {kind}, not a list"
-            hint = "declare the parameter with 'type: array'" if reference.root == "parameters" else _LISTS
-        else:
-            return
-        message = f"'for_each' of {named(expanded)}: {wrong}"
-        yield self.document.problem("bad-for-each", message, expanded.locate(("for_each",)), hint=hint)
-
-    def _outputs(self, names: Names) -> Iterator[Problem]:
-        outputs = self.document.data.get("outputs")
-        place = Place(None, no_secret="outputs are kept in the history")  # noqa: S106 - a text
-        texts = list(marked(outputs, ("outputs",)))
-        for where, offset, length, (code, message, hint) in few(names.wrong_in(texts, place)):
-            yield self.document.problem(code, message, where, hint=hint, within=(offset, length))
-        count = sum(map(_count, texts))
-        if count > MAX_REFERENCES:
-            message = f"'outputs' holds {count:,} references; at most {MAX_REFERENCES:,} are resolved"
-            yield self.document.problem("too-many-references", message, ("outputs",), hint=_WHOLE)
-        yield from self._unresolved_keys(texts)
-
-
-_WHOLE = "pass whole values, such as ${jobs.ID.output}"
-#: What a fan-out runs over.
-_LISTS = "such as ${jobs.list.output.files}, or a list such as [north, south]"
-_NO_LIST = Declared("string")
-_IN_HISTORY = "conditions and fan-outs are kept in the history"
-#: Jobs of a cycle that its problem names.
-_SHOWN_CYCLE = 12
-
-
-def _by_field(job: Mapping[str, Any]) -> dict[str, list[Marked]]:
-    """What may hold references in a job, by the field that it is in; of too much, so much as tells that."""
-    found: dict[str, list[Marked]] = {}
-    seen: Counter[tuple[str, bool]] = Counter()
-    for text in marked(job):
-        field = str(text[0][0])
-        seen[field, text[2]] += 1
-        if seen[field, text[2]] <= MAX_REFERENCES + 1:
-            found.setdefault(field, []).append(text)
-    return found
-
 
 def _is_about_order(problem: Problem) -> bool:
     """Whether the job may wait for something else than it seems to: a wrong field may mean 'depends_on'."""
     return problem.code == "unknown-field" or "/depends_on" in problem.path
-
-
-def _and_below(graph: Graph, jobs: set[str]) -> set[str]:
-    """These jobs, and all that wait for them, near and far."""
-    found: set[str] = set()
-    stack = list(jobs)
-    while stack:
-        job = stack.pop()
-        if job not in found:
-            found.add(job)
-            stack.extend(graph.downstream.get(job, ()))
-    return found
-
-
-def _count(text: Marked) -> int:
-    """The number of references in a text."""
-    return 0 if text[2] else sum(1 for _ in references_in(text[1]))
-
-
-def named(job: Expanded) -> str:
-    """A job for a message."""
-    job_id = job.tree.get("id")
-    return f"job {quoted(job_id)}" if isinstance(job_id, str) else f"job {job.index + 1}"

@@ -34,7 +34,8 @@ class Machine:
 
     A driver gives it every fact (`handle`), new or replayed, and asks what to do (`decide`). What is
     decided follows from the facts alone, so a machine that is made from a history goes on where the
-    one before it stopped. Nothing here is O(jobs), but for a cancellation and a claim.
+    one before it stopped. Nothing here is O(jobs), but for a claim and what halts a session: a
+    cancellation, a timeout, a failure with ``on_failure: stop``.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:

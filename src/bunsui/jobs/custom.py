@@ -9,7 +9,7 @@ from bunsui.expressions.references import one_reference, references
 from bunsui.expressions.resolution import render
 from bunsui.local.bindings import TARGET
 from bunsui.local.process import variable_name
-from bunsui.model.pipeline import LOCAL_PREFIX
+from bunsui.model.job import LOCAL_PREFIX
 from bunsui.ports.job_type import Command, Function, JobCall, JobType
 
 if TYPE_CHECKING:

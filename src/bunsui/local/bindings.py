@@ -16,7 +16,7 @@ from attrs import evolve
 from bunsui.dsl.parser import Document, parse, plain
 from bunsui.dsl.problems import Problem, did_you_mean, quoted
 from bunsui.errors import ConfigError, DefinitionError
-from bunsui.model.pipeline import LOCAL_PREFIX
+from bunsui.model.job import LOCAL_PREFIX
 from bunsui.ports.job_type import Command, Function
 
 if TYPE_CHECKING:

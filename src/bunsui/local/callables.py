@@ -11,7 +11,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import JobError
-from bunsui.model.pipeline import LOCAL_PREFIX
+from bunsui.model.job import LOCAL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -142,7 +142,10 @@ class Session:
 
     @property
     def log_folder(self) -> Path:
-        """The folder of the jobs' log files, JOB.ATTEMPT.log; there is none before one is written."""
+        """The folder of the log files, JOB.ATTEMPT.log, of a fan-out's items JOB.ITEM.ATTEMPT.log.
+
+        There is none before one is written.
+        """
         return self._control.logs.session_folder(self._id)
 
     def events(self, follow: bool = False) -> Iterator[Event]:

@@ -10,7 +10,7 @@ from bunsui.dsl.problems import Problem, did_you_mean, pointer
 from bunsui.errors import ConfigError, DefinitionError, JobError
 from bunsui.local.bindings import Bindings, Bound, importable
 from bunsui.local.callables import find
-from bunsui.model.pipeline import LOCAL_PREFIX
+from bunsui.model.job import LOCAL_PREFIX
 from bunsui.ports.job_type import Function
 from bunsui.runner.needs import needs, require
 

@@ -26,7 +26,7 @@ from attrs import frozen
 from bunsui.dsl import definition
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError, Conflict, NotFound, StoreError
-from bunsui.model.pipeline import LOCAL_PREFIX
+from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.times import from_text, to_text
 from bunsui.runner import creation, reading
 

@@ -21,12 +21,11 @@ from bunsui.model.session import Failure
 from bunsui.runner.work import Host, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
     from typing import Any
 
     from bunsui.engine.actions import Recover, Start
-    from bunsui.model.pipeline import Job
     from bunsui.ports.job_type import JobType
     from bunsui.runner.live import Live
 
@@ -101,6 +100,8 @@ class Starter:
         options = resolve(job.options, scope)
         secret_options = bool(scope.secrets)
         if options != job.options and not secret_options:
+            from bunsui.dsl.options import check_options  # noqa: PLC0415 - jsonschema: 80 ms
+
             check_options(job, job_type, options)
         bound = for_options(live.bindings, job_type, options)
         if bound is None and job_type.binding_field is not None:
@@ -142,28 +143,3 @@ def _scope(live: Live, item: Any = None, item_index: int | None = None) -> Scope
         item_index,
         decoded=live.decoded,
     )
-
-
-def check_options(
-    job: Job, job_type: JobType, options: Mapping[str, Any], hidden: Sequence[str] = ()
-) -> None:
-    """Validates options that held references.
-
-    Args:
-        job: whose they are.
-        job_type: its type.
-        options: all of them, resolved.
-        hidden: the names of the secrets whose values are among them.
-
-    Raises:
-        JobError: they are wrong, with the code ``InvalidOptions``.
-    """
-    from bunsui.dsl.options import wrong_options  # noqa: PLC0415 - jsonschema: 80 ms
-
-    wrong = wrong_options(job, job_type, options)
-    if wrong and hidden:
-        # What says what is wrong quotes values, and cuts them: half of one would not be found in it.
-        named = ", ".join(hidden)
-        wrong = [f"the fields of type '{job.type}' are wrong with the values of secrets in them: {named}"]
-    if wrong:
-        raise JobError("; ".join(wrong), code="InvalidOptions", retryable=False)

@@ -17,8 +17,8 @@ from bunsui.errors import BunsuiError, JobCancelled, JobTimeout, SecretInOutput
 from bunsui.expressions.resolution import reveal
 from bunsui.local.callables import find, invoke
 from bunsui.local.results import encode, failure, traceback_text
+from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import Json
-from bunsui.model.pipeline import LOCAL_PREFIX
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
 
 if TYPE_CHECKING:
@@ -209,8 +209,8 @@ class Work:
 
     def _reveal(self) -> None:
         """Puts the values of secrets into input and options, which from now on must not be shown."""
+        from bunsui.dsl.options import check_options  # noqa: PLC0415 - jsonschema: 80 ms
         from bunsui.local.redaction import Redactor  # noqa: PLC0415 - where there are secrets
-        from bunsui.runner.starting import check_options  # noqa: PLC0415 - it makes works
 
         values = {name: self._host.secret(name) for name in self.secrets}
         self._values = tuple(values.values())

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import bunsui
 from bunsui.dsl.names import Declared, Names, Place, is_secret_reference
 from bunsui.dsl.parser import parse, plain
-from bunsui.dsl.validator import MAX_REFERENCES, validate
+from bunsui.dsl.validator import validate
+from bunsui.dsl.wiring import MAX_REFERENCES
 from bunsui.expressions.references import one_reference
 from bunsui.expressions.references import parse as parse_references
 from bunsui.model.graph import Graph

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from bunsui.dsl.options import check_options
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Conclude, Evaluate, Expand, Recover, Start
 from bunsui.engine.decide import Machine
@@ -20,7 +21,7 @@ from bunsui.model.pipeline import Job, Parameter, Pipeline
 from bunsui.ports.job_type import JobCall, JobType
 from bunsui.runner.live import Live
 from bunsui.runner.logs import Logs
-from bunsui.runner.starting import EVENT_MARGIN, Starter, check_options
+from bunsui.runner.starting import EVENT_MARGIN, Starter
 from bunsui.runner.work import Host
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)

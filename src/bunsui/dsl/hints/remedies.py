@@ -10,6 +10,7 @@ from typing import Any
 from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN
 from bunsui.dsl.hints.habits import parameter_type
 from bunsui.dsl.problems import did_you_mean
+from bunsui.dsl.schema import UNITS
 
 __all__ = ["missing", "remedy"]
 
@@ -22,7 +23,6 @@ _BOOLEANS = {
     **dict.fromkeys(("no", "n", "off", "false", "0"), "false"),
 }
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION_PART = re.compile(
     r"([0-9]{1,9}(?:\.[0-9]{1,9})?)[ ]*"
     r"(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
@@ -184,14 +184,14 @@ def _seconds(text: str) -> float | None:
             return None
         unit = part["unit"].lower()
         unit = "ms" if unit.startswith(("ms", "milli")) else unit[0]
-        total, at = total + float(part[1]) * _UNITS[unit], part.end()
+        total, at = total + float(part[1]) * UNITS[unit], part.end()
     return total if at else None
 
 
 def _in_units(seconds: float) -> str:
     for unit in ("d", "h", "m", "s"):
-        if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
-            return f"{_plainly(seconds / _UNITS[unit])}{unit}"
+        if seconds >= UNITS[unit] and seconds % UNITS[unit] == 0:
+            return f"{_plainly(seconds / UNITS[unit])}{unit}"
     return f"{_plainly(seconds * 1000)}ms"
 
 

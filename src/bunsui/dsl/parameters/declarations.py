@@ -9,11 +9,11 @@ from attrs import evolve
 
 from bunsui.dsl.names import SECRET_VALUE, Declared, InText, few, is_secret_reference
 from bunsui.dsl.parameters.budget import Budget
-from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, PARAMETER_TYPES
+from bunsui.dsl.parameters.fields import DECLARATION_FIELDS, PARAMETER_TYPES
 from bunsui.dsl.parameters.keywords import keyword_problems
 from bunsui.dsl.parameters.values import ValueSchema
 from bunsui.dsl.problems import quoted
-from bunsui.dsl.schemas import Path, declaration_shape, schema_problems
+from bunsui.dsl.shapes import Path, declaration_shape, schema_problems
 from bunsui.expressions.references import BadReference, references
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Declarations:
         yield from found
 
     def _value(self, path: Path, one: Mapping[str, Any], kind: str, what: str) -> Iterator[Problem]:
-        keywords = {k: v for k, v in one.items() if k not in PARAMETER_FIELDS and k != "secret"}
+        keywords = {k: v for k, v in one.items() if k not in DECLARATION_FIELDS}
         if wrong := list(keyword_problems(self._document, keywords, path, what, self._budget)):
             yield from wrong
             return

@@ -39,6 +39,8 @@ SECRET = {
     "type": "boolean",
     "default": False,
 }
+#: All that is no keyword of JSON Schema in a declaration.
+DECLARATION_FIELDS = (*PARAMETER_FIELDS, "secret")
 _NUMBER_KEYWORDS: dict[str, Any] = {
     "minimum": {"title": "Minimum", "description": "The least value.", "type": "number"},
     "maximum": {"title": "Maximum", "description": "The greatest value.", "type": "number"},

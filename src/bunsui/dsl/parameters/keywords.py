@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bunsui.dsl.explain import kind
 from bunsui.dsl.parameters.fields import NESTED_KEYWORDS, VALUE_TYPES
 from bunsui.dsl.parameters.patterns import SYNTAX, BadPattern, size
 from bunsui.dsl.problems import Problem, did_you_mean, quoted
-from bunsui.dsl.schemas import Path, Shape, schema_problems
+from bunsui.dsl.schema_errors import kind
+from bunsui.dsl.shapes import Path, Shape, schema_problems
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document

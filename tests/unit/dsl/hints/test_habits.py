@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 import bunsui
-from bunsui.dsl.explain import explain
 from bunsui.dsl.fields import (
     DEFAULTS_FIELDS,
     JOB_FIELDS,
@@ -19,6 +18,7 @@ from bunsui.dsl.fields import (
 from bunsui.dsl.hints import habits
 from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, PARAMETER_KEYWORDS
 from bunsui.dsl.schema import EXPANDED_FIELDS, TEMPLATE_FIELDS, own_fields
+from bunsui.dsl.schema_errors import explain
 from bunsui.expressions.conditions import parse_condition
 from bunsui.expressions.references import ROOTS
 

@@ -12,8 +12,8 @@ from attrs import frozen
 
 from bunsui.dsl import schema
 from bunsui.dsl.acceptor import Accepts, Compile, acceptor, by_python
-from bunsui.dsl.explain import explain
 from bunsui.dsl.problems import Problem
+from bunsui.dsl.schema_errors import explain
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
