@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bunsui.expressions.conditions import MAX_LENGTH
+
 # A pattern's $ also matches before a line break at the end, in Python; hence (?!\n).
 IDENTIFIER_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}(?!\n)$"
 DURATION_PATTERN = r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d)(?!\n)$"
@@ -16,8 +18,6 @@ PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+(?!\n)$"
 MAX_JOBS = 10_000
 #: Most items of a fan-out.
 MAX_ITEMS = 10_000
-#: Longest condition, in characters.
-MAX_CONDITION = 4096
 
 _SECONDS = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 1}
@@ -136,7 +136,7 @@ JOB_FIELDS: dict[str, Any] = {
         " all jobs upstream succeeded, unless it uses one of those three.",
         "type": "string",
         "minLength": 1,
-        "maxLength": MAX_CONDITION,
+        "maxLength": MAX_LENGTH,
         "examples": ['${rows} > 0 and ${environment} == "prod"', "failed(load_data)"],
     },
     "retry": RETRY,

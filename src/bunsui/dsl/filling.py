@@ -13,11 +13,12 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from bunsui.dsl.origins import Composed, Origin, Path, Piece
+from bunsui.dsl.origins import Composed, Origin, Piece
 from bunsui.dsl.tree import MAX_NODES
 from bunsui.expressions.conditions import BadCondition, parse_condition
 from bunsui.expressions.references import (
     BadReference,
+    Path,
     Reference,
     one_reference,
     parse,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from bunsui.expressions.references import Path
+
 __all__ = ["Composed", "Origin", "Part", "Path", "Piece", "locate"]
 
-Path = tuple[str | int, ...]
 #: A path in the definition; and, where it is a part of the text there, offset and length.
 Part = tuple[Path, tuple[int, int] | None]
 

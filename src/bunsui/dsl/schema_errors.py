@@ -6,30 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from bunsui.dsl.fields import (
-    DURATION_PATTERN,
-    IDENTIFIER_PATTERN,
     JOB_FIELDS,
     LATER_JOB_FIELDS,
     LATER_PIPELINE_FIELDS,
     PIPELINE_FIELDS,
-    PRINTABLE_PATTERN,
 )
 from bunsui.dsl.hints.habits import field_hint
 from bunsui.dsl.hints.remedies import missing, remedy
 from bunsui.dsl.problems import quoted
+from bunsui.dsl.words import PATTERN_RULES, kind, type_names
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-_TYPES = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "null",
-}
 _BOUNDS = {
     "minimum": "at least",
     "maximum": "at most",
@@ -44,12 +33,6 @@ _SIZES = {
     "minProperties": ("at least", "fields"),
     "maxProperties": ("at most", "fields"),
 }
-_PATTERNS = {
-    IDENTIFIER_PATTERN: "it must be a letter, then up to 63 letters, digits, '_' or '-'",
-    DURATION_PATTERN: "it must be more than 0: seconds, or a text such as 15m (ms, s, m, h, d)",
-    PRINTABLE_PATTERN: "it must be one line without control characters",
-}
-
 # Unknown fields that are looked at for one that is missing.
 _MEANT = 10
 #: Longest part of a message that the jsonschema library wrote, in characters.
@@ -76,7 +59,7 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
     schema = cast("Any", error.schema)
     path = tuple(error.absolute_path)
     if "propertyNames" in error.absolute_schema_path:
-        rule = _PATTERNS.get(limit if isinstance(limit, str) else "", error.message[:MAX_RULE])
+        rule = PATTERN_RULES.get(limit if isinstance(limit, str) else "", error.message[:MAX_RULE])
         name = str(instance)
         yield "bad-value", f"{quoted(name)} can't be a name in {subject}; {rule}", (name,), True, None
         return
@@ -102,7 +85,7 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
             message = f"{subject} is {quoted(instance)}; it must be {quoted(limit)}"
             yield "bad-value", message, (), False, remedy(keyword, instance, schema, path)
         case "pattern":
-            rule = _PATTERNS.get(limit, f"it must match the pattern {limit}")
+            rule = PATTERN_RULES.get(limit, f"it must match the pattern {limit}")
             hint = remedy(keyword, instance, schema, path)
             yield "bad-value", f"{subject} is {quoted(instance)}; {rule}", (), False, hint
         case "multipleOf":
@@ -158,26 +141,3 @@ def _unknown_fields(
     for name, value in instance.items():
         hint = field_hint(name, known, value) or listed
         yield "unknown-field", f"{subject} has no field {quoted(name)}", (name,), True, hint
-
-
-def type_names(types: Any) -> str:
-    """JSON Schema's type, or list of types, in words."""
-    names = [types] if isinstance(types, str) else types
-    return " or ".join(_TYPES.get(name, name) for name in names)
-
-
-def kind(value: object) -> str:
-    """What a value of the data is, in words."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return f"the number {value}"
-        case str():
-            return f"the text {quoted(value)}"
-        case list():
-            return "a list"
-        case _:
-            return "a mapping"

@@ -14,13 +14,13 @@ from bunsui.dsl import schema
 from bunsui.dsl.acceptor import Accepts, Compile, acceptor, by_python
 from bunsui.dsl.problems import Problem
 from bunsui.dsl.schema_errors import explain
+from bunsui.expressions.references import Path
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
 
     from bunsui.dsl.document import Document
 
-Path = tuple[str | int, ...]
 #: Whether a pattern matches somewhere in a text; None and False: it does not.
 Search = Callable[[str, str], object]
 

@@ -12,10 +12,10 @@ from bunsui.dsl.names import bad_condition, bad_reference, few, mismatched
 from bunsui.dsl.parameters.declarations import Declarations
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.dsl.schema import TEMPLATE_FIELDS, own_fields
-from bunsui.dsl.shapes import Path, schema_problems, template_shape, templated_shape
+from bunsui.dsl.shapes import schema_problems, template_shape, templated_shape
 from bunsui.dsl.templating import Expanded, Expansion, named
 from bunsui.expressions.conditions import BadCondition, parse_condition
-from bunsui.expressions.references import BadReference, Reference, references
+from bunsui.expressions.references import BadReference, Path, Reference, references
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document

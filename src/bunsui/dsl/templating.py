@@ -13,9 +13,10 @@ from attrs import define, field, frozen
 
 from bunsui.dsl.fields import DEFAULTS_FIELDS, NOT_IN_TEMPLATES
 from bunsui.dsl.filling import TEXT_COST, TOO_MUCH, BadFill, Filling, Input
-from bunsui.dsl.origins import Composed, Origin, Part, Path, locate
+from bunsui.dsl.origins import Composed, Origin, Part, locate
 from bunsui.dsl.problems import quoted
 from bunsui.dsl.tree import MAX_DEPTH, MAX_NODES
+from bunsui.expressions.references import Path
 
 __all__ = ["Expanded", "Expansion", "named"]
 

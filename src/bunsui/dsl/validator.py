@@ -14,11 +14,11 @@ from bunsui.dsl.hints.habits import field_hint, job_type_hint
 from bunsui.dsl.parameters.budget import Budget
 from bunsui.dsl.parameters.declarations import Declarations
 from bunsui.dsl.problems import Problem, did_you_mean, quoted
-from bunsui.dsl.shapes import Path, Shape, any_job_shape, pipeline_shape, schema_problems
+from bunsui.dsl.shapes import Shape, any_job_shape, pipeline_shape, schema_problems
 from bunsui.dsl.templates import Templates
 from bunsui.dsl.templating import Expanded
 from bunsui.dsl.wiring import Wiring
-from bunsui.expressions.references import references
+from bunsui.expressions.references import Path, references
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document

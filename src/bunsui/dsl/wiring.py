@@ -12,7 +12,7 @@ from attrs import evolve
 from bunsui.dsl.names import Declared, Names, Near, Place, few, unknown_job
 from bunsui.dsl.problems import Problem, quoted
 from bunsui.dsl.schema import own_of
-from bunsui.dsl.schema_errors import type_names
+from bunsui.dsl.words import type_names
 from bunsui.expressions.references import Marked, Path, marked, one_reference, references_in
 from bunsui.model.graph import Graph
 

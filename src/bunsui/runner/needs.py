@@ -9,15 +9,13 @@ from attrs import field, frozen
 
 from bunsui.dsl.problems import Problem, did_you_mean, pointer
 from bunsui.errors import ConfigError, DefinitionError
-from bunsui.expressions.references import BadReference, references
+from bunsui.expressions.references import BadReference, Path, references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bunsui.model.pipeline import Pipeline
     from bunsui.runner.config import Settings
-
-Path = tuple[str | int, ...]
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from bunsui.dsl import schema
-from bunsui.dsl.acceptor import acceptor
+from bunsui.dsl.acceptor import _KNOWN, acceptor
+from bunsui.dsl.parameters.fields import PARAMETER_TYPES
 from bunsui.plugins.registry import Plugins
 
 JOB_TYPES = Plugins(autoload=False).job_types
@@ -108,10 +110,26 @@ def test_a_pattern_that_cannot_be_compiled_is_left_to_the_library() -> None:
     assert not acceptor({"type": "string", "pattern": "("})("a")
 
 
-@pytest.mark.parametrize("json_schema", [schema.PIPELINE, schema.ANY_JOB, schema.TEMPLATED])
-def test_the_schemas_of_the_language_have_only_known_keywords(json_schema: dict[str, Any]) -> None:
-    """Every property of our own schemas is understood: none falls back to the slow way."""
-    from bunsui.dsl.acceptor import _nothing
+def within(json_schema: Any) -> Iterator[dict[str, Any]]:
+    """A schema and all that stand in it."""
+    if isinstance(json_schema, dict):
+        yield json_schema
+        for part in json_schema.get("properties", {}).values():
+            yield from within(part)
+        for name in ("items", "additionalProperties", "propertyNames"):
+            yield from within(json_schema.get(name))
 
-    for field in json_schema["properties"].values():
-        assert acceptor(field) is not _nothing
+
+@pytest.mark.parametrize(
+    "json_schema",
+    [
+        *(schema.PIPELINE, schema.ANY_JOB, schema.TEMPLATED, schema.TEMPLATE),
+        *(schema.job_schema(job_type) for job_type in JOB_TYPES.values()),
+        *(schema.parameter_schema(kind) for kind in PARAMETER_TYPES),
+    ],
+)
+def test_the_schemas_of_the_language_have_only_known_keywords(json_schema: dict[str, Any]) -> None:
+    """All of our own schemas is understood, at any depth: nothing falls back to the slow way."""
+    found = list(within(json_schema))
+    assert set() == {keyword for part in found for keyword in part} - _KNOWN
+    assert len(found) > 2

@@ -13,8 +13,8 @@ from bunsui.dsl.parameters.fields import DECLARATION_FIELDS, PARAMETER_TYPES
 from bunsui.dsl.parameters.keywords import keyword_problems
 from bunsui.dsl.parameters.values import ValueSchema
 from bunsui.dsl.problems import quoted
-from bunsui.dsl.shapes import Path, declaration_shape, schema_problems
-from bunsui.expressions.references import BadReference, references
+from bunsui.dsl.shapes import declaration_shape, schema_problems
+from bunsui.expressions.references import BadReference, Path, references
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document

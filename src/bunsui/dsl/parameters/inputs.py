@@ -68,7 +68,7 @@ def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str
 
 
 def _expected(parameter: Parameter) -> str:
-    from bunsui.dsl.schema_errors import type_names  # noqa: PLC0415 - with what it needs, below
+    from bunsui.dsl.words import type_names  # noqa: PLC0415 - with what it needs, below
 
     described = f" ({parameter.description})" if parameter.description else ""
     return f"{type_names(parameter.type)}{described}"
@@ -137,7 +137,7 @@ def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> dict[st
             try:
                 values[name] = json.loads(text)
             except (ValueError, RecursionError):
-                from bunsui.dsl.schema_errors import type_names  # noqa: PLC0415
+                from bunsui.dsl.words import type_names  # noqa: PLC0415
 
                 problems.append(
                     Problem(

@@ -15,8 +15,9 @@ from attrs import evolve
 from bunsui.dsl.parameters.fields import NESTED_KEYWORDS, VALUE_TYPES
 from bunsui.dsl.parameters.patterns import SYNTAX, BadPattern, size
 from bunsui.dsl.problems import Problem, did_you_mean, quoted
-from bunsui.dsl.schema_errors import kind
-from bunsui.dsl.shapes import Path, Shape, schema_problems
+from bunsui.dsl.shapes import Shape, schema_problems
+from bunsui.dsl.words import kind
+from bunsui.expressions.references import Path
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document

@@ -16,7 +16,8 @@ from attrs import frozen
 from bunsui.dsl.parameters.budget import Budget
 from bunsui.dsl.parameters.keywords import patterns
 from bunsui.dsl.parameters.patterns import quick, search, size
-from bunsui.dsl.shapes import Path, Shape, schema_problems
+from bunsui.dsl.shapes import Shape, schema_problems
+from bunsui.expressions.references import Path
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document

@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bunsui.dsl.fields import (
-    DURATION_PATTERN,
-    IDENTIFIER_PATTERN,
     JOB_FIELDS,
     PIPELINE_FIELDS,
-    PRINTABLE_PATTERN,
 )
 from bunsui.dsl.publishing.referable import References
+from bunsui.dsl.words import PATTERN_RULES
 
 _HOLDS = r"(?:^|[^$])\$\{[^}]+\}"
 ONE_REFERENCE = r"^\$\{[^}]+\}(?!\n)$"
@@ -39,9 +37,7 @@ INPUTS = References(
 _PATTERN_MESSAGES = {
     ONE_REFERENCE: "It must be a list, or one reference to a list, such as ${jobs.ID.output}.",
     ONE_SECRET: "It must be one reference to a secret, such as ${secrets.NAME}.",
-    IDENTIFIER_PATTERN: "It must be a letter, then up to 63 letters, digits, '_' or '-'.",
-    DURATION_PATTERN: "It must be more than 0: seconds, or a text such as 15m (ms, s, m, h, d).",
-    PRINTABLE_PATTERN: "It must be one line without control characters.",
+    **{pattern: f"{rule[0].upper()}{rule[1:]}." for pattern, rule in PATTERN_RULES.items()},
 }
 # Of an object: where nothing is written yet nothing is missing either, and editors would offer everything.
 HAS_TYPE = {"type": "object", "required": ["type"]}

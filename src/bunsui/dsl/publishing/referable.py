@@ -15,6 +15,8 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 from attrs import define, evolve, frozen
 
+from bunsui.dsl.words import type_names
+
 Schema = dict[str, Any] | bool
 #: True of a value in which, at any depth, a text holds a reference.
 HOLDS = {"$ref": "#/$defs/holds-reference"}
@@ -48,14 +50,6 @@ _OF_WHOLE_MAPPINGS = {
 }
 #: Characters of the shortest reference, ``${x}``.
 _SHORTEST = 4
-_TYPES = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "null",
-}
 
 
 @frozen
@@ -142,7 +136,7 @@ class Referable:
         types = _types(rest)
         if types is not None and "string" not in types:
             made = {key: value for key, value in made.items() if key not in _OF_TEXTS}
-            wanted = " or ".join(_TYPES.get(name, name) for name in types)
+            wanted = type_names(types)
             message = f"It must be {wanted}, or a reference such as {self.references.example}."
             return {
                 **notes,

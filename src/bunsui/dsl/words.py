@@ -1,0 +1,48 @@
+"""Types and rules of JSON Schema in words: for messages, and for what editors say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN, PRINTABLE_PATTERN
+from bunsui.dsl.problems import quoted
+
+#: What values of each type are called.
+TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+#: What the patterns of the language ask for.
+PATTERN_RULES = {
+    IDENTIFIER_PATTERN: "it must be a letter, then up to 63 letters, digits, '_' or '-'",
+    DURATION_PATTERN: "it must be more than 0: seconds, or a text such as 15m (ms, s, m, h, d)",
+    PRINTABLE_PATTERN: "it must be one line without control characters",
+}
+
+
+def type_names(types: Any) -> str:
+    """JSON Schema's type, or list of types, in words."""
+    names = [types] if isinstance(types, str) else types
+    return " or ".join(TYPES.get(name, name) for name in names)
+
+
+def kind(value: object) -> str:
+    """What a value of the data is, in words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f"the text {quoted(value)}"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
