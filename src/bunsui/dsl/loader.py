@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.definition import to_pipeline
-from bunsui.dsl.fields import JOB_FIELDS
+from bunsui.dsl.fields import JOB_FIELDS, LATER_JOB_FIELDS
 from bunsui.dsl.parameters.fields import DECLARATION_FIELDS
 from bunsui.dsl.parser import MAX_BYTES, parse, plain
 from bunsui.dsl.problems import Problem, pointer, quoted
@@ -93,7 +93,8 @@ def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
             yield Problem("wrong-type", f"the options of job {quoted(job.id)} must be a mapping", path=path)
             continue
         for name in job.options:
-            if name in JOB_FIELDS:
+            # What `Job` has no place for yet is refused with the rest.
+            if name in JOB_FIELDS and name not in LATER_JOB_FIELDS:
                 yield Problem(
                     "misplaced-field",
                     f"job '{job.id}' has '{name}' among its options, but it is a field of every job",

@@ -298,3 +298,11 @@ def test_what_was_given_may_change_afterwards():
 def test_a_mapping_as_retry():
     """What a text may say a job may say, too: with max_attempts 3 by default."""
     assert RetryPolicy(3, delay=1) == made({"retry": {"delay": 1}}).jobs[0].retry
+
+
+@pytest.mark.parametrize("name", ["cache", "on_lost"])
+def test_what_comes_later_is_refused_as_in_a_file(name):
+    """A field that this version does not know yet is no option of the job's type."""
+    with pytest.raises(DefinitionError) as caught:
+        Pipeline("p", [Job("a", "lambda", function="f", **{name: "rerun"})])
+    assert [("not-supported-yet", f"/jobs/0/{name}")] == [(p.code, p.path) for p in caught.value.problems]
