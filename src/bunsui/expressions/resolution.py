@@ -37,6 +37,7 @@ MAX_DECODED = 4
 #: text counts as `_VALUE`.
 MAX_RESOLVED = 32 * 2**20
 _VALUE = 8
+_SMALL = frozenset({int, float, bool, type(None)})
 
 _INDEX = re.compile(r"[0-9]{1,9}")
 
@@ -56,6 +57,9 @@ class Room:
 
     def take(self, value: Any, reference: Reference) -> None:
         """Takes the room of a value; `ReferenceFailed` where there is none."""
+        if type(value) in _SMALL:
+            self.left -= _VALUE
+            return
         level = [value]
         while level and self.left >= 0:
             self.left -= len(level) * _VALUE

@@ -77,6 +77,7 @@ class Live:
     begun: threading.Event = field(factory=threading.Event)
     #: Set when the driver drives it no more: it rests, was released, lost, or given up.
     done: threading.Event = field(factory=threading.Event)
+    _callable_folders: tuple[Path, ...] | None = field(default=None, init=False)
     #: The parameters whose values are references to secrets.
     secret_parameters: frozenset[str] = field(init=False)
 
@@ -87,10 +88,12 @@ class Live:
     @property
     def callable_folders(self) -> tuple[Path, ...]:
         """Where callables are looked up before ``sys.path``: beside the definition, beside the bindings."""
-        created = self.machine.state.created
-        beside = None if created is None or created.bindings_dir is None else Path(created.bindings_dir)
-        found = (self.pipeline.base_dir, beside)
-        return tuple(dict.fromkeys(folder for folder in found if folder is not None))
+        if self._callable_folders is None:
+            created = self.machine.state.created
+            beside = None if created is None or created.bindings_dir is None else Path(created.bindings_dir)
+            found = (self.pipeline.base_dir, beside)
+            self._callable_folders = tuple(dict.fromkeys(folder for folder in found if folder is not None))
+        return self._callable_folders
 
     def record(self, event: Event) -> None:
         """Takes a fact into the state and into the next commit."""
