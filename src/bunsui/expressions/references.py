@@ -39,7 +39,7 @@ ROOTS = frozenset(
 )
 #: Longest reference, in characters.
 MAX_LENGTH = 1024
-# Longest text that is remembered with its parts, in characters.
+# Longest text of which very many are remembered with their parts, in characters.
 _REMEMBERED = 256
 #: Most references in one text.
 MAX_IN_A_TEXT = 10_000
@@ -88,12 +88,17 @@ def parse(text: str) -> Parts:
     Raises:
         BadReference: a ``${`` does not begin a reference, or there are more than `MAX_IN_A_TEXT`.
     """
-    # What is made of a long text would take much memory, and for long.
-    return _remembered(text) if len(text) <= _REMEMBERED else _parse(text)
+    # What is made of a long text takes much memory: only the last ones are kept, as they are asked for again.
+    return _remembered(text) if len(text) <= _REMEMBERED else _recent(text)
 
 
 @lru_cache(maxsize=4096)
 def _remembered(text: str) -> Parts:
+    return _parse(text)
+
+
+@lru_cache(maxsize=4)
+def _recent(text: str) -> Parts:
     return _parse(text)
 
 
