@@ -287,13 +287,13 @@ class TestFindAndGet:
 
         assert sorted(names) == [found.name for found in registered.find(store)]
 
-    @pytest.mark.parametrize("base_dir", [Path("/work/a"), None])
+    @pytest.mark.parametrize("base_dir", [Path("/srv/a"), None])
     def test_the_folder_comes_back(self, store: Rivalled, base_dir: Path | None) -> None:
         """Each revision's own: its commands run there."""
         registered.create(store, AT, pipeline(base_dir=base_dir))
-        registered.update(store, AT, pipeline(base_dir=Path("/work/b")))
+        registered.update(store, AT, pipeline(base_dir=Path("/srv/b")))
 
-        assert [base_dir, Path("/work/b")] == [registered.get(store, "flow", n).base_dir for n in (1, 2)]
+        assert [base_dir, Path("/srv/b")] == [registered.get(store, "flow", n).base_dir for n in (1, 2)]
 
     def test_a_relative_folder_is_kept_absolute(
         self, store: Rivalled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
