@@ -26,9 +26,11 @@ def wrong_options(job: Job, job_type: JobType, options: Mapping[str, Any]) -> li
         found = [p.message for p in schema_problems(plain(tree), shape, tree, (), what)]
     except DefinitionError as error:
         return [f"{what}: {problem.message}" for problem in error.problems]
+    if found:
+        return found
     # Job types check what a definition says, where a '${' that stays as it is is written with another '$'.
     written = escaped(options)
-    return found or [message for _, _, message in findings(job_type, written, {**tree, **written})]
+    return [message for _, _, message in findings(job_type, written, {**tree, **written})]
 
 
 def check_options(

@@ -62,7 +62,7 @@ def quick(pattern: str) -> Callable[[str], bool]:
 
 @lru_cache(maxsize=_KEPT)
 def _compiled(pattern: str) -> Any:
-    import re2  # noqa: PLC0415 - 15 ms that a definition without patterns does not need
+    import re2  # noqa: PLC0415 - a definition without patterns does not need it
 
     if len(pattern) > MAX_LENGTH:
         raise BadPattern(f"it has more than {MAX_LENGTH:,} characters")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bunsui.dsl.document import Document
     from bunsui.dsl.problems import Problem
 
-#: The same, of each parameter that a session is started with.
+#: Most comparisons with a keyword of each parameter that a session is started with; see `Budget`.
 MAX_COMPARISONS_AT_START = 1_000_000
 #: Characters of text that count as one value.
 _CHARACTERS = 1024
