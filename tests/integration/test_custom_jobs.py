@@ -383,10 +383,21 @@ class TestWhereCallablesAre:
         bindings.mkdir()
         (bindings / f"far_{isolation}.py").write_text("def f():\n    return 'far'\n")
         (bindings / "bindings.yaml").write_text("lambda: {unused: 'm:f'}\n")
-        job = f"{{id: a, type: custom, callable: 'far_{isolation}:f', isolation: {isolation}}}"
-        (definition / "p.yaml").write_text(f'version: "1.0"\nname: n\njobs:\n  - {job}\n')
-        with Runner("memory://", bindings=bindings / "bindings.yaml") as runner:
-            session = runner.run(Pipeline.load(definition / "p.yaml"))
+        (definition / "p.yaml").write_text(
+            'version: "1.0"\nname: n\njobs:\n'
+            "  - {id: first, type: custom, shell: true, command: 'while ! test -e go; do sleep 0.01; done'}\n"
+            f"  - {{id: a, type: custom, callable: 'far_{isolation}:f', isolation: {isolation},"
+            " depends_on: [first]}\n"
+        )
+        store = f"sqlite:///{tmp_path}/store.db"
+        with Runner(store, bindings=bindings / "bindings.yaml") as runner:
+            paused = runner.start(Pipeline.load(definition / "p.yaml"))
+            paused.pause()
+            (definition / "go").touch()
+            paused.wait()
+        assert ("paused", "pending") == (paused.status, paused.jobs["a"].status)
+        with Runner(store) as runner:
+            session = runner.resume(paused.id)
         assert ("far", None) == (session.jobs["a"].output, session.jobs["a"].error)
 
 

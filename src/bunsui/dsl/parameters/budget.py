@@ -10,7 +10,7 @@ MAX_COMPARISONS = 50_000
 
 @define
 class Budget:
-    """What may yet be spent, in comparisons of a value with a keyword (up to 4 us each, where it is wrong)."""
+    """What may yet be spent, in comparisons of a value with a keyword: up to 4 us each, where it is wrong."""
 
     left: int = MAX_COMPARISONS
 
