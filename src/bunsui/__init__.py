@@ -49,6 +49,15 @@ if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.hooks import hookimpl, hookspec
     from bunsui.ports.job_type import JobCall, JobType, current_call
+    from bunsui.ports.remote import (
+        CannotTell,
+        Failed,
+        Found,
+        NeverRan,
+        RemoteJobType,
+        Running,
+        Succeeded,
+    )
     from bunsui.ports.secrets import SecretSource
     from bunsui.runner.handle import Session
     from bunsui.runner.runner import Runner
@@ -81,6 +90,15 @@ _HOMES = {
     "bunsui.plugins.registry": ("Plugins",),
     "bunsui.ports.hooks": ("hookimpl", "hookspec"),
     "bunsui.ports.job_type": ("JobCall", "JobType", "current_call"),
+    "bunsui.ports.remote": (
+        "CannotTell",
+        "Failed",
+        "Found",
+        "NeverRan",
+        "RemoteJobType",
+        "Running",
+        "Succeeded",
+    ),
     "bunsui.ports.secrets": ("SecretSource",),
     "bunsui.runner.handle": ("Session",),
     "bunsui.runner.runner": ("Runner",),
@@ -94,10 +112,13 @@ __all__ = [
     "AuthenticationError",
     "AwsError",
     "BunsuiError",
+    "CannotTell",
     "ConfigError",
     "Conflict",
     "DefinitionError",
+    "Failed",
     "Failure",
+    "Found",
     "Job",
     "JobCall",
     "JobCancelled",
@@ -107,6 +128,7 @@ __all__ = [
     "JobStatus",
     "JobTimeout",
     "JobType",
+    "NeverRan",
     "NotFound",
     "OutcomeUnknown",
     "Parameter",
@@ -115,8 +137,10 @@ __all__ = [
     "PluginError",
     "Plugins",
     "Problem",
+    "RemoteJobType",
     "RetryPolicy",
     "Runner",
+    "Running",
     "SecretInOutput",
     "SecretSource",
     "Session",
@@ -125,6 +149,7 @@ __all__ = [
     "SessionStatus",
     "StateError",
     "StoreError",
+    "Succeeded",
     "__version__",
     "current_call",
     "hookimpl",

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 # States are made by their constructor: `attrs.evolve` costs five times as much, and this runs each time.
 
 
+#: The statuses in which the last attempt has no recorded end.
+_OPEN_ATTEMPT = (JobStatus.RUNNING, JobStatus.UNKNOWN)
+
+
 def _whose(event: ev.JobEvent) -> str:
     item = getattr(event, "item", None)
     return f"job '{event.job}'" if item is None else f"item {item} of job '{event.job}'"
@@ -47,10 +51,17 @@ def started(before: JobState, status: JobStatus, event: ev.JobStarted | ev.ItemS
     )
 
 
+def submitted(before: JobState, status: JobStatus, event: ev.JobSubmitted | ev.ItemSubmitted) -> JobState:
+    """The last attempt's work has a name at a remote service."""
+    last = _last(before, event)
+    at_service = Attempt(last.number, last.started_at, handle=event.handle)
+    return JobState(status, (*before.attempts[:-1], at_service), before.error, before.started_at)
+
+
 def succeeded(before: JobState, status: JobStatus, event: ev.JobSucceeded | ev.ItemSucceeded) -> JobState:
     """The last attempt succeeded."""
     last = _last(before, event)
-    done = Attempt(last.number, last.started_at, event.at)
+    done = Attempt(last.number, last.started_at, event.at, None, last.handle)
     return JobState(
         status,
         (done,) if last.number == 1 else (*before.attempts[:-1], done),
@@ -67,22 +78,29 @@ def attempt_failed(
 ) -> JobState:
     """The last attempt failed, and another one follows."""
     last = _last(before, event)
-    failed_one = Attempt(last.number, last.started_at, event.at, event.error)
+    failed_one = Attempt(last.number, last.started_at, event.at, event.error, last.handle)
     return JobState(status, (*before.attempts[:-1], failed_one), event.error, before.started_at)
 
 
 def lost(before: JobState, status: JobStatus, event: ev.AttemptLost | ev.ItemAttemptLost) -> JobState:
-    """What became of the last attempt is not known."""
+    """The last attempt runs again."""
     _last(before, event)
     return JobState(status, before.attempts, before.error, before.started_at)
+
+
+def unknown(before: JobState, status: JobStatus, event: ev.JobUnknown | ev.ItemUnknown) -> JobState:
+    """What became of the last attempt is not known, and somebody has to say it."""
+    _last(before, event)
+    return JobState(status, before.attempts, before.error, before.started_at, reason=event.reason)
 
 
 def failed(before: JobState, status: JobStatus, event: ev.JobFailed | ev.ItemFailed) -> JobState:
     """The last attempt failed, or none could start, and no other follows."""
     attempts = before.attempts
-    if before.status is JobStatus.RUNNING:
+    if before.status in _OPEN_ATTEMPT:
         last = _last(before, event)
-        attempts = (*attempts[:-1], Attempt(last.number, last.started_at, event.at, event.error))
+        ended = Attempt(last.number, last.started_at, event.at, event.error, last.handle)
+        attempts = (*attempts[:-1], ended)
     elif event.attempt:
         raise IllegalTransition(
             f"{type(event).__name__} of attempt {event.attempt} of {_whose(event)}, which is {before.status}"
@@ -95,9 +113,9 @@ def given_up(
 ) -> JobState:
     """It was skipped or cancelled."""
     attempts = before.attempts
-    if before.status is JobStatus.RUNNING:
+    if before.status in _OPEN_ATTEMPT:
         last = attempts[-1]
-        attempts = (*attempts[:-1], Attempt(last.number, last.started_at, event.at))
+        attempts = (*attempts[:-1], Attempt(last.number, last.started_at, event.at, None, last.handle))
     return JobState(status, attempts, before.error, before.started_at, event.at, event.reason)
 
 
@@ -109,6 +127,10 @@ if TYPE_CHECKING:
         | ev.ItemAttemptFailed
         | ev.AttemptLost
         | ev.ItemAttemptLost
+        | ev.JobSubmitted
+        | ev.ItemSubmitted
+        | ev.JobUnknown
+        | ev.ItemUnknown
         | ev.JobFailed
         | ev.ItemFailed
     )

@@ -10,7 +10,9 @@ from bunsui.engine import events as ev
 from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Stop
 from bunsui.engine.fanout import FanOut
 from bunsui.engine.fold import Fold
+from bunsui.engine.matching import matches
 from bunsui.engine.ready import Ready
+from bunsui.engine.units import Unit, about, cancelled, named
 from bunsui.expressions.conditions import parse_condition
 from bunsui.model.status import JobStatus, SessionStatus
 
@@ -21,9 +23,8 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline, RetryPolicy
     from bunsui.model.session import Failure
 
-#: What attempts belong to: a job, or (job, item) of one that fans out.
-Unit = str | tuple[str, int]
-
+#: Runners that may die one after the other, over a session that gets nowhere, before it is set aside.
+MAX_DEATHS = 10
 #: Characters of a condition that the reason of a skipped job shows.
 SHOWN_CONDITION = 200
 TIMEOUT_REASON = "the session took longer than its timeout"
@@ -43,6 +44,10 @@ class Machine:
         self.state = Fold(pipeline.graph.upstream)
         #: Attempts that have started and not ended.
         self.running: dict[Unit, int] = {}
+        #: Attempts of which nobody can tell what became, until somebody says it.
+        self.unknown: dict[Unit, int] = {}
+        #: What ran when the last runner died.
+        self._suspects: tuple[Unit, ...] = ()
         #: Attempts that failed and whose wait is not over, with the fact that began it.
         self.waiting: dict[Unit, ev.AttemptFailed | ev.ItemAttemptFailed] = {}
         self._missing = {job: len(parents) for job, parents in pipeline.graph.upstream.items()}
@@ -54,7 +59,7 @@ class Machine:
         self._to_settle: dict[str, FanOut] = {}
         self._not_succeeded: set[str] = set()
         self._to_skip: dict[str, str] = {}
-        self._to_cancel: dict[str, str] = {}
+        self._to_cancel: dict[Unit, str] = {}
         self._to_stop: dict[Unit, int] = {}
         self._to_recover: dict[Unit, int] = {}
         self._open = len(self._missing)
@@ -81,12 +86,11 @@ class Machine:
         elif type(event) is ev.RunnerClaimed:
             # Whatever ran, ran under the claim before: this runner must ask what became of it.
             self._to_recover = dict(self.running)
+            self._suspects = tuple(self.running)
         elif type(event) is ev.CancelRequested:
-            self._to_stop = dict(self.running)
-            self._halt(event.reason or "the session was cancelled")
+            self._stop(event.reason or "the session was cancelled")
         elif type(event) is ev.TimeoutReached:
-            self._to_stop = dict(self.running)
-            self._halt(TIMEOUT_REASON)
+            self._stop(TIMEOUT_REASON)
 
     def _handle_job(self, event: ev.JobEvent) -> None:
         job = event.job
@@ -96,6 +100,8 @@ class Machine:
             # A start decided together with one that failed, and so halted the session: it runs, and ends.
             self._to_cancel.pop(job, None)
             self.running[job] = event.attempt
+            return
+        if isinstance(event, ev.JobSubmitted):
             return
         self._ended_attempt(job)
         if isinstance(event, ev.JobSucceeded):
@@ -109,8 +115,16 @@ class Machine:
             self._condition_evaluated(event)
         elif isinstance(event, ev.FanOutStarted):
             self._begin_fan_out(event)
+        elif isinstance(event, ev.JobUnknown):
+            self._is_unknown(job, event.attempt)
         else:
             self._ended_badly(event)
+
+    def _is_unknown(self, unit: Unit, attempt: int) -> None:
+        """Somebody has to say what became of an attempt, unless the session is to end anyway."""
+        self.unknown[unit] = attempt
+        if (reason := self.stop_reason) is not None:
+            self._to_cancel[unit] = f"{reason}; what became of attempt {attempt} is not known"
 
     def _again(self, event: ev.AttemptFailed | ev.AttemptLost) -> None:
         """Another attempt follows."""
@@ -133,6 +147,7 @@ class Machine:
 
     def _ended_attempt(self, unit: Unit) -> None:
         self.running.pop(unit, None)
+        self.unknown.pop(unit, None)
         self._to_recover.pop(unit, None)
         self._to_stop.pop(unit, None)
 
@@ -217,10 +232,13 @@ class Machine:
         self.waiting.pop(unit, None)
         if isinstance(event, ev.ItemStarted):
             self.running[unit] = event.attempt
-        else:
+        elif not isinstance(event, ev.ItemSubmitted):
             self._ended_attempt(unit)
+            self._to_cancel.pop(unit, None)
             if isinstance(event, ev.ItemAttemptFailed):
                 self.waiting[unit] = event
+            elif isinstance(event, ev.ItemUnknown):
+                self._is_unknown(unit, event.attempt)
         fan.handle(event)
         self._look_at(job, fan)
 
@@ -240,6 +258,13 @@ class Machine:
             message = f"item {item}: {failure.message}"
             return ev.JobFailed(at, job, 0, evolve(failure, message=message, retryable=False))
         return ev.JobCancelled(at, job, fan.halted or "")
+
+    def _stop(self, reason: str) -> None:
+        """Nothing starts any more, and what runs is stopped."""
+        self._to_stop = dict(self.running)
+        self._halt(reason)
+        for unit, attempt in self.unknown.items():
+            self._is_unknown(unit, attempt)
 
     def _halt(self, reason: str) -> None:
         """Nothing starts any more: what has not started is given up."""
@@ -299,7 +324,7 @@ class Machine:
 
         Returns:
             The actions, in order; carry out all of them, then ask again. An empty list: wait. Without a
-            new fact the answer stays the same, but for `Stop`, which is given once.
+            new fact the answer stays the same, but for `Recover` and `Stop`, which are given once.
         """
         state = self.state
         if state.status is SessionStatus.CREATED:
@@ -315,8 +340,8 @@ class Machine:
             return []
         if self._to_skip:
             return [Record(ev.JobSkipped(at, job, reason)) for job, reason in self._to_skip.items()]
-        if state.pause is not None:
-            return [] if self.running else [Record(ev.SessionPaused(at, "user"))]
+        if (paused := self._pause(at)) is not None:
+            return [] if self.running else [Record(paused)]
         if self._to_evaluate or self._to_expand:
             return [*map(Evaluate, self._to_evaluate), *map(Expand, self._to_expand)]
         return self._starts(free, pools or {}) if self._ready else []
@@ -330,14 +355,30 @@ class Machine:
     def _ending(self, at: datetime) -> list[Action]:
         """What is to be brought to an end first."""
         if self._to_recover:
-            return [_about(Recover, unit, attempt) for unit, attempt in self._to_recover.items()]
+            lost = [about(Recover, unit, attempt) for unit, attempt in self._to_recover.items()]
+            self._to_recover.clear()
+            return lost
         if self._to_stop:
-            stops = [_about(Stop, unit, attempt) for unit, attempt in self._to_stop.items()]
+            stops = [about(Stop, unit, attempt) for unit, attempt in self._to_stop.items()]
             self._to_stop.clear()
             return stops
         if self._to_cancel:
-            return [Record(ev.JobCancelled(at, job, reason)) for job, reason in self._to_cancel.items()]
+            return [Record(cancelled(at, unit, reason)) for unit, reason in self._to_cancel.items()]
         return [Record(self._settle(at, job, fan)) for job, fan in self._to_settle.items()]
+
+    def _pause(self, at: datetime) -> ev.SessionPaused | None:
+        """How the session comes to rest before its end, once nothing runs; None: it goes on."""
+        state = self.state
+        if self.unknown:
+            text = f"it can't be told what became of {named(self.unknown)}"
+            return ev.SessionPaused(at, "unknown-job", text)
+        if state.deaths >= MAX_DEATHS:
+            ran = f"; when the last one did, {named(self._suspects)} ran" if self._suspects else ""
+            text = f"{state.deaths} runners in a row died, and no job came to its end{ran}"
+            return ev.SessionPaused(at, "crash-loop", text)
+        if state.pause is not None:
+            return ev.SessionPaused(at, "user", state.pause.reason)
+        return None
 
     def _end(self, at: datetime) -> Action:
         if self.state.cancel is not None and not self.state.is_overdue:
@@ -347,27 +388,3 @@ class Machine:
         if self._failed:
             return Record(ev.SessionFailed(at))
         return Conclude() if self.pipeline.outputs else Record(ev.SessionSucceeded(at))
-
-
-def _about(action: type[Recover] | type[Stop], unit: Unit, attempt: int) -> Action:
-    if isinstance(unit, str):
-        return action(unit, attempt)
-    return action(unit[0], attempt, unit[1])
-
-
-def matches(code: str, pattern: str) -> bool:
-    """Whether an error code fits a pattern, in which ``*`` stands for any text."""
-    head, *parts = pattern.split("*")
-    if not parts:
-        return code == pattern
-    # By hand: a regex of many `.*` takes time that grows with their number as the exponent.
-    tail = parts.pop()
-    at, end = len(head), len(code) - len(tail)
-    if at > end or not (code.startswith(head) and code.endswith(tail)):
-        return False
-    for part in parts:
-        found = code.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True

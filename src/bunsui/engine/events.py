@@ -30,14 +30,19 @@ __all__ = [
     "ItemEvent",
     "ItemFailed",
     "ItemStarted",
+    "ItemSubmitted",
     "ItemSucceeded",
+    "ItemUnknown",
     "JobCancelled",
     "JobEvent",
     "JobFailed",
     "JobSkipped",
     "JobStarted",
+    "JobSubmitted",
     "JobSucceeded",
+    "JobUnknown",
     "PauseRequested",
+    "ResumeRequested",
     "RunnerClaimed",
     "RunnerReleased",
     "SessionCancelled",
@@ -119,6 +124,14 @@ class PauseRequested(Event):
 
 
 @frozen
+class ResumeRequested(Event):
+    """Somebody took a pause back before the session had come to rest."""
+
+    request: str
+    reason: str | None = None
+
+
+@frozen
 class CancelRequested(Event):
     """Somebody asked to cancel: nothing new starts, running work is stopped."""
 
@@ -130,7 +143,11 @@ class CancelRequested(Event):
 class SessionPaused(Event):
     """The session came to rest before its end."""
 
+    #: ``user``, ``unknown-job`` (it can't be told what became of an attempt) or ``crash-loop`` (its runners
+    #: died one after the other, and nothing came of it).
     reason: str
+    #: What there is to say about it, for a person.
+    message: str | None = None
 
 
 @frozen
@@ -195,6 +212,15 @@ class JobStarted(JobEvent):
 
 
 @frozen
+class JobSubmitted(JobEvent):
+    """The attempt's work was submitted to a remote service, or was found there."""
+
+    attempt: int
+    #: What the service knows it by: any runner can go on with it.
+    handle: Json
+
+
+@frozen
 class JobSucceeded(JobEvent):
     """An attempt succeeded, and so the job did."""
 
@@ -214,9 +240,17 @@ class AttemptFailed(JobEvent):
 
 @frozen
 class AttemptLost(JobEvent):
-    """The attempt's runner died and its outcome can't be known: it runs again under the same key."""
+    """The attempt was lost with its runner, or never began: it runs again under the same key."""
 
     attempt: int
+
+
+@frozen
+class JobUnknown(JobEvent):
+    """It can't be told what became of the attempt, and the job's ``on_lost`` is ``unknown``."""
+
+    attempt: int
+    reason: str
 
 
 @frozen
@@ -273,6 +307,15 @@ class ItemStarted(ItemEvent):
 
 
 @frozen
+class ItemSubmitted(ItemEvent):
+    """The work of an attempt for the item was submitted to a remote service, or was found there."""
+
+    attempt: int
+    #: What the service knows it by: any runner can go on with it.
+    handle: Json
+
+
+@frozen
 class ItemSucceeded(ItemEvent):
     """An attempt for the item succeeded."""
 
@@ -292,9 +335,17 @@ class ItemAttemptFailed(ItemEvent):
 
 @frozen
 class ItemAttemptLost(ItemEvent):
-    """The attempt's runner died and its outcome can't be known: it runs again under the same key."""
+    """The attempt was lost with its runner, or never began: it runs again under the same key."""
 
     attempt: int
+
+
+@frozen
+class ItemUnknown(ItemEvent):
+    """It can't be told what became of the attempt, and the job's ``on_lost`` is ``unknown``."""
+
+    attempt: int
+    reason: str
 
 
 @frozen
@@ -330,6 +381,7 @@ EVENTS: dict[str, type[Event]] = {
         RunnerReleased,
         SessionStarted,
         PauseRequested,
+        ResumeRequested,
         CancelRequested,
         TimeoutReached,
         SessionPaused,
@@ -340,18 +392,22 @@ EVENTS: dict[str, type[Event]] = {
         SessionTimedOut,
         ConditionEvaluated,
         JobStarted,
+        JobSubmitted,
         JobSucceeded,
         AttemptFailed,
         AttemptLost,
+        JobUnknown,
         JobFailed,
         JobSkipped,
         JobCancelled,
         FanOutStarted,
         FanOutSucceeded,
         ItemStarted,
+        ItemSubmitted,
         ItemSucceeded,
         ItemAttemptFailed,
         ItemAttemptLost,
+        ItemUnknown,
         ItemFailed,
         ItemCancelled,
     )

@@ -31,6 +31,8 @@ class FanOut:
         self._again: dict[int, int] = {}
         #: Items that run.
         self.running: set[int] = set()
+        #: Items of which nobody can tell what became.
+        self.unknown: set[int] = set()
         #: Items whose last attempt failed and whose wait is not over.
         self.waiting: set[int] = set()
         #: The first item that failed, and why.
@@ -45,11 +47,16 @@ class FanOut:
             self._begun(item)
             self.running.add(item)
             return
+        if isinstance(event, ev.ItemSubmitted):
+            return
         self.running.discard(item)
+        self.unknown.discard(item)
         if isinstance(event, ev.ItemSucceeded):
             self._open -= 1
         elif isinstance(event, ev.ItemAttemptFailed):
             self.waiting.add(item)
+        elif isinstance(event, ev.ItemUnknown):
+            self.unknown.add(item)
         elif isinstance(event, ev.ItemAttemptLost):
             self._again[item] = event.attempt
         elif isinstance(event, ev.ItemFailed):
@@ -75,7 +82,7 @@ class FanOut:
     @property
     def is_over(self) -> bool:
         """Whether nothing runs, and nothing will."""
-        return not self.running and (self.is_ending or not self._open)
+        return not self.running and not self.unknown and (self.is_ending or not self._open)
 
     @property
     def has_succeeded(self) -> bool:

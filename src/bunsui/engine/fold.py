@@ -44,6 +44,9 @@ class Fold:
         #: The claim that is in force: None before the first and after a release.
         self.claim: ev.RunnerClaimed | None = None
         self.epoch = 0
+        #: Claims, one after the other, whose runner did not give the session back and brought no attempt to
+        #: its end: what would kill every runner is so seen.
+        self.deaths = 0
         #: The requests that the history answers, by id.
         self.requests: set[str] = set()
         self.pause: ev.PauseRequested | None = None
@@ -55,6 +58,7 @@ class Fold:
         #: Why the session failed, where it was not a job that did.
         self.error: Failure | None = None
         self.paused_reason: str | None = None
+        self.paused_message: str | None = None
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
         self.last_at: datetime | None = None
@@ -95,6 +99,7 @@ class Fold:
             outputs=self.outputs,
             error=self.error,
             paused_reason=self.paused_reason,
+            paused_message=self.paused_message,
             created_at=created.at,
             started_at=self.started_at,
             finished_at=self.finished_at,
@@ -119,6 +124,8 @@ class Fold:
         if event.epoch != self.epoch + 1:
             raise IllegalTransition(f"claim of epoch {event.epoch} after epoch {self.epoch}")
         self._session(event)
+        if self.claim is not None:
+            self.deaths += 1
         self.claim = event
         self.epoch = event.epoch
         if self.status is SessionStatus.RUNNING:
@@ -148,6 +155,11 @@ class Fold:
         self.requests.add(event.request)
         self.pause = event
 
+    def _resume_requested(self, event: ev.ResumeRequested) -> None:
+        self._session(event)
+        self.requests.add(event.request)
+        self.pause = None
+
     def _cancel_requested(self, event: ev.CancelRequested) -> None:
         self._session(event)
         self.requests.add(event.request)
@@ -155,13 +167,14 @@ class Fold:
 
     def _paused(self, event: ev.SessionPaused) -> None:
         self._session(event)
-        self.paused_reason = event.reason
+        self.paused_reason, self.paused_message = event.reason, event.message
         self.pause = None
+        self.deaths = 0  # Whoever resumes it has been told.
         self._rest_at(event.at)
 
     def _resumed(self, event: ev.SessionResumed) -> None:
         self._session(event)
-        self.paused_reason = None
+        self.paused_reason = self.paused_message = None
         self.pause = None
         self._active_since = event.at
 
@@ -174,7 +187,7 @@ class Fold:
             raise IllegalTransition(f"{type(event).__name__} while jobs are open")
         self._session(event)
         self.finished_at = event.at
-        self.paused_reason = None
+        self.paused_reason = self.paused_message = None
         if isinstance(event, ev.SessionSucceeded):
             self.outputs = event.outputs
         elif isinstance(event, ev.SessionFailed):
@@ -190,7 +203,7 @@ class Fold:
             raise IllegalTransition(
                 f"{type(event).__name__} for job '{event.job}', which the definition does not have"
             ) from None
-        if self.status is not SessionStatus.RUNNING and type(event) is not ev.JobCancelled:
+        if self.status is not SessionStatus.RUNNING and type(event) not in _WHILE_IT_RESTS:
             raise IllegalTransition(f"{type(event).__name__} in a session that is {self.status}")
         return state, next_job_status(event, state.status)
 
@@ -198,10 +211,20 @@ class Fold:
         self.counts[before.status] -= 1
         self.counts[after.status] += 1
         self.jobs[job] = after
+        if after.status in _PROGRESS:
+            self.deaths = 0
 
     def _job_started(self, event: ev.JobStarted) -> None:
         before, status = self._before(event)
         self._set(event.job, before, attempts.started(before, status, event))
+
+    def _job_submitted(self, event: ev.JobSubmitted) -> None:
+        before, status = self._before(event)
+        self._set(event.job, before, attempts.submitted(before, status, event))
+
+    def _job_unknown(self, event: ev.JobUnknown) -> None:
+        before, status = self._before(event)
+        self._set(event.job, before, attempts.unknown(before, status, event))
 
     def _job_succeeded(self, event: ev.JobSucceeded) -> None:
         before, status = self._before(event)
@@ -260,9 +283,11 @@ class Fold:
         output: Json = NULL,
     ) -> None:
         items = tuple(self.items[event.job])
-        running = next((i for i, item in enumerate(items) if item.status is JobStatus.RUNNING), None)
-        if running is not None:
-            raise IllegalTransition(f"{type(event).__name__} for job '{event.job}' while item {running} runs")
+        open_ = (JobStatus.RUNNING, JobStatus.UNKNOWN)
+        for i, item in enumerate(items):
+            if item.status in open_:
+                text = f"{type(event).__name__} for job '{event.job}' while item {i} is {item.status}"
+                raise IllegalTransition(text)
         del self.items[event.job]
         self._set(
             event.job,
@@ -276,19 +301,29 @@ class Fold:
             raise IllegalTransition(
                 f"{type(event).__name__} for item {event.item} of job '{event.job}', which has no such item"
             )
-        if self.status is not SessionStatus.RUNNING:
+        if self.status is not SessionStatus.RUNNING and type(event) not in _WHILE_IT_RESTS:
             raise IllegalTransition(f"{type(event).__name__} in a session that is {self.status}")
         before = items[event.item]
         status = next_item_status(event, before.status)
-        items[event.item] = _ITEM[type(event)](before, status, event)
+        items[event.item] = after = _ITEM[type(event)](before, status, event)
+        if after.status in _PROGRESS:
+            self.deaths = 0
 
 
 _PENDING = JobState()
+#: A paused session that is cancelled gives up its jobs; one of which an item had failed before has failed.
+_WHILE_IT_RESTS = (ev.JobCancelled, ev.ItemCancelled, ev.JobFailed)
+#: A job or item that comes to one of these has got somewhere.
+_PROGRESS = frozenset(
+    {JobStatus.RETRYING, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.SKIPPED, JobStatus.CANCELLED}
+)
 _ITEM: dict[type[ev.Event], Callable[[JobState, JobStatus, Any], JobState]] = {
     ev.ItemStarted: attempts.started,
+    ev.ItemSubmitted: attempts.submitted,
     ev.ItemSucceeded: attempts.succeeded,
     ev.ItemAttemptFailed: attempts.attempt_failed,
     ev.ItemAttemptLost: attempts.lost,
+    ev.ItemUnknown: attempts.unknown,
     ev.ItemFailed: attempts.failed,
     ev.ItemCancelled: attempts.given_up,
 }
@@ -298,6 +333,7 @@ _APPLY: dict[type[ev.Event], Callable[[Fold, Any], None]] = {
     ev.RunnerReleased: Fold._released,  # noqa: SLF001
     ev.SessionStarted: Fold._started,  # noqa: SLF001
     ev.PauseRequested: Fold._pause_requested,  # noqa: SLF001
+    ev.ResumeRequested: Fold._resume_requested,  # noqa: SLF001
     ev.CancelRequested: Fold._cancel_requested,  # noqa: SLF001
     ev.SessionPaused: Fold._paused,  # noqa: SLF001
     ev.SessionResumed: Fold._resumed,  # noqa: SLF001
@@ -305,9 +341,11 @@ _APPLY: dict[type[ev.Event], Callable[[Fold, Any], None]] = {
     ev.SessionFailed: Fold._ended,  # noqa: SLF001
     ev.SessionCancelled: Fold._ended,  # noqa: SLF001
     ev.JobStarted: Fold._job_started,  # noqa: SLF001
+    ev.JobSubmitted: Fold._job_submitted,  # noqa: SLF001
     ev.JobSucceeded: Fold._job_succeeded,  # noqa: SLF001
     ev.AttemptFailed: Fold._attempt_failed,  # noqa: SLF001
     ev.AttemptLost: Fold._attempt_lost,  # noqa: SLF001
+    ev.JobUnknown: Fold._job_unknown,  # noqa: SLF001
     ev.JobFailed: Fold._job_failed,  # noqa: SLF001
     ev.JobSkipped: Fold._job_given_up,  # noqa: SLF001
     ev.JobCancelled: Fold._job_given_up,  # noqa: SLF001

@@ -35,6 +35,7 @@ SESSION |= {
         events.RunnerClaimed: (S.CREATED, S.RUNNING, S.PAUSED),
         events.RunnerReleased: tuple(S),
         events.PauseRequested: (S.CREATED, S.RUNNING, S.PAUSED),
+        events.ResumeRequested: (S.CREATED, S.RUNNING),
         events.CancelRequested: (S.CREATED, S.RUNNING, S.PAUSED),
     }.items()
     for status in statuses
@@ -45,16 +46,22 @@ JOB: dict[tuple[type[events.Event], J], J] = {
     (events.ConditionEvaluated, J.PENDING): J.PENDING,
     (events.JobStarted, J.PENDING): J.RUNNING,
     (events.JobStarted, J.RETRYING): J.RUNNING,
+    (events.JobSubmitted, J.RUNNING): J.RUNNING,
     (events.JobSucceeded, J.RUNNING): J.SUCCEEDED,
+    (events.JobSucceeded, J.UNKNOWN): J.SUCCEEDED,
     (events.AttemptFailed, J.RUNNING): J.RETRYING,
     (events.AttemptLost, J.RUNNING): J.PENDING,
+    (events.AttemptLost, J.UNKNOWN): J.PENDING,
+    (events.JobUnknown, J.RUNNING): J.UNKNOWN,
     (events.JobFailed, J.PENDING): J.FAILED,
     (events.JobFailed, J.RUNNING): J.FAILED,
     (events.JobFailed, J.RETRYING): J.FAILED,
+    (events.JobFailed, J.UNKNOWN): J.FAILED,
     (events.JobSkipped, J.PENDING): J.SKIPPED,
     (events.JobCancelled, J.PENDING): J.CANCELLED,
     (events.JobCancelled, J.RETRYING): J.CANCELLED,
     (events.JobCancelled, J.RUNNING): J.CANCELLED,
+    (events.JobCancelled, J.UNKNOWN): J.CANCELLED,
     (events.FanOutStarted, J.PENDING): J.RUNNING,
     (events.FanOutSucceeded, J.RUNNING): J.SUCCEEDED,
 }
@@ -63,13 +70,19 @@ JOB: dict[tuple[type[events.Event], J], J] = {
 ITEM: dict[tuple[type[events.Event], J], J] = {
     (events.ItemStarted, J.PENDING): J.RUNNING,
     (events.ItemStarted, J.RETRYING): J.RUNNING,
+    (events.ItemSubmitted, J.RUNNING): J.RUNNING,
     (events.ItemSucceeded, J.RUNNING): J.SUCCEEDED,
+    (events.ItemSucceeded, J.UNKNOWN): J.SUCCEEDED,
     (events.ItemAttemptFailed, J.RUNNING): J.RETRYING,
     (events.ItemAttemptLost, J.RUNNING): J.PENDING,
+    (events.ItemAttemptLost, J.UNKNOWN): J.PENDING,
+    (events.ItemUnknown, J.RUNNING): J.UNKNOWN,
     (events.ItemFailed, J.PENDING): J.FAILED,
     (events.ItemFailed, J.RUNNING): J.FAILED,
     (events.ItemFailed, J.RETRYING): J.FAILED,
+    (events.ItemFailed, J.UNKNOWN): J.FAILED,
     (events.ItemCancelled, J.RUNNING): J.CANCELLED,
+    (events.ItemCancelled, J.UNKNOWN): J.CANCELLED,
 }
 
 

@@ -45,6 +45,8 @@ class Attempt:
     #: None while it runs, and where its end is not known.
     finished_at: datetime | None = None
     error: Failure | None = None
+    #: What a remote service knows it by, once it was submitted to one.
+    handle: Json | None = None
 
 
 @frozen
@@ -59,7 +61,7 @@ class JobState:
     #: The first attempt's.
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    #: Why it was skipped or cancelled.
+    #: Why it was skipped or cancelled, or its outcome is unknown.
     reason: str | None = None
     encoded_output: Json = NULL
     #: Of a job that fans out: the state of each item, in their order; None of any other.
@@ -91,7 +93,10 @@ class SessionState:
     outputs: Json | None = None
     #: Why it failed, where it was not a job that did.
     error: Failure | None = None
+    #: ``user``, ``unknown-job`` or ``crash-loop``; None unless it is paused.
     paused_reason: str | None = None
+    #: What there is to say about the pause: what the user gave as reason, or what is to be done.
+    paused_message: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

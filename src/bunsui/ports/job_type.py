@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from attrs import field, frozen
 
@@ -119,6 +119,9 @@ class JobCall:
         return self.workbench.cancelled
 
 
+#: What to do about an attempt of which, after its runner died, it can't be told whether it ran.
+OnLost = Literal["rerun", "unknown", "fail"]
+
 #: Something wrong with a job: the field it is about ("" for the whole job), a stable code, a message.
 Finding = tuple[str, str, str]
 
@@ -137,6 +140,8 @@ class JobType(ABC):
     #: Fields that others can read, such as a command line: they can't hold secrets. Neither can the
     #: field that bindings name.
     open_fields: ClassVar[frozenset[str]] = frozenset()
+    #: What a job's ``on_lost`` is where it does not say.
+    on_lost: ClassVar[OnLost] = "rerun"
 
     def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
         """What is wrong beyond what the schema can say.

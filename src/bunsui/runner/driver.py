@@ -34,7 +34,7 @@ from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
-    from bunsui.engine.decide import Unit
+    from bunsui.engine.units import Unit
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
     from bunsui.runner.observers import Observers

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from bunsui.engine.decide import Unit
     from bunsui.engine.events import Event
+    from bunsui.engine.units import Unit
     from bunsui.errors import BunsuiError
     from bunsui.local.bindings import Bindings
     from bunsui.model.pipeline import Pipeline

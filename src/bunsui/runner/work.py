@@ -24,7 +24,7 @@ from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bunsui.engine.decide import Unit
+    from bunsui.engine.units import Unit
     from bunsui.local.bindings import Bound
     from bunsui.local.redaction import Redactor
     from bunsui.local.supervisor import Supervisor

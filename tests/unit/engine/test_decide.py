@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Record, Recover, Start, Stop
-from bunsui.engine.decide import Machine, matches
+from bunsui.engine.decide import Machine
+from bunsui.engine.matching import matches
 from bunsui.model.pipeline import Job, Pipeline, RetryPolicy, checked
 from bunsui.model.session import Failure
 

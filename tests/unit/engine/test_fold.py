@@ -550,8 +550,8 @@ REFUSED = [
         "FanOutSucceeded for job 'a', whose items have not all succeeded",
     ),
     ((), ev.FanOutSucceeded(at(9), "a"), "FanOutSucceeded for job 'a', which is pending"),
-    (ONE_RUNS, ev.JobFailed(at(9), "a", 0, ERROR), "JobFailed for job 'a' while item 0 runs"),
-    (ONE_RUNS, ev.JobCancelled(at(9), "a", "r"), "JobCancelled for job 'a' while item 0 runs"),
+    (ONE_RUNS, ev.JobFailed(at(9), "a", 0, ERROR), "JobFailed for job 'a' while item 0 is running"),
+    (ONE_RUNS, ev.JobCancelled(at(9), "a", "r"), "JobCancelled for job 'a' while item 0 is running"),
 ]
 
 

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Start, Stop
-from bunsui.engine.decide import Machine, Unit
+from bunsui.engine.decide import Machine
 from bunsui.engine.fanout import FanOut
 from bunsui.engine.fold import Fold
 from bunsui.engine.ready import Ready
 from bunsui.engine.replay import replay
 from bunsui.engine.transitions import ITEM, JOB, SESSION, IllegalTransition
+from bunsui.engine.units import Unit
 from bunsui.expressions.conditions import parse_condition
 from bunsui.expressions.evaluation import ConditionFailed, holds
 from bunsui.expressions.resolution import Scope
@@ -254,6 +255,8 @@ class Driver:
         #: What runs in this driver, and what ran in the one before it and was not asked for yet.
         self.running: dict[Unit, int] = {}
         self.lost: set[Unit] = set()
+        #: Of these, those that this driver was told to ask about, and has not heard of yet.
+        self.asked: set[Unit] = set()
         self.stopped: set[tuple[Unit, int]] = set()
         self.ticks = 0
         self.machine = self.machine_class(given.pipeline)
@@ -263,7 +266,7 @@ class Driver:
     def replay(self, history: list[ev.Event]) -> None:
         """Takes over from whoever wrote `history`: all that ran is gone."""
         self.machine = self.machine_class(self.given.pipeline)
-        self.running, self.stopped, self.history, self.log = {}, set(), [], []
+        self.running, self.stopped, self.asked, self.history, self.log = {}, set(), set(), [], []
         for event in history:
             self.machine.handle(event)
             self.history.append(event)
@@ -333,6 +336,7 @@ class Driver:
         assert self.state.status is S.RUNNING
         assert [None, None, False] == [self.state.cancel, self.state.pause, self.state.is_overdue]
         assert not self.halted()
+        assert J.UNKNOWN not in {state.status for state in jobs.values()}
         assert unit not in self.running
         assert all(jobs[p].status.is_terminal for p in pipeline.graph.ancestors(job.id))
         condition = self.given.conditions.get(job.id)
@@ -367,15 +371,15 @@ class Driver:
     # What a driver does
 
     def free_in_pools(self) -> dict[str, int]:
-        taken = Counter(self.given.pipeline.job(job_of(unit)).pool for unit in self.running)
+        taken = Counter(self.given.pipeline.job(job_of(unit)).pool for unit in (*self.running, *self.lost))
         return {pool: size - taken[pool] for pool, size in self.given.pools.items()}
 
     def turn(self, slots: int) -> None:
         """Carries out all that is decided, with room for `slots` attempts in all."""
         for _ in range(CALM):
-            free, pools = slots - len(self.running), self.free_in_pools()
+            free, pools = slots - len(self.running) - len(self.lost), self.free_in_pools()
             actions = self.machine.decide(self.now(), free, pools)
-            if not any(type(action) is Stop for action in actions):
+            if not any(type(action) in (Stop, Recover) for action in actions):
                 assert actions == self.machine.decide(T0 + timedelta(seconds=self.ticks), free, pools)
             starts = [action for action in actions if type(action) is Start]
             assert len(starts) <= max(free, 0)
@@ -389,7 +393,7 @@ class Driver:
         raise AssertionError("the machine never has enough")
 
     def check_alive(self, free: int) -> None:
-        may_wait = self.running or self.machine.waiting or free <= 0
+        may_wait = self.running or self.lost or self.machine.waiting or free <= 0
         assert may_wait or self.state.status.is_terminal or self.state.status is S.PAUSED
 
     def perform(self, action: Action) -> None:
@@ -408,13 +412,15 @@ class Driver:
                 else ev.SessionSucceeded(self.now(), outputs)
             )
         elif isinstance(action, Stop):
-            assert self.running[unit_of(action)] == action.attempt
+            assert self.running.get(unit_of(action)) == action.attempt or unit_of(action) in self.asked
             self.stopped.add((unit_of(action), action.attempt))
         elif isinstance(action, Recover):
-            assert self.state_of(unit_of(action)).status is J.RUNNING
-            self.lost.remove(unit_of(action))
-            lost = (ev.AttemptLost, ev.ItemAttemptLost)
-            self.record(made(lost, self.now(), unit_of(action), action.attempt))
+            unit = unit_of(action)
+            assert unit in self.lost - self.asked
+            assert len(self.state_of(unit).attempts) == action.attempt
+            self.asked.add(unit)
+            if self.rng.random() < 0.5:  # Else the answer takes its time.
+                self.answer(unit)
         else:
             self.start(unit_of(action), action.attempt)
 
@@ -444,6 +450,30 @@ class Driver:
         self.record(made((ev.JobStarted, ev.ItemStarted), self.now(), unit, attempt, "key"))
         self.check_limits()
 
+    def answer(self, unit: Unit) -> None:
+        """What became of an attempt that ran under the runner before."""
+        self.asked.remove(unit)
+        self.lost.remove(unit)
+        attempt, chance = len(self.state_of(unit).attempts), self.rng.random()
+        if chance < 0.5:
+            kinds, rest = (ev.AttemptLost, ev.ItemAttemptLost), (attempt,)
+        elif chance < 0.7:
+            kinds, rest = (ev.JobUnknown, ev.ItemUnknown), (attempt, "gone")
+        else:  # It runs, and goes on.
+            kinds, rest = (ev.JobSubmitted, ev.ItemSubmitted), (attempt, Json.of({"arn": str(unit)}))
+            self.running[unit] = attempt
+        self.record(made(kinds, self.now(), unit, *rest))
+
+    def assume(self) -> None:
+        """Somebody says what became of the attempts that nobody can tell of: as the scenario has it."""
+        for unit, attempt in [*self.machine.unknown.items()]:
+            outcome = self.given.outcomes[unit, attempt]
+            if outcome is None and self.rng.random() < 0.5:
+                output = output_of(unit, attempt)
+                self.record(made((ev.JobSucceeded, ev.ItemSucceeded), self.now(), unit, attempt, output))
+            else:
+                self.record(made((ev.AttemptLost, ev.ItemAttemptLost), self.now(), unit, attempt))
+
     def finish(self, unit: Unit) -> None:
         """A running attempt ends, as the scenario says."""
         attempt = self.running.pop(unit)
@@ -472,17 +502,24 @@ class Driver:
         if self.state.claim is None:
             self.record(ev.RunnerClaimed(self.now(), "r", self.state.epoch + 1))
         self.record(ev.SessionResumed(self.now()))
+        if self.rng.random() < 0.8:  # Else the session pauses again.
+            self.assume()
 
     def disturb(self, *, gently: bool = False) -> None:
         """One random thing happens."""
         rng, status = self.rng, self.state.status
-        things = [*["turn"] * 5, *["finish"] * 6, *["due"] * 3, "pause", "resume", "resume", "release"]
+        things = [*["turn"] * 5, *["finish"] * 6, *["due"] * 3, *["answer"] * 3]
+        things += ["pause", "unpause", "resume", "resume", "release"]
         things += [] if gently else ["crash", *(["cancel", "timeout"] if rng.random() < 0.15 else [])]
         match rng.choice(things):
             case "turn":
                 self.turn(rng.randint(0, 4))
             case "finish" if self.running:
                 self.finish(rng.choice(sorted(self.running, key=str)))
+            case "answer" if self.asked:
+                self.answer(rng.choice(sorted(self.asked, key=str)))
+            case "unpause" if status in (S.CREATED, S.RUNNING):
+                self.record(ev.ResumeRequested(self.now(), f"resume-{self.ticks}"))
             case "due" if self.machine.waiting:
                 self.due(rng.choice(sorted(self.machine.waiting, key=str)))
             case "pause" if not status.is_terminal:
@@ -508,6 +545,8 @@ class Driver:
                 return
             if self.running:
                 self.finish(self.rng.choice(sorted(self.running, key=str)))
+            for unit in sorted(self.asked, key=str):
+                self.answer(unit)
             for unit in sorted(self.machine.waiting, key=str):
                 self.due(unit)
         raise AssertionError("the session never ends")
@@ -593,7 +632,7 @@ def check_items(
     items = state.items or ()
     assert driver.given.lists[job] == len(items)
     for i, item in enumerate(items):
-        assert item.status not in (J.RUNNING, J.SKIPPED)
+        assert item.status not in (J.RUNNING, J.SKIPPED, J.UNKNOWN)
         assert len(item.attempts) <= model[job, i][1]
         if item.status is J.SUCCEEDED:
             assert model[job, i] == (J.SUCCEEDED, len(item.attempts))
@@ -643,6 +682,7 @@ def one_of_each(state: Fold, job: str) -> list[ev.Event]:
         ev.RunnerClaimed(at, "r", state.epoch + 1),
         ev.SessionStarted(at),
         ev.PauseRequested(at, "q"),
+        ev.ResumeRequested(at, "q"),
         ev.CancelRequested(at, "q"),
         ev.TimeoutReached(at),
         ev.SessionPaused(at, "user"),
@@ -653,6 +693,8 @@ def one_of_each(state: Fold, job: str) -> list[ev.Event]:
         ev.SessionTimedOut(at),
         ev.ConditionEvaluated(at, job, result=True),
         ev.JobStarted(at, job, attempt + 1, "key"),
+        ev.JobSubmitted(at, job, attempt, Json.of(1)),
+        ev.JobUnknown(at, job, attempt, "r"),
         ev.JobSucceeded(at, job, attempt),
         ev.AttemptFailed(at, job, attempt, error, 0),
         ev.AttemptLost(at, job, attempt),
@@ -667,6 +709,8 @@ def one_of_each(state: Fold, job: str) -> list[ev.Event]:
             for i, item in enumerate(items)
             for event in (
                 ev.ItemStarted(at, job, i, len(item.attempts) + 1, "key"),
+                ev.ItemSubmitted(at, job, i, len(item.attempts), Json.of(1)),
+                ev.ItemUnknown(at, job, i, len(item.attempts), "r"),
                 ev.ItemSucceeded(at, job, i, len(item.attempts)),
                 ev.ItemAttemptFailed(at, job, i, len(item.attempts), error, 0),
                 ev.ItemAttemptLost(at, job, i, len(item.attempts)),
@@ -765,7 +809,7 @@ def test_a_machine_from_any_prefix_reaches_the_same_end(rng: Random) -> None:
 @settings(chaos, max_examples=100)
 @given(randoms)
 def test_a_machine_from_a_history_knows_what_the_one_before_it_knew(rng: Random) -> None:
-    """Replay makes the same machine, which decides the same, but for Stops that were given."""
+    """Replay makes the same machine, which decides the same, but for what is given once."""
     driver = Driver(scenario(rng), rng)
     for _ in range(rng.randint(0, CHAOS)):
         driver.disturb()
@@ -782,8 +826,11 @@ def test_a_machine_from_a_history_knows_what_the_one_before_it_knew(rng: Random)
 
 def decided(machine: Machine, free: int, pools: dict[str, int]) -> list[Action]:
     actions = machine.decide(T0, free, pools)
+    while actions and type(actions[0]) in (Stop, Recover):  # Given once: this machine's were given.
+        actions = machine.decide(T0, free, pools)
     machine._to_stop.clear()
-    return machine.decide(T0, free, pools) if actions and type(actions[0]) is Stop else actions
+    machine._to_recover.clear()
+    return actions
 
 
 @settings(chaos, max_examples=60)
@@ -979,6 +1026,43 @@ class _Clinging(Machine):
             self.waiting[unit] = waited
 
 
+class _Bold(Machine):
+    """Goes on although it can't be told what became of an attempt."""
+
+    def _pause(self, at: datetime) -> ev.SessionPaused | None:
+        unknown, self.unknown = self.unknown, {}
+        try:
+            return super()._pause(at)
+        finally:
+            self.unknown = unknown
+
+
+class _Tidy(FanOut):
+    """Is over although it can't be told what became of an item."""
+
+    is_over = property(  # type: ignore[assignment]
+        lambda self: not self.running and (self.is_ending or not self._open)
+    )
+
+
+class _Swept(Machine):
+    """Likewise."""
+
+    def _begin_fan_out(self, event: ev.FanOutStarted) -> None:
+        super()._begin_fan_out(event)
+        self._fans[event.job].__class__ = _Tidy
+
+
+class _Repetitive(Machine):
+    """Asks again what became of an attempt before there is an answer."""
+
+    def _ending(self, at: datetime) -> list[Action]:
+        asked = dict(self._to_recover)
+        actions = super()._ending(at)
+        self._to_recover = asked
+        return actions
+
+
 TWINS = [
     *(
         _Impatient,
@@ -993,7 +1077,7 @@ TWINS = [
         _Sleeper,
         _Drowsy,
     ),
-    *(_Heedless, _Strict, _Tenacious, _Timeless, _Clinging),
+    *(_Heedless, _Strict, _Tenacious, _Timeless, _Clinging, _Bold, _Swept, _Repetitive),
 ]
 
 
@@ -1008,7 +1092,7 @@ def test_the_simulation_notices_a_broken_engine(broken: type[Machine]) -> None:
         rng = Random(seed)
         try:
             run(scenario(rng), rng, BrokenDriver)
-        except (AssertionError, IllegalTransition):
+        except (AssertionError, IllegalTransition, KeyError):
             return True
         return False
 

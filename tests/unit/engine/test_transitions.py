@@ -16,6 +16,7 @@ from bunsui.engine.transitions import (
     next_job_status,
     next_session_status,
 )
+from bunsui.model.json import NULL
 from bunsui.model.session import Failure
 from bunsui.model.status import JobStatus as J
 from bunsui.model.status import SessionStatus as S
@@ -23,6 +24,7 @@ from bunsui.model.status import SessionStatus as S
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ERROR = Failure("E", "m")
 OPEN = (S.CREATED, S.RUNNING, S.PAUSED)
+NOT_ENDED = (J.PENDING, J.RUNNING, J.RETRYING, J.UNKNOWN)
 
 #: Every session event, and where it leads from each status that it may come in; by hand, from the design.
 SESSION_EVENTS: list[tuple[ev.Event, dict[S, S]]] = [
@@ -31,6 +33,7 @@ SESSION_EVENTS: list[tuple[ev.Event, dict[S, S]]] = [
     (ev.RunnerReleased(AT, 1), {status: status for status in S}),
     (ev.SessionStarted(AT), {S.CREATED: S.RUNNING}),
     (ev.PauseRequested(AT, "q"), {status: status for status in OPEN}),
+    (ev.ResumeRequested(AT, "q"), {S.CREATED: S.CREATED, S.RUNNING: S.RUNNING}),
     (ev.CancelRequested(AT, "q"), {status: status for status in OPEN}),
     (ev.SessionPaused(AT, "user"), {S.RUNNING: S.PAUSED}),
     (ev.SessionResumed(AT), {S.PAUSED: S.RUNNING}),
@@ -44,12 +47,14 @@ SESSION_EVENTS: list[tuple[ev.Event, dict[S, S]]] = [
 #: Likewise for jobs.
 JOB_EVENTS: list[tuple[ev.JobEvent, dict[J, J]]] = [
     (ev.JobStarted(AT, "x", 1, "k"), {J.PENDING: J.RUNNING, J.RETRYING: J.RUNNING}),
-    (ev.JobSucceeded(AT, "x", 1), {J.RUNNING: J.SUCCEEDED}),
+    (ev.JobSubmitted(AT, "x", 1, NULL), {J.RUNNING: J.RUNNING}),
+    (ev.JobSucceeded(AT, "x", 1), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.SUCCEEDED)),
     (ev.AttemptFailed(AT, "x", 1, ERROR, 1.0), {J.RUNNING: J.RETRYING}),
-    (ev.AttemptLost(AT, "x", 1), {J.RUNNING: J.PENDING}),
-    (ev.JobFailed(AT, "x", 1, ERROR), dict.fromkeys((J.PENDING, J.RUNNING, J.RETRYING), J.FAILED)),
+    (ev.AttemptLost(AT, "x", 1), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.PENDING)),
+    (ev.JobUnknown(AT, "x", 1, "r"), {J.RUNNING: J.UNKNOWN}),
+    (ev.JobFailed(AT, "x", 1, ERROR), dict.fromkeys(NOT_ENDED, J.FAILED)),
     (ev.JobSkipped(AT, "x", "r"), {J.PENDING: J.SKIPPED}),
-    (ev.JobCancelled(AT, "x", "r"), dict.fromkeys((J.PENDING, J.RUNNING, J.RETRYING), J.CANCELLED)),
+    (ev.JobCancelled(AT, "x", "r"), dict.fromkeys(NOT_ENDED, J.CANCELLED)),
     (ev.ConditionEvaluated(AT, "x", True), {J.PENDING: J.PENDING}),
     (ev.FanOutStarted(AT, "x", 3), {J.PENDING: J.RUNNING}),
     (ev.FanOutSucceeded(AT, "x"), {J.RUNNING: J.SUCCEEDED}),
@@ -58,11 +63,13 @@ JOB_EVENTS: list[tuple[ev.JobEvent, dict[J, J]]] = [
 #: Likewise for the items of a job.
 ITEM_EVENTS: list[tuple[ev.ItemEvent, dict[J, J]]] = [
     (ev.ItemStarted(AT, "x", 2, 1, "k"), {J.PENDING: J.RUNNING, J.RETRYING: J.RUNNING}),
-    (ev.ItemSucceeded(AT, "x", 2, 1), {J.RUNNING: J.SUCCEEDED}),
+    (ev.ItemSubmitted(AT, "x", 2, 1, NULL), {J.RUNNING: J.RUNNING}),
+    (ev.ItemSucceeded(AT, "x", 2, 1), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.SUCCEEDED)),
     (ev.ItemAttemptFailed(AT, "x", 2, 1, ERROR, 1.0), {J.RUNNING: J.RETRYING}),
-    (ev.ItemAttemptLost(AT, "x", 2, 1), {J.RUNNING: J.PENDING}),
-    (ev.ItemFailed(AT, "x", 2, 1, ERROR), dict.fromkeys((J.PENDING, J.RUNNING, J.RETRYING), J.FAILED)),
-    (ev.ItemCancelled(AT, "x", 2, "r"), {J.RUNNING: J.CANCELLED}),
+    (ev.ItemAttemptLost(AT, "x", 2, 1), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.PENDING)),
+    (ev.ItemUnknown(AT, "x", 2, 1, "r"), {J.RUNNING: J.UNKNOWN}),
+    (ev.ItemFailed(AT, "x", 2, 1, ERROR), dict.fromkeys(NOT_ENDED, J.FAILED)),
+    (ev.ItemCancelled(AT, "x", 2, "r"), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.CANCELLED)),
 ]
 
 
