@@ -62,6 +62,7 @@ def _job(data: Mapping[str, Any], function: Callable[..., Any] | None) -> Job:
         for_each=data.get("for_each"),
         max_concurrency=_whole(data.get("max_concurrency")),
         pool=data.get("pool"),
+        on_lost=data.get("on_lost"),
         timeout=_seconds(data.get("timeout")),
         isolation=data.get("isolation"),
         allow_failure=data.get("allow_failure", False),
@@ -133,7 +134,7 @@ def _job_tree(job: Job) -> dict[str, Any]:
             tree[name] = getattr(job, name)
     if job.depends_on:
         tree["depends_on"] = list(job.depends_on)
-    for name in ("condition", "for_each", "max_concurrency", "pool", "timeout", "isolation"):
+    for name in ("condition", "for_each", "max_concurrency", "pool", "timeout", "isolation", "on_lost"):
         value = getattr(job, name)
         if value is not None:
             tree[name] = value

@@ -171,7 +171,9 @@ JOB_FIELDS: dict[str, Any] = {
     },
     "on_lost": {
         "title": "On lost work",
-        "description": "What to do when, after a crash, it can't be told whether an attempt ran.",
+        "description": "What to do when, after a crash, it can't be told whether an attempt ran: rerun it"
+        " under the same idempotency key, pause the session and ask (unknown), or fail the job. By default"
+        " what its type says: rerun for what runs on this machine and for lambda.",
         "enum": ["rerun", "unknown", "fail"],
     },
     "pool": {
@@ -284,4 +286,4 @@ PIPELINE_FIELDS: dict[str, Any] = {
 
 #: What the language has and this version does not do yet: refused, so that nothing is ignored silently.
 LATER_PIPELINE_FIELDS = ("alerts",)
-LATER_JOB_FIELDS = ("cache", "on_lost")
+LATER_JOB_FIELDS = ("cache",)

@@ -95,6 +95,9 @@ class Job:
     isolation: str | None = None
     #: Whether what follows, and the session, treat this job's failure as success.
     allow_failure: bool = False
+    #: ``rerun``, ``unknown`` or ``fail``: what to do about an attempt of which, after its runner died, it
+    #: can't be told whether it ran; None: what its type says.
+    on_lost: str | None = None
     #: The object behind a callable that has no name, by its ``local:`` name.
     function: Callable[..., Any] | None = field(default=None, eq=False, repr=False)
 
@@ -115,6 +118,7 @@ class Job:
         timeout: float | str | None = None,
         isolation: str | None = None,
         allow_failure: bool = False,
+        on_lost: str | None = None,
         function: Callable[..., Any] | str | None = None,
         **fields: Any,
     ) -> None:
@@ -137,6 +141,7 @@ class Job:
             timeout=timeout,  # type: ignore[arg-type] # The pipeline makes seconds of a text.
             isolation=isolation,
             allow_failure=allow_failure,
+            on_lost=on_lost,
             function=function,
         )
 

@@ -11,30 +11,23 @@ the others alone; where the thread itself ends, nobody waits for it.
 from __future__ import annotations
 
 import contextlib
-import random
-import weakref
 from collections.abc import Callable
-from itertools import count
 from typing import TYPE_CHECKING, Any
-
-from attrs import evolve
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Start
 from bunsui.errors import BunsuiError, StoreError
-from bunsui.local.results import failure
-from bunsui.model.session import Failure
 from bunsui.model.status import SessionStatus
-from bunsui.runner import outcomes, requests
+from bunsui.runner import requests
+from bunsui.runner.attempts import Attempts
 from bunsui.runner.commits import Commits
 from bunsui.runner.live import Live
 from bunsui.runner.mailbox import Mailbox, closed, refuse
-from bunsui.runner.retry import wait_seconds
+from bunsui.runner.results import STOPPING
 from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
-    from bunsui.engine.units import Unit
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
     from bunsui.runner.observers import Observers
@@ -48,10 +41,6 @@ TICK = 0.2
 AGAIN = 0.5
 #: Seconds by which the job counts of a session's index entry may lag behind its history.
 INDEX_DELAY = 1.0
-#: Seconds after a timeout at which work that ends itself is looked at again.
-OVERDUE_AGAIN = 1.0
-#: Seconds that work which was told to stop may take: its processes have a grace of 5, then they are killed.
-STOPPING = 7.0
 #: Seconds that the last turn may take, whatever the store does.
 LAST_TURN = 30.0
 
@@ -78,13 +67,11 @@ class Driver:
         self._runner_id = runner_id
         self._store = store
         self._clock = clock
-        self._pool = pool
         self._starter = starter
         self._places = places
         self._lease = lease
         self._commits = Commits(store, clock, observers, lease)
         self._timers = Timers(clock)
-        self._random = random.Random()  # noqa: S311 - jitter
         self._lives: dict[str, Live] = {}
         self._dirty: dict[str, Live] = {}
         self._last_turn = clock.monotonic()
@@ -92,8 +79,8 @@ class Driver:
         self._token: object = None
         self._stopping_at: float | None = None
         self._interrupted = False
-        self._served = count(1)
         self._mailbox = Mailbox(self._run, self._lives)
+        self._attempts = Attempts(self, clock, self._timers, pool, places, starter)
 
     # From any thread
 
@@ -138,8 +125,9 @@ class Driver:
         self._take_in(pause)
         self._last_turn = now = self._clock.monotonic()
         for live, call, arguments in self._timers.due():
-            if self._drives(live):
-                self._guarded(live, call, live, *arguments)
+            if self.is_driving(live):
+                self.guard(live, call, live, *arguments)
+        self._attempts.turn(now)
         if now >= self._next_look and self._lives:
             self._next_look = now + TICK
             self.look_for_requests()
@@ -148,20 +136,20 @@ class Driver:
         dirty, self._dirty = self._dirty, {}
         # Who has waited longest for a place comes first: no session waits for all that another one has to do.
         for live in sorted(dirty.values(), key=lambda live: live.served):
-            if self._drives(live):
-                self._guarded(live, self._advance, live)
-        self._commit([live for live in dirty.values() if self._drives(live)])
+            if self.is_driving(live):
+                self.guard(live, self._advance, live)
+        self._commit([live for live in dirty.values() if self.is_driving(live)])
 
     def _take_in(self, pause: float | None) -> None:
         for message in self._mailbox.take(pause):
             if isinstance(message, Work):
-                self._guarded(message.live, self._finished, message)
+                self.guard(message.live, self._attempts.finished, message)
             elif isinstance(message, Live):
                 self._adopt(message)
             else:
                 message()
 
-    def _guarded(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
+    def guard(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
         """Does something for one session; where it fails, that session is set aside."""
         try:
             call(*arguments)
@@ -175,7 +163,7 @@ class Driver:
 
     # Sessions come and go
 
-    def _drives(self, live: Live) -> bool:
+    def is_driving(self, live: Live) -> bool:
         """Whether this is the live session of its id: a session may leave and be taken over again."""
         return self._lives.get(live.id) is live
 
@@ -190,38 +178,28 @@ class Driver:
         for unit, failed in live.machine.waiting.items():
             # A wait that began under another runner: by the wall clock, but never longer than it was.
             over = (live.at(self._clock.now()) - failed.at).total_seconds()
-            self._timers.after(min(max(failed.delay - over, 0), failed.delay), live, self._retry, unit)
+            self._attempts.retry_after(min(max(failed.delay - over, 0), failed.delay), live, unit)
         if live.pipeline.timeout is not None:
             left = max(live.pipeline.timeout - live.machine.state.active, 0.0)
             self._timers.after(left, live, self._session_overdue)
-        self._touch(live)
+        self.touch(live)
 
-    def _touch(self, live: Live) -> None:
+    def touch(self, live: Live) -> None:
         """Has the session advanced, and committed, in the next turn."""
         self._dirty[live.id] = live
 
     def _leave(self, live: Live) -> None:
         """Drives the session no more."""
-        if self._drives(live):
+        if self.is_driving(live):
             del self._lives[live.id]
-        self._stop_works(live)
+        self._attempts.leave(live)
         live.begun.set()
         live.done.set()
-
-    def _stop_works(self, live: Live) -> None:
-        """Stops what runs for nothing now; what has not been submitted gives its place back."""
-        starts, live.starts = live.starts, []
-        for work in starts:
-            live.works.pop(work.unit, None)
-            self._give_place_back(work)
-        for work in live.works.values():
-            work.interrupted = True
-            work.cancel()
 
     def _give_up(self, live: Live, error: BunsuiError) -> None:
         """Sets a session aside that can't be driven, and lets others try."""
         live.error = error
-        claimed = self._drives(live) and live.position > 0
+        claimed = self.is_driving(live) and live.position > 0
         self._leave(live)
         if claimed:
             with contextlib.suppress(StoreError):
@@ -232,78 +210,16 @@ class Driver:
         live.lost = True
         self._leave(live)
 
-    def _give_place_back(self, work: Work) -> None:
-        if self._places.give_back(work):
-            self._dirty |= self._lives  # There was no room; now others may start something too.
+    def room(self) -> None:
+        """There was no place for an attempt, and now there is: others may start something too."""
+        self._dirty |= self._lives
 
-    # Results
-
-    def _finished(self, work: Work) -> None:
-        live = work.live
-        if work.abandoned:
-            self._pool.limit -= 1
-            return
-        live.works.pop(work.unit, None)
-        self._give_place_back(work)
-        if not self._drives(live) or live.error is not None:
-            return
-        self._touch(live)
-        if work.failure is not None:
-            if not work.interrupted:
-                self._failed(live, work, work.failure)
-            return
-        output = work.output
-        if output is None:
-            raise BunsuiError(f"job '{work.job.id}' ended with neither output nor failure")
-        if (wrong := self._starter.too_large(output)) is not None:
-            self._failed(live, work, wrong)
-        else:
-            at = live.at(work.finished_at or self._clock.now())
-            live.record(outcomes.succeeded(at, work, output))
-
-    def _failed(self, live: Live, work: Work, failed: Failure) -> None:
-        at = live.at(work.finished_at or self._clock.now())
-        machine = live.machine
-        if machine.stop_reason is not None and failed.code == "JobCancelled":
-            live.record(outcomes.cancelled(at, work, machine.stop_reason))
-            return
-        policy = machine.retry_policy(work.job.id, work.attempt, failed)
-        if policy is None or work.abandoned:
-            live.record(outcomes.failed(at, work, failed))
-            return
-        delay = wait_seconds(policy, work.attempt, self._random)
-        live.record(outcomes.again(at, work, failed, delay))
-        self._timers.after(delay, live, self._retry, work.unit)
-
-    def _retry(self, live: Live, unit: Unit) -> None:
-        live.machine.retry_due(unit)
-        self._touch(live)
-
-    def _session_overdue(self, live: Live) -> None:
-        """The pipeline's timeout is over."""
-        if live.machine.state.status is SessionStatus.CREATED:
-            # A timeout so short that it is over before the start is recorded.
-            self._timers.after(TICK, live, self._session_overdue)
-        if live.machine.state.status is SessionStatus.RUNNING and live.machine.stop_reason is None:
-            live.record(ev.TimeoutReached(live.at(self._clock.now())))
-            self._touch(live)
-
-    def _overdue(self, live: Live, reference: weakref.ref[Work]) -> None:
-        """The timeout of work that only its own thread could end: it is reported, and left to itself."""
-        work = reference()
-        if work is None or live.works.get(work.unit) is not work:
-            return
-        if work.endable:  # It ends itself; but what its job type does after that may go on.
-            self._timers.after(OVERDUE_AGAIN, live, self._overdue, reference)
-            return
-        work.abandoned = True
-        work.cancel()
-        self._pool.limit += 1
-        del live.works[work.unit]
-        self._give_place_back(work)
-        self._touch(live)
-        text = "the attempt took longer than its timeout; its thread can't be ended and goes on"
-        self._failed(live, work, Failure("JobTimeout", text))
+    def may_start(self, live: Live) -> bool | None:
+        """Whether the session is still this runner's, which else stands down; None: it can't be told."""
+        mine = self._commits.still_mine(live)
+        if mine is False:
+            self._stand_down(live)
+        return mine
 
     # Decisions
 
@@ -328,32 +244,15 @@ class Driver:
 
     def _perform(self, live: Live, action: Action) -> None:
         if isinstance(action, Start):
-            self._start(live, action)
+            self._attempts.start(live, action)
         elif isinstance(action, Record):
             live.record(action.event)
         elif isinstance(action, Recover):
-            # Local work can't be asked what became of it: it runs again, under the same key.
-            self._starter.clear(live, action)
-            live.record(outcomes.lost(live.at(self._clock.now()), action))
+            self._attempts.recover(live, action)
         elif isinstance(action, Evaluate | Expand | Conclude):
             live.record(self._starter.resolve(live, action, live.at(self._clock.now())))
         else:
-            work = live.works.get(action.job if action.item is None else (action.job, action.item))
-            if work is not None:
-                work.cancel()
-
-    def _start(self, live: Live, action: Start) -> None:
-        at = live.at(self._clock.now())
-        try:
-            work = self._starter.prepare(live, action)
-        except BaseException as error:  # The border: a plugin's job type looks at its options here.
-            live.record(outcomes.not_started(at, action, evolve(failure(error), retryable=False)))
-            return
-        live.record(outcomes.started(at, work))
-        live.works[work.unit] = work
-        live.starts.append(work)
-        self._places.take(work)
-        live.served = next(self._served)
+            self._attempts.stop(live, action)
 
     # Commits
 
@@ -365,23 +264,23 @@ class Driver:
         for live in flushed.lost:
             self._stand_down(live)
         for live, error in flushed.failed:
-            self._guarded(live, self._append_failed, live, error)
+            self.guard(live, self._append_failed, live, error)
         for live in flushed.unindexed:
             if not live.index_timed:
                 live.index_timed = True
                 self._timers.after(INDEX_DELAY, live, self._index)
         works: list[Work] = []
         for live in flushed.durable:
-            if self._drives(live):
+            if self.is_driving(live):
                 works += self._committed(live)
         if works:
-            self._submit(works)
+            self._attempts.submit(works)
 
     def _index(self, live: Live) -> None:
         """Has the session's index entry put: with each commit it would cost a page of the log more."""
         live.index_timed = False
         live.index_due = True
-        self._touch(live)
+        self.touch(live)
 
     def _append_failed(self, live: Live, error: StoreError) -> None:
         """Nothing starts, results stay in memory, the same commit is tried again.
@@ -393,12 +292,12 @@ class Driver:
             live.failing_since = now
         if live.error is None and now - live.failing_since >= self._lease:
             live.error = error
-            self._stop_works(live)
+            self._attempts.leave(live)
             if live.machine.state.claim is not None and not live.machine.state.status.is_terminal:
                 live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
             live.begun.set()
             live.done.set()
-        self._timers.after(AGAIN, live, self._touch)
+        self._timers.after(AGAIN, live, self.touch)
 
     def _committed(self, live: Live) -> list[Work]:
         """What was waiting for a session's facts to be durable; the work to be submitted."""
@@ -411,26 +310,27 @@ class Driver:
         if state.status.is_terminal or state.claim is None:
             self._leave(live)
             return []
+        then, live.then = live.then, []
+        for call in then:
+            call()
         if not live.starts:
             return []
-        mine = self._commits.still_mine(live)
+        mine = self.may_start(live)
         if mine is None:
-            self._timers.after(AGAIN, live, self._touch)
-            return []
+            self._timers.after(AGAIN, live, self.touch)
         if not mine:
-            self._stand_down(live)
             return []
         works, live.starts = live.starts, []
         return works
 
-    def _submit(self, works: list[Work]) -> None:
-        for work in works:
-            work.report = self.post
-            timeout = work.job.timeout
-            if timeout is not None:
-                work.deadline = self._clock.monotonic() + timeout
-                self._timers.after(timeout, work.live, self._overdue, weakref.ref(work))
-        self._pool.submit(works)
+    def _session_overdue(self, live: Live) -> None:
+        """The pipeline's timeout is over."""
+        if live.machine.state.status is SessionStatus.CREATED:
+            # A timeout so short that it is over before the start is recorded.
+            self._timers.after(TICK, live, self._session_overdue)
+        if live.machine.state.status is SessionStatus.RUNNING and live.machine.stop_reason is None:
+            live.record(ev.TimeoutReached(live.at(self._clock.now())))
+            self.touch(live)
 
     # Requests
 
@@ -449,9 +349,9 @@ class Driver:
             if live is None or request.epoch != live.epoch or live.machine.state.status.is_terminal:
                 requests.answered(self._store, [request.id])
             elif request.id not in live.machine.state.requests:
-                self._guarded(live, live.record, request.event(live.at(self._clock.now())))
+                self.guard(live, live.record, request.event(live.at(self._clock.now())))
                 live.answered.append(request.id)
-                self._touch(live)
+                self.touch(live)
 
     # The end
 
@@ -461,17 +361,17 @@ class Driver:
 
     def _continue_stop(self, now: float, deadline: float) -> None:
         """Waits for running work, then tells it to stop, then goes without it."""
-        works = [work for live in self._lives.values() for work in live.works.values()]
+        works = [work for live in self._lives.values() for work in self._attempts.here(live)]
         if works and now >= deadline and not self._interrupted:
             self._interrupted = True
             for live in self._lives.values():
-                self._stop_works(live)
+                self._attempts.leave(live)
         patience = STOPPING if any(work.endable for work in works) else 0.0
         if works and now < deadline + patience:
             return
         for live in list(self._lives.values()):
-            self._guarded(live, self._advance, live)
-            if self._drives(live) and live.machine.state.claim is not None:
+            self.guard(live, self._advance, live)
+            if self.is_driving(live) and live.machine.state.claim is not None:
                 live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
-            self._commit([live] if self._drives(live) else [])
+            self._commit([live] if self.is_driving(live) else [])
             self._leave(live)

@@ -16,7 +16,7 @@ from bunsui.runner import index
 from bunsui.stores.records import OVERHEAD, body_of, encode_event, split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -63,6 +63,8 @@ class Live:
     works: dict[Unit, Work] = field(factory=dict)
     #: Attempts to submit as soon as their start is durable.
     starts: list[Work] = field(factory=list)
+    #: What else waits for the facts that decided it to be durable.
+    then: list[Callable[[], None]] = field(factory=list)
     #: Which start of its driver was this session's last one; 0: none was.
     served: int = 0
     #: Requests that the next commit answers; their documents are deleted after it.

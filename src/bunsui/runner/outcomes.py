@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bunsui.engine.actions import Recover, Start
+    from bunsui.engine.units import Unit
     from bunsui.model.json import Json
     from bunsui.model.session import Failure
     from bunsui.runner.work import Work
@@ -57,8 +58,36 @@ def cancelled(at: datetime, work: Work, reason: str) -> ev.Event:
     return ev.ItemCancelled(at, work.job.id, work.item_index, reason)
 
 
+def submitted(at: datetime, work: Work, handle: Json) -> ev.Event:
+    """A remote service has the attempt's work."""
+    if work.item_index is None:
+        return ev.JobSubmitted(at, work.job.id, work.attempt, handle)
+    return ev.ItemSubmitted(at, work.job.id, work.item_index, work.attempt, handle)
+
+
+def gave_up(at: datetime, unit: Unit, failure: Failure) -> ev.Event:
+    """The attempt that was to follow can't start."""
+    if isinstance(unit, str):
+        return ev.JobFailed(at, unit, 0, failure)
+    return ev.ItemFailed(at, unit[0], unit[1], 0, failure)
+
+
+def unknown(at: datetime, recover: Recover, reason: str) -> ev.Event:
+    """What became of the attempt can't be known, and is to be asked."""
+    if recover.item is None:
+        return ev.JobUnknown(at, recover.job, recover.attempt, reason)
+    return ev.ItemUnknown(at, recover.job, recover.item, recover.attempt, reason)
+
+
+def gone(at: datetime, recover: Recover, failure: Failure) -> ev.Event:
+    """What became of the attempt can't be known, and the job fails by that."""
+    if recover.item is None:
+        return ev.JobFailed(at, recover.job, recover.attempt, failure)
+    return ev.ItemFailed(at, recover.job, recover.item, recover.attempt, failure)
+
+
 def lost(at: datetime, recover: Recover) -> ev.Event:
-    """What became of the attempt can't be known."""
+    """The attempt is to run again, under its own number."""
     if recover.item is None:
         return ev.AttemptLost(at, recover.job, recover.attempt)
     return ev.ItemAttemptLost(at, recover.job, recover.item, recover.attempt)

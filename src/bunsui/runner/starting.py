@@ -9,7 +9,7 @@ from attrs import evolve
 
 from bunsui.dsl.fields import MAX_ITEMS
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Conclude, Evaluate, Expand
+from bunsui.engine.actions import Conclude, Evaluate, Expand, Start
 from bunsui.errors import BunsuiError, JobError
 from bunsui.expressions.conditions import parse_condition
 from bunsui.expressions.evaluation import describe, holds
@@ -18,6 +18,8 @@ from bunsui.local.bindings import for_options
 from bunsui.local.results import encode, failure
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
+from bunsui.ports.remote import RemoteJobType
+from bunsui.runner.remote_work import RemoteWork
 from bunsui.runner.work import Host, Work
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from bunsui.engine.actions import Recover, Start
-    from bunsui.ports.job_type import JobType
+    from bunsui.engine.actions import Recover
+    from bunsui.ports.job_type import JobType, OnLost
     from bunsui.runner.live import Live
 
 #: Bytes of a commit that an output leaves to the event around it.
@@ -86,6 +88,32 @@ class Starter:
         """Removes what a lost attempt has left on this machine."""
         self._host.logs.clear(live.id, lost.job, lost.attempt, lost.item)
 
+    def recovered(self, live: Live, lost: Recover) -> RemoteWork | None:
+        """An attempt of another runner that a service may have; None where it ran on that runner's machine.
+
+        Raises:
+            BunsuiError: what it was given can't be made again.
+        """
+        if not isinstance(self._job_types.get(live.pipeline.job(lost.job).type), RemoteJobType):
+            return None
+        work = self.prepare(live, Start(lost.job, lost.attempt, lost.item))
+        if not isinstance(work, RemoteWork):
+            return None
+        state = live.machine.state
+        of = state.jobs[lost.job] if lost.item is None else state.items[lost.job][lost.item]
+        work.handle = of.attempts[-1].handle
+        return work
+
+    def on_lost(self, live: Live, lost: Recover, work: RemoteWork | None) -> OnLost:
+        """What is done where it can't be told what became of an attempt."""
+        job = live.pipeline.job(lost.job)
+        if job.on_lost is not None:
+            return job.on_lost  # type: ignore[return-value] # The schema has the same words.
+        kind = self._job_types.get(job.type)
+        if kind is None or (work is None and isinstance(kind, RemoteJobType)):
+            return "rerun"  # What was bound ran here, whatever its type.
+        return kind.on_lost
+
     def prepare(self, live: Live, start: Start) -> Work:
         """The work of an attempt, with everything that it needs but its secrets.
 
@@ -117,7 +145,8 @@ class Starter:
         parameters = resolve(job.parameters, scope)
         # A copy, as all that it is given: what an attempt does to its item can't reach the next one.
         own = deepcopy(item)
-        work = Work(
+        remote = bound is None and isinstance(job_type, RemoteJobType)
+        work = (RemoteWork if remote else Work)(
             live, job, start.attempt, job_type, bound, parameters, options, self._host, start.item, own
         )
         work.secrets = tuple(dict.fromkeys(scope.secrets))

@@ -89,6 +89,8 @@ class Work:
         "endable",
         "failure",
         "finished_at",
+        "goes_on",
+        "has_ended",
         "interrupted",
         "item",
         "item_index",
@@ -140,6 +142,10 @@ class Work:
         self.endable = True
         #: Whether it was reported as timed out while its thread goes on.
         self.abandoned = False
+        #: Whether its thread has come back.
+        self.has_ended = False
+        #: What of it goes on somewhere, so that no other attempt may follow; None: nothing.
+        self.goes_on: str | None = None
         #: Whether the runner stopped it because the runner itself ends: then it counts as lost.
         self.interrupted = False
         #: Where it reports its end; set when it is submitted.

@@ -21,7 +21,14 @@ from bunsui.dsl.codes import CODES, Code, Part, explain, parts
 SOURCE = Path(bunsui.__file__).parent
 CODE = re.compile(r"[a-z]+(-[a-z]+)+|syntax|cycle")
 #: What looks like a code where codes are made, and is none.
-NOT_CODES = {"utf-8", "bunsui-driver", "bunsui-heartbeat", "bunsui-observers", "pipeline-revision"}
+NOT_CODES = {
+    "utf-8",
+    "bunsui-driver",
+    "bunsui-heartbeat",
+    "bunsui-observers",
+    "pipeline-revision",
+    "crash-loop",
+}
 
 CODE_IDS = pytest.mark.parametrize("known", CODES.values(), ids=list(CODES))
 

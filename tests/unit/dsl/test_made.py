@@ -300,7 +300,7 @@ def test_a_mapping_as_retry():
     assert RetryPolicy(3, delay=1) == made({"retry": {"delay": 1}}).jobs[0].retry
 
 
-@pytest.mark.parametrize("name", ["cache", "on_lost"])
+@pytest.mark.parametrize("name", ["cache"])
 def test_what_comes_later_is_refused_as_in_a_file(name):
     """A field that this version does not know yet is no option of the job's type."""
     with pytest.raises(DefinitionError) as caught:

@@ -294,7 +294,7 @@ def test_duplicate_dependency_is_harmless():
     assert shown(head(jobs)) == ""
 
 
-@pytest.mark.parametrize("field", ["cache: {}", "on_lost: rerun"])
+@pytest.mark.parametrize("field", ["cache: {}"])
 def test_later_job_field(field):
     """A field of a job that this version does not do yet is refused, not ignored."""
     assert shown_job(field) == (

@@ -1,0 +1,138 @@
+"""An attempt whose work runs at a remote service: the calls to it, each in a thread of the pool."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from bunsui.errors import AwsError, JobCancelled, JobError, JobTimeout
+from bunsui.local.results import encode, failure
+from bunsui.model.session import Failure
+from bunsui.ports.remote import RemoteJobType
+from bunsui.runner.work import Work
+
+if TYPE_CHECKING:
+    from bunsui.model.json import Json
+    from bunsui.ports.job_type import JobCall
+
+
+class Kind(Enum):
+    """What a call to a service came to."""
+
+    #: It answered.
+    DONE = auto()
+    #: It refused: the call had no effect.
+    REFUSED = auto()
+    #: It did not answer: whether the call had an effect is open.
+    OPEN = auto()
+    #: The job type failed in a way that says nothing.
+    FAULT = auto()
+
+
+@frozen
+class Told:
+    """The answer of a service to one call."""
+
+    kind: Kind
+    value: Any = None
+    failure: Failure | None = None
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same call may be answered later."""
+        refused = self.kind is Kind.REFUSED and self.failure is not None and self.failure.retryable
+        return self.kind is Kind.OPEN or refused
+
+    @property
+    def text(self) -> str:
+        """Why there is no value."""
+        return "" if self.failure is None else f"{self.failure.code}: {self.failure.message}"
+
+
+def ask(call: Callable[[], Any], redact: Callable[[str], str] | None = None) -> Told:
+    """Calls a job type; never raises."""
+    try:
+        return Told(Kind.DONE, call())
+    except BaseException as error:  # The border: a plugin's code may raise anything.
+        kind = Kind.FAULT
+        if isinstance(error, JobError):
+            kind = Kind.REFUSED
+        elif isinstance(error, OSError | AwsError):
+            kind = Kind.OPEN
+        return Told(kind, failure=failure(error, redact))
+
+
+class RemoteWork(Work):
+    """An attempt at a remote service. It holds a place, and a thread only while the service is called."""
+
+    __slots__ = ("_made", "fault", "handle", "is_watched", "recovered", "stopping", "tries")
+
+    job_type: RemoteJobType
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        #: What the service knows it by; None until it was submitted.
+        self.handle: Json | None = None
+        #: Whether it is polled: then its end needs nothing of this process.
+        self.is_watched = False
+        #: Whether another runner had started it.
+        self.recovered = False
+        #: What it fails with once it has been stopped; None: nobody wants it stopped.
+        self.stopping: Failure | None = None
+        #: What the type failed with when it was submitted, where it is not known whether that had an effect.
+        self.fault: Failure | None = None
+        #: Calls that the service did not answer, one after the other.
+        self.tries = 0
+        self._made: JobCall | None = None
+
+    @property
+    def redact(self) -> Callable[[str], str] | None:
+        """Takes the values of secrets out of a text; None where there are none."""
+        return None if self._redactor is None else self._redactor.redact
+
+    def submit(self) -> Json:
+        """Has the service begin the work; its handle."""
+        if self.cancelled.is_set():
+            raise JobCancelled("the attempt was stopped before it was submitted")
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise JobTimeout("the attempt's timeout was over before it was submitted")
+        return self._as_handle(self.job_type.submit(self._asking()))
+
+    def find(self) -> Any:
+        """Asks the service for work under this attempt's key; see `RemoteJobType.find`."""
+        return self.job_type.find(self._asking())
+
+    def stop(self) -> None:
+        """Asks the service to stop the work."""
+        assert self.handle is not None  # noqa: S101 - only what has a handle is stopped
+        self.job_type.cancel(self.handle.value)
+
+    def _as_handle(self, value: Any) -> Json:
+        if value is None:
+            raise TypeError(f"submit() of job type '{self.job_type.name}' returned None, not a handle")
+        try:
+            return self._safe(encode(value, f"the handle that '{self.job_type.name}' returned"))
+        except JobError as error:  # Not the service's answer: the work may be there.
+            raise TypeError(error.message) from None
+
+    def found(self, value: Any) -> None:
+        """Takes over the handle of work that was found."""
+        self.handle = self._as_handle(value)
+
+    def _asking(self) -> JobCall:
+        if self._made is None:
+            if self.secrets:
+                self._reveal()
+            self._made = self._call()
+        return self._made
+
+    def take(self, output: Any) -> None:
+        """Takes the output that the service gave; what can't be kept becomes the failure."""
+        try:
+            self.output = self._safe(encode(output))
+        except JobError as error:
+            self.failure = failure(error, self.redact)

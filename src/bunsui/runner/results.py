@@ -1,0 +1,190 @@
+"""What became of attempts: taken in on the driver's thread."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from bunsui.engine.actions import Recover
+from bunsui.errors import BunsuiError
+from bunsui.model.session import Failure
+from bunsui.runner import outcomes
+from bunsui.runner.remote_work import RemoteWork
+from bunsui.runner.remotes import OVERDUE, STOPPED
+from bunsui.runner.retry import wait_seconds
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from bunsui.engine.units import Unit
+    from bunsui.ports.clock import Clock
+    from bunsui.ports.job_type import OnLost
+    from bunsui.runner.attempts import Turns
+    from bunsui.runner.live import Live
+    from bunsui.runner.pool import Pool
+    from bunsui.runner.remotes import Remotes
+    from bunsui.runner.starting import Starter
+    from bunsui.runner.timers import Timers
+    from bunsui.runner.work import Work
+
+#: Seconds after a timeout at which work that ends itself is looked at again.
+OVERDUE_AGAIN = 1.0
+#: Seconds that work which was told to stop may take: its processes have a grace of 5, then they are killed.
+STOPPING = 7.0
+GOES_ON = "its thread can't be ended and goes on"
+
+
+class Results:
+    """Makes facts of what attempts came to.
+
+    Args:
+        turns: the driver.
+        give_back: takes the place of an attempt back.
+    """
+
+    def __init__(
+        self,
+        turns: Turns,
+        clock: Clock,
+        timers: Timers,
+        pool: Pool,
+        starter: Starter,
+        remotes: Remotes,
+        random: Random,
+        give_back: Callable[[Work], None],
+    ) -> None:
+        self._turns = turns
+        self._remotes = remotes
+        self._clock = clock
+        self._timers = timers
+        self._pool = pool
+        self._starter = starter
+        self._random = random
+        self._give_back = give_back
+
+    # Ends
+
+    def finished(self, work: Work) -> None:
+        """The attempt has an output or a failure, and its thread has come back."""
+        live = work.live
+        work.has_ended = True
+        if work.abandoned:
+            self._pool.limit -= 1
+            return
+        live.works.pop(work.unit, None)
+        self._give_back(work)
+        if not self._turns.is_driving(live) or live.error is not None:
+            return
+        self._turns.touch(live)
+        if work.failure is not None:
+            if not work.interrupted:
+                self._failed(live, work, work.failure)
+            return
+        output = work.output
+        if output is None:
+            raise BunsuiError(f"job '{work.job.id}' ended with neither output nor failure")
+        if (wrong := self._starter.too_large(output)) is not None:
+            self._failed(live, work, wrong)
+        else:
+            at = live.at(work.finished_at or self._clock.now())
+            live.record(outcomes.succeeded(at, work, output))
+
+    def _failed(self, live: Live, work: Work, failed: Failure) -> None:
+        at = live.at(work.finished_at or self._clock.now())
+        machine = live.machine
+        if machine.stop_reason is not None and failed.code == STOPPED.code:
+            reason = machine.stop_reason if work.goes_on is None else f"{machine.stop_reason}; {work.goes_on}"
+            live.record(outcomes.cancelled(at, work, reason))
+            return
+        if work.goes_on is not None:
+            failed = evolve(failed, message=f"{failed.message}; {work.goes_on}")
+        policy = machine.retry_policy(work.job.id, work.attempt, failed)
+        if policy is None or (work.goes_on is not None and not work.abandoned):
+            live.record(outcomes.failed(at, work, failed))
+            return
+        delay = wait_seconds(policy, work.attempt, self._random)
+        live.record(outcomes.again(at, work, failed, delay))
+        if work.abandoned:
+            self._timers.after(delay, live, self._retry_unless_it_goes_on, work)
+        else:
+            self._timers.after(delay, live, self.retry, work.unit)
+
+    def _retry_unless_it_goes_on(self, live: Live, work: Work) -> None:
+        """The wait after an attempt whose thread was left to itself is over: no two ever run at once."""
+        if work.has_ended or work.unit not in live.machine.waiting:
+            self.retry(live, work.unit)
+            return
+        failed = Failure(OVERDUE.code, f"{_LONGER}; {GOES_ON}, so there is no other attempt", retryable=False)
+        live.record(outcomes.gave_up(live.at(self._clock.now()), work.unit, failed))
+        self._turns.touch(live)
+
+    def retry(self, live: Live, unit: Unit) -> None:
+        """The wait before another attempt is over."""
+        live.machine.retry_due(unit)
+        self._turns.touch(live)
+
+    # Forced ends
+
+    def overdue(self, live: Live, reference: weakref.ref[Work]) -> None:
+        """The timeout of an attempt is over."""
+        work = self._still_there(live, reference)
+        if isinstance(work, RemoteWork):
+            self._remotes.stop(work, OVERDUE)
+        elif work is not None:
+            self._stop_waiting(live, work, self.overdue, Failure(OVERDUE.code, f"{_LONGER}; {GOES_ON}"))
+
+    def stop(self, live: Live, unit: Unit) -> None:
+        """Has the work of an attempt stopped, as its session is to end."""
+        work = live.works.get(unit)
+        if isinstance(work, RemoteWork):
+            self._remotes.stop(work, STOPPED)
+        elif work is not None:
+            work.cancel()
+            self._timers.after(STOPPING, live, self._not_stopped, weakref.ref(work))
+
+    def _not_stopped(self, live: Live, reference: weakref.ref[Work]) -> None:
+        """The time that stopping may take is over."""
+        work = self._still_there(live, reference)
+        if work is not None:
+            work.goes_on = GOES_ON
+            self._stop_waiting(live, work, self._not_stopped, STOPPED)
+
+    @staticmethod
+    def _still_there(live: Live, reference: weakref.ref[Work]) -> Work | None:
+        work = reference()
+        return None if work is None or live.works.get(work.unit) is not work else work
+
+    def _stop_waiting(
+        self, live: Live, work: Work, again: Callable[[Live, weakref.ref[Work]], None], failed: Failure
+    ) -> None:
+        """Reports an attempt that only its own thread could end, and leaves that to itself."""
+        if work.endable:  # It ends itself; but what its job type does after that may go on.
+            self._timers.after(OVERDUE_AGAIN, live, again, weakref.ref(work))
+            return
+        work.abandoned = True
+        work.cancel()
+        self._pool.limit += 1
+        del live.works[work.unit]
+        self._give_back(work)
+        self._turns.touch(live)
+        self._failed(live, work, failed)
+
+    # Attempts whose runner is gone
+
+    def lost(self, live: Live, about: Recover, on_lost: OnLost, why: str) -> None:
+        """Nobody can tell what became of an attempt: what then is done, the job says."""
+        at = live.at(self._clock.now())
+        if on_lost == "rerun":
+            live.record(outcomes.lost(at, about))
+        elif on_lost == "unknown":
+            live.record(outcomes.unknown(at, about, why))
+        else:
+            text = f"what became of attempt {about.attempt} can't be told: {why}"
+            live.record(outcomes.gone(at, about, Failure("JobLost", text, retryable=False)))
+        self._turns.touch(live)
+
+
+_LONGER = "the attempt took longer than its timeout"
