@@ -294,7 +294,10 @@ class TestBindings:
             after = runner.run(quick).outputs["a"]
             end.set()
             again = runner.run(quick).outputs["a"]
-        message = "the attempt took longer than its timeout; its thread can't be ended and goes on"
+        message = (
+            "the attempt took longer than its timeout; its thread can't be ended and goes on,"
+            " so there is no other attempt"
+        )
         assert (("JobTimeout", message), [1], 1, 1) == (error_of(session), calls, after, again)
 
     def test_cancelled_is_set(self) -> None:

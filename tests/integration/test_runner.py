@@ -265,11 +265,16 @@ class TestControl:
             gate.opened.set()
             assert "paused" == session.wait(30)
             before = list(session.events())
-            with pytest.raises(
-                bunsui.ConfigError, match="job 'b' calls 'local:b', a callable of the process"
+            message = "job 'b' calls 'local:b', a callable of the process"
+            with (
+                bunsui.Runner(runner.store, autoload_plugins=False) as other,
+                pytest.raises(bunsui.ConfigError, match=message),
             ):
-                runner.resume(session.id)
+                other.resume(session.id)
             assert before == list(session.events())
+            later.opened.set()
+            # The runner that started it has the callable, as long as somebody has the pipeline.
+            assert "succeeded" == runner.resume(session.id).status
 
     def test_a_folder_that_is_gone_is_missed_before_the_session_is_claimed(
         self, url: str, tmp_path: Path

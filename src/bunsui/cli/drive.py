@@ -105,6 +105,8 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progres
     if state.status is SessionStatus.SUCCEEDED:
         return 0
     if state.status is SessionStatus.PAUSED:
+        if state.paused_message is not None:
+            click.echo(f"{state.paused_reason}: {render.printable(state.paused_message)}", err=True)
         click.echo(f"continue it with: bunsui session resume {session.id}", err=True)
         return PAUSED
     return FAILED

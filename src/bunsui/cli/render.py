@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from bunsui.dsl.problems import display_width, printable
+from bunsui.dsl.problems import display_width
+from bunsui.dsl.problems import printable as printable  # noqa: PLC0414 - for the commands, too
 from bunsui.engine import events as ev
 from bunsui.model.status import JobStatus
 from bunsui.model.times import to_text

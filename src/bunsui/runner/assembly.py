@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
 
 
+#: Calls to remote services at once, whatever the number of jobs that they run.
+CALLS = 16
+
+
 @frozen
 class Parts:
     """The parts of one Runner. None of them has started a thread or a process yet."""
@@ -41,6 +45,7 @@ class Parts:
     supervisor: Supervisor
     observers: Observers
     pool: Pool
+    calls: Pool
     logs: Logs
     driver: Driver
     heartbeat: Heartbeat
@@ -57,6 +62,7 @@ class Parts:
         self.observers.close(10.0)
         self.heartbeat.close()
         self.pool.close()
+        self.calls.close()
         self.supervisor.close()
         if self.owns_store:
             self.store.close()
@@ -90,6 +96,7 @@ def assemble(
     supervisor = Supervisor()
     observers = Observers(plugins)
     pool = Pool(max_concurrency)
+    calls = Pool(CALLS)
     logs = Logs(None if path is None else Path(f"{path}-logs"))
     driver = Driver(
         runner_id,
@@ -98,6 +105,7 @@ def assemble(
         pool,
         observers,
         Starter(plugins.job_types, Host(supervisor, logs, clock.now, secrets.get), opened.max_commit_bytes),
+        calls=calls,
         places=Places(max_concurrency, sizes),
         lease=lease,
     )
@@ -110,6 +118,7 @@ def assemble(
         supervisor=supervisor,
         observers=observers,
         pool=pool,
+        calls=calls,
         logs=logs,
         driver=driver,
         heartbeat=heartbeat,

@@ -58,7 +58,14 @@ class Attempts:
     """Starts, follows and stops attempts; for `Remotes` it is the owner of theirs."""
 
     def __init__(
-        self, turns: Turns, clock: Clock, timers: Timers, pool: Pool, places: Places, starter: Starter
+        self,
+        turns: Turns,
+        clock: Clock,
+        timers: Timers,
+        pool: Pool,
+        calls: Pool,
+        places: Places,
+        starter: Starter,
     ) -> None:
         self._turns = turns
         self._clock = clock
@@ -68,7 +75,7 @@ class Attempts:
         self._starter = starter
         self._served = count(1)
         jitter = random.Random()  # noqa: S311
-        self._remotes = Remotes(self, pool, timers, clock, jitter)
+        self._remotes = Remotes(self, calls, timers, clock, jitter)
         self._results = Results(turns, clock, timers, pool, starter, self._remotes, jitter, self._give_back)
         #: Takes in an attempt that has ended; see `Results.finished`.
         self.finished = self._results.finished

@@ -43,10 +43,14 @@ class Commits:
         #: When the last append that succeeded began (monotonic).
         self._confirmed = clock.monotonic()
 
+    def seal(self, live: Live) -> None:
+        """Makes commits of a session's facts."""
+        live.seal(self._store.max_commit_bytes)
+
     def flush(self, lives: Sequence[Live]) -> Flushed:
         """Appends all facts of these sessions: one append, and another for each chunk of large ones."""
         for live in lives:
-            live.seal(self._store.max_commit_bytes)
+            self.seal(live)
         flushed = Flushed()
         waiting = [live for live in lives if live.unsent]
         while waiting:

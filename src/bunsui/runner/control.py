@@ -6,18 +6,23 @@ import atexit
 import os
 import threading
 import time
+import uuid
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bunsui.engine.events import SessionResumed
+from attrs import evolve
+
+from bunsui.engine.events import ResumeRequested, SessionResumed
 from bunsui.errors import StateError
 from bunsui.local import bindings as bound
 from bunsui.model.status import SessionStatus
 from bunsui.runner import preflight, recovery
+from bunsui.runner.assuming import assumed
 
 if TYPE_CHECKING:
     from bunsui.engine.events import RunnerClaimed
+    from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobType
     from bunsui.ports.store import Store
     from bunsui.runner.assembly import Parts
@@ -43,6 +48,8 @@ class Control:
         self._lease = lease
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        #: Pipelines with callables that have no name elsewhere, by digest, while somebody holds them.
+        self._known: weakref.WeakValueDictionary[str, Pipeline] = weakref.WeakValueDictionary()
         self._used = False
         self._closed = False
 
@@ -91,38 +98,55 @@ class Control:
         if live.error is not None:
             raise live.error
 
+    def know(self, pipeline: Pipeline) -> None:
+        """Remembers a pipeline that was started here: its sessions can be resumed with its own callables."""
+        if any(job.function is not None for job in pipeline.jobs):
+            self._known[pipeline.digest] = pipeline
+
     def claim(self, live: Live) -> None:
         """Puts this Runner's claim into a session's next commit."""
         recovery.claim(live, self.parts.id, self.parts.clock, self._lease)
 
-    def take_over(self, session: str, request: Request | None = None, *, orphaned: bool = False) -> Live:
+    def take_over(
+        self,
+        session: str,
+        request: Request | None = None,
+        *,
+        orphaned_at: int | None = None,
+        assume: Mapping[str, str] | None = None,
+    ) -> Live:
         """Claims a session that nobody drives, and drives it.
 
         Args:
             session: its id.
             request: what is done first; without one, a paused session goes on.
-            orphaned: whether it is known already that its runner is gone.
+            orphaned_at: the epoch at which it was seen already that nobody drives it (any more).
+            assume: what became of attempts of which nobody can tell; see `assuming.assumed`.
 
         Raises:
-            NotFound: there is no such session.
-            StateError: it has ended, or its runner lives.
+            NotFound: there is no such session, or no such job to assume something of.
+            StateError: it has ended, or its runner lives, or somebody else took it over since `orphaned_at`,
+                or nothing was said of an unknown job.
             ConfigError: what has yet to run can't be found by this process.
         """
         self.require_open()
         if self.live(session) is not None:
             raise StateError(f"session {session} is driven by this runner already")
-        live = recovery.load(self.store, session)
+        live = recovery.load(self.store, session, self._known)
         state = live.machine.state
         if state.status.is_terminal:
             raise StateError(
                 f"session {session} is {state.status}: there is nothing to resume",
                 hint="start it anew to run it again",
             )
+        if orphaned_at not in (None, state.epoch):
+            raise StateError(f"session {session} was taken over by another runner just now")
+        clock = self.parts.clock
+        said = [] if request is not None else assumed(live.machine, assume, live.at(clock.now()))
         if request is None:  # Else nothing starts, so nothing needs to be found.
             live.bindings = recovery.bindings(live, bound.from_mapping(self._bindings, self._job_types))
-            preflight.check_resumable(live, self.parts)
-        clock = self.parts.clock
-        if not orphaned:
+            preflight.check_resumable(live, self.parts, self._job_types)
+        if orphaned_at is None:
             recovery.wait_until_orphaned(live, self.store, clock, time.sleep)
         paused = state.status is SessionStatus.PAUSED
         self.claim(live)
@@ -131,6 +155,10 @@ class Control:
             live.record(request.event(at))
         elif paused:
             live.record(SessionResumed(at))
+        elif state.pause is not None:
+            live.record(ResumeRequested(at, uuid.uuid4().hex))
+        for event in said:
+            live.record(evolve(event, at=live.at(clock.now())))
         self.drive(live)
         return live
 

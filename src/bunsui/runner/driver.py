@@ -61,6 +61,7 @@ class Driver:
         observers: Observers,
         starter: Starter,
         *,
+        calls: Pool,
         places: Places,
         lease: float,
     ) -> None:
@@ -80,7 +81,7 @@ class Driver:
         self._stopping_at: float | None = None
         self._interrupted = False
         self._mailbox = Mailbox(self._run, self._lives)
-        self._attempts = Attempts(self, clock, self._timers, pool, places, starter)
+        self._attempts = Attempts(self, clock, self._timers, pool, calls, places, starter)
 
     # From any thread
 
@@ -258,9 +259,9 @@ class Driver:
 
     def _commit(self, lives: list[Live]) -> None:
         """Makes all new facts durable, and then does what was waiting for it."""
-        if not lives:
-            return
-        flushed = self._commits.flush(lives)
+        for live in lives:  # First by itself: what can't be encoded must not keep others from their commit.
+            self.guard(live, self._commits.seal, live)
+        flushed = self._commits.flush([live for live in lives if self.is_driving(live)])
         for live in flushed.lost:
             self._stand_down(live)
         for live, error in flushed.failed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.engine.fold import Fold
 from bunsui.errors import SessionFailed, StateError
+from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.runner import reading, requests
 
@@ -195,6 +196,11 @@ class Session:
             time.sleep(POLL)
         return status
 
+    @property
+    def is_driven_here(self) -> bool:
+        """Whether this handle's runner drives it now."""
+        return self._control.live(self._id) is not None
+
     def raise_for_status(self) -> None:
         """Raises SessionFailed if the session ended without success."""
         state = self.state
@@ -227,9 +233,18 @@ class Session:
         """
         self._ask("cancel", reason)
 
-    def resume(self) -> None:
-        """Continues it in this handle's runner, and returns once it is claimed; see `Runner.resume`."""
-        self._driven = self._control.take_over(self._id)
+    def resume(self, assume: Mapping[str, str] | None = None) -> None:
+        """Continues it in this handle's runner, and returns once it is claimed; see `Runner.resume`.
+
+        A pause that has not come to rest yet is taken back, whoever drives the session.
+        """
+        with self._lock:
+            fold = self._read()
+            held = fold.claim if fold.pause is not None else None
+        if held is not None and not is_dead(held.process):
+            self._ask("resume", None)
+        else:
+            self._driven = self._control.take_over(self._id, assume=assume)
 
     def _ask(self, action: str, reason: str | None) -> None:
         """Asks the runner that holds the session, or does it here where nobody holds it (any more)."""
@@ -242,6 +257,7 @@ class Session:
                 with self._lock:
                     fold = self._read()
                     held, status, answered = fold.claim, fold.status, request_id in fold.requests
+                    epoch = fold.epoch
                 if answered:
                     return
                 if status.is_terminal:
@@ -249,11 +265,14 @@ class Session:
                         f"session {self._id} is {status}: there is nothing to {action}",
                         hint="start it anew to run it again",
                     )
+                if action == "resume" and status is SessionStatus.PAUSED:
+                    self._driven = self._control.take_over(self._id)  # It has come to rest meanwhile.
+                    return
                 if held is None or (watch is not None and watch.is_dead()):
                     request = requests.Request(request_id, self._id, action, 0, reason)
                     # Refused where somebody else was faster: then that one is asked.
                     with contextlib.suppress(StateError):
-                        self._driven = self._control.take_over(self._id, request, orphaned=True)
+                        self._driven = self._control.take_over(self._id, request, orphaned_at=epoch)
                     self._control.require_open()
                     watch = None
                 elif asked is None or asked.epoch != held.epoch:

@@ -93,12 +93,12 @@ def check_folder(pipeline: Pipeline, hint: str) -> None:
         raise ConfigError(f"the folder of the definition, {pipeline.base_dir}, is gone", hint=hint)
 
 
-def check_resumable(live: Live, parts: Parts) -> None:
+def check_resumable(live: Live, parts: Parts, job_types: Mapping[str, JobType]) -> None:
     """Makes sure that what has yet to run can be found by this process: nothing is lost by asking.
 
     Raises:
-        ConfigError: the definition's folder is gone, a callable can't be found, or a secret or pool is not
-            configured; the session stays as it is.
+        ConfigError: the definition's folder is gone, a job type or callable can't be found, or a secret or
+            pool is not configured; the session stays as it is.
     """
     pipeline = live.pipeline
     stays = f"session {live.id} stays resumable"
@@ -108,10 +108,17 @@ def check_resumable(live: Live, parts: Parts) -> None:
     check_folder(pipeline, stays)
     in_processes: list[Function] = []
     for job in pipeline.jobs:
+        if job.type not in job_types and not live.machine.state.jobs[job.id].status.is_terminal:
+            raise ConfigError(
+                f"job '{job.id}' has the type '{job.type}', which this runner does not know",
+                hint=f"install the plugin that has it, or give it: Runner(plugins=[...]); {stays}",
+            )
         target = job.options.get("callable", "")
         if live.machine.state.jobs[job.id].status.is_terminal or not isinstance(target, str) or not target:
             continue
         if target.startswith(LOCAL_PREFIX):
+            if job.function is not None:
+                continue
             raise ConfigError(
                 f"job '{job.id}' calls '{target}', a callable of the process that started the session",
                 hint=f"put it into a module; {stays} where it exists",

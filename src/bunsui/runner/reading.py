@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bunsui.dsl import definition
+from bunsui.dsl.problems import did_you_mean
 from bunsui.engine import events as ev
 from bunsui.errors import NotFound, StoreError
+from bunsui.runner.index import KIND as SESSION
 from bunsui.stores.records import decode_body
 
 if TYPE_CHECKING:
@@ -37,20 +39,29 @@ def created(store: Store, session: str) -> ev.SessionCreated:
         if events and isinstance(events[0], ev.SessionCreated):
             return events[0]
         raise StoreError(f"session {session} does not begin with its creation")
+    near = did_you_mean(session, (document.key for document in store.find(SESSION, limit=1000)))
     raise NotFound(
         f"there is no session '{session}' in this store",
         kind="session",
         name=session,
-        hint="'bunsui session list' shows those that there are",
+        hint=near or "'bunsui session list' shows those that there are",
     )
 
 
-def pipeline_of(store: Store, event: ev.SessionCreated) -> Pipeline:
-    """The definition that a session runs: its own copy, whatever has become of the file."""
+def pipeline_of(store: Store, event: ev.SessionCreated, known: Pipeline | None = None) -> Pipeline:
+    """The definition that a session runs: its own copy, whatever has become of the file.
+
+    Args:
+        store: where it is.
+        event: the session's creation.
+        known: the same definition as an object of this process; it saves reading it.
+    """
+    folder = None if event.base_dir is None else Path(event.base_dir)
+    if known is not None:
+        return known.at(folder)
     document = store.get(DEFINITION, event.digest)
     if document is None:
         raise StoreError(
             f"the definition {event.digest[:12]} of session {event.session_id} is not in the store"
         )
-    pipeline = definition.to_pipeline(document.value)
-    return pipeline.at(None if event.base_dir is None else Path(event.base_dir))
+    return definition.to_pipeline(document.value).at(folder)

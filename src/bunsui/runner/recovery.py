@@ -13,21 +13,27 @@ from bunsui.runner import heartbeat, reading
 from bunsui.runner.live import Live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from bunsui.model.pipeline import Pipeline
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
 
 
-def load(store: Store, session: str) -> Live:
+def load(store: Store, session: str, known: Mapping[str, Pipeline] | None = None) -> Live:
     """A session as its history leaves it: not yet claimed, and without its bindings.
+
+    Args:
+        store: where it is.
+        session: its id.
+        known: pipelines of this process by digest, which have callables that a store can't hold.
 
     Raises:
         NotFound: there is no such session.
         StoreError: the history is damaged, or of a later version.
     """
     first = reading.created(store, session)
-    pipeline = reading.pipeline_of(store, first)
+    pipeline = reading.pipeline_of(store, first, (known or {}).get(first.digest))
     machine = Machine(pipeline)
     position = 0
     for position, events in reading.history(store, session):  # noqa: B007 - the last one counts

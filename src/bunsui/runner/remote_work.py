@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from bunsui.ports.job_type import JobCall
 
 
+#: The code of a failure that is the job type's, not the work's.
+PLUGIN_ERROR = "PluginError"
+
+
 class Kind(Enum):
     """What a call to a service came to."""
 
@@ -50,7 +54,11 @@ class Told:
     @property
     def text(self) -> str:
         """Why there is no value."""
-        return "" if self.failure is None else f"{self.failure.code}: {self.failure.message}"
+        if self.failure is None:
+            return ""
+        if self.failure.code == PLUGIN_ERROR:
+            return self.failure.message
+        return f"{self.failure.code}: {self.failure.message}"
 
 
 def ask(call: Callable[[], Any], redact: Callable[[str], str] | None = None) -> Told:

@@ -13,7 +13,7 @@ from bunsui.errors import JobCancelled
 from bunsui.model.pipeline import RetryPolicy
 from bunsui.model.session import Failure
 from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, Running, Succeeded
-from bunsui.runner.remote_work import Kind, RemoteWork, Told, ask
+from bunsui.runner.remote_work import PLUGIN_ERROR, Kind, RemoteWork, Told, ask
 from bunsui.runner.retry import wait_seconds
 
 if TYPE_CHECKING:
@@ -63,11 +63,19 @@ class Owner(Protocol):
 
 
 class Remotes:
-    """All attempts of a runner that run at remote services. All of it is called on the driver's thread."""
+    """All attempts of a runner that run at remote services. All of it is called on the driver's thread.
 
-    def __init__(self, owner: Owner, pool: Pool, timers: Timers, clock: Clock, random: Random) -> None:
+    Args:
+        owner: the driver.
+        calls: the threads in which services are called.
+        timers: the driver's.
+        clock: the driver's.
+        random: for jitter.
+    """
+
+    def __init__(self, owner: Owner, calls: Pool, timers: Timers, clock: Clock, random: Random) -> None:
         self._owner = owner
-        self._pool = pool
+        self._calls = calls
         self._timers = timers
         self._clock = clock
         self._random = random
@@ -123,7 +131,7 @@ class Remotes:
             told = ask(call, work.redact)
             self._owner.later(work.live, self._answered, work, told, then)
 
-        self._pool.submit([task])
+        self._calls.submit([task])
 
     def _answered(self, work: RemoteWork, told: Told, then: Callable[[Live, RemoteWork, Told], None]) -> None:
         if self._owner.holds(work):
@@ -208,7 +216,7 @@ class Remotes:
                 together = [work for work in works if work not in self._suspects]
                 batches = [together[i : i + BATCH] for i in range(0, len(together), BATCH)] + alone
                 self._polling[name] = len(batches)
-                self._pool.submit([partial(self._poll, kind, batch) for batch in batches])
+                self._calls.submit([partial(self._poll, kind, batch) for batch in batches])
 
     def _poll(self, kind: RemoteJobType, works: Sequence[RemoteWork]) -> None:
         """In a thread."""
@@ -216,7 +224,7 @@ class Remotes:
         told = ask(lambda: list(kind.poll(handles)))
         if told.kind is Kind.DONE and len(told.value) != len(works):
             text = f"poll() gave {len(told.value)} answers for {len(works)} handles"
-            told = Told(Kind.FAULT, failure=Failure("PluginError", text, retryable=False))
+            told = Told(Kind.FAULT, failure=Failure(PLUGIN_ERROR, text, retryable=False))
         self._owner.later(works[0].live, self._polled, kind, works, told)
 
     def _polled(self, kind: RemoteJobType, works: Sequence[RemoteWork], told: Told) -> None:
@@ -261,7 +269,7 @@ class Remotes:
     def _type_failed(self, work: RemoteWork, text: str) -> None:
         work.goes_on = f"what became of {self._name(work)} is not known"
         text = f"job type '{work.job_type.name}' failed: {text}"
-        self._end(work, Failure("PluginError", text, retryable=False))
+        self._end(work, Failure(PLUGIN_ERROR, text, retryable=False))
 
     # Ends
 

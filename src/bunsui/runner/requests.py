@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
 
 KIND = "request"
+#: What can be asked: ``resume`` takes back a pause that has not come to rest.
+ACTIONS = ("pause", "resume", "cancel")
 #: Seconds after which a request that nobody answered is forgotten.
 KEPT = 24 * 3600.0
 
@@ -27,7 +29,7 @@ class Request:
 
     id: str
     session: str
-    #: ``pause`` or ``cancel``.
+    #: One of `ACTIONS`.
     action: str
     #: The claim that it was meant for; a later one must not act on it.
     epoch: int
@@ -37,6 +39,8 @@ class Request:
         """The fact that it was asked."""
         if self.action == "cancel":
             return ev.CancelRequested(at, self.id, self.reason)
+        if self.action == "resume":
+            return ev.ResumeRequested(at, self.id, self.reason)
         return ev.PauseRequested(at, self.id, self.reason)
 
 
@@ -64,7 +68,7 @@ def pending(store: Store, runner: str) -> list[Request]:
         value = document.value
         session, action, epoch = (value.get(key) for key in ("session", "action", "epoch"))
         reason = value.get("reason")
-        if not isinstance(session, str) or not isinstance(epoch, int) or action not in ("pause", "cancel"):
+        if not isinstance(session, str) or not isinstance(epoch, int) or action not in ACTIONS:
             answered(store, [document.key])
             continue
         reason = reason if isinstance(reason, str) else None

@@ -239,26 +239,64 @@ class Runner:
         if idempotency_key is not None and creation.exists(self.store, live):
             return self.session(live.id)
         creation.keep_definition(self.store, pipeline)
+        control.know(pipeline)
         control.claim(live)
         control.drive(live)
+        if idempotency_key is not None and live.lost:
+            creation.exists(self.store, live)  # Somebody was faster, perhaps with another input.
         return Session(control, pipeline, live.id, live)
 
-    def resume(self, id: str) -> Session:  # noqa: A002 - the public name
+    def resume(
+        self,
+        id: str,  # noqa: A002 - the public name
+        assume: Mapping[str, str] | None = None,
+    ) -> Session:
         """Continues a paused or orphaned session here, and returns when it rests.
 
         A session that a runner holds is watched for up to one lease; a runner whose process on this
         host is gone, not at all. Who loses the claim to somebody else follows the session until it rests.
+        A pause that has not come to rest yet is taken back.
+
+        Args:
+            id: the session's.
+            assume: for a session that is paused with the reason ``unknown-job``, what became of each job of
+                which nobody can tell: ``succeeded`` (with the output null), ``failed`` or ``rerun``. The key
+                is the job's id, for one item of a fan-out ``JOB[ITEM]``.
 
         Raises:
-            NotFound: there is no such session.
-            StateError: it has ended, or its runner lives, or this runner is closed.
+            NotFound: there is no such session, or it has no such job.
+            StateError: it has ended, or its runner lives, or this runner is closed, or nothing was assumed of
+                a job that is unknown.
             ConfigError: it needs a callable that exists in another process only.
             StoreError: the store failed.
         """
         session = self.session(id)
-        session.resume()
+        session.resume(assume)
         session.wait()
         return session
+
+    def recover(self, pipeline: str | None = None) -> list[Session]:
+        """Adopts orphaned sessions, and drives them here; returns once each has been looked at.
+
+        Orphaned is a session that is neither paused nor ended and that nobody drives: its runner's process is
+        gone, or gave no sign of life for its lease, or has let go of it. One that needs a job type, a
+        binding, a callable, a secret or a pool that this runner does not have is left to others, and the
+        reason is logged.
+
+        Args:
+            pipeline: only sessions of the pipeline with this name.
+
+        Returns:
+            The sessions that were adopted, oldest first. Looking takes up to one lease where it can't be
+            told at once whether a runner lives.
+
+        Raises:
+            StateError: this runner is closed.
+            StoreError: the store failed.
+        """
+        from bunsui.runner import orphans
+
+        return [self.session(id_) for id_ in orphans.adopt(self._control, pipeline)]
 
     # Sessions
 

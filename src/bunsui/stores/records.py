@@ -43,6 +43,7 @@ def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=False)
     converter.register_unstructure_hook(datetime, to_text)
     converter.register_structure_hook(datetime, lambda text, _: from_text(text))
+    converter.register_unstructure_hook(Json, lambda value: value.value)
     converter.register_structure_hook(Json, lambda value, _: Json.of(value))
     for cls in ev.EVENTS.values():
         converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))

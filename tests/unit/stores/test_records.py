@@ -59,6 +59,7 @@ FIELDS = {
     "attempt": attempts,
     "key": ids,
     "output": values.map(Json.of),
+    "handle": values.map(Json.of),
     "outputs": st.none() | mappings.map(Json.of),
     "delay": st.floats(0, 1e9),
 }

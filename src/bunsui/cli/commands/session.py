@@ -17,6 +17,7 @@ from bunsui.cli.options import (
     store_option,
 )
 from bunsui.model.status import SessionStatus
+from bunsui.runner.assuming import WORDS
 from bunsui.runner.handle import Session
 from bunsui.runner.runner import Runner
 
@@ -99,11 +100,48 @@ def status_command(session_id: str, store: str | None, form: str) -> None:
         render.outcome(session)
 
 
+@session_group.command("pause")
+@click.argument("session_id", metavar="SESSION")
+@click.option("--reason", help="Kept with the session.")
+@store_option
+def pause_command(session_id: str, reason: str | None, store: str | None) -> None:
+    """Pause a session: running jobs end, nothing more starts. Returns when that is recorded."""
+    with Runner(store, lease=lease()) as runner:
+        session = runner.session(session_id)
+        session.pause(reason)
+        # Where nobody drove it, this process does, until what runs elsewhere has ended.
+        status = session.wait() if session.is_driven_here else session.status
+        pausing = status is SessionStatus.RUNNING
+    click.echo(f"session {session_id} is {'pausing: running jobs end' if pausing else status}", err=True)
+
+
+@session_group.command("cancel")
+@click.argument("session_id", metavar="SESSION")
+@click.option("--reason", help="Kept with the session.")
+@store_option
+def cancel_command(session_id: str, reason: str | None, store: str | None) -> None:
+    """Cancel a session: running work is stopped, nothing more starts. Returns when that is recorded."""
+    with Runner(store, lease=lease()) as runner:
+        session = runner.session(session_id)
+        session.cancel(reason)
+        # Where nobody drove it, this process does, and stops what runs.
+        status = session.wait() if session.is_driven_here else session.status
+        ending = not status.is_terminal
+    click.echo(f"session {session_id} is {'being cancelled' if ending else status}", err=True)
+
+
 @session_group.command("resume")
 @click.argument("session_id", metavar="SESSION")
+@click.option(
+    "--assume",
+    type=(click.Choice(WORDS), str),
+    multiple=True,
+    metavar="succeeded|failed|rerun JOB",
+    help="What became of a job that is unknown; may be given more than once. JOB[ITEM] is one item.",
+)
 @store_option
 @format_option("text", "json")
-def resume_command(session_id: str, store: str | None, form: str) -> int:
+def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: str | None, form: str) -> int:
     """Continue a session that is paused, or whose runner is gone, and wait for its end.
 
     Jobs that have ended do not run again. It works from any folder.
@@ -115,7 +153,7 @@ def resume_command(session_id: str, store: str | None, form: str) -> int:
         progress.know(session.state)
 
         def begin() -> Session:
-            session.resume()
+            session.resume({job: word for word, job in assume})
             return session
 
         return drive(runner, begin, progress, form)
