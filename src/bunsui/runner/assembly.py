@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +10,23 @@ from attrs import frozen
 from bunsui.errors import ConfigError
 from bunsui.local.supervisor import Supervisor
 from bunsui.ports.store import Store
-from bunsui.runner.clock import SystemClock
 from bunsui.runner.config import Settings, default_store, read_pools, read_settings
 from bunsui.runner.driver import Driver
 from bunsui.runner.heartbeat import Heartbeat
 from bunsui.runner.logs import Logs
 from bunsui.runner.observers import Observers
 from bunsui.runner.places import Places
-from bunsui.runner.pool import Pool
 from bunsui.runner.secrets import Secrets
 from bunsui.runner.starting import Starter
+from bunsui.runner.surroundings import Surroundings
 from bunsui.runner.work import Host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bunsui.plugins.registry import Plugins
+    from bunsui.ports.clock import Clock
+    from bunsui.runner.pool import Pool
 
 
 #: Calls to remote services at once, whatever the number of jobs that they run.
@@ -37,11 +37,11 @@ CALLS = 16
 class Parts:
     """The parts of one Runner. None of them has started a thread or a process yet."""
 
-    #: Random; names the runner in claims, requests and heartbeats.
+    #: Names the runner in claims, requests and heartbeats.
     id: str
+    surroundings: Surroundings
     store: Store
     owns_store: bool
-    clock: SystemClock
     supervisor: Supervisor
     observers: Observers
     pool: Pool
@@ -55,6 +55,11 @@ class Parts:
     secrets: Secrets
     #: How many jobs each pool takes at once.
     pools: Mapping[str, int]
+
+    @property
+    def clock(self) -> Clock:
+        """Where the runner takes its times from."""
+        return self.surroundings.clock
 
     def close(self, timeout: float) -> None:
         """Ends all of them, in the order in which they need each other."""
@@ -75,8 +80,9 @@ def assemble(
     lease: float,
     config: Mapping[str, Any] | None = None,
     pools: Mapping[str, int] | None = None,
+    surroundings: Surroundings | None = None,
 ) -> Parts:
-    """The parts of a Runner; see its arguments.
+    """The parts of a Runner; see its arguments. Without `surroundings` they are those of this machine.
 
     Raises:
         ConfigError: the store's URL, the configuration or a pool is wrong.
@@ -91,12 +97,12 @@ def assemble(
         raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
     opened = store if isinstance(store, Store) else plugins.open_store(store or default_store())
     path = getattr(opened, "path", None)
-    runner_id = uuid.uuid4().hex
-    clock = SystemClock()
+    around = surroundings or Surroundings()
+    runner_id, clock = around.new_id(), around.clock
     supervisor = Supervisor()
     observers = Observers(plugins)
-    pool = Pool(max_concurrency)
-    calls = Pool(CALLS)
+    pool = around.pool(max_concurrency)
+    calls = around.pool(CALLS)
     logs = Logs(None if path is None else Path(f"{path}-logs"))
     driver = Driver(
         runner_id,
@@ -104,17 +110,19 @@ def assemble(
         clock,
         pool,
         observers,
-        Starter(plugins.job_types, Host(supervisor, logs, clock.now, secrets.get), opened.max_commit_bytes),
+        Starter(plugins.job_types, Host(supervisor, logs, clock, secrets.get), opened.max_commit_bytes),
         calls=calls,
         places=Places(max_concurrency, sizes),
         lease=lease,
+        random=around.random,
+        thread=around.thread,
     )
-    heartbeat = Heartbeat(opened, runner_id, lease, lambda: driver.alive)
+    heartbeat = Heartbeat(opened, runner_id, lease, lambda: driver.alive, clock, around.thread)
     return Parts(
         id=runner_id,
         store=opened,
         owns_store=opened is not store,
-        clock=clock,
+        surroundings=around,
         supervisor=supervisor,
         observers=observers,
         pool=pool,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +19,7 @@ from bunsui.runner.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from random import Random
 
     from bunsui.engine.actions import Start, Stop
     from bunsui.engine.units import Unit
@@ -66,6 +66,7 @@ class Attempts:
         calls: Pool,
         places: Places,
         starter: Starter,
+        random: Random,
     ) -> None:
         self._turns = turns
         self._clock = clock
@@ -74,9 +75,8 @@ class Attempts:
         self._places = places
         self._starter = starter
         self._served = count(1)
-        jitter = random.Random()  # noqa: S311
-        self._remotes = Remotes(self, calls, timers, clock, jitter)
-        self._results = Results(turns, clock, timers, pool, starter, self._remotes, jitter, self._give_back)
+        self._remotes = Remotes(self, calls, timers, clock, random)
+        self._results = Results(turns, clock, timers, pool, starter, self._remotes, random, self._give_back)
         #: Takes in an attempt that has ended; see `Results.finished`.
         self.finished = self._results.finished
 

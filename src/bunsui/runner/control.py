@@ -5,8 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import time
-import uuid
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from bunsui.local import bindings as bound
 from bunsui.model.status import SessionStatus
 from bunsui.runner import preflight, recovery
 from bunsui.runner.assuming import assumed
+from bunsui.runner.waiting import Steps, complete
 
 if TYPE_CHECKING:
     from bunsui.engine.events import RunnerClaimed
@@ -88,13 +87,18 @@ class Control:
             StoreError: the store failed for a whole lease.
             StateError: the Runner was closed meanwhile.
         """
+        complete(self.driving(live))
+
+    def driving(self, live: Live) -> Steps[None]:
+        """The steps of `drive`."""
         with self._lock:
             if not self._used:
                 self._used = True
-                _close_at_exit(self)
+                if self.parts.surroundings.closes_at_exit:
+                    _close_at_exit(self)
         self.parts.heartbeat.start()
         self.parts.driver.adopt(live)
-        live.begun.wait()
+        yield live.begun
         if live.error is not None:
             raise live.error
 
@@ -129,6 +133,17 @@ class Control:
                 or nothing was said of an unknown job.
             ConfigError: what has yet to run can't be found by this process.
         """
+        return complete(self.taking_over(session, request, orphaned_at=orphaned_at, assume=assume))
+
+    def taking_over(
+        self,
+        session: str,
+        request: Request | None = None,
+        *,
+        orphaned_at: int | None = None,
+        assume: Mapping[str, str] | None = None,
+    ) -> Steps[Live]:
+        """The steps of `take_over`."""
         self.require_open()
         if self.live(session) is not None:
             raise StateError(f"session {session} is driven by this runner already")
@@ -147,7 +162,7 @@ class Control:
             live.bindings = recovery.bindings(live, bound.from_mapping(self._bindings, self._job_types))
             preflight.check_resumable(live, self.parts, self._job_types)
         if orphaned_at is None:
-            recovery.wait_until_orphaned(live, self.store, clock, time.sleep)
+            yield from recovery.until_orphaned(live, self.store, clock)
         paused = state.status is SessionStatus.PAUSED
         self.claim(live)
         at = live.at(clock.now())
@@ -156,10 +171,10 @@ class Control:
         elif paused:
             live.record(SessionResumed(at))
         elif state.pause is not None:
-            live.record(ResumeRequested(at, uuid.uuid4().hex))
+            live.record(ResumeRequested(at, self.parts.surroundings.new_id()))
         for event in said:
             live.record(evolve(event, at=live.at(clock.now())))
-        self.drive(live)
+        yield from self.driving(live)
         return live
 
     def watch(self, session: str, position: int, held: RunnerClaimed) -> recovery.Watch:

@@ -28,6 +28,9 @@ from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
+    from random import Random
+    from threading import Thread
+
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
     from bunsui.runner.observers import Observers
@@ -64,6 +67,8 @@ class Driver:
         calls: Pool,
         places: Places,
         lease: float,
+        random: Random,
+        thread: Callable[..., Thread],
     ) -> None:
         self._runner_id = runner_id
         self._store = store
@@ -80,8 +85,8 @@ class Driver:
         self._token: object = None
         self._stopping_at: float | None = None
         self._interrupted = False
-        self._mailbox = Mailbox(self._run, self._lives)
-        self._attempts = Attempts(self, clock, self._timers, pool, calls, places, starter)
+        self._mailbox = Mailbox(self._run, self._lives, thread)
+        self._attempts = Attempts(self, clock, self._timers, pool, calls, places, starter, random)
 
     # From any thread
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from bunsui.errors import SessionFailed, StateError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.runner import reading, requests
+from bunsui.runner.waiting import Steps, complete
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -248,7 +248,11 @@ class Session:
 
     def _ask(self, action: str, reason: str | None) -> None:
         """Asks the runner that holds the session, or does it here where nobody holds it (any more)."""
-        request_id = uuid.uuid4().hex
+        complete(self._asking(action, reason))
+
+    def _asking(self, action: str, reason: str | None) -> Steps[None]:
+        parts = self._control.parts
+        request_id = parts.surroundings.new_id()
         asked: requests.Request | None = None
         watch: Watch | None = None
         self._control.require_open()
@@ -266,22 +270,25 @@ class Session:
                         hint="start it anew to run it again",
                     )
                 if action == "resume" and status is SessionStatus.PAUSED:
-                    self._driven = self._control.take_over(self._id)  # It has come to rest meanwhile.
+                    # It has come to rest meanwhile.
+                    self._driven = yield from self._control.taking_over(self._id)
                     return
                 if held is None or (watch is not None and watch.is_dead()):
                     request = requests.Request(request_id, self._id, action, 0, reason)
                     # Refused where somebody else was faster: then that one is asked.
                     with contextlib.suppress(StateError):
-                        self._driven = self._control.take_over(self._id, request, orphaned_at=epoch)
+                        self._driven = yield from self._control.taking_over(
+                            self._id, request, orphaned_at=epoch
+                        )
                     self._control.require_open()
                     watch = None
                 elif asked is None or asked.epoch != held.epoch:
                     asked = requests.Request(request_id, self._id, action, held.epoch, reason)
-                    requests.put(self._store, held.runner, asked)
+                    requests.put(self._store, held.runner, asked, parts.clock.now())
                     watch = self._control.watch(self._id, self._position, held)
                     self._control.look_for_requests()
                 else:
-                    time.sleep(POLL / 4)
+                    yield POLL / 4
         finally:
             if asked is not None:
                 requests.answered(self._store, [request_id])

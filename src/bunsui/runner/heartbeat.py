@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from bunsui.errors import StoreError
@@ -11,6 +10,7 @@ from bunsui.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
 
 KIND = "runner"
@@ -25,11 +25,21 @@ class Heartbeat:
     short run so costs no further write.
     """
 
-    def __init__(self, store: Store, runner: str, lease: float, alive: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        runner: str,
+        lease: float,
+        alive: Callable[[], bool],
+        clock: Clock,
+        thread: Callable[..., threading.Thread],
+    ) -> None:
         self._store = store
         self._runner = runner
         self._interval = lease / 3
         self._alive = alive
+        self._clock = clock
+        self._make_thread = thread
         self._beats = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -39,21 +49,22 @@ class Heartbeat:
         """Starts to beat, unless it does already."""
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="bunsui-heartbeat", daemon=True)
+                self._thread = self._make_thread(target=self._run, name="bunsui-heartbeat", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
-            # Not a reason to end: a process that was frozen for long wakes up here first.
-            if self._alive():
-                self.beat()
+            self.beat()
 
     def beat(self) -> None:
-        """One beat; a store that fails is the driver's to report."""
+        """One beat, if the driver lives; a store that fails is the driver's to report."""
+        if not self._alive():
+            return  # Not a reason to end: a process that was frozen for long wakes up here first.
         self._beats += 1
         try:
             # A runner that is killed leaves its document behind: it goes by itself, long after any lease.
-            self._store.put(KIND, self._runner, {"beat": self._beats}, expires_at=time.time() + KEPT)
+            expires_at = self._clock.now().timestamp() + KEPT
+            self._store.put(KIND, self._runner, {"beat": self._beats}, expires_at=expires_at)
         except StoreError:
             return
 

@@ -33,10 +33,14 @@ class Mailbox:
     Args:
         run: what the thread does; it gives back when it is told to stop.
         lives: the sessions that it drives, by id.
+        thread: makes the thread.
     """
 
-    def __init__(self, run: Callable[[], None], lives: Mapping[str, Live]) -> None:
+    def __init__(
+        self, run: Callable[[], None], lives: Mapping[str, Live], thread: Callable[..., threading.Thread]
+    ) -> None:
         self._run = run
+        self._make_thread = thread
         self._lives = lives
         self._messages: queue.SimpleQueue[Work | Live | Callable[[], None]] = queue.SimpleQueue()
         #: Guards the two below: whoever hands a session over knows that it will be looked at.
@@ -55,7 +59,7 @@ class Mailbox:
                 refuse(live, self._ended)
                 return
             if self._thread is None:
-                self._thread = threading.Thread(target=self._main, name="bunsui-driver", daemon=True)
+                self._thread = self._make_thread(target=self._main, name="bunsui-driver", daemon=True)
                 self._thread.start()
             self._messages.put(live)
 

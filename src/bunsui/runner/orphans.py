@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from bunsui.ports.store import Store
     from bunsui.runner.control import Control
+    from bunsui.runner.waiting import Steps
 
 _log = logging.getLogger(__name__)
 #: What a session can be orphaned in: a paused one waits for somebody on purpose.
@@ -27,17 +27,18 @@ _OPEN = (SessionStatus.CREATED, SessionStatus.RUNNING)
 POLL = 0.5
 
 
-def adopt(control: Control, pipeline: str | None) -> list[str]:
-    """Drives the orphaned sessions that can be; see `Runner.recover`.
+def adopting(control: Control, pipeline: str | None) -> Steps[list[str]]:
+    """The steps of driving the orphaned sessions that can be; see `Runner.recover`.
 
     Returns:
         Their ids, oldest first.
     """
     control.require_open()
     adopted = []
-    for _, session, epoch in sorted(_orphans(control, pipeline)):
+    orphans = yield from _looking(control, pipeline)
+    for _, session, epoch in sorted(orphans):
         try:
-            live = control.take_over(session, orphaned_at=epoch)
+            live = yield from control.taking_over(session, orphaned_at=epoch)
         except BunsuiError as error:  # It can't run here, or somebody was faster.
             _log.warning("session %s is not adopted: %s", session, error)
             control.require_open()
@@ -51,8 +52,9 @@ def adopt(control: Control, pipeline: str | None) -> list[str]:
 _Orphan = tuple[datetime, str, int]
 
 
-def _orphans(control: Control, pipeline: str | None) -> Iterator[_Orphan]:
-    """The sessions that nobody drives."""
+def _looking(control: Control, pipeline: str | None) -> Steps[list[_Orphan]]:
+    """The sessions that nobody drives: whose runners let go of them, or gave no sign of life for a lease."""
+    orphans: list[_Orphan] = []
     doubtful: dict[str, list[tuple[Watch, _Orphan]]] = defaultdict(list)
     for summary in _open_sessions(control.store, pipeline):
         session = summary.session_id
@@ -65,10 +67,14 @@ def _orphans(control: Control, pipeline: str | None) -> Iterator[_Orphan]:
             continue
         orphan = (summary.created_at, session, epoch)
         if held is None:
-            yield orphan
+            orphans.append(orphan)
         else:
             doubtful[held.runner].append((control.watch(session, position, held), orphan))
-    yield from _after_a_lease(doubtful)
+    while doubtful:
+        orphans += _gone(doubtful)
+        if doubtful:
+            yield POLL
+    return orphans
 
 
 def _open_sessions(store: Store, pipeline: str | None) -> Iterator[index.SessionSummary]:
@@ -91,15 +97,16 @@ def _holder(store: Store, session: str) -> tuple[int, int, ev.RunnerClaimed | No
     return position, epoch, held
 
 
-def _after_a_lease(doubtful: dict[str, list[tuple[Watch, _Orphan]]]) -> Iterator[_Orphan]:
-    """Those of the sessions whose runners gave no sign of life; one session stands for all of its runner."""
-    while doubtful:
-        for runner, sessions in [*doubtful.items()]:
-            watch = sessions[0][0]
-            if watch.is_dead():
-                del doubtful[runner]
-                yield from [orphan for each, orphan in sessions if each.is_dead() and not each.has_moved]
-            elif watch.has_moved:
-                del doubtful[runner]
-        if doubtful:
-            time.sleep(POLL)
+def _gone(doubtful: dict[str, list[tuple[Watch, _Orphan]]]) -> list[_Orphan]:
+    """Takes the runners out of which it can be told now whether they live; the sessions of those that do not.
+
+    One session stands for all of its runner.
+    """
+    gone: list[_Orphan] = []
+    for runner, sessions in [*doubtful.items()]:
+        watch = sessions[0][0]
+        if watch.is_dead():
+            gone += [orphan for each, orphan in sessions if each.is_dead() and not each.has_moved]
+        if watch.has_moved or watch.is_dead():
+            del doubtful[runner]
+    return gone

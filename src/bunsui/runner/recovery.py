@@ -13,11 +13,12 @@ from bunsui.runner import heartbeat, reading
 from bunsui.runner.live import Live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
+    from bunsui.runner.waiting import Steps
 
 
 def load(store: Store, session: str, known: Mapping[str, Pipeline] | None = None) -> Live:
@@ -114,8 +115,8 @@ class Watch:
         return now - self._since >= self._held.lease
 
 
-def wait_until_orphaned(live: Live, store: Store, clock: Clock, sleep: Callable[[float], None]) -> None:
-    """Returns once nobody drives the session.
+def until_orphaned(live: Live, store: Store, clock: Clock) -> Steps[None]:
+    """Ends once nobody drives the session.
 
     Raises:
         StateError: its runner is alive.
@@ -131,4 +132,4 @@ def wait_until_orphaned(live: Live, store: Store, clock: Clock, sleep: Callable[
                 f" (pid {held.process.get('pid')})",
                 hint="wait for it, or pause it there",
             )
-        sleep(min(held.lease / 10, 0.5))
+        yield min(held.lease / 10, 0.5)

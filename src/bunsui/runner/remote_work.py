@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
@@ -106,7 +105,7 @@ class RemoteWork(Work):
         """Has the service begin the work; its handle."""
         if self.cancelled.is_set():
             raise JobCancelled("the attempt was stopped before it was submitted")
-        if self.deadline is not None and time.monotonic() >= self.deadline:
+        if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
             raise JobTimeout("the attempt's timeout was over before it was submitted")
         return self._as_handle(self.job_type.submit(self._asking()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -44,8 +43,8 @@ class Request:
         return ev.PauseRequested(at, self.id, self.reason)
 
 
-def put(store: Store, runner: str, request: Request) -> None:
-    """Asks `runner`, which holds the session's claim."""
+def put(store: Store, runner: str, request: Request, now: datetime) -> None:
+    """Asks `runner`, which holds the session's claim; `now` is the wall-clock time."""
     store.put(
         KIND,
         request.id,
@@ -56,7 +55,7 @@ def put(store: Store, runner: str, request: Request) -> None:
             "reason": request.reason,
         },
         # For those whose asker dies before it can take them back.
-        expires_at=time.time() + KEPT,
+        expires_at=now.timestamp() + KEPT,
         groups=((_group(runner), request.id),),
     )
 

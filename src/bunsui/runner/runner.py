@@ -295,8 +295,9 @@ class Runner:
             StoreError: the store failed.
         """
         from bunsui.runner import orphans
+        from bunsui.runner.waiting import complete
 
-        return [self.session(id_) for id_ in orphans.adopt(self._control, pipeline)]
+        return [self.session(id_) for id_ in complete(orphans.adopting(self._control, pipeline))]
 
     # Sessions
 

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job
     from bunsui.model.session import Failure
+    from bunsui.ports.clock import Clock
     from bunsui.runner.live import Live
     from bunsui.runner.logs import Logs
 
@@ -50,12 +50,12 @@ class Host:
         self,
         supervisor: Supervisor,
         logs: Logs,
-        now: Callable[[], datetime],
+        clock: Clock,
         secret: Callable[[str], str],
     ) -> None:
         self.supervisor = supervisor
         self.logs = logs
-        self.now = now
+        self.clock = clock
         #: The value of a secret by its name.
         self.secret = secret
         #: Callables that were found before: looking beside the definition costs more than a small job.
@@ -193,7 +193,7 @@ class Work:
         finally:
             if token is not None:
                 current.reset(token)
-            self.finished_at = self._host.now()
+            self.finished_at = self._host.clock.now()
             self.report(self)
 
     def _call(self) -> JobCall:
@@ -237,7 +237,7 @@ class Work:
         """Makes sure that there is still reason to begin."""
         if self._cancelled is not None and self._cancelled.is_set():
             raise JobCancelled("the attempt was stopped before it began")
-        if self.deadline is not None and time.monotonic() >= self.deadline:
+        if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
             raise JobTimeout("the attempt's timeout was over before it began")
 
     def run(self, work: Command | Function, call: JobCall) -> Any:

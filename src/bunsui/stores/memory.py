@@ -15,7 +15,7 @@ from bunsui.errors import Conflict
 from bunsui.ports.store import Append, Appended, Commit, Document, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 @frozen
@@ -27,11 +27,16 @@ class _Stored:
 
 
 class MemoryStore(Store):
-    """Histories and documents that live as long as the last reference to this object."""
+    """Histories and documents that live as long as the last reference to this object.
+
+    Args:
+        now: the time by which documents expire, in seconds since the Unix epoch.
+    """
 
     max_commit_bytes: ClassVar[int] = 16 * 1024 * 1024
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._lock = threading.Lock()
         self._histories: dict[str, list[Commit]] = {}
         self._documents: dict[str, dict[str, _Stored]] = {}
@@ -70,7 +75,7 @@ class MemoryStore(Store):
 
     def _live(self, kind: str, key: str) -> _Stored | None:
         stored = self._documents.get(kind, {}).get(key)
-        if stored is not None and stored.expires_at is not None and stored.expires_at <= time.time():
+        if stored is not None and stored.expires_at is not None and stored.expires_at <= self._now():
             return None
         return stored
 

@@ -14,6 +14,7 @@ from bunsui.engine import events as ev
 from bunsui.engine.decide import Machine
 from bunsui.model.json import Json
 from bunsui.ports.store import Append, Commit
+from bunsui.runner.clock import SystemClock
 from bunsui.runner.commits import Commits
 from bunsui.runner.heartbeat import Heartbeat
 from bunsui.runner.live import Live
@@ -225,7 +226,7 @@ class TestHeartbeat:
         """A new version each third of a lease; gone after close."""
         store = MemoryStore()
         alive = threading.Event()
-        heartbeat = Heartbeat(store, "me", 0.03, alive.is_set)
+        heartbeat = Heartbeat(store, "me", 0.03, alive.is_set, SystemClock(), threading.Thread)
         heartbeat.start()
         time.sleep(0.1)
         assert store.get("runner", "me") is None  # The driver makes no turns: no sign of life.

@@ -19,6 +19,7 @@ from bunsui.local.supervisor import Supervisor
 from bunsui.model.json import Json
 from bunsui.model.pipeline import Job, Parameter, Pipeline
 from bunsui.ports.job_type import JobCall, JobType
+from bunsui.runner.clock import SystemClock
 from bunsui.runner.live import Live
 from bunsui.runner.logs import Logs
 from bunsui.runner.starting import EVENT_MARGIN, Starter
@@ -46,7 +47,7 @@ def starter(folder: Path, most: int = 1 << 20) -> Starter:
     def secret(name: str) -> str:
         raise AssertionError(f"{name} was asked for before its job has begun")
 
-    host = Host(Supervisor(), Logs(folder / "logs"), lambda: AT, secret)
+    host = Host(Supervisor(), Logs(folder / "logs"), SystemClock(), secret)
     return Starter({"custom": CustomJobType(), "typed": Typed()}, host, most + EVENT_MARGIN)
 
 

@@ -19,10 +19,18 @@ from bunsui.local.results import MAX_MESSAGE
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.pipeline import Job, Pipeline
 from bunsui.ports.job_type import Command, JobCall, JobType, current_call
+from bunsui.runner.clock import SystemClock
 from bunsui.runner.logs import Logs
 from bunsui.runner.work import Host, Work, idempotency_key
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
+
+
+class Noon(SystemClock):
+    """Its wall clock stands still."""
+
+    def now(self) -> datetime:
+        return NOW
 
 
 class Desk:
@@ -32,7 +40,7 @@ class Desk:
         self.reported: list[Work] = []
         self.supervisor = Supervisor()
         self.secrets: dict[str, str] = {}
-        self.host = Host(self.supervisor, Logs(folder / "logs"), lambda: NOW, self.secrets.__getitem__)
+        self.host = Host(self.supervisor, Logs(folder / "logs"), Noon(), self.secrets.__getitem__)
         self.pipeline = Pipeline(name="p", jobs=[Job("a", "custom", {"command": ["true"]})]).at(folder)
 
     def work(self, function: Any = None, job_type: JobType | None = None, **options: Any) -> Work:
