@@ -67,7 +67,10 @@ def hostile(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Figures: import and start-up times, jobs per second against the plain durable loop."""
+    """Figures: start-up times, jobs per second against the plain durable loop, and what a runner bears."""
     session.install(".[cli]")
     session.run("python", "benchmarks/startup.py")
     session.run("python", "benchmarks/engine.py", *session.posargs)
+    session.run("python", "benchmarks/sessions.py")
+    session.run("python", "benchmarks/idle.py")
+    session.run("python", "benchmarks/resume.py")
