@@ -184,7 +184,8 @@ class Control:
     def look_for_requests(self) -> None:
         """Has the driver look at once, rather than at its next tick."""
         driver = self.parts.driver
-        driver.post(driver.look_for_requests)
+        if driver.alive:  # Else nobody would take the message out.
+            driver.post(driver.look_for_requests)
 
     def close(self, timeout: float) -> None:
         """See `Runner.close`; a call that was interrupted may be repeated."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bunsui.runner.pool import Pool
     from bunsui.runner.starting import Starter
 
-#: Seconds between two looks for requests, and between turns while nothing happens.
+#: Seconds between two looks for requests, and so between turns while nothing happens.
 TICK = 0.2
 #: Seconds before a failed append, or a failed look at the store, is tried again.
 AGAIN = 0.5
@@ -124,7 +124,7 @@ class Driver:
             return 0.0
         if not self._lives and self._stopping_at is None:
             return None
-        return self._timers.pause(TICK)
+        return self._timers.pause(max(0.0, self._next_look - self._clock.monotonic()))
 
     def turn(self, pause: float | None = 0.0) -> None:
         """One turn: waits up to `pause` seconds for a message, then does all there is to do."""

@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at a session that another runner drives.
 POLL = 0.1
+#: Seconds between the first two looks for the answer to a request; a runner sees one within 0.2.
+ASK_POLL = 0.025
+#: Seconds that these pauses grow to: many who wait, or wait for long, must not wear out a store.
+LONGEST_POLL = 0.5
+
+
+def _pauses(first: float) -> Iterator[float]:
+    """Seconds between looks: `first`, then by a half longer each time, `LONGEST_POLL` at most."""
+    while True:
+        yield first
+        first = min(first * 1.5, LONGEST_POLL)
 
 
 class Session:
@@ -188,12 +199,13 @@ class Session:
                 raise TimeoutError(f"session {self._id} is {self.status} after {timeout} seconds")
             if live.error is not None:
                 raise live.error
+        pauses = _pauses(POLL)
         while not (status := self.status).is_resting:
             if live is not None and not live.lost and self._fold.claim is None:
                 return status  # This runner let go of it, and nobody else has taken it over.
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"session {self._id} is {status} after {timeout} seconds")
-            time.sleep(POLL)
+            time.sleep(next(pauses))
         return status
 
     @property
@@ -255,6 +267,7 @@ class Session:
         request_id = parts.surroundings.new_id()
         asked: requests.Request | None = None
         watch: Watch | None = None
+        pauses = _pauses(ASK_POLL)
         self._control.require_open()
         try:
             while True:
@@ -288,7 +301,7 @@ class Session:
                     watch = self._control.watch(self._id, self._position, held)
                     self._control.look_for_requests()
                 else:
-                    yield POLL / 4
+                    yield next(pauses)
         finally:
             if asked is not None:
                 requests.answered(self._store, [request_id])
