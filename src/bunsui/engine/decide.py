@@ -296,6 +296,11 @@ class Machine:
     # Decisions out
 
     @property
+    def has_ready(self) -> bool:
+        """Whether attempts could start if there were places for them, as far as the session goes on."""
+        return bool(self._ready)
+
+    @property
     def stop_reason(self) -> str | None:
         """Why running work is stopped, or None where it is not."""
         if self.state.cancel is not None:

@@ -80,6 +80,10 @@ class Driver:
         self._timers = Timers(clock)
         self._lives: dict[str, Live] = {}
         self._dirty: dict[str, Live] = {}
+        #: Those that had more to start than they found places for.
+        self._hungry: dict[str, Live] = {}
+        #: Whether a place that one of them may have waited for is free now.
+        self._has_room = False
         self._last_turn = clock.monotonic()
         self._next_look = 0.0
         self._token: object = None
@@ -120,7 +124,7 @@ class Driver:
 
     def _pause(self) -> float | None:
         """Seconds to wait for a message; None: for ever."""
-        if self._dirty:
+        if self._dirty or self._has_room:
             return 0.0
         if not self._lives and self._stopping_at is None:
             return None
@@ -140,11 +144,16 @@ class Driver:
         if self._stopping_at is not None:
             self._continue_stop(now, self._stopping_at)
         dirty, self._dirty = self._dirty, {}
+        hungry = self._hungry if self._has_room else {}
+        self._has_room = False
+        advanced = []
         # Who has waited longest for a place comes first: no session waits for all that another one has to do.
-        for live in sorted(dirty.values(), key=lambda live: live.served):
-            if self.is_driving(live):
+        for live in sorted((dirty | hungry).values(), key=lambda live: live.served):
+            # A thousand that wait for a place are not asked when there is none any more.
+            if self.is_driving(live) and (live.id in dirty or self._places.free > 0):
                 self.guard(live, self._advance, live)
-        self._commit([live for live in dirty.values() if self.is_driving(live)])
+                advanced.append(live)
+        self._commit([live for live in advanced if self.is_driving(live)])
 
     def _take_in(self, pause: float | None) -> None:
         for message in self._mailbox.take(pause):
@@ -198,7 +207,11 @@ class Driver:
         """Drives the session no more."""
         if self.is_driving(live):
             del self._lives[live.id]
+            self._hungry.pop(live.id, None)
         self._attempts.leave(live)
+        # Who holds a handle holds the session too, and not what was only made for its jobs.
+        live.items.clear()
+        live.decoded.clear()
         live.begun.set()
         live.done.set()
 
@@ -218,7 +231,7 @@ class Driver:
 
     def room(self) -> None:
         """There was no place for an attempt, and now there is: others may start something too."""
-        self._dirty |= self._lives
+        self._has_room = bool(self._hungry)
 
     def may_start(self, live: Live) -> bool | None:
         """Whether the session is still this runner's, which else stands down; None: it can't be told."""
@@ -239,6 +252,10 @@ class Driver:
                 break
             for action in actions:
                 self._perform(live, action)
+        if machine.has_ready:
+            self._hungry[live.id] = live
+        else:
+            self._hungry.pop(live.id, None)
         if machine.state.status is SessionStatus.PAUSED and machine.state.claim is not None:
             live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
 
