@@ -74,3 +74,10 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/sessions.py")
     session.run("python", "benchmarks/idle.py")
     session.run("python", "benchmarks/resume.py")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """50,000 jobs through one runner: memory, descriptors, threads and processes must not grow."""
+    session.install(".[cli]")
+    session.run("python", "benchmarks/soak.py", *session.posargs)
