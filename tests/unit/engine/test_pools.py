@@ -143,6 +143,20 @@ def test_what_waits_for_a_pool_does_not_hold_up_a_pause() -> None:
     assert [Start("a", 1)] == machine.decide(T0, 9, {"gpu": 1})
 
 
+def test_it_says_whether_there_is_something_that_waits_for_a_place() -> None:
+    """A job or an item that may start, whatever its pool; not one that has started or waits for another."""
+    machine = machine_of(job("a", "gpu"), job("b", depends_on=("a",)), job("each", for_each=[1]))
+    assert machine.has_ready
+    machine.handle(ev.JobStarted(T0, "a", 1, "key"))
+    assert not machine.has_ready
+    machine.handle(ev.FanOutStarted(T0, "each", 1))
+    assert machine.has_ready
+    machine.handle(ev.ItemStarted(T0, "each", 0, 1, "key"))
+    assert not machine.has_ready
+    machine.handle(ev.JobSucceeded(T0, "a", 1))
+    assert machine.has_ready
+
+
 def test_fan_outs_in_a_full_pool_are_not_looked_at() -> None:
     """However many wait for it: each step of a session would look at all of them again."""
 
