@@ -80,7 +80,7 @@ class CustomJobType(JobType):
             command = options["command"]
             argv = (command,) if isinstance(command, str) else map(render, command)
             work = Command(argv, call.folder, options.get("shell", False))
-        return call.workbench.run(work, call)
+        return call.workbench.begin(work, call)
 
 
 def _check_command(command: str | list[Any], *, shell: bool) -> list[Finding]:

@@ -87,20 +87,10 @@ def _module(name: str, folders: Sequence[Path]) -> ModuleType:
 
 
 def invoke(function: Callable[..., Any], style: str, name: str, call: JobCall) -> Any:
-    """Calls `function` for `call`; a coroutine is run to its end in an event loop of its own."""
+    """Calls `function` for `call`; what an async one returns is an awaitable."""
     if style == "lambda":
-        result = function(dict(call.parameters), LambdaContext(name, call))
-    else:
-        result = function(**call.parameters)
-    if hasattr(result, "__await__"):
-        import asyncio  # noqa: PLC0415 - 35 ms that other jobs do not need
-
-        return asyncio.run(_awaited(result))
-    return result
-
-
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
+        return function(dict(call.parameters), LambdaContext(name, call))
+    return function(**call.parameters)
 
 
 class ClientContext:

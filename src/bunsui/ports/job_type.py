@@ -65,6 +65,14 @@ class Workbench(Protocol):
 
         Raises:
             JobError: it failed, was cancelled or took longer than the deadline.
+            StateError: it is an async function, and this is the event loop that would run it.
+        """
+        ...
+
+    def begin(self, work: Command | Function, call: JobCall) -> Any:
+        """As `run`, but an async function in this process is not waited for.
+
+        Its awaitable is returned instead, to be awaited, or to be returned by `JobType.run`.
         """
         ...
 
@@ -162,7 +170,9 @@ class JobType(ABC):
     def run(self, call: JobCall) -> Any:
         """Does the work of one attempt and returns its output, which must be JSON-able.
 
-        It may be ``async def``. It runs in a thread of its own.
+        It runs in a thread of its own. It may be ``async def``, or return an awaitable: that is awaited in
+        the runner's event loop, together with those of other attempts, so it must not block; where the
+        attempt is to stop, it is cancelled.
 
         Raises:
             JobError: it failed, with a code of its own. Any other exception fails the attempt with

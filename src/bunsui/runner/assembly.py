@@ -12,14 +12,15 @@ from bunsui.local.supervisor import Supervisor
 from bunsui.ports.store import Store
 from bunsui.runner.config import Settings, default_store, read_pools, read_settings
 from bunsui.runner.driver import Driver
+from bunsui.runner.event_loop import EventLoop
 from bunsui.runner.heartbeat import Heartbeat
+from bunsui.runner.host import Host
 from bunsui.runner.logs import Logs
 from bunsui.runner.observers import Observers
 from bunsui.runner.places import Places
 from bunsui.runner.secrets import Secrets
 from bunsui.runner.starting import Starter
 from bunsui.runner.surroundings import Surroundings
-from bunsui.runner.work import Host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,7 @@ class Parts:
     observers: Observers
     pool: Pool
     calls: Pool
+    event_loop: EventLoop
     logs: Logs
     driver: Driver
     heartbeat: Heartbeat
@@ -68,6 +70,7 @@ class Parts:
         self.heartbeat.close()
         self.pool.close()
         self.calls.close()
+        self.event_loop.close()
         self.supervisor.close()
         if self.owns_store:
             self.store.close()
@@ -103,15 +106,18 @@ def assemble(
     observers = Observers(plugins)
     pool = around.pool(max_concurrency)
     calls = around.pool(CALLS)
+    event_loop = EventLoop()
     logs = Logs(None if path is None else Path(f"{path}-logs"))
+    host = Host(supervisor, logs, clock, secrets.get, event_loop)
     driver = Driver(
         runner_id,
         opened,
         clock,
         pool,
         observers,
-        Starter(plugins.job_types, Host(supervisor, logs, clock, secrets.get), opened.max_commit_bytes),
+        Starter(plugins.job_types, host, opened.max_commit_bytes),
         calls=calls,
+        event_loop=event_loop,
         places=Places(max_concurrency, sizes),
         lease=lease,
         random=around.random,
@@ -127,6 +133,7 @@ def assemble(
         observers=observers,
         pool=pool,
         calls=calls,
+        event_loop=event_loop,
         logs=logs,
         driver=driver,
         heartbeat=heartbeat,

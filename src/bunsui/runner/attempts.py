@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bunsui.engine.actions import Start, Stop
     from bunsui.engine.units import Unit
     from bunsui.ports.clock import Clock
+    from bunsui.runner.event_loop import EventLoop
     from bunsui.runner.live import Live
     from bunsui.runner.places import Places
     from bunsui.runner.pool import Pool
@@ -64,6 +65,7 @@ class Attempts:
         timers: Timers,
         pool: Pool,
         calls: Pool,
+        event_loop: EventLoop,
         places: Places,
         starter: Starter,
         random: Random,
@@ -72,6 +74,7 @@ class Attempts:
         self._clock = clock
         self._timers = timers
         self._pool = pool
+        self._event_loop = event_loop
         self._places = places
         self._starter = starter
         self._served = count(1)
@@ -120,7 +123,9 @@ class Attempts:
             self._limit_time(work)
             if isinstance(work, RemoteWork):
                 self._remotes.submit(work)
-        self._pool.submit([work for work in works if not isinstance(work, RemoteWork)])
+        here = [work for work in works if not isinstance(work, RemoteWork)]
+        if left := self._event_loop.take(here):
+            self._pool.submit(left)
 
     def _limit_time(self, work: Work) -> None:
         """Lets the attempt's timeout begin."""

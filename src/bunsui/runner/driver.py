@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
+    from bunsui.runner.event_loop import EventLoop
     from bunsui.runner.observers import Observers
     from bunsui.runner.places import Places
     from bunsui.runner.pool import Pool
@@ -65,6 +66,7 @@ class Driver:
         starter: Starter,
         *,
         calls: Pool,
+        event_loop: EventLoop,
         places: Places,
         lease: float,
         random: Random,
@@ -90,7 +92,7 @@ class Driver:
         self._stopping_at: float | None = None
         self._interrupted = False
         self._mailbox = Mailbox(self._run, self._lives, thread)
-        self._attempts = Attempts(self, clock, self._timers, pool, calls, places, starter, random)
+        self._attempts = Attempts(self, clock, self._timers, pool, calls, event_loop, places, starter, random)
 
     # From any thread
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 OVERDUE_AGAIN = 1.0
 #: Seconds that work which was told to stop may take: its processes have a grace of 5, then they are killed.
 STOPPING = 7.0
-GOES_ON = "its thread can't be ended and goes on"
 
 
 class Results:
@@ -117,7 +116,9 @@ class Results:
         if work.has_ended or work.unit not in live.machine.waiting:
             self.retry(live, work.unit)
             return
-        failed = Failure(OVERDUE.code, f"{_LONGER}; {GOES_ON}, so there is no other attempt", retryable=False)
+        failed = Failure(
+            OVERDUE.code, f"{_LONGER}; {work.unendable_part}, so there is no other attempt", retryable=False
+        )
         live.record(outcomes.gave_up(live.at(self._clock.now()), work.unit, failed))
         self._turns.touch(live)
 
@@ -134,7 +135,9 @@ class Results:
         if isinstance(work, RemoteWork):
             self._remotes.stop(work, OVERDUE)
         elif work is not None:
-            self._stop_waiting(live, work, self.overdue, Failure(OVERDUE.code, f"{_LONGER}; {GOES_ON}"))
+            self._stop_waiting(
+                live, work, self.overdue, Failure(OVERDUE.code, f"{_LONGER}; {work.unendable_part}")
+            )
 
     def stop(self, live: Live, unit: Unit) -> None:
         """Has the work of an attempt stopped, as its session is to end."""
@@ -149,7 +152,7 @@ class Results:
         """The time that stopping may take is over."""
         work = self._still_there(live, reference)
         if work is not None:
-            work.goes_on = GOES_ON
+            work.goes_on = work.unendable_part
             self._stop_waiting(live, work, self._not_stopped, STOPPED)
 
     @staticmethod

@@ -20,7 +20,7 @@ from bunsui.model.json import Json
 from bunsui.model.session import Failure
 from bunsui.ports.remote import RemoteJobType
 from bunsui.runner.remote_work import RemoteWork
-from bunsui.runner.work import Host, Work
+from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bunsui.engine.actions import Recover
     from bunsui.ports.job_type import JobType, OnLost
+    from bunsui.runner.host import Host
     from bunsui.runner.live import Live
 
 #: Bytes of a commit that an output leaves to the event around it.

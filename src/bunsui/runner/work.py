@@ -5,20 +5,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
+import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import copy_context
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bunsui.errors import BunsuiError, JobCancelled, JobTimeout, SecretInOutput
+from bunsui.errors import BunsuiError, JobCancelled, JobTimeout, SecretInOutput, StateError
 from bunsui.expressions.resolution import reveal
-from bunsui.local.callables import find, invoke
+from bunsui.local.callables import invoke
 from bunsui.local.results import encode, failure, traceback_text
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import Json
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
+from bunsui.runner.event_loop import GRACE, Running, drop
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,12 +31,10 @@ if TYPE_CHECKING:
     from bunsui.engine.units import Unit
     from bunsui.local.bindings import Bound
     from bunsui.local.redaction import Redactor
-    from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job
     from bunsui.model.session import Failure
-    from bunsui.ports.clock import Clock
+    from bunsui.runner.host import Host
     from bunsui.runner.live import Live
-    from bunsui.runner.logs import Logs
 
 
 _making = threading.Lock()
@@ -43,50 +46,23 @@ def idempotency_key(session: str, job: str, attempt: int, item: int | None = Non
     return hashlib.sha256(f"{session}\0{unit}\0{attempt}".encode()).hexdigest()
 
 
-class Host:
-    """What all attempts of a runner share."""
-
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        logs: Logs,
-        clock: Clock,
-        secret: Callable[[str], str],
-    ) -> None:
-        self.supervisor = supervisor
-        self.logs = logs
-        self.clock = clock
-        #: The value of a secret by its name.
-        self.secret = secret
-        #: Callables that were found before: looking beside the definition costs more than a small job.
-        self._found: dict[tuple[str, tuple[Path, ...]], Callable[..., Any]] = {}
-
-    def find(self, function: Function) -> Callable[..., Any]:
-        """The callable that `function` names; see `bunsui.local.callables.find`."""
-        if function.function is not None:
-            return find(function)
-        name = (function.target, function.folders)
-        found = self._found.get(name)
-        if found is None:
-            found = self._found[name] = find(function)
-        return found
-
-
 class Work:
-    """An attempt on its way through a thread of the pool; the `Workbench` of its call."""
+    """An attempt on its way through a thread of the pool, and the event loop; the `Workbench` of its call."""
 
     __slots__ = (
         "__weakref__",
         "_cancelled",
+        "_end_by",
+        "_endable",
         "_host",
         "_logger",
         "_redactor",
+        "_running",
         "_values",
         "abandoned",
         "attempt",
         "bound",
         "deadline",
-        "endable",
         "failure",
         "finished_at",
         "goes_on",
@@ -137,10 +113,7 @@ class Work:
         self.output: Json | None = None
         self.failure: Failure | None = None
         self.finished_at: datetime | None = None
-        #: Whether the attempt ends by itself at its timeout, and when it is cancelled: it runs in a
-        #: process, or has not begun.
-        self.endable = True
-        #: Whether it was reported as timed out while its thread goes on.
+        #: Whether it was reported as timed out while its code goes on.
         self.abandoned = False
         #: Whether its thread has come back.
         self.has_ended = False
@@ -151,6 +124,11 @@ class Work:
         #: Where it reports its end; set when it is submitted.
         self.report: Callable[[Work], None] = _unreported
         self._host = host
+        self._endable = True
+        #: When (monotonic) what runs in the event loop should have ended, as it was cancelled.
+        self._end_by: float | None = None
+        #: What was given to the event loop.
+        self._running: tuple[Running, ...] = ()
         self._cancelled: threading.Event | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
         #: Knows the values of the secrets; None where there are none.
@@ -166,35 +144,68 @@ class Work:
     # The thread's side
 
     def __call__(self) -> None:
-        """Does the work and reports; never raises."""
-        token = None
+        """Does the work and reports, from here or later from the event loop; never raises."""
         try:
-            self.endable = False
-            # After that line: a timeout before it is left to these checks, one after it to the driver.
-            self._check_begin()
-            if self.secrets:
-                self._reveal()
-                self._check_begin()  # The source may have taken its time.
-            call = self._call()
-            token = current.set(call)
-            if self.bound is not None:
-                output = self.run(self.bound, call)
-            else:
-                output = self.job_type.run(call)
-                if hasattr(output, "__await__"):
-                    output = _complete(output)
-            self.output = self._safe(output if type(output) is Json else encode(output))
+            if self._call_code():
+                return
         except BaseException as error:  # The border: a job's code may raise anything.
-            redact = None if self._redactor is None else self._redactor.redact
-            self.failure = failure(error, redact)
-            if (text := traceback_text(error)) is not None:
-                with contextlib.suppress(OSError):  # A full disk: the error itself is what counts.
-                    self._host.logs.write(self.log_path, text if redact is None else redact(text))
+            self._take_error(error)
+        self._end()
+
+    def _call_code(self) -> bool:
+        """Calls the job's code; whether that is async, goes on in the event loop, and reports from there."""
+        self._endable = False
+        # After that line: a timeout before it is left to these checks, one after it to the driver.
+        self._check_begin()
+        if self.secrets:
+            self._reveal()
+            self._check_begin()  # The source may have taken its time.
+        call = self._call()
+        token = current.set(call)
+        try:
+            output = self.job_type.run(call) if self.bound is None else self.begin(self.bound, call)
+            if hasattr(output, "__await__"):
+                self._endable = True
+                self._await(output, self._ended)
+                return True
+            self._take_output(output)
         finally:
-            if token is not None:
-                current.reset(token)
-            self.finished_at = self._host.clock.now()
-            self.report(self)
+            current.reset(token)
+        return False
+
+    def _take_output(self, output: Any) -> None:
+        self.output = self._safe(output if type(output) is Json else encode(output))
+
+    def _take_error(self, error: BaseException) -> None:
+        redact = None if self._redactor is None else self._redactor.redact
+        self.failure = failure(error, redact)
+        if (text := traceback_text(error)) is not None:
+            with contextlib.suppress(OSError):  # A full disk: the error itself is what counts.
+                self._host.logs.write(self.log_path, text if redact is None else redact(text))
+
+    def _end(self) -> None:
+        self.finished_at = self._host.clock.now()
+        self.report(self)
+
+    # The event loop's side
+
+    def _await(self, awaitable: Awaitable[Any], ended: Callable[[Any, BaseException | None], None]) -> None:
+        """Hands an awaitable over to the event loop, in this context: the current call goes with it."""
+        self.expect_end()
+        running = Running(awaitable, self.deadline, self.cancelled, ended)
+        self._running += (running,)
+        self._host.event_loop.start(running, copy_context())
+
+    def _ended(self, output: Any, error: BaseException | None) -> None:
+        try:
+            if error is not None:
+                raise error
+            self._take_output(output)
+        except BaseException as raised:  # The border, for code that is async.
+            self._take_error(raised)
+        self._end()
+
+    # The thread's side again
 
     def _call(self) -> JobCall:
         return JobCall(
@@ -242,6 +253,25 @@ class Work:
 
     def run(self, work: Command | Function, call: JobCall) -> Any:
         """See `Workbench.run`."""
+        output = self.begin(work, call)
+        if not hasattr(output, "__await__"):
+            return output
+        if self._host.event_loop.is_here:
+            drop(output)
+            raise StateError(
+                f"job '{self.job.id}' would wait for its event loop in that loop",
+                hint="await call.workbench.begin(...) instead of calling run",
+            )
+        ended: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        with self._ending():
+            self._await(output, lambda *outcome: ended.put(outcome))
+            result, error = ended.get()
+        if error is not None:
+            raise error
+        return result
+
+    def begin(self, work: Command | Function, call: JobCall) -> Any:
+        """See `Workbench.begin`."""
         if isinstance(work, Command):
             from bunsui.local.process import run_command  # noqa: PLC0415 - subprocess: 10 ms
 
@@ -257,11 +287,11 @@ class Work:
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
         """While this lasts, the attempt ends by itself at its timeout, and when it is cancelled."""
-        self.endable = True
+        before, self._endable = self._endable, True
         try:
             yield
         finally:
-            self.endable = False
+            self._endable = before
 
     def _isolation(self, work: Function) -> str:
         if work.isolation is not None:
@@ -300,19 +330,49 @@ class Work:
 
     # The driver's side
 
+    @property
+    def is_async(self) -> bool:
+        """Whether its code is known to be async, so that no thread is needed to begin it."""
+        if self.secrets:  # Looking them up may take its time.
+            return False
+        if self.bound is None and iscoroutinefunction(self.job_type.run):
+            return True
+        given = self.job.function if self.bound is None else getattr(self.bound, "function", None)
+        if given is None or not iscoroutinefunction(given):
+            return False
+        function = self.bound if isinstance(self.bound, Function) else Function(self.options["callable"])
+        return self._isolation(function) == "thread"
+
+    def expect_end(self) -> None:
+        """Notes that it is the event loop's now: it ends soon after its deadline, or not by itself."""
+        if self.deadline is not None:
+            self._end_by = self.deadline + GRACE
+
+    @property
+    def endable(self) -> bool:
+        """Whether the attempt ends by itself at its timeout, and when it is cancelled.
+
+        It does where it runs in a process, has not begun, or is awaited, unless it has failed to long ago.
+        """
+        until = self._end_by
+        return self._endable and (until is None or self._host.clock.monotonic() < until)
+
+    @property
+    def unendable_part(self) -> str:
+        """What of it goes on where it is not `endable`, as a message says it."""
+        if not self._endable:
+            return "its thread can't be ended and goes on"
+        return "its async code was cancelled and goes on all the same, or blocks the event loop"
+
     def cancel(self) -> None:
-        """Asks the attempt to stop; a process is ended."""
+        """Asks the attempt to stop; a process is ended, what is awaited is cancelled."""
         self.cancelled.set()
+        # After that line: what is handed over from now on sees the event before it begins.
+        if self._running:
+            self._end_by = min(self._end_by or math.inf, self._host.clock.monotonic() + GRACE)
+        for running in self._running:
+            running.stop()
 
 
 def _unreported(work: Work) -> None:
     raise BunsuiError(f"job '{work.job.id}' ran without having been submitted")
-
-
-def _complete(awaitable: Any) -> Any:
-    import asyncio  # noqa: PLC0415 - 35 ms that blocking job types do not need
-
-    async def result() -> Any:
-        return await awaitable
-
-    return asyncio.run(result())

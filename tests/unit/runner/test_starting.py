@@ -20,10 +20,11 @@ from bunsui.model.json import Json
 from bunsui.model.pipeline import Job, Parameter, Pipeline
 from bunsui.ports.job_type import JobCall, JobType
 from bunsui.runner.clock import SystemClock
+from bunsui.runner.event_loop import EventLoop
+from bunsui.runner.host import Host
 from bunsui.runner.live import Live
 from bunsui.runner.logs import Logs
 from bunsui.runner.starting import EVENT_MARGIN, Starter
-from bunsui.runner.work import Host
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)
 
@@ -47,7 +48,7 @@ def starter(folder: Path, most: int = 1 << 20) -> Starter:
     def secret(name: str) -> str:
         raise AssertionError(f"{name} was asked for before its job has begun")
 
-    host = Host(Supervisor(), Logs(folder / "logs"), SystemClock(), secret)
+    host = Host(Supervisor(), Logs(folder / "logs"), SystemClock(), secret, EventLoop())
     return Starter({"custom": CustomJobType(), "typed": Typed()}, host, most + EVENT_MARGIN)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -20,8 +20,10 @@ from bunsui.local.supervisor import Supervisor
 from bunsui.model.pipeline import Job, Pipeline
 from bunsui.ports.job_type import Command, JobCall, JobType, current_call
 from bunsui.runner.clock import SystemClock
+from bunsui.runner.event_loop import EventLoop
+from bunsui.runner.host import Host
 from bunsui.runner.logs import Logs
-from bunsui.runner.work import Host, Work, idempotency_key
+from bunsui.runner.work import Work, idempotency_key
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 
@@ -39,8 +41,11 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.reported: list[Work] = []
         self.supervisor = Supervisor()
+        self.event_loop = EventLoop()
         self.secrets: dict[str, str] = {}
-        self.host = Host(self.supervisor, Logs(folder / "logs"), Noon(), self.secrets.__getitem__)
+        self.host = Host(
+            self.supervisor, Logs(folder / "logs"), Noon(), self.secrets.__getitem__, self.event_loop
+        )
         self.pipeline = Pipeline(name="p", jobs=[Job("a", "custom", {"command": ["true"]})]).at(folder)
 
     def work(self, function: Any = None, job_type: JobType | None = None, **options: Any) -> Work:
@@ -58,6 +63,7 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     yield desk
+    desk.event_loop.close()
     desk.supervisor.close()
 
 
@@ -87,22 +93,6 @@ def test_call_ends_with_the_work(desk: Desk) -> None:
     desk.work(lambda: current_call().job_id)()
     with pytest.raises(StateError):
         current_call()
-
-
-def test_async_job_type(desk: Desk) -> None:
-    """A job type may be async."""
-
-    class Later(JobType):
-        name: ClassVar[str] = "later"
-        schema: ClassVar[dict[str, Any]] = {"type": "object"}
-
-        async def run(self, call: JobCall) -> Any:
-            return call.attempt
-
-    work = desk.work(job_type=Later())
-    work()
-    assert work.output is not None
-    assert work.output.text == "1"
 
 
 def test_traceback_that_cant_be_written(desk: Desk, tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""What all attempts of a runner share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bunsui.local.callables import find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bunsui.local.supervisor import Supervisor
+    from bunsui.ports.clock import Clock
+    from bunsui.ports.job_type import Function
+    from bunsui.runner.event_loop import EventLoop
+    from bunsui.runner.logs import Logs
+
+
+class Host:
+    """What all attempts of a runner share."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        logs: Logs,
+        clock: Clock,
+        secret: Callable[[str], str],
+        event_loop: EventLoop,
+    ) -> None:
+        self.supervisor = supervisor
+        self.logs = logs
+        self.event_loop = event_loop
+        self.clock = clock
+        #: The value of a secret by its name.
+        self.secret = secret
+        #: Callables that were found before: looking beside the definition costs more than a small job.
+        self._found: dict[tuple[str, tuple[Path, ...]], Callable[..., Any]] = {}
+
+    def find(self, function: Function) -> Callable[..., Any]:
+        """The callable that `function` names; see `bunsui.local.callables.find`."""
+        if function.function is not None:
+            return find(function)
+        name = (function.target, function.folders)
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = find(function)
+        return found
