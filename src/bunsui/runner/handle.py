@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bunsui.engine.fold import Fold
 from bunsui.errors import SessionFailed, StateError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
-from bunsui.runner import reading, requests
-from bunsui.runner.waiting import Steps, complete
+from bunsui.runner import awaiting, reading, requests
+from bunsui.runner.waiting import ASK_POLL, POLL, Steps, complete, pauses
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,26 +27,15 @@ if TYPE_CHECKING:
     from bunsui.runner.live import Live
     from bunsui.runner.recovery import Watch
 
-#: Seconds between two looks at a session that another runner drives.
-POLL = 0.1
-#: Seconds between the first two looks for the answer to a request; a runner sees one within 0.2.
-ASK_POLL = 0.025
-#: Seconds that these pauses grow to: many who wait, or wait for long, must not wear out a store.
-LONGEST_POLL = 0.5
-
-
-def _pauses(first: float) -> Iterator[float]:
-    """Seconds between looks: `first`, then by a half longer each time, `LONGEST_POLL` at most."""
-    while True:
-        yield first
-        first = min(first * 1.5, LONGEST_POLL)
+#: Commits that are read at once for `Session.stream`.
+MOST_COMMITS = 256
 
 
 class Session:
     """A handle on a session, whoever drives it.
 
     All that it shows is read from the history, so it is durable, and stays readable after the Runner
-    is closed. It may be used from any thread.
+    is closed. It may be used from any thread, and awaited in any event loop.
     """
 
     def __init__(
@@ -172,6 +162,21 @@ class Session:
                 return
             time.sleep(POLL)
 
+    def stream(self) -> AsyncGenerator[Event, None]:
+        """Its facts, oldest first, and further ones as they come, until it rests; for ``async for``.
+
+        The store is read in threads of the event loop's default executor.
+        """
+        return awaiting.stream(self._live, self._news)
+
+    def _news(self, position: int) -> awaiting.News:
+        """Some of its facts behind a position; it reads the store."""
+        resting = self.status.is_resting
+        read = list(islice(reading.history(self._store, self._id, position), MOST_COMMITS))
+        events = [event for _, committed in read for event in committed]
+        last = read[-1][0] if read else position
+        return awaiting.News(events, last, len(read) == MOST_COMMITS, resting)
+
     # Waiting
 
     @property
@@ -199,19 +204,33 @@ class Session:
                 raise TimeoutError(f"session {self._id} is {self.status} after {timeout} seconds")
             if live.error is not None:
                 raise live.error
-        pauses = _pauses(POLL)
-        while not (status := self.status).is_resting:
-            if live is not None and not live.lost and self._fold.claim is None:
-                return status  # This runner let go of it, and nobody else has taken it over.
+        looks = pauses(POLL)
+        while (status := self._rest(live)) is None:
             if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"session {self._id} is {status} after {timeout} seconds")
-            time.sleep(next(pauses))
+                raise TimeoutError(f"session {self._id} is {self.status} after {timeout} seconds")
+            time.sleep(next(looks))
         return status
 
     @property
     def is_driven_here(self) -> bool:
         """Whether this handle's runner drives it now."""
         return self._control.live(self._id) is not None
+
+    def __await__(self) -> Generator[Any, None, SessionStatus]:
+        """Waits as `wait` does, without blocking the loop; where it is cancelled, the session goes on.
+
+        Where another runner drives the session, the store is read in threads of the loop's default executor.
+        """
+        return awaiting.rest(self._live, self._rest).__await__()
+
+    def _rest(self, live: Live | None) -> SessionStatus | None:
+        """Its status where it rests, or where `live`, which has ended, was let go of; else None."""
+        with self._lock:
+            fold = self._read()
+            status, claim = fold.status, fold.claim
+        # This runner let go of it, and nobody else has taken it over.
+        let_go = live is not None and not live.lost and claim is None
+        return status if status.is_resting or let_go else None
 
     def raise_for_status(self) -> None:
         """Raises SessionFailed if the session ended without success."""
@@ -267,7 +286,7 @@ class Session:
         request_id = parts.surroundings.new_id()
         asked: requests.Request | None = None
         watch: Watch | None = None
-        pauses = _pauses(ASK_POLL)
+        looks = pauses(ASK_POLL)
         self._control.require_open()
         try:
             while True:
@@ -301,7 +320,7 @@ class Session:
                     watch = self._control.watch(self._id, self._position, held)
                     self._control.look_for_requests()
                 else:
-                    yield next(pauses)
+                    yield next(looks)
         finally:
             if asked is not None:
                 requests.answered(self._store, [request_id])

@@ -13,6 +13,7 @@ from bunsui.engine.decide import Machine
 from bunsui.engine.events import RunnerReleased
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import index
+from bunsui.runner.notice import Notice
 from bunsui.stores.records import OVERHEAD, body_of, encode_event, split
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Live:
     #: Set when the first commit here is durable, or never will be.
     begun: threading.Event = field(factory=threading.Event)
     #: Set when the driver drives it no more: it rests, was released, lost, or given up.
-    done: threading.Event = field(factory=threading.Event)
+    done: Notice = field(factory=Notice)
     _callable_folders: tuple[Path, ...] | None = field(default=None, init=False)
     #: The parameters whose values are references to secrets.
     secret_parameters: frozenset[str] = field(init=False)

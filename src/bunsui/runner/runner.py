@@ -29,8 +29,8 @@ class Runner:
     """Runs pipelines in this process.
 
     Nothing is started before the first session is: no thread, no process. A Runner is a context manager
-    that closes itself (see `close`; where an exception leaves the block, at once); its sessions stay
-    readable.
+    that closes itself (see `close`; where an exception leaves the block, at once), with ``async with`` too;
+    its sessions stay readable.
 
     Args:
         store: a URL (``memory://``, ``sqlite:///relative.db``, ``sqlite:////absolute.db``) or a Store;
@@ -186,11 +186,41 @@ class Runner:
 
         A session that the idempotency key names already, and that nobody drives any more, is resumed.
         """
+        session = self._start_or_resume(pipeline, parameters, idempotency_key, tags)
+        session.wait()
+        return session
+
+    async def run_async(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Runs a pipeline and returns when the session rests; see `run`. It does not block the event loop.
+
+        The session is durable and this runner's, not the caller's: where this is cancelled, it goes on, and
+        `sessions` finds it; it may even begin after that. Cancel the session itself to stop it.
+        """
+        import asyncio
+
+        given = (pipeline, parameters, idempotency_key, tags)
+        session = await asyncio.to_thread(self._start_or_resume, *given)
+        await session
+        return session
+
+    def _start_or_resume(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any] | None,
+        idempotency_key: str | None,
+        tags: Mapping[str, str] | None,
+    ) -> Session:
         session = self.start(pipeline, parameters, idempotency_key=idempotency_key, tags=tags)
         if idempotency_key is not None and not session.status.is_resting:
             with contextlib.suppress(StateError):  # Somebody drives it, or it has just ended: follow it.
                 self._control.take_over(session.id)
-        session.wait()
         return session
 
     def start(
@@ -359,3 +389,11 @@ class Runner:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # With an exception on its way, such as Ctrl-C, nobody wants to wait for what runs.
         self.close(timeout=30.0 if kind is None else 0)
+
+    async def __aenter__(self) -> Runner:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        import asyncio
+
+        await asyncio.to_thread(self.__exit__, kind)
