@@ -12,7 +12,6 @@ from bunsui.errors import JobCancelled, JobTimeout, StateError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
-    from contextvars import Context
 
     from bunsui.runner.work import Work
 
@@ -133,8 +132,8 @@ class EventLoop:
                 loop.call_soon_threadsafe(work)
         return left
 
-    def start(self, running: Running, context: Context) -> None:
-        """Has an awaitable run, in a copy of `context`; from any thread.
+    def start(self, running: Running) -> None:
+        """Has an awaitable run, in a copy of the caller's context; from any thread.
 
         Raises:
             StateError: this loop is closed; the awaitable was let go of.
@@ -142,7 +141,7 @@ class EventLoop:
         try:
             with self._lock:
                 loop = self._open_loop()
-                loop.call_soon_threadsafe(self._begin, loop, running, context=context)
+                loop.call_soon_threadsafe(self._begin, loop, running)
         except BaseException:  # Only to clean up: it goes on.
             drop(running.awaitable)
             raise

@@ -9,7 +9,6 @@ import math
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextvars import copy_context
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,7 +193,7 @@ class Work:
         self.expect_end()
         running = Running(awaitable, self.deadline, self.cancelled, ended)
         self._running += (running,)
-        self._host.event_loop.start(running, copy_context())
+        self._host.event_loop.start(running)
 
     def _ended(self, output: Any, error: BaseException | None) -> None:
         try:

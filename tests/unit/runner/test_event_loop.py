@@ -35,7 +35,7 @@ class Bed:
         running = Running(
             awaitable, deadline, cancelled or threading.Event(), lambda *outcome: self.ended.put(outcome)
         )
-        self.loop.start(running, contextvars.copy_context())
+        self.loop.start(running)
         return running
 
     def outcome(self) -> tuple[Any, BaseException | None]:
@@ -148,18 +148,20 @@ class TestStopping:
 
     def test_stop(self, bed: Bed) -> None:
         """It is cancelled, and its `finally` blocks run to their end."""
-        entered, cleaned = threading.Event(), []
+        entered, cleaning, cleaned = threading.Event(), threading.Event(), []
 
         async def work() -> None:
             try:
                 await hang(entered)
             finally:
-                await asyncio.sleep(0.01)
+                cleaning.set()
+                await asyncio.sleep(0.05)
                 cleaned.append(1)
 
         running = bed.start(work())
         assert entered.wait(30)
         running.stop()
+        assert cleaning.wait(30)
         running.stop()  # Does not cancel the cleaning up.
         _, error = bed.outcome()
         assert ([1], JobCancelled, "the attempt was stopped") == (cleaned, type(error), str(error))
