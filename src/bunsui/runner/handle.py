@@ -217,9 +217,13 @@ class Session:
         return self._control.live(self._id) is not None
 
     def __await__(self) -> Generator[Any, None, SessionStatus]:
-        """Waits as `wait` does, without blocking the loop; where it is cancelled, the session goes on.
+        """Its status when it rests, as `wait` gives it, without blocking the event loop.
 
-        Where another runner drives the session, the store is read in threads of the loop's default executor.
+        Where the waiting is cancelled, the session goes on. The store is read in threads of the loop's
+        default executor, again and again where another runner drives the session.
+
+        Raises:
+            StoreError: the store failed for longer than a lease; the session can be resumed.
         """
         return awaiting.rest(self._live, self._rest).__await__()
 
