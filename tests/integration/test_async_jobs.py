@@ -184,6 +184,18 @@ class TestJobTypes:
         assert swallowing.ended.wait(30)
         assert "failed" == setting.runner.session(session.id).status
 
+    def test_cancel_of_what_swallows_it(self, setting: Setting) -> None:
+        """The session ends without it, and says so."""
+        swallowing = Swallowing()
+        session = setting.runner.start(setting.pipeline(swallowing))
+        assert swallowing.entered.wait(30)
+        session.cancel("enough")
+        assert ("cancelled", False) == (session.wait(60), swallowing.ended.is_set())
+        expected = "enough; its async code was cancelled and goes on all the same, or blocks the event loop"
+        assert expected == session.jobs["x"].reason
+        swallowing.opened.set()
+        assert swallowing.ended.wait(30)
+
     def test_close_does_not_wait_for_ever(self, tmp_path: Path) -> None:
         """For a coroutine that does not let itself be cancelled; the session can be resumed."""
         setting, swallowing = Setting(f"sqlite:///{tmp_path}/store.db"), Swallowing()
