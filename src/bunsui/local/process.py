@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,9 +18,12 @@ from typing import IO, TYPE_CHECKING, Any
 from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.expressions.resolution import render
 from bunsui.local.callables import call_variables
+from bunsui.local.identity import end_process
+from bunsui.local.processes import NotStarted
 from bunsui.model.json import compact
 
 if TYPE_CHECKING:
+    from bunsui.local.processes import Process, Processes
     from bunsui.ports.job_type import Command, JobCall
 
 #: Seconds between the request to end (SIGTERM) and the end (SIGKILL).
@@ -29,6 +32,10 @@ GRACE = 5.0
 MAX_INLINE_PARAMETERS = 100 * 1024
 #: Bytes of an output file that are read; no store takes more in one commit.
 MAX_OUTPUT = 16 * 1024 * 1024
+#: The file in the folder of a running command that says which process it is.
+IDENTITY = "process.json"
+#: Bytes of that file that are read.
+MAX_IDENTITY = 4096
 #: Seconds between two looks at whether an attempt is cancelled.
 POLL = 0.2
 
@@ -43,10 +50,25 @@ def files_of(log: Path) -> Path:
     return log.with_suffix(".files")
 
 
-def run_command(command: Command, call: JobCall, log: Path, *, quote_log: bool = True) -> Any:
+def clear(log: Path) -> None:
+    """Removes what an attempt whose runner is gone has left: a process that still runs, and its files."""
+    folder = files_of(log)
+    if folder.exists():
+        left = _left_process(folder / IDENTITY)
+        if left is not None:
+            end_process(left)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_command(
+    processes: Processes, command: Command, call: JobCall, log: Path, *, quote_log: bool = True
+) -> Any:
     """Runs a command until it ends, and returns what it wrote to ``$BUNSUI_OUTPUT``, or None.
 
+    What it has left running when it ends goes on until `processes` are closed.
+
     Args:
+        processes: what starts it.
         command: what to run.
         call: the attempt that it runs for.
         log: the file that its stdout and stderr are appended to.
@@ -54,21 +76,28 @@ def run_command(command: Command, call: JobCall, log: Path, *, quote_log: bool =
 
     Raises:
         JobError: it could not be started (``CommandNotFound``, ``CommandNotStarted``), failed
-            (``ExitCode.N``, ``Signal.NAME``) or wrote something that is not JSON (``OutputNotJson``).
-        JobTimeout: it ran longer than the call's deadline. All of its process group is gone.
-        JobCancelled: it was stopped. All of its process group is gone.
+            (``ExitCode.N``, ``Signal.NAME``), was ended because what watches over it was killed
+            (``ProcessLost``) or wrote something that is not JSON (``OutputNotJson``).
+        JobTimeout: it ran longer than the call's deadline. It is gone, with all that it had started.
+        JobCancelled: it was stopped. It is gone, likewise.
+        StateError: `processes` are closed.
     """
     # What a killed runner has left goes when the attempt runs again, or is given up.
+    clear(log)
     folder = files_of(log)
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
         output = folder / "output.json"
         environment = _environment(call, folder, output)
-        argv = _argv(command)
-        with log.open("ab") as sink:
-            process = _start(argv, command, environment, sink)
-            wait(process, call)
+        # Made before the command can make it: nothing that it puts there is written to.
+        with (folder / IDENTITY).open("x", encoding="utf-8") as identity, log.open("ab") as sink:
+            process = _start(processes, command, environment, sink, call)
+            with contextlib.closing(process):
+                json.dump(process.identity, identity)
+                identity.flush()
+                wait(process, call)
+        if process.returncode is None:
+            raise process.lost("the command")
         if process.returncode != 0:
             raise exit_error("the command", process.returncode, log if quote_log else None)
         return _read_output(output)
@@ -118,22 +147,21 @@ def _environment(call: JobCall, folder: Path, output: Path) -> dict[str, str]:
 
 
 def _start(
-    argv: list[str], command: Command, environment: dict[str, str], sink: IO[bytes]
-) -> subprocess.Popen[bytes]:
+    processes: Processes, command: Command, environment: dict[str, str], sink: IO[bytes], call: JobCall
+) -> Process:
+    argv = _argv(command)
     try:
-        return subprocess.Popen(  # noqa: S603 - running commands is what this is for
-            argv,
-            cwd=command.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        process = processes.start(
+            argv, env=environment, folder=command.folder, descriptors={sink.fileno(): (1, 2)}
         )
+        try:
+            wait(process, call, until_started=True)
+        except BaseException:  # Only to let go of it: it goes on.
+            process.close()
+            raise
     except OSError as error:
-        # Popen names what the error is about: the folder, or the program.
-        about_folder = command.folder is not None and error.filename == command.folder
-        missing = isinstance(error, FileNotFoundError) and not about_folder
+        about_folder = isinstance(error, NotStarted) and error.about_folder
+        missing = error.errno == errno.ENOENT and not about_folder
         raise JobError(
             f"command {argv[0]!r} can't be started{f' in {command.folder}' if command.folder else ''}:"
             f" {'the folder: ' if about_folder else ''}{error.strerror}",
@@ -146,72 +174,49 @@ def _start(
             code="CommandNotStarted",
             retryable=False,
         ) from error
+    return process
 
 
 def wait(
-    process: subprocess.Popen[bytes],
+    process: Process,
     call: JobCall | None,
     pipe: int | None = None,
     events: int = select.POLLIN,
+    *,
+    until_started: bool = False,
 ) -> None:
     """Waits until the process ends or, where `pipe` is given, until one of the `events` comes to it.
 
+    Args:
+        process: what is waited for. Where it has no exit code after this, its keeper was killed.
+        call: whose deadline and cancelling end it; None: nothing does.
+        pipe: a descriptor that is waited for as well.
+        events: what is to come to it.
+        until_started: whether it is waited for only until it is known to have started.
+
     Raises:
-        JobTimeout: the deadline came first; the process and its group are gone.
+        NotStarted: it could not be started.
+        JobTimeout: the deadline came first; the process is gone, with all that it had started.
         JobCancelled: the attempt was cancelled first; likewise.
     """
     deadline = None if call is None else call.deadline
     cancelled = None if call is None else call.cancelled
-    with _ending(process) as ended:
-        poll = select.poll()
-        if ended is not None:
-            poll.register(ended, select.POLLIN)
-        if pipe is not None:
-            poll.register(pipe, events)
-        while process.poll() is None:
-            remaining = POLL if deadline is None else deadline - time.monotonic()
-            if remaining <= 0:
-                end(process)
-                raise JobTimeout("the attempt took longer than its timeout and was ended")
-            if cancelled is not None and cancelled.is_set():
-                end(process)
-                raise JobCancelled("the attempt was stopped")
-            # Without a pidfd (before Linux 5.3, macOS) the end is seen at the next look.
-            pause = min(remaining, POLL if ended is not None else POLL / 10)
-            if any(source == pipe for source, _ in poll.poll(pause * 1000)):
-                return
-
-
-@contextlib.contextmanager
-def _ending(process: subprocess.Popen[bytes]) -> Any:
-    """A file descriptor that becomes readable when the process ends, or None where there is no such thing."""
-    if not hasattr(os, "pidfd_open"):
-        yield None
-        return
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except OSError:
-        yield None
-        return
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def end(process: subprocess.Popen[bytes], grace: float = GRACE) -> None:
-    """Ends a process that leads its group, and the group: SIGTERM, after `grace` seconds SIGKILL."""
-    deadline = time.monotonic() + grace
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # The group is gone.
-        os.killpg(process.pid, signal.SIGTERM)
-        os.killpg(process.pid, signal.SIGCONT)  # A stopped one takes SIGTERM only when it goes on.
-        # The leader may end before the others do: they have the same time.
-        while time.monotonic() < deadline:
-            process.poll()
-            os.killpg(process.pid, 0)
-            time.sleep(POLL / 10)
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    poll = select.poll()
+    poll.register(process.fileno(), select.POLLIN)
+    if pipe is not None:
+        poll.register(pipe, events)
+    while process.poll() is None and not process.gone and not (until_started and process.pid is not None):
+        remaining = POLL if deadline is None else deadline - time.monotonic()
+        if remaining <= 0:
+            process.end(GRACE)
+            raise JobTimeout("the attempt took longer than its timeout and was ended")
+        if cancelled is not None and cancelled.is_set():
+            process.end(GRACE)
+            raise JobCancelled("the attempt was stopped")
+        if any(source == pipe for source, _ in poll.poll(min(remaining, POLL) * 1000)):
+            return
+    if process.reason is not None:
+        raise process.reason
 
 
 def exit_error(what: str, code: int, log: Path | None) -> JobError:
@@ -242,26 +247,40 @@ def last_line(log: Path, most: int = 300) -> str:
 
 def _read_output(path: Path) -> Any:
     try:
+        text = _read_regular(path, MAX_OUTPUT)
+        return None if text is None else json.loads(text, parse_constant=_no_constant)
+    except OSError as error:
+        raise _bad_output(f"can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise _bad_output(f"is not JSON: {error}") from error
+
+
+def _read_regular(path: Path, most: int) -> bytes | None:
+    """What is in a file that a job has written; None where there is none."""
+    try:
         # Without waiting for whoever would write to a FIFO, and not through a link.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise _bad_output(f"can't be read: {error.strerror}") from error
     try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise _bad_output("is not a regular file")
-        if about.st_size > MAX_OUTPUT:
-            raise _bad_output(f"has {about.st_size} bytes; at most {MAX_OUTPUT} are read", "OutputTooLarge")
+        if about.st_size > most:
+            raise _bad_output(f"has {about.st_size} bytes; at most {most} are read", "OutputTooLarge")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            text = file.read(MAX_OUTPUT)
+            return file.read(most)
     finally:
         os.close(descriptor)
+
+
+def _left_process(path: Path) -> dict[str, Any] | None:
+    """The process that a runner has noted, unless its job has put something else there."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise _bad_output(f"is not JSON: {error}") from error
+        noted = json.loads(_read_regular(path, MAX_IDENTITY) or "null")
+    except (OSError, ValueError, RecursionError, JobError):
+        return None
+    return noted if isinstance(noted, dict) else None
 
 
 def _bad_output(wrong: str, code: str = "OutputNotJson") -> JobError:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import select
-import subprocess
 import sys
 import threading
 from collections import defaultdict
@@ -14,26 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
-from bunsui.errors import JobError, StateError
-from bunsui.local.process import end, exit_error, inherited, wait
+from bunsui.errors import JobError
+from bunsui.local.process import exit_error, inherited, run_command, wait
+from bunsui.local.processes import NotStarted, Processes, closed
 from bunsui.model.json import Json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bunsui.ports.job_type import Function, JobCall
+    from bunsui.ports.job_type import Command, Function, JobCall
 
 
 class WorkerProcess:
     """One ``python -m bunsui.local.worker``, for one function; used by one thread at a time.
 
     Args:
+        processes: what starts it.
         function: what it imports, and then calls.
         log: the file that its stdout and stderr are appended to while it imports; None: nowhere.
     """
 
-    def __init__(self, function: Function, log: Path | None = None) -> None:
+    def __init__(self, processes: Processes, function: Function, log: Path | None = None) -> None:
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
             requests, self._requests = os.pipe()
             theirs.callback(os.close, requests)
@@ -41,17 +42,15 @@ class WorkerProcess:
             self._replies, replies = os.pipe()
             theirs.callback(os.close, replies)
             on_failure.callback(os.close, self._replies)
-            sink = subprocess.DEVNULL if log is None else theirs.enter_context(log.open("ab"))
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                # -P: what lies in the working directory must not shadow what the worker itself imports.
-                [sys.executable, "-P", "-m", "bunsui.local.worker", str(requests), str(replies)],
-                env=inherited(),
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-                pass_fds=(requests, replies),
-                start_new_session=True,
-            )
+            descriptors: dict[int, tuple[int, ...]] = {requests: (3,), replies: (4,)}
+            if log is not None:
+                descriptors[theirs.enter_context(log.open("ab")).fileno()] = (1, 2)
+            # -P: what lies in the working directory must not shadow what the worker itself imports.
+            argv = [sys.executable, "-P", "-m", "bunsui.local.worker", "3", "4"]
+            try:
+                self._process = processes.start(argv, env=inherited(), descriptors=descriptors)
+            except OSError as error:
+                raise _not_started(error) from error
             on_failure.pop_all()
         # A worker that hangs, or whose children hold the pipes after its end, must not hold a thread.
         os.set_blocking(self._requests, False)
@@ -97,28 +96,36 @@ class WorkerProcess:
                 try:
                     data = data[os.write(self._requests, data) :]
                 except BlockingIOError:
-                    wait(self._process, call, self._requests, select.POLLOUT)
-                    if self._process.returncode is not None:
+                    self._wait(call, self._requests, select.POLLOUT)
+                    if self._process.returncode is not None or self._process.gone:
                         return
 
     def _reply(self, call: JobCall | None) -> bytes | None:
         """The line that answers the last request; None where the worker ended without one."""
         chunks = [b""]
         while not chunks[-1].endswith(b"\n"):
-            wait(self._process, call, self._replies)
+            self._wait(call, self._replies)
             try:
                 chunk = os.read(self._replies, 1 << 16)
             except BlockingIOError:  # It has ended, and a child of it holds the pipe.
                 chunk = b""
             if not chunk:
-                wait(self._process, call)
+                self._wait(call)
                 return None
             chunks.append(chunk)
         return b"".join(chunks)
 
+    def _wait(self, call: JobCall | None, pipe: int | None = None, events: int = select.POLLIN) -> None:
+        try:
+            wait(self._process, call, pipe, events)
+        except NotStarted as error:
+            raise _not_started(error) from error
+
     def _result(self, line: bytes | None, log: Path | None) -> Json:
         if line is None:
-            raise exit_error("the worker process", self._process.returncode, log)
+            code = self._process.returncode
+            what = "the worker process"
+            raise self._process.lost(what) if code is None else exit_error(what, code, log)
         reply = json.loads(line)
         if (error := reply.get("error")) is not None:
             raise JobError(error["message"], code=error["code"], retryable=error["retryable"])
@@ -127,24 +134,30 @@ class WorkerProcess:
     @property
     def ready(self) -> bool:
         """Whether it has its function, and can take a call."""
-        return self._loaded and self._process.poll() is None
+        return self._loaded and self._process.poll() is None and not self._process.gone
 
     def end(self) -> None:
         """Ends it, with all that it started. From any thread: a call that runs fails by it."""
-        end(self._process, 0.0)
+        self._process.end(0.0)
 
     def close(self) -> None:
         """Ends it, and closes what leads to it."""
         self.end()
+        self._process.close()
         os.close(self._requests)
         os.close(self._replies)
 
 
+def _not_started(error: OSError) -> JobError:
+    return JobError(f"the worker process can't be started: {error.strerror}", code="WorkerNotStarted")
+
+
 class Supervisor:
-    """The workers of a runner: a call takes one that is idle, or a new one."""
+    """The processes of a runner: commands, and workers, of which a call takes an idle one or a new one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._processes = Processes()
         self._idle: dict[Function, list[WorkerProcess]] = defaultdict(list)
         self._all: set[WorkerProcess] = set()
         self._importable: set[Function] = set()
@@ -158,8 +171,12 @@ class Supervisor:
             for function in dict.fromkeys(functions):
                 # Its workers may all be busy: what was imported once needs no further one.
                 if function not in self._importable:
-                    started[function] = worker = self._take(function)
-                    taken.callback(self._give_back, function, worker)
+                    try:
+                        started[function] = worker = self._take(function)
+                    except JobError as error:
+                        reasons[function] = error.message
+                    else:
+                        taken.callback(self._give_back, function, worker)
             for function, worker in started.items():
                 try:
                     worker.load()
@@ -174,7 +191,8 @@ class Supervisor:
         """Calls `function` in a worker process; its output as JSON. See `WorkerProcess.call`.
 
         Raises:
-            JobError: it failed, was cancelled or took too long; a worker that was in the middle is gone.
+            JobError: it failed, was cancelled or took too long, with all that it had started gone; or its
+                process could not be started (``WorkerNotStarted``) or watched (``ProcessLost``).
             StateError: this supervisor is closed.
         """
         worker = self._take(function, log)
@@ -186,23 +204,27 @@ class Supervisor:
             # A failed call leaves a good worker; one that was ended, or ended itself, is replaced.
             self._give_back(function, worker)
 
+    def run(self, command: Command, call: JobCall, log: Path, *, quote_log: bool = True) -> Any:
+        """Runs a command; see `bunsui.local.process.run_command`."""
+        return run_command(self._processes, command, call, log, quote_log=quote_log)
+
     def _take(self, function: Function, log: Path | None = None) -> WorkerProcess:
         while (idle := self._pop(function)) is not None:
             if idle.ready:
                 return idle
             self._remove(idle)  # It ended while nobody called it.
-        worker = WorkerProcess(function, log)
+        worker = WorkerProcess(self._processes, function, log)
         with self._lock:
             if not self._closed:
                 self._all.add(worker)
                 return worker
         worker.close()
-        raise _closed()
+        raise closed()
 
     def _pop(self, function: Function) -> WorkerProcess | None:
         with self._lock:
             if self._closed:
-                raise _closed()
+                raise closed()
             idle = self._idle[function]
             return idle.pop() if idle else None
 
@@ -219,19 +241,14 @@ class Supervisor:
         worker.close()
 
     def close(self) -> None:
-        """Ends all workers; calls that run fail."""
+        """Ends all workers and commands at once, with all that they have started; what runs fails."""
         with self._lock:
             self._closed = True
             idle = [worker for workers in self._idle.values() for worker in workers]
-            busy = self._all.difference(idle)
             self._idle.clear()
             self._all.clear()
+        self._processes.close()
+        # Who called the others closes their pipes: a descriptor that is waited for must not become
+        # another file's.
         for worker in idle:
             worker.close()
-        # Who called them closes their pipes: a descriptor that is waited for must not become another file's.
-        for worker in busy:
-            worker.end()
-
-
-def _closed() -> StateError:
-    return StateError("this runner is closed", hint="make another one")

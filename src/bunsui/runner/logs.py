@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bunsui.local.process import files_of
+from bunsui.local.process import clear
 from bunsui.local.results import unwritable
 
 #: Such as ``2013-01-31 17:00:00,000 INFO text``; files of processes hold what they wrote, as it is.
@@ -47,10 +47,9 @@ class Logs:
         return folder / _name(job, attempt, item)
 
     def clear(self, session: str, job: str, attempt: int, item: int | None) -> None:
-        """Removes what an attempt whose runner is gone left beside its log: it may hold secrets."""
+        """Ends and removes what an attempt whose runner is gone left: its process, and files with secrets."""
         if self._folder is not None:
-            left = files_of(self._folder / session / _name(job, attempt, item))
-            shutil.rmtree(left, ignore_errors=True)
+            clear(self._folder / session / _name(job, attempt, item))
 
     def write(self, path: Path, text: str) -> None:
         """Appends text to a log file."""

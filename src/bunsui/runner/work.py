@@ -272,10 +272,8 @@ class Work:
     def begin(self, work: Command | Function, call: JobCall) -> Any:
         """See `Workbench.begin`."""
         if isinstance(work, Command):
-            from bunsui.local.process import run_command  # noqa: PLC0415 - subprocess: 10 ms
-
             with self._ending():
-                return run_command(work, call, self.log_path, quote_log=self._redactor is None)
+                return self._host.supervisor.run(work, call, self.log_path, quote_log=self._redactor is None)
         if self._isolation(work) == "process":
             work = evolve(work, isolation="process")
             with self._ending():

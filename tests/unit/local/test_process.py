@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from attrs import field, frozen
 
 from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.local import process
+from bunsui.local.processes import Process, Processes
 from bunsui.ports.job_type import Command, JobCall
 
 DUMP = "import json, os; json.dump(dict(os.environ), open(os.environ['BUNSUI_OUTPUT'], 'w'))"
@@ -74,6 +76,16 @@ def is_running(pid: int) -> bool:
         return False
 
 
+#: Shared by all tests of this file.
+PROCESSES = Processes()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _end_of_processes() -> Iterator[None]:
+    yield
+    PROCESSES.close()
+
+
 def wait_for(condition: Any, seconds: float = 20.0) -> bool:
     """Whether `condition` came true in time."""
     deadline = time.monotonic() + seconds
@@ -86,7 +98,9 @@ def wait_for(condition: Any, seconds: float = 20.0) -> bool:
 
 def run(tmp_path: Path, *argv: str, shell: bool = False, **fields: Any) -> Any:
     """What a command in `tmp_path` gives back; its log is ``tmp_path/log``."""
-    return process.run_command(Command(argv, tmp_path, shell), make_call(**fields), tmp_path / "log")
+    return process.run_command(
+        PROCESSES, Command(argv, tmp_path, shell), make_call(**fields), tmp_path / "log"
+    )
 
 
 def python(tmp_path: Path, code: str, **fields: Any) -> Any:
@@ -347,7 +361,7 @@ class TestFailure:
         """A folder that is gone is the reason, not the program."""
         command = Command(["true"], tmp_path / "gone")
         with pytest.raises(JobError) as caught:
-            process.run_command(command, make_call(), tmp_path / "log")
+            process.run_command(PROCESSES, command, make_call(), tmp_path / "log")
         folder = tmp_path / "gone"
         message = f"command 'true' can't be started in {folder}: the folder: No such file or directory"
         assert ("CommandNotStarted", message, False) == code_and_message(caught)
@@ -408,20 +422,21 @@ IGNORE = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
 class TestEnd:
-    def start(self, tmp_path: Path, child: str = "", parent: str = "") -> subprocess.Popen[bytes]:
-        """A process with a child, both in a group of their own; ``child`` and ``parent`` hold their pids."""
+    def start(self, tmp_path: Path, child: str = "", parent: str = "") -> Process:
+        """A process with a child; the files ``child`` and ``parent`` hold their pids."""
         code = FORKING.format(child=child or "pass", parent=parent)
-        started = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, start_new_session=True)
+        argv = [sys.executable, "-c", code]
+        started = PROCESSES.start(argv, env=dict(os.environ), folder=tmp_path, descriptors={})
         assert wait_for((tmp_path / "parent").exists)
         return started
 
     @pytest.mark.parametrize(("child", "parent"), [("", ""), (IGNORE, ""), ("", IGNORE), (IGNORE, IGNORE)])
     def test_whole_group(self, tmp_path: Path, child: str, parent: str) -> None:
         """A process is gone with its child, whichever of them ignores SIGTERM."""
-        started = self.start(tmp_path, child, parent)
-        pids = [started.pid, int((tmp_path / "child").read_text())]
-        process.end(started, grace=0.2)
-        assert wait_for(lambda: not any(map(is_running, pids)))
+        with contextlib.closing(self.start(tmp_path, child, parent)) as started:
+            pids = [int((tmp_path / name).read_text()) for name in ("child", "parent")]
+            started.end(grace=0.2)
+        assert not any(map(is_running, pids))
 
     def test_children_may_clean_up(self, tmp_path: Path) -> None:
         """A child has its time after SIGTERM also where the leader ends at once."""
@@ -430,16 +445,16 @@ class TestEnd:
             "        time.sleep(0.3); open('clean', 'w'); os._exit(0)\n"
             "    signal.signal(signal.SIGTERM, clean)"
         )
-        started = self.start(tmp_path, child)
-        process.end(started, grace=20)
+        with contextlib.closing(self.start(tmp_path, child)) as started:
+            started.end(grace=20)
         assert (tmp_path / "clean").exists()
 
     def test_process_that_has_ended(self) -> None:
         """Ending what has ended does nothing."""
-        started = subprocess.Popen(["true"], start_new_session=True)
-        started.wait()
-        process.end(started)
-        assert started.returncode == 0
+        with contextlib.closing(PROCESSES.start(["true"], env={}, descriptors={})) as started:
+            process.wait(started, None)
+            started.end(grace=20)
+            assert started.returncode == 0
 
     def test_timeout(self, tmp_path: Path) -> None:
         """A command that takes longer than its deadline is gone, with its children."""
@@ -509,20 +524,6 @@ class TestEnd:
         for _ in range(15):
             some()
         assert before == left()
-
-    def test_without_pidfd(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where the system has no pidfd, the end is seen all the same."""
-        monkeypatch.delattr(os, "pidfd_open")
-        assert python(tmp_path, DUMP)["BUNSUI_JOB_ID"] == "a"
-
-    def test_without_a_descriptor_for_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where no pidfd is to be had, the end is seen all the same."""
-
-        def refuse(pid: int) -> int:
-            raise OSError(24, "Too many open files")
-
-        monkeypatch.setattr(os, "pidfd_open", refuse)
-        assert python(tmp_path, DUMP)["BUNSUI_JOB_ID"] == "a"
 
 
 class TestOddOutputs:

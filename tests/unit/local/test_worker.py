@@ -19,6 +19,7 @@ import pytest
 from attrs import field, frozen
 
 from bunsui.errors import JobCancelled, JobError, JobTimeout, StateError
+from bunsui.local.processes import Processes
 from bunsui.local.supervisor import Supervisor, WorkerProcess
 from bunsui.ports.job_type import Function, JobCall
 
@@ -424,7 +425,8 @@ class TestFailure:
         """A worker that ended while nobody called it is replaced, unseen."""
         first = bound.call("pid")
         os.kill(first, signal.SIGKILL)
-        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+        # Not before its keeper has noticed: until then its end is the call's.
+        assert wait_for(lambda: not Path(f"/proc/{first}").exists())
         assert first != bound.call("pid")
 
     def test_end_with_a_child_that_holds_the_pipes(self, bound: Bound) -> None:
@@ -527,20 +529,13 @@ class TestEnd:
         hang = [w for w in bound.supervisor._all if not w.ready]
         assert (True, []) == ((bound.folder / "cleaned").exists(), hang)
 
-    def test_timeout_needs_no_grace(self, bound: Bound, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_timeout_needs_no_grace(self, bound: Bound) -> None:
         """A worker ends at SIGTERM by itself: it is not killed after the grace."""
-        killed = []
-        real = os.killpg
-
-        def killpg(group: int, number: int) -> None:
-            killed.append(number)
-            real(group, number)
-
         bound.supervisor.check([bound.function("hang")])
-        monkeypatch.setattr(os, "killpg", killpg)
+        (worker,) = bound.supervisor._all
         with pytest.raises(JobTimeout):
             bound.call("hang", deadline=time.monotonic() + 0.5)
-        assert signal.SIGKILL not in killed
+        assert worker._process.returncode == 0
 
     def test_timeout_of_an_import(self, bound: Bound) -> None:
         """A module that hangs while it is imported for a call is ended at the call's timeout."""
@@ -602,10 +597,10 @@ class TestEnd:
         bound.supervisor.close()
         thread.join()
         pids = list(map(int, (bound.folder / "pids").read_text().split()))
-        # The two pipes of the one worker are closed as well.
+        # The two pipes and the socket of the one worker, and the fork server's socket, are closed as well.
         left = sum(1 for _ in Path("/proc/self/fd").iterdir()) - before
         # What was killed takes a moment to be gone.
-        assert ([True], True, -2) == (
+        assert ([True], True, -4) == (
             [
                 code in {"Signal.SIGTERM", "Signal.SIGKILL"} or code.startswith("ExitCode.")
                 for code in outcome
@@ -682,8 +677,10 @@ class TestEnd:
         """A worker that can't be started leaves no descriptor open."""
         monkeypatch.setattr(sys, "executable", "/no/such/python")
         before = sum(1 for _ in Path("/proc/self/fd").iterdir())
-        with pytest.raises(FileNotFoundError):
-            WorkerProcess(bound.function("pid"), bound.log)
+        with pytest.raises(JobError) as caught:
+            WorkerProcess(Processes(), bound.function("pid"), bound.log)
+        message = "the worker process can't be started: No such file or directory"
+        assert ("WorkerNotStarted", message, True) == code_and_message(caught)
         assert before == sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     def test_end_of_the_runner(self, bound: Bound) -> None:

@@ -1,0 +1,346 @@
+"""The processes of one runner, started through its fork server: see `bunsui.local.fork_server`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import sys
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bunsui.errors import JobError, StateError
+from bunsui.local.identity import end_process, process_of_this_host
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Mapping, Sequence
+
+#: What the fork server runs; its arguments are the folder to import from, its socket, and the runner's pid.
+PROGRAM = (
+    "import sys; sys.path.append(sys.argv[1]); from bunsui.local import fork_server;"
+    " fork_server.main(sys.argv[2:])"
+)
+#: Most keepers that wait for a further process.
+MAX_IDLE = 32
+#: Seconds that the fork server has to take what it is sent.
+PATIENCE = 30.0
+#: Seconds after SIGKILL that a process is waited for; one that waits for a disk may take longer to be gone.
+LAST_WAIT = 10.0
+#: Seconds in which the fork server ends when it is closed, before it is killed.
+CLOSING = 5.0
+#: Seconds between two looks by a thread that waits for what another may read.
+POLL = 0.2
+
+# A host may have set SIGPIPE back to what it is by default. macOS has no such flag.
+_QUIET = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class NotStarted(OSError):
+    """A process could not be started; `errno` says why.
+
+    Attributes:
+        about_folder: whether its folder is the reason, not the program.
+    """
+
+    about_folder = False
+
+
+class Process:
+    """A process that runs under a keeper, and all that it has started. Any thread may use it.
+
+    Args:
+        connection: the socket to the keeper.
+        give_back: takes it when nothing is left of the process; else it is closed. Either by `close`.
+    """
+
+    def __init__(self, connection: socket.socket, give_back: Callable[[socket.socket], None]) -> None:
+        connection.setblocking(False)
+        self._connection = connection
+        self._descriptor = connection.fileno()
+        self._give_back = give_back
+        #: Whether the keeper can take another process when this one is gone.
+        self._reusable = True
+        self._lock = threading.Lock()
+        self._received = b""
+        #: Why it could not be started.
+        self.reason: NotStarted | None = None
+        #: Its pid; None before it is known to have started.
+        self.pid: int | None = None
+        #: When it started, in the system's ticks since boot; None where the system does not say.
+        self.started: int | None = None
+        #: Its exit code, below 0 the signal that ended it; None while it runs.
+        self.returncode: int | None = None
+        #: Whether nothing of it is left, nor of what it has started.
+        self.gone = False
+
+    def fileno(self) -> int:
+        """What becomes readable when there is news; -1 once it is closed."""
+        return self._descriptor
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs, and where it could not be started or its keeper was killed."""
+        with self._lock:
+            while not self.gone and self.fileno() != -1:
+                try:
+                    data = self._connection.recv(4096)
+                except BlockingIOError:
+                    break
+                except ConnectionResetError:  # The keeper was killed, and had not read everything.
+                    data = b""
+                if not data:
+                    self.gone, self._reusable = True, False
+                *lines, self._received = (self._received + data).split(b"\n")
+                for line in lines:
+                    self._hear(json.loads(line))
+        return self.returncode
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "started" in message:
+            self.pid, self.started = message["started"], message["at"]
+        elif "error" in message:
+            self.reason = NotStarted(message["error"], os.strerror(message["error"]))
+            self.reason.about_folder = message["about"] == "folder"
+            self.gone = True
+        else:
+            self.returncode = message.get("exit", self.returncode)
+            self.gone = message["gone"]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """It, in a way that a later process of this host can check; see `bunsui.local.identity`."""
+        return process_of_this_host(self.pid, self.started)
+
+    def end(self, grace: float) -> None:
+        """Ends it with all that it has started, and waits: SIGTERM, after `grace` seconds SIGKILL.
+
+        Another thread's call with a shorter grace, or the end of the fork server, shortens the wait. What
+        can't be killed (it waits for a disk) is waited for no longer than `LAST_WAIT`.
+        """
+        with self._lock:
+            descriptor = self.fileno()
+            if self.gone or descriptor == -1:
+                return
+            # The keeper may be waiting for another process by now, and take this for the request.
+            self._reusable = False
+            with contextlib.suppress(OSError):  # It was killed.
+                self._connection.send(f"{grace}\n".encode(), _QUIET)
+        deadline = time.monotonic() + grace + LAST_WAIT
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while (remaining := deadline - time.monotonic()) > 0:
+            self.poll()
+            if self.gone or self.fileno() == -1:
+                return
+            # Not longer: another thread may have read the news, or closed the socket.
+            poll.poll(min(remaining, POLL) * 1000)
+
+    def lost(self, what: str) -> JobError:
+        """The error of a process whose keeper was killed; it is ended as well."""
+        end_process(self.identity)
+        return JobError(
+            f"{what} was ended, because what watches over the processes of this runner was killed",
+            code="ProcessLost",
+        )
+
+    def close(self) -> None:
+        """Lets go: it is killed, unless it has ended; then what it left goes on until the runner ends."""
+        with self._lock:
+            if self._descriptor == -1:
+                return
+            self._descriptor = -1
+            if self.gone and self._reusable:
+                self._give_back(self._connection)
+            else:
+                self._connection.close()
+
+
+class _Server:
+    """A fork server that runs."""
+
+    def __init__(self) -> None:
+        import subprocess  # noqa: PLC0415 - 10 ms, for those runners only that start processes
+
+        if not sys.executable:
+            raise FileNotFoundError(2, "sys.executable names no Python, which processes are started with")
+        self.connection, theirs = socket.socketpair()
+        with theirs, contextlib.ExitStack() as on_failure:
+            on_failure.callback(self.connection.close)
+            self.connection.settimeout(PATIENCE)
+            number = str(theirs.fileno())
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                # Neither the user's site nor the working directory has a say in what it imports.
+                [sys.executable, "-I", "-S", "-c", PROGRAM, str(_root()), number, str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+            on_failure.pop_all()
+        #: The process that has started it: in a forked child of that one it is not to be used.
+        self.runner = os.getpid()
+        #: Ends it, and what it keeps, at once; also when the interpreter ends or this object is forgotten.
+        self.close: Callable[[], None] = weakref.finalize(self, _close, self.connection, process, self.runner)
+
+    def keeper(self) -> socket.socket:
+        """The socket to a new keeper.
+
+        Raises:
+            OSError: it has ended, or takes nothing; or the system gives no more descriptors.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs, contextlib.ExitStack() as on_failure:
+            on_failure.callback(ours.close)
+            socket.send_fds(self.connection, [b"k"], [theirs.fileno()], _QUIET)
+            on_failure.pop_all()
+        return ours
+
+
+def _root() -> Path:
+    return Path(__file__).parent.parent.parent
+
+
+def _close(connection: socket.socket, process: subprocess.Popen[bytes], runner: int) -> None:
+    if os.getpid() == runner:
+        with contextlib.suppress(OSError):
+            # Copies of the socket, in forked children, would keep a mere close() from being seen.
+            connection.shutdown(socket.SHUT_RDWR)
+        try:
+            process.wait(CLOSING)
+        except Exception:  # TimeoutExpired, which must be imported late: it is frozen, or waits for a disk.
+            process.kill()  # The keepers know by that, too.
+            process.wait(CLOSING)
+    process.returncode = process.returncode or 0  # Else its destructor warns.
+    connection.close()
+
+
+class Processes:
+    """Starts processes through a fork server, which is started on first use, and anew where it has ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self._idle: list[socket.socket] = []
+        self._closed = False
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        folder: str | os.PathLike[str] | None = None,
+        descriptors: Mapping[int, Sequence[int]],
+    ) -> Process:
+        """Starts a process in a session of its own; whether it has started, `Process.poll` tells later.
+
+        Args:
+            argv: the program, looked for in the PATH of `env`, and its arguments.
+            env: all its variables.
+            folder: where it runs; None: where this process does.
+            descriptors: what it has open, to the numbers that it sees; else 0 to 2 are ``/dev/null``.
+
+        Raises:
+            ValueError: there is a NUL in a word or variable, or a ``=`` in the name of one.
+            OSError: the system gives no more descriptors or processes.
+            StateError: this is closed.
+        """
+        document = _document(argv, env, folder, list(descriptors.values()))
+        keeper = self._keeper()
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(keeper.close)
+            keeper.settimeout(PATIENCE)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `Process.gone` says so.
+                length = len(document).to_bytes(8, "big")
+                socket.send_fds(keeper, [length], list(descriptors), _QUIET)
+                keeper.sendall(document, _QUIET)
+            on_failure.pop_all()
+        return Process(keeper, self._take_back)
+
+    def _keeper(self) -> socket.socket:
+        """The socket to a keeper that keeps nothing."""
+        with self._lock:
+            if self._closed:
+                raise closed()
+            if self._server is not None and self._server.runner == os.getpid():
+                while self._idle:
+                    keeper = self._idle.pop()
+                    # An idle one says nothing: it has ended then.
+                    if not _readable(keeper):
+                        return keeper
+                    keeper.close()
+                try:
+                    return self._server.keeper()
+                except (BrokenPipeError, ConnectionResetError, TimeoutError):
+                    self._server.close()
+            # In a forked child, the parent's keepers are not for it either.
+            self._forget_idle()
+            self._server = _Server()
+            return self._server.keeper()
+
+    def _take_back(self, keeper: socket.socket) -> None:
+        with self._lock:
+            if self._closed or len(self._idle) >= MAX_IDLE:
+                keeper.close()
+            else:
+                self._idle.append(keeper)
+
+    def _forget_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def close(self) -> None:
+        """Ends at once all that was started and is not gone; nothing can be started any more."""
+        with self._lock:
+            self._closed = True
+            server, self._server = self._server, None
+            self._forget_idle()
+        if server is not None:
+            server.close()
+
+
+def closed() -> StateError:
+    """The error of what is asked of a closed runner."""
+    return StateError("this runner is closed", hint="make another one")
+
+
+def _readable(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _document(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    folder: str | os.PathLike[str] | None,
+    targets: Sequence[Sequence[int]],
+) -> bytes:
+    words = [os.fsencode(word) for word in argv]
+    variables = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+    if any(b"\0" in word for word in (*words, *variables, *variables.values())):
+        raise ValueError("embedded null byte")
+    if any(b"=" in name for name in variables):
+        raise ValueError("illegal environment variable name")
+    request = {
+        "argv": [word.decode("latin-1") for word in words],
+        "env": {name.decode("latin-1"): value.decode("latin-1") for name, value in variables.items()},
+        "folder": _folder(folder),
+        "targets": targets,
+    }
+    return json.dumps(request).encode()
+
+
+def _folder(folder: str | os.PathLike[str] | None) -> str | None:
+    try:
+        path = Path.cwd()
+    except FileNotFoundError:  # It was removed: where the fork server was started is as good.
+        if folder is None:
+            return None
+        path = Path()
+    return os.fsencode(path if folder is None else path / folder).decode("latin-1")
