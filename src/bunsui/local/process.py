@@ -75,9 +75,9 @@ def run_command(
         quote_log: whether the error of one that failed quotes the log's last line.
 
     Raises:
-        JobError: it could not be started (``CommandNotFound``, ``CommandNotStarted``), failed
-            (``ExitCode.N``, ``Signal.NAME``), was ended because what watches over it was killed
-            (``ProcessLost``) or wrote something that is not JSON (``OutputNotJson``).
+        JobError: it could not be started (``CommandNotFound``, ``CommandNotStarted``,
+            ``ProcessNotStarted``), failed (``ExitCode.N``, ``Signal.NAME``), was ended because what watches
+            over it was killed (``ProcessLost``) or wrote something that is not JSON (``OutputNotJson``).
         JobTimeout: it ran longer than the call's deadline. It is gone, with all that it had started.
         JobCancelled: it was stopped. It is gone, likewise.
         StateError: `processes` are closed.
@@ -159,12 +159,11 @@ def _start(
         except BaseException:  # Only to let go of it: it goes on.
             process.close()
             raise
-    except OSError as error:
-        about_folder = isinstance(error, NotStarted) and error.about_folder
-        missing = error.errno == errno.ENOENT and not about_folder
+    except NotStarted as error:
+        missing = error.errno == errno.ENOENT and not error.about_folder
         raise JobError(
             f"command {argv[0]!r} can't be started{f' in {command.folder}' if command.folder else ''}:"
-            f" {'the folder: ' if about_folder else ''}{error.strerror}",
+            f" {'the folder: ' if error.about_folder else ''}{error.strerror}",
             code="CommandNotFound" if missing else "CommandNotStarted",
             retryable=False,
         ) from error

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +167,6 @@ class _Server:
     def __init__(self) -> None:
         import subprocess  # noqa: PLC0415 - 10 ms, for those runners only that start processes
 
-        if not sys.executable:
-            raise FileNotFoundError(2, "sys.executable names no Python, which processes are started with")
         self.connection, theirs = socket.socketpair()
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(self.connection.close)
@@ -185,15 +184,25 @@ class _Server:
             on_failure.pop_all()
         #: The process that has started it: in a forked child of that one it is not to be used.
         self.runner = os.getpid()
+        self.pid = process.pid
+        #: The sockets to those of its keepers that keep nothing.
+        self.idle: list[socket.socket] = []
         #: Ends it, and what it keeps, at once; also when the interpreter ends or this object is forgotten.
-        self.close: Callable[[], None] = weakref.finalize(self, _close, self.connection, process, self.runner)
+        self.close: Callable[[], None] = weakref.finalize(
+            self, _close, self.connection, self.idle, process, self.runner
+        )
 
     def keeper(self) -> socket.socket:
-        """The socket to a new keeper.
+        """The socket to a keeper that keeps nothing.
 
         Raises:
             OSError: it has ended, or takes nothing; or the system gives no more descriptors.
         """
+        while self.idle:
+            keeper = self.idle.pop()
+            if not _readable(keeper):
+                return keeper
+            keeper.close()  # An idle one says nothing: it has ended.
         ours, theirs = socket.socketpair()
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(ours.close)
@@ -206,7 +215,15 @@ def _root() -> Path:
     return Path(__file__).parent.parent.parent
 
 
-def _close(connection: socket.socket, process: subprocess.Popen[bytes], runner: int) -> None:
+def _readable(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _close(
+    connection: socket.socket, idle: list[socket.socket], process: subprocess.Popen[bytes], runner: int
+) -> None:
     if os.getpid() == runner:
         with contextlib.suppress(OSError):
             # Copies of the socket, in forked children, would keep a mere close() from being seen.
@@ -215,9 +232,11 @@ def _close(connection: socket.socket, process: subprocess.Popen[bytes], runner: 
             process.wait(CLOSING)
         except Exception:  # TimeoutExpired, which must be imported late: it is frozen, or waits for a disk.
             process.kill()  # The keepers know by that, too.
-            process.wait(CLOSING)
+            with contextlib.suppress(Exception):
+                process.wait(CLOSING)
     process.returncode = process.returncode or 0  # Else its destructor warns.
-    connection.close()
+    for each in (connection, *idle):
+        each.close()
 
 
 class Processes:
@@ -226,7 +245,6 @@ class Processes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._server: _Server | None = None
-        self._idle: list[socket.socket] = []
         self._closed = False
 
     def start(
@@ -247,72 +265,60 @@ class Processes:
 
         Raises:
             ValueError: there is a NUL in a word or variable, or a ``=`` in the name of one.
-            OSError: the system gives no more descriptors or processes.
+            JobError: what starts processes can't be started, or does not answer (``ProcessNotStarted``).
             StateError: this is closed.
         """
         document = _document(argv, env, folder, list(descriptors.values()))
-        keeper = self._keeper()
-        with contextlib.ExitStack() as on_failure:
-            on_failure.callback(keeper.close)
-            keeper.settimeout(PATIENCE)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `Process.gone` says so.
-                length = len(document).to_bytes(8, "big")
-                socket.send_fds(keeper, [length], list(descriptors), _QUIET)
-                keeper.sendall(document, _QUIET)
-            on_failure.pop_all()
-        return Process(keeper, self._take_back)
+        try:
+            server, keeper = self._keeper()
+            with contextlib.ExitStack() as on_failure:
+                on_failure.callback(keeper.close)
+                keeper.settimeout(PATIENCE)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `Process.gone` says so.
+                    length = len(document).to_bytes(8, "big")
+                    socket.send_fds(keeper, [length], list(descriptors), _QUIET)
+                    keeper.sendall(document, _QUIET)
+                on_failure.pop_all()
+        except OSError as error:
+            raise not_started("the server that starts processes", error) from error
+        return Process(keeper, partial(self._take_back, server))
 
-    def _keeper(self) -> socket.socket:
-        """The socket to a keeper that keeps nothing."""
+    def _keeper(self) -> tuple[_Server, socket.socket]:
         with self._lock:
             if self._closed:
                 raise closed()
             if self._server is not None and self._server.runner == os.getpid():
-                while self._idle:
-                    keeper = self._idle.pop()
-                    # An idle one says nothing: it has ended then.
-                    if not _readable(keeper):
-                        return keeper
-                    keeper.close()
                 try:
-                    return self._server.keeper()
+                    return self._server, self._server.keeper()
                 except (BrokenPipeError, ConnectionResetError, TimeoutError):
                     self._server.close()
-            # In a forked child, the parent's keepers are not for it either.
-            self._forget_idle()
             self._server = _Server()
-            return self._server.keeper()
+            return self._server, self._server.keeper()
 
-    def _take_back(self, keeper: socket.socket) -> None:
+    def _take_back(self, server: _Server, keeper: socket.socket) -> None:
         with self._lock:
-            if self._closed or len(self._idle) >= MAX_IDLE:
-                keeper.close()
+            if server is self._server and len(server.idle) < MAX_IDLE:
+                server.idle.append(keeper)
             else:
-                self._idle.append(keeper)
-
-    def _forget_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+                keeper.close()
 
     def close(self) -> None:
         """Ends at once all that was started and is not gone; nothing can be started any more."""
         with self._lock:
             self._closed = True
             server, self._server = self._server, None
-            self._forget_idle()
         if server is not None:
             server.close()
+
+
+def not_started(what: str, error: OSError) -> JobError:
+    """The error of an attempt whose process can't be started for no reason of its own."""
+    return JobError(f"{what} can't be started: {error.strerror or error}", code="ProcessNotStarted")
 
 
 def closed() -> StateError:
     """The error of what is asked of a closed runner."""
     return StateError("this runner is closed", hint="make another one")
-
-
-def _readable(connection: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _document(

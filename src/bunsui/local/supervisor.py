@@ -15,7 +15,7 @@ from attrs import asdict
 
 from bunsui.errors import JobError
 from bunsui.local.process import exit_error, inherited, run_command, wait
-from bunsui.local.processes import NotStarted, Processes, closed
+from bunsui.local.processes import NotStarted, Processes, closed, not_started
 from bunsui.model.json import Json
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class WorkerProcess:
         processes: what starts it.
         function: what it imports, and then calls.
         log: the file that its stdout and stderr are appended to while it imports; None: nowhere.
+
+    Raises:
+        JobError: it can't be started (``ProcessNotStarted``).
     """
 
     def __init__(self, processes: Processes, function: Function, log: Path | None = None) -> None:
@@ -47,10 +50,7 @@ class WorkerProcess:
                 descriptors[theirs.enter_context(log.open("ab")).fileno()] = (1, 2)
             # -P: what lies in the working directory must not shadow what the worker itself imports.
             argv = [sys.executable, "-P", "-m", "bunsui.local.worker", "3", "4"]
-            try:
-                self._process = processes.start(argv, env=inherited(), descriptors=descriptors)
-            except OSError as error:
-                raise _not_started(error) from error
+            self._process = processes.start(argv, env=inherited(), descriptors=descriptors)
             on_failure.pop_all()
         # A worker that hangs, or whose children hold the pipes after its end, must not hold a thread.
         os.set_blocking(self._requests, False)
@@ -58,7 +58,11 @@ class WorkerProcess:
         self._loaded = False
         folders = [str(folder) for folder in function.folders]
         load = {"target": function.target, "folders": folders, "style": function.style, "sys_path": sys.path}
-        self._send({"load": load})
+        try:
+            self._send({"load": load})
+        except BaseException:  # Only to clean up: it goes on.
+            self.close()
+            raise
 
     def load(self, call: JobCall | None = None, log: Path | None = None) -> None:
         """Waits until the function is imported; with `call`, not longer than that may take.
@@ -119,7 +123,7 @@ class WorkerProcess:
         try:
             wait(self._process, call, pipe, events)
         except NotStarted as error:
-            raise _not_started(error) from error
+            raise not_started("the worker process", error) from error
 
     def _result(self, line: bytes | None, log: Path | None) -> Json:
         if line is None:
@@ -146,10 +150,6 @@ class WorkerProcess:
         self._process.close()
         os.close(self._requests)
         os.close(self._replies)
-
-
-def _not_started(error: OSError) -> JobError:
-    return JobError(f"the worker process can't be started: {error.strerror}", code="WorkerNotStarted")
 
 
 class Supervisor:
@@ -192,7 +192,7 @@ class Supervisor:
 
         Raises:
             JobError: it failed, was cancelled or took too long, with all that it had started gone; or its
-                process could not be started (``WorkerNotStarted``) or watched (``ProcessLost``).
+                process could not be started (``ProcessNotStarted``) or watched (``ProcessLost``).
             StateError: this supervisor is closed.
         """
         worker = self._take(function, log)

@@ -679,8 +679,8 @@ class TestEnd:
         before = sum(1 for _ in Path("/proc/self/fd").iterdir())
         with pytest.raises(JobError) as caught:
             WorkerProcess(Processes(), bound.function("pid"), bound.log)
-        message = "the worker process can't be started: No such file or directory"
-        assert ("WorkerNotStarted", message, True) == code_and_message(caught)
+        message = "the server that starts processes can't be started: No such file or directory"
+        assert ("ProcessNotStarted", message, True) == code_and_message(caught)
         assert before == sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     def test_end_of_the_runner(self, bound: Bound) -> None:
