@@ -116,6 +116,10 @@ class Keeper:
         return data
 
     def _tell(self, message: dict[str, Any]) -> None:
+        # What is killed for want of the fork server has not ended by itself: the runner sees the end of the
+        # socket, and nothing before it.
+        if not self._wanted:
+            return
         with contextlib.suppress(OSError):  # Nobody listens any more.
             self._runner.send(json.dumps(message).encode() + b"\n")
 

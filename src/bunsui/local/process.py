@@ -77,7 +77,7 @@ def run_command(
     Raises:
         JobError: it could not be started (``CommandNotFound``, ``CommandNotStarted``,
             ``ProcessNotStarted``), failed (``ExitCode.N``, ``Signal.NAME``), was ended because what watches
-            over it was killed (``ProcessLost``) or wrote something that is not JSON (``OutputNotJson``).
+            over it has ended (``ProcessLost``) or wrote something that is not JSON (``OutputNotJson``).
         JobTimeout: it ran longer than the call's deadline. It is gone, with all that it had started.
         JobCancelled: it was stopped. It is gone, likewise.
         StateError: `processes` are closed.
@@ -187,7 +187,7 @@ def wait(
     """Waits until the process ends or, where `pipe` is given, until one of the `events` comes to it.
 
     Args:
-        process: what is waited for. Where it has no exit code after this, its keeper was killed.
+        process: what is waited for. Where it has no exit code after this, its keeper has ended.
         call: whose deadline and cancelling end it; None: nothing does.
         pipe: a descriptor that is waited for as well.
         events: what is to come to it.

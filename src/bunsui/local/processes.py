@@ -85,7 +85,7 @@ class Process:
         return self._descriptor
 
     def poll(self) -> int | None:
-        """Its exit code; None while it runs, and where it could not be started or its keeper was killed."""
+        """Its exit code; None while it runs, and where it could not be started or its keeper has ended."""
         with self._lock:
             while not self.gone and self.fileno() != -1:
                 try:
@@ -142,10 +142,10 @@ class Process:
             poll.poll(min(remaining, POLL) * 1000)
 
     def lost(self, what: str) -> JobError:
-        """The error of a process whose keeper was killed; it is ended as well."""
+        """The error of a process whose keeper, or fork server, has ended; what is left of it is killed."""
         end_process(self.identity)
         return JobError(
-            f"{what} was ended, because what watches over the processes of this runner was killed",
+            f"{what} was ended, because what watches over the processes of this runner has ended",
             code="ProcessLost",
         )
 
