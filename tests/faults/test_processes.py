@@ -300,6 +300,18 @@ class TestDeathOfAWatcher:
             again,
         )
 
+    def test_stopped_keeper(
+        self, supervisor: Supervisor, tmp_path: Path, marked: Marked, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A job that stops its keeper is ended all the same, though later."""
+        monkeypatch.setattr(starting, "LAST_WAIT", 0.5)
+        script = 'kill -STOP "$PPID"; touch up; exec sleep 600'
+        call = marked.call()
+        outcome = in_thread(lambda: stopped(supervisor, Command([script], tmp_path, shell=True), call))
+        assert wait_for((tmp_path / "up").exists)
+        call.cancelled.set()
+        assert (JobCancelled, True) == (type(outcome()), wait_for(lambda: not marked.alive(), AFTER))
+
     def test_worker(self, supervisor: Supervisor, tmp_path: Path, marked: Marked) -> None:
         """A call fails likewise, and the next one has a new worker."""
         (tmp_path / "calls.py").write_text(

@@ -16,8 +16,8 @@ To the fork server goes one byte for each keeper, with the descriptor of its soc
 runner, the length of a document in 8 bytes, big-endian, with the descriptors that the process is given, and
 the document: ``argv``, ``env``, ``folder`` and ``targets``, bytes as Latin-1. Later lines of seconds may
 follow: end it, with so much time between SIGTERM and SIGKILL; after such a line a keeper gets no further
-process. Back come lines of JSON: ``started`` (its pid) and ``at`` (the ticks from boot to its start), or
-``error`` and ``about``; ``exit``; and ``gone`` when nothing is left.
+process. Back come lines of JSON: ``keeper`` (its pid); ``started`` (the pid of the process) and ``at`` (the
+ticks from boot to its start), or ``error`` and ``about``; ``exit``; and ``gone`` when nothing is left.
 """
 
 from __future__ import annotations

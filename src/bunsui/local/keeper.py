@@ -64,6 +64,7 @@ class Keeper:
 
     def run(self) -> None:
         """Does all of it; when it returns, nothing is left."""
+        self._tell({"keeper": os.getpid()})  # Before a process can stop this one.
         while self._wanted and (received := self._receive()) is not None:
             request, given = received
             about = "folder"

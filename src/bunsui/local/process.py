@@ -93,7 +93,7 @@ def run_command(
         with (folder / IDENTITY).open("x", encoding="utf-8") as identity, log.open("ab") as sink:
             process = _start(processes, command, environment, sink, call)
             with contextlib.closing(process):
-                json.dump(process.identity, identity)
+                identity.write(json.dumps(process.identity))
                 identity.flush()
                 wait(process, call)
         if process.returncode is None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import JobError, StateError
+from bunsui.local.descendants import send_signal
 from bunsui.local.identity import end_process, process_of_this_host
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ PROGRAM = (
 MAX_IDLE = 32
 #: Seconds that the fork server has to take what it is sent.
 PATIENCE = 30.0
-#: Seconds after SIGKILL that a process is waited for; one that waits for a disk may take longer to be gone.
-LAST_WAIT = 10.0
+#: Seconds after SIGKILL that a process is waited for; one that waits for a disk may take longer.
+LAST_WAIT = 5.0
 #: Seconds in which the fork server ends when it is closed, before it is killed.
 CLOSING = 5.0
 #: Seconds between two looks by a thread that waits for what another may read.
@@ -57,10 +59,16 @@ class Process:
 
     Args:
         connection: the socket to the keeper.
-        give_back: takes it when nothing is left of the process; else it is closed. Either by `close`.
+        keeper: the pid of the keeper; None: it will tell.
+        give_back: takes both in `close`, where nothing is left of the process; else the socket is closed.
     """
 
-    def __init__(self, connection: socket.socket, give_back: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        keeper: int | None,
+        give_back: Callable[[socket.socket, int | None], None],
+    ) -> None:
         connection.setblocking(False)
         self._connection = connection
         self._descriptor = connection.fileno()
@@ -75,6 +83,8 @@ class Process:
         self.pid: int | None = None
         #: When it started, in the system's ticks since boot; None where the system does not say.
         self.started: int | None = None
+        #: The pid of its keeper; None before it has begun.
+        self.keeper = keeper
         #: Its exit code, below 0 the signal that ended it; None while it runs.
         self.returncode: int | None = None
         #: Whether nothing of it is left, nor of what it has started.
@@ -104,6 +114,8 @@ class Process:
     def _hear(self, message: dict[str, Any]) -> None:
         if "started" in message:
             self.pid, self.started = message["started"], message["at"]
+        elif "keeper" in message:
+            self.keeper = message["keeper"]
         elif "error" in message:
             self.reason = NotStarted(message["error"], os.strerror(message["error"]))
             self.reason.about_folder = message["about"] == "folder"
@@ -121,7 +133,7 @@ class Process:
         """Ends it with all that it has started, and waits: SIGTERM, after `grace` seconds SIGKILL.
 
         Another thread's call with a shorter grace, or the end of the fork server, shortens the wait. What
-        can't be killed (it waits for a disk) is waited for no longer than `LAST_WAIT`.
+        can't be killed (it waits for a disk) is waited for no longer than twice `LAST_WAIT`.
         """
         with self._lock:
             descriptor = self.fileno()
@@ -131,15 +143,25 @@ class Process:
             self._reusable = False
             with contextlib.suppress(OSError):  # It was killed.
                 self._connection.send(f"{grace}\n".encode(), _QUIET)
-        deadline = time.monotonic() + grace + LAST_WAIT
+        if self._is_gone_in(descriptor, grace + LAST_WAIT) or self.keeper is None:
+            return
+        # The keeper was stopped, or something waits for a disk. Without its keeper it is the fork server's.
+        send_signal(os.kill, self.keeper, signal.SIGKILL)
+        self._is_gone_in(descriptor, LAST_WAIT)
+        end_process(self.identity)
+
+    def _is_gone_in(self, descriptor: int, seconds: float) -> bool:
+        """Whether nothing of it is left, or it is closed, before so many seconds are over."""
+        deadline = time.monotonic() + seconds
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         while (remaining := deadline - time.monotonic()) > 0:
             self.poll()
             if self.gone or self.fileno() == -1:
-                return
+                return True
             # Not longer: another thread may have read the news, or closed the socket.
             poll.poll(min(remaining, POLL) * 1000)
+        return False
 
     def lost(self, what: str) -> JobError:
         """The error of a process whose keeper, or fork server, has ended; what is left of it is killed."""
@@ -156,9 +178,12 @@ class Process:
                 return
             self._descriptor = -1
             if self.gone and self._reusable:
-                self._give_back(self._connection)
-            else:
-                self._connection.close()
+                self._give_back(self._connection, self.keeper)
+                return
+            with contextlib.suppress(OSError):
+                # A child that the host has forked may have a copy, and hide a mere close() from the keeper.
+                self._connection.shutdown(socket.SHUT_RDWR)
+            self._connection.close()
 
 
 class _Server:
@@ -185,30 +210,30 @@ class _Server:
         #: The process that has started it: in a forked child of that one it is not to be used.
         self.runner = os.getpid()
         self.pid = process.pid
-        #: The sockets to those of its keepers that keep nothing.
-        self.idle: list[socket.socket] = []
+        #: The sockets to those of its keepers that keep nothing, with their pids.
+        self.idle: list[tuple[socket.socket, int | None]] = []
         #: Ends it, and what it keeps, at once; also when the interpreter ends or this object is forgotten.
         self.close: Callable[[], None] = weakref.finalize(
             self, _close, self.connection, self.idle, process, self.runner
         )
 
-    def keeper(self) -> socket.socket:
-        """The socket to a keeper that keeps nothing.
+    def keeper(self) -> tuple[socket.socket, int | None]:
+        """The socket to a keeper that keeps nothing, and its pid, unless it has yet to tell.
 
         Raises:
             OSError: it has ended, or takes nothing; or the system gives no more descriptors.
         """
         while self.idle:
-            keeper = self.idle.pop()
-            if not _readable(keeper):
-                return keeper
-            keeper.close()  # An idle one says nothing: it has ended.
+            idle, pid = self.idle.pop()
+            if not _readable(idle):
+                return idle, pid
+            idle.close()  # An idle one says nothing: it has ended.
         ours, theirs = socket.socketpair()
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(ours.close)
             socket.send_fds(self.connection, [b"k"], [theirs.fileno()], _QUIET)
             on_failure.pop_all()
-        return ours
+        return ours, None
 
 
 def _root() -> Path:
@@ -222,7 +247,10 @@ def _readable(connection: socket.socket) -> bool:
 
 
 def _close(
-    connection: socket.socket, idle: list[socket.socket], process: subprocess.Popen[bytes], runner: int
+    connection: socket.socket,
+    idle: list[tuple[socket.socket, int | None]],
+    process: subprocess.Popen[bytes],
+    runner: int,
 ) -> None:
     if os.getpid() == runner:
         with contextlib.suppress(OSError):
@@ -235,7 +263,7 @@ def _close(
             with contextlib.suppress(Exception):
                 process.wait(CLOSING)
     process.returncode = process.returncode or 0  # Else its destructor warns.
-    for each in (connection, *idle):
+    for each in (connection, *(keeper for keeper, _ in idle)):
         each.close()
 
 
@@ -270,35 +298,34 @@ class Processes:
         """
         document = _document(argv, env, folder, list(descriptors.values()))
         try:
-            server, keeper = self._keeper()
+            server, keeper, pid = self._keeper()
             with contextlib.ExitStack() as on_failure:
                 on_failure.callback(keeper.close)
                 keeper.settimeout(PATIENCE)
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `Process.gone` says so.
-                    length = len(document).to_bytes(8, "big")
-                    socket.send_fds(keeper, [length], list(descriptors), _QUIET)
-                    keeper.sendall(document, _QUIET)
+                    sent = socket.send_fds(keeper, [document], list(descriptors), _QUIET)
+                    keeper.sendall(memoryview(document)[sent:], _QUIET)
                 on_failure.pop_all()
         except OSError as error:
             raise not_started("the server that starts processes", error) from error
-        return Process(keeper, partial(self._take_back, server))
+        return Process(keeper, pid, partial(self._take_back, server))
 
-    def _keeper(self) -> tuple[_Server, socket.socket]:
+    def _keeper(self) -> tuple[_Server, socket.socket, int | None]:
         with self._lock:
             if self._closed:
                 raise closed()
             if self._server is not None and self._server.runner == os.getpid():
                 try:
-                    return self._server, self._server.keeper()
+                    return self._server, *self._server.keeper()
                 except (BrokenPipeError, ConnectionResetError, TimeoutError):
                     self._server.close()
             self._server = _Server()
-            return self._server, self._server.keeper()
+            return self._server, *self._server.keeper()
 
-    def _take_back(self, server: _Server, keeper: socket.socket) -> None:
+    def _take_back(self, server: _Server, keeper: socket.socket, pid: int | None) -> None:
         with self._lock:
             if server is self._server and len(server.idle) < MAX_IDLE:
-                server.idle.append(keeper)
+                server.idle.append((keeper, pid))
             else:
                 keeper.close()
 
@@ -339,7 +366,8 @@ def _document(
         "folder": _folder(folder),
         "targets": targets,
     }
-    return json.dumps(request).encode()
+    text = json.dumps(request).encode()
+    return len(text).to_bytes(8, "big") + text
 
 
 def _folder(folder: str | os.PathLike[str] | None) -> str | None:
