@@ -29,8 +29,8 @@ PROGRAM = (
     "import sys; sys.path.append(sys.argv[1]); from bunsui.local import fork_server;"
     " fork_server.main(sys.argv[2:])"
 )
-#: Most keepers that wait for a further process.
-MAX_IDLE = 32
+#: Most keepers that wait for a further process; each has 1.5 MB of its own.
+MAX_IDLE = 8
 #: Seconds that the fork server has to take what it is sent.
 PATIENCE = 30.0
 #: Seconds after SIGKILL that a process is waited for; one that waits for a disk may take longer.

@@ -136,3 +136,62 @@ def test_program_with_a_strange_name(tmp_path: Any) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+class TestAlive:
+    """When it is certain that a process runs."""
+
+    def test_runs(self, other: Other) -> None:
+        """A process that runs is alive."""
+        assert identity.is_alive(other.record)
+
+    def test_ended(self, other: Other) -> None:
+        """A process that has ended is not."""
+        other.end()
+        assert not identity.is_alive(other.record)
+
+    @pytest.mark.parametrize("key", ["host", "pid_namespace", "boot", "started"])
+    @pytest.mark.parametrize("value", [None, 1])
+    def test_another(self, other: Other, key: str, value: Any) -> None:
+        """A process of another host, container, boot or start is not, nor one of which that is not known."""
+        assert not identity.is_alive({**other.record, key: value})
+
+    @pytest.mark.parametrize("pid", [None, "1", True, 0, -1])
+    def test_no_pid(self, pid: Any) -> None:
+        """What is no pid is nobody's: above all not a whole group's, or everybody's."""
+        assert not identity.is_alive({**identity.this_process(), "pid": pid})
+
+
+class TestEndProcess:
+    """Killing a process of which a record is all that is known."""
+
+    def test_runs(self, other: Other) -> None:
+        """A process that runs is killed, and gone when the call returns."""
+        ended = identity.end_process(other.record)
+        assert (True, True) == (ended, identity.is_dead(other.record))
+
+    def test_reused_pid(self, other: Other) -> None:
+        """A process that only has the pid of the recorded one is left alone."""
+        ended = identity.end_process({**other.record, "started": other.record["started"] - 1})
+        assert (False, None) == (ended, other.process.poll())
+
+    def test_has_ended(self, other: Other) -> None:
+        """Nothing happens for a process that has ended."""
+        other.end()
+        assert not identity.end_process(other.record)
+
+    def test_this_process(self) -> None:
+        """A process does not end itself."""
+        assert not identity.end_process(identity.this_process())
+
+    def test_group(self) -> None:
+        """With a process that leads a group, all of the group is killed."""
+        script = "sleep 600 & echo $!; wait"
+        process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        record = identity.process_of_this_host(child, identity._started(child))
+        leader = identity.process_of_this_host(process.pid, identity._started(process.pid))
+        identity.end_process(leader)
+        process.communicate()  # stdout ends with the last that holds it.
+        assert identity.is_dead(record)

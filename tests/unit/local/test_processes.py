@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -256,7 +257,10 @@ class TestSharing:
     def test_forked_child(self, processes: Processes) -> None:
         """A child that this process has forked has a fork server of its own, and does not end this one's."""
         with contextlib.closing(sleeping(processes)) as process:
-            pid = os.fork()
+            with warnings.catch_warnings():
+                # From Python 3.12 on, where there are threads: the child runs little, and then ends.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
             if pid == 0:
                 code = 1
                 try:
