@@ -36,8 +36,8 @@ FULL = os.environ.get("BUNSUI_FAULTS") == "full"
 MARK = "BUNSUI_TEST_MARK"
 #: All processes of a job that hangs; see the harness.
 HUNG = ["child", "detached", "leader", "session", "stopped"]
-#: Seconds after the end of a runner in which all must be gone; more than that only where the machine is busy.
-AFTER = 2.0
+#: Seconds after the end of a runner in which all is gone. A sample runs beside other tests, on busy machines.
+AFTER = 2.0 if FULL else 30.0
 
 
 @frozen
@@ -237,7 +237,7 @@ class TestDeathOfTheRunner:
     @pytest.mark.parametrize("number", range(50 if FULL else 2))
     @pytest.mark.parametrize("kind", ["command", "worker"])
     def test_killed(self, tmp_path: Path, marked: Marked, kind: str, number: int) -> None:
-        """Where the runner is killed, nothing that its job has started is left 2 seconds later."""
+        """Where the runner is killed, nothing of its job is left: with all rounds, 2 s later."""
         runner = self.start(kind, tmp_path, marked)
         before = len(marked.alive())
         runner.kill()

@@ -75,6 +75,8 @@ class Process:
         self._give_back = give_back
         #: Whether the keeper can take another process when this one is gone.
         self._reusable = True
+        #: Whether the keeper ended before it said that nothing is left.
+        self._cut = False
         self._lock = threading.Lock()
         self._received = b""
         #: Why it could not be started.
@@ -105,7 +107,7 @@ class Process:
                 except ConnectionResetError:  # The keeper was killed, and had not read everything.
                     data = b""
                 if not data:
-                    self.gone, self._reusable = True, False
+                    self.gone, self._reusable, self._cut = True, False, True
                 *lines, self._received = (self._received + data).split(b"\n")
                 for line in lines:
                     self._hear(json.loads(line))
@@ -143,12 +145,12 @@ class Process:
             self._reusable = False
             with contextlib.suppress(OSError):  # It was killed.
                 self._connection.send(f"{grace}\n".encode(), _QUIET)
-        if self._is_gone_in(descriptor, grace + LAST_WAIT) or self.keeper is None:
-            return
-        # The keeper was stopped, or something waits for a disk. Without its keeper it is the fork server's.
-        send_signal(os.kill, self.keeper, signal.SIGKILL)
-        self._is_gone_in(descriptor, LAST_WAIT)
-        end_process(self.identity)
+        if not self._is_gone_in(descriptor, grace + LAST_WAIT) and self.keeper is not None:
+            # It was stopped, or something waits for a disk. What has no keeper is the fork server's.
+            send_signal(os.kill, self.keeper, signal.SIGKILL)
+            self._is_gone_in(descriptor, LAST_WAIT)
+        if self._cut:
+            end_process(self.identity)
 
     def _is_gone_in(self, descriptor: int, seconds: float) -> bool:
         """Whether nothing of it is left, or it is closed, before so many seconds are over."""
