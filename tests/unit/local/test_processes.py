@@ -302,16 +302,13 @@ class TestEnd:
         process.close()
         assert wait_for(lambda: not is_running(process.pid))
 
-    def test_end_from_two_threads(self, processes: Processes) -> None:
+    def test_end_from_two_threads(self, processes: Processes, tmp_path: Path) -> None:
         """The shorter grace counts, and both calls return."""
-        with contextlib.closing(
-            processes.start(
-                ["sh", "-c", "trap '' TERM; touch up; while :; do sleep 600; done"],
-                env={"PATH": os.environ["PATH"]},
-                descriptors={},
-            )
-        ) as process:
-            wait(process, None, until_started=True)
+        argv = ["sh", "-c", "trap '' TERM; touch up; while :; do sleep 600; done"]
+        env = {"PATH": os.environ["PATH"]}
+        process = processes.start(argv, env=env, folder=tmp_path, descriptors={})
+        with contextlib.closing(process):
+            assert wait_for((tmp_path / "up").exists)
             long = threading.Thread(target=process.end, args=(600.0,))
             long.start()
             process.end(0.1)
