@@ -15,9 +15,9 @@ import pytest
 import bunsui
 from bunsui.engine import events as ev
 from bunsui.ports.store import Append, Commit, Document
-from bunsui.runner import handle
 from bunsui.runner.driver import TICK
 from bunsui.runner.reading import DEFINITION
+from bunsui.runner.waiting import POLL, pauses
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
 
@@ -63,9 +63,7 @@ def store() -> Counting:
 
 def test_pauses_grow_to_a_longest() -> None:
     """Who waits for long looks twice a second."""
-    assert [0.1, 0.15, 0.225, 0.3375, 0.5, 0.5] == [
-        pytest.approx(pause) for pause in islice(handle._pauses(handle.POLL), 6)
-    ]
+    assert [0.1, 0.15, 0.225, 0.3375, 0.5, 0.5] == [pytest.approx(pause) for pause in islice(pauses(POLL), 6)]
 
 
 def test_waiting_for_a_session_of_another_runner(store: Counting) -> None:
