@@ -189,7 +189,15 @@ class SecretInOutput(JobError):
 
 
 class StoreError(BunsuiError):
-    """The store is unavailable, full, read-only, corrupt, or newer than this library."""
+    """The store is unavailable, full, read-only, corrupt, or newer than this library.
+
+    Attributes:
+        lasting: whether trying again is of no use before somebody has mended the store, such as a full disk.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, lasting: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.lasting = lasting
 
 
 class AwsError(BunsuiError):

@@ -17,29 +17,31 @@ from typing import Any, ClassVar
 from bunsui.errors import Conflict, StoreError
 from bunsui.model.json import compact
 from bunsui.ports.store import Append, Appended, Commit, Document, Put, Store
-from bunsui.stores.sqlite_file import PAGE, SqliteFile, transaction
+from bunsui.stores import checksums, rows
+from bunsui.stores.sqlite_file import PAGE, SqliteFile
+from bunsui.stores.sqlite_schema import transaction
 
 #: Kinds of documents that may be lost in a power failure: they say who lives now.
 VOLATILE = frozenset({"runner"})
 
 # The position before must be there: the primary key alone would let a gap in.
 _APPEND = """
-INSERT OR IGNORE INTO commits SELECT ?, ?, ?, ?
+INSERT OR IGNORE INTO commits SELECT ?, ?, ?, ?, ?
 WHERE ? = 1 OR EXISTS (SELECT 1 FROM commits WHERE history = ? AND position = ?)
 """
 _PUT = """
-INSERT INTO documents VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)
+INSERT INTO documents VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, key) DO UPDATE SET
     version = CASE WHEN expires_at <= ? THEN 1 ELSE version + 1 END, value = excluded.value,
     expires_at = excluded.expires_at, group1 = excluded.group1, sort1 = excluded.sort1,
-    group2 = excluded.group2, sort2 = excluded.sort2
+    group2 = excluded.group2, sort2 = excluded.sort2, crc = excluded.crc
 RETURNING version
 """
 # An UPDATE rewrites the entries of every index that a column of its SET stands in, changed or not: a
 # session's index entry, which is put with every commit and stays in its groups, would write two more pages
 # each time.
 _PUT_SAME_GROUPS = """
-UPDATE documents SET version = version + 1, value = ?, expires_at = ?
+UPDATE documents SET version = version + 1, value = ?, expires_at = ?, crc = ?
 WHERE kind = ? AND key = ? AND group1 IS ? AND sort1 IS ? AND group2 IS ? AND sort2 IS ?
     AND (expires_at IS NULL OR expires_at > ?)
 RETURNING version
@@ -55,8 +57,8 @@ class SqliteStore(Store):
         lock_timeout: seconds to wait for another process's write.
 
     Raises:
-        StoreError: there is a file and it can't be opened, is not ours, or was written by a later
-            version.
+        StoreError: it lies on a network file system, or there is a file and it can't be opened, is not
+            ours, is damaged, or was written by a later version.
     """
 
     max_commit_bytes: ClassVar[int] = 16 * 1024 * 1024
@@ -73,7 +75,7 @@ class SqliteStore(Store):
             return []
         try:
             with self._file.guard():
-                connection = self._file.connection()
+                connection = self._file.writer()
                 if len(appends) == 1 and appends[0].document is None:
                     outcomes = [self._append(connection, appends[0])]
                 else:
@@ -87,7 +89,8 @@ class SqliteStore(Store):
     def _append(self, connection: sqlite3.Connection, entry: Append) -> Appended:
         commit = entry.commit
         history, position = entry.history, commit.position
-        row = (history, position, commit.id, commit.body, position, history, position - 1)
+        crc = checksums.of_commit(history, position, commit.id)
+        row = (history, position, commit.id, commit.body, crc, position, history, position - 1)
         if connection.execute(_APPEND, row).rowcount == 1:
             if entry.document is not None:
                 _put(connection, entry.document, None)
@@ -102,20 +105,11 @@ class SqliteStore(Store):
         """See `Store.read`; the rows are fetched in chunks, so nothing is held open in between."""
         while self._file.is_there():
             with self._file.guard():
-                rows = (
-                    self._file.connection()
-                    .execute(
-                        "SELECT position, id, body FROM commits WHERE history = ? AND position > ?"
-                        " ORDER BY position LIMIT 256",
-                        (history, after),
-                    )
-                    .fetchall()
-                )
-            for row in rows:
-                yield Commit(*row)
-            if len(rows) < 256:
+                commits, is_last = rows.read_commits(self._file.connection(), self.path, history, after)
+            yield from commits
+            if is_last:
                 return
-            after = rows[-1][0]
+            after = commits[-1].position
 
     # Documents
 
@@ -131,7 +125,7 @@ class SqliteStore(Store):
         """See `Store.put`."""
         put = Put(kind, key, value, groups)
         with self._file.guard():
-            connection = self._file.connection()
+            connection = self._file.writer()
             if kind in VOLATILE:
                 connection.execute("PRAGMA synchronous = NORMAL")
             try:
@@ -160,20 +154,23 @@ class SqliteStore(Store):
             row = (
                 self._file.connection()
                 .execute(
-                    "SELECT key, value, version FROM documents WHERE kind = ? AND key = ?"
-                    " AND (expires_at IS NULL OR expires_at > ?)",
-                    (kind, key, time.time()),
+                    f"SELECT {rows.DOCUMENT} FROM documents WHERE kind = ? AND key = ?",  # noqa: S608 - a constant
+                    (kind, key),
                 )
                 .fetchone()
             )
-        return None if row is None else Document(row[0], json.loads(row[1]), row[2])
+        if row is None:
+            return None
+        # Before it is taken for expired: also that may be the damage.
+        found = rows.document(self.path, row)
+        return found if row[rows.EXPIRES_AT] is None or row[rows.EXPIRES_AT] > time.time() else None
 
     def delete(self, kind: str, key: str) -> None:
         """See `Store.delete`."""
         if not self._file.is_there():
             return
         with self._file.guard():
-            self._file.connection().execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+            self._file.writer().execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
         self._file.wrote(PAGE)
 
     def find(
@@ -196,7 +193,7 @@ class SqliteStore(Store):
         ):
             selects.append(
                 "SELECT * FROM"  # noqa: S608 - constants
-                f" (SELECT key, value, version, {sort} AS sort FROM documents"
+                f" (SELECT {rows.DOCUMENT}, {sort} AS sort FROM documents"
                 f" WHERE {live} AND {where}"
                 f"{f' AND ({sort}, key) {beyond} (?, ?)' if last is not None else ''}"
                 f" ORDER BY sort {order}, key {order} LIMIT ?)"
@@ -204,11 +201,8 @@ class SqliteStore(Store):
             values += [kind, time.time(), *([] if group is None else [group]), *(last or []), limit]
         sql = f"{' UNION ALL '.join(selects)} ORDER BY sort {order}, key {order} LIMIT ?"
         with self._file.guard():
-            rows = self._file.connection().execute(sql, (*values, limit)).fetchall()
-        return [
-            Document(key, json.loads(value), version, json.dumps([sort, key]))
-            for key, value, version, sort in rows
-        ]
+            found = self._file.connection().execute(sql, (*values, limit)).fetchall()
+        return [rows.document(self.path, row, sort) for *row, sort in found]
 
     def changed(self, token: object) -> object:
         """See `Store.changed`: SQLite counts the commits of all other connections."""
@@ -222,6 +216,10 @@ class SqliteStore(Store):
         """Moves the log into the database, unless another process is doing it."""
         self._file.checkpoint()
 
+    def limit_lock_timeout(self, seconds: float) -> None:
+        """Waits for another process's write for at most `seconds` from now on, and never for longer."""
+        self._file.limit_lock_timeout(seconds)
+
     def close(self) -> None:
         """See `Store.close`. A call after it opens the file for its own length only."""
         self._file.close()
@@ -231,8 +229,9 @@ def _put(connection: sqlite3.Connection, put: Put, expires_at: float | None) -> 
     groups = [part for place in put.groups for part in place]
     groups += [None] * (4 - len(groups))  # type: ignore[list-item]
     value, now = compact(put.value), time.time()
-    same = (value, expires_at, put.kind, put.key, *groups, now)
+    crc = checksums.of_document(put.kind, put.key, value, expires_at, groups)
+    same = (value, expires_at, crc, put.kind, put.key, *groups, now)
     row = connection.execute(_PUT_SAME_GROUPS, same).fetchone()
     if row is None:
-        row = connection.execute(_PUT, (put.kind, put.key, value, expires_at, *groups, now)).fetchone()
+        row = connection.execute(_PUT, (put.kind, put.key, value, expires_at, *groups, crc, now)).fetchone()
     return int(row[0])

@@ -1,4 +1,4 @@
-"""The file behind the SQLite store: its connections, one for each thread, its schema and its log.
+"""The file behind the SQLite store: its connections, one for each thread, and its log.
 
 SQLite before 3.51.3 can damage a database when two connections checkpoint at once
 (https://www.sqlite.org/wal.html, the WAL-reset bug), so automatic checkpoints are off and ours run under a
@@ -16,37 +16,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bunsui.errors import StoreError
+from bunsui.stores.access import Access, Stamp, access_to, read_only, stamp_of
+from bunsui.stores.filesystems import network_mount
+from bunsui.stores.sqlite_errors import store_error
+from bunsui.stores.sqlite_schema import check_whole, prepare
 
 try:
     import fcntl
 except ImportError:  # Windows has no flock; there a checkpoint is tried without it.
     fcntl = None  # type: ignore[assignment]
 
-#: The version of the tables, in PRAGMA user_version.
-SCHEMA_VERSION = 1
-#: Marks the file as ours, in PRAGMA application_id: "bnsi".
-APPLICATION_ID = 0x626E7369
 #: Bytes of a page: about what a small write adds to the log.
 PAGE = 4096
 #: Bytes of the log between two checkpoints, about. Fewer than SQLite's own 1000 pages: a commit to a log that
 #: still grows takes half as long again as one that writes over what a checkpoint has freed.
 CHECKPOINT_BYTES = 32 * PAGE
-
-_SCHEMA = f"""
-CREATE TABLE commits (
-    history TEXT NOT NULL, position INTEGER NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (history, position)
-) WITHOUT ROWID;
-CREATE TABLE documents (
-    kind TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, value TEXT NOT NULL,
-    expires_at REAL, group1 TEXT, sort1 TEXT, group2 TEXT, sort2 TEXT,
-    PRIMARY KEY (kind, key)
-) WITHOUT ROWID;
-CREATE INDEX documents_1 ON documents (kind, group1, sort1, key) WHERE group1 IS NOT NULL;
-CREATE INDEX documents_2 ON documents (kind, group2, sort2, key) WHERE group2 IS NOT NULL;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
 
 
 class SqliteFile:
@@ -57,12 +41,14 @@ class SqliteFile:
         lock_timeout: seconds to wait for another process's write.
 
     Raises:
-        StoreError: there is a file and it can't be opened, is not ours, or was written by a later
-            version.
+        StoreError: it lies on a network file system, or there is a file and it can't be opened, is not
+            ours, is damaged, or was written by a later version.
     """
 
     def __init__(self, path: Path, lock_timeout: float) -> None:
         self.path = path
+        #: Where the file really is: SQLite makes the others beside that.
+        self._real = path
         self._lock_timeout = lock_timeout
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -77,9 +63,21 @@ class SqliteFile:
         self._exists = False
         #: Device and inode of the file that was opened first.
         self._identity: tuple[int, int] | None = None
+        with self.guard():
+            self._refuse_network()
         if self.is_there():
             with self.guard():
                 self.connection()
+
+    def _refuse_network(self) -> None:
+        mount = network_mount(self.path)
+        if mount is not None:
+            raise StoreError(
+                f"store {self.path} lies on {mount.point}, a network file system ({mount.type}), where SQLite"
+                " can damage it",
+                hint="name a file on a disk of this machine with --store or BUNSUI_STORE",
+                lasting=True,
+            )
 
     def is_there(self) -> bool:
         """Whether there is anything to read."""
@@ -93,28 +91,19 @@ class SqliteFile:
     def guard(self) -> Iterator[None]:
         """SQLite's errors as ours; after one, this thread's connection is opened anew."""
         try:
-            yield
+            try:
+                yield
+            finally:
+                # What was read while somebody wrote may have looked damaged.
+                self._check_frozen()
         except UnicodeEncodeError as error:
             raise StoreError(f"store {self.path}: a name holds an unpaired surrogate") from error
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             self._drop()
-            raise self._error(getattr(error, "strerror", None) or str(error)) from error
+            raise store_error(self.path, error) from error
         finally:
-            if self._closed:
+            if self._closed or getattr(self._local, "stamp", None) is not None:
                 self._drop()
-
-    def _error(self, text: str) -> StoreError:
-        if "locked" in text or "busy" in text:
-            hint = "another process has been writing to it for too long; try again"
-        elif "full" in text or "No space" in text:
-            hint = "free some space; the session can be resumed"
-        elif "readonly" in text or "unable to open" in text or "denied" in text:
-            hint = "check that the file and its folder exist and that you may write to them"
-        elif "malformed" in text or "not a database" in text:
-            hint = "the file is damaged, or no bunsui store; restore it from a backup"
-        else:
-            hint = "the session can be resumed once the store works again"
-        return StoreError(f"store {self.path}: {text}", hint=hint)
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection; use it within `guard`."""
@@ -137,6 +126,24 @@ class SqliteFile:
             self._local.opened = object()
         return connection
 
+    def writer(self) -> sqlite3.Connection:
+        """This thread's connection, where the store may be written; use it within `guard`.
+
+        Raises:
+            StoreError: it may only be read.
+        """
+        connection = self.connection()
+        if self._local.access is not Access.WRITE:
+            self._drop()  # By the next call somebody may have given the right.
+            raise read_only(self._real)
+        return connection
+
+    def _check_frozen(self) -> None:
+        """Raises StoreError where somebody wrote to a file that was read as one that nobody changes."""
+        stamp: Stamp | None = getattr(self._local, "stamp", None)
+        if stamp is not None and stamp != stamp_of(self._real):
+            raise StoreError(f"store {self.path} was written while it was read", hint="try again")
+
     def _check_identity(self) -> None:
         """Refuses to go on where the file was removed or replaced: SQLite would write to what nobody sees."""
         if self._identity is None:
@@ -149,6 +156,7 @@ class SqliteFile:
             raise StoreError(
                 f"store {self.path} was {'removed' if found is None else 'replaced'} while it was in use",
                 hint="put the file back; what was committed since is lost",
+                lasting=True,
             )
 
     def _forked(self) -> None:
@@ -172,21 +180,31 @@ class SqliteFile:
                 raise StoreError(
                     f"store {self.path} can't be made: {error.strerror}",
                     hint="name another place with --store or BUNSUI_STORE",
+                    lasting=True,
                 ) from error
+        self._real = self.path.resolve()
+        access = access_to(self._real)
+        stamp = stamp_of(self._real) if access is Access.FROZEN else None
         connection = sqlite3.connect(
-            self.path, timeout=self._lock_timeout, isolation_level=None, check_same_thread=False
+            f"{self._real.as_uri()}?{access.value}",
+            uri=True,
+            timeout=self._lock_timeout,
+            isolation_level=None,
+            check_same_thread=False,
         )
+        may_write = access is Access.WRITE
         try:
-            self._check(connection)
-            self._use_log(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
-        except StoreError:
+            made = prepare(connection, self.path, may_write=may_write)
+            if self._identity is None and not made:
+                check_whole(connection, self.path)
+            if may_write:
+                self._use_log(connection)
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
+        except BaseException:  # Only to clean up: it goes on.
             self._leave(connection)
             raise
-        except BaseException:  # Only to clean up: it goes on.
-            connection.close()
-            raise
+        self._local.access, self._local.stamp = access, stamp
         if self._identity is None:
             about = self.path.stat()
             self._identity = (about.st_dev, about.st_ino)
@@ -194,13 +212,14 @@ class SqliteFile:
 
     def _leave(self, connection: sqlite3.Connection) -> None:
         """Closes the connection to a file that was refused, and leaves the file as it is."""
-        log = Path(f"{self.path}-wal")
+        log = Path(f"{self._real}-wal")
         with contextlib.ExitStack() as stack:
             # The last connection to be closed writes the log into the file, unless it may only read.
             if log.exists() and log.stat().st_size:
-                last = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+                last = sqlite3.connect(f"{self._real.as_uri()}?mode=ro", uri=True)
                 stack.callback(last.close)
-                last.execute("PRAGMA user_version")
+                with contextlib.suppress(sqlite3.Error):  # What is wrong with it is known already.
+                    last.execute("PRAGMA user_version")
             connection.close()
 
     def _use_log(self, connection: sqlite3.Connection) -> None:
@@ -217,40 +236,20 @@ class SqliteFile:
             else:
                 return
 
-    def _check(self, connection: sqlite3.Connection) -> None:
-        """Makes the tables in an empty file; refuses one that is not ours, unchanged."""
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            with transaction(connection):
-                # Another process may have made them in between.
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                if version == 0:
-                    if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                        raise StoreError(
-                            f"{self.path} is another program's database",
-                            hint="name another file with --store or BUNSUI_STORE",
-                        )
-                    for statement in filter(str.strip, _SCHEMA.split(";")):
-                        connection.execute(statement)
-                    return
-        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise StoreError(
-                f"{self.path} is another program's database",
-                hint="name another file with --store or BUNSUI_STORE",
-            )
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} has schema {version}; this bunsui knows up to {SCHEMA_VERSION}",
-                hint="use a later bunsui; the file is unchanged",
-            )
-
     def _drop(self) -> None:
         connection = getattr(self._local, "connection", None)
         if connection is not None:
-            self._local.connection = None
+            self._local.connection = self._local.stamp = None
             with self._lock:
                 self._open.pop(connection, None)
             _close(connection)
+
+    def limit_lock_timeout(self, seconds: float) -> None:
+        """Waits for another process's write for at most `seconds` from now on, and never for longer."""
+        self._lock_timeout = min(self._lock_timeout, seconds)
+        with self._lock:
+            for connection in self._open:
+                connection.execute(f"PRAGMA busy_timeout = {int(self._lock_timeout * 1000)}")
 
     def version(self) -> tuple[object, int]:
         """Differs from an earlier answer in this thread if any other connection has committed since."""
@@ -275,14 +274,14 @@ class SqliteFile:
         """Moves the log into the database, unless another process is doing it."""
         with self.guard(), self._checkpoint_lock() as mine:
             if mine:
-                self.connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                self.writer().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     @contextlib.contextmanager
     def _checkpoint_lock(self) -> Iterator[bool]:
         if fcntl is None:
             yield True
             return
-        lock = os.open(f"{self.path}-checkpoint", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(f"{self._real}-checkpoint", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -312,16 +311,3 @@ class SqliteFile:
 def _close(connection: sqlite3.Connection) -> None:
     with contextlib.suppress(sqlite3.Error):
         connection.close()
-
-
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that may write from its start; see the note on deferred ones in `stores.sqlite`."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("COMMIT")
-    except BaseException:  # Only to clean up: it goes on; Ctrl-C too must not leave the write lock held.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

@@ -1,0 +1,60 @@
+"""SQLite's and the system's errors as ours: what happened, to which file, and what to do next."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+
+from bunsui.errors import StoreError
+
+_LOCKED = "another process has been writing to it for too long; try again"
+_FULL = "free some space; the session can be resumed"
+_DENIED = "check that the file and its folder exist and that you may write to them"
+_DAMAGED = "the file is damaged, or no bunsui store; restore it from a backup"
+_ELSE = "the session can be resumed once the store works again"
+
+#: By primary result code (https://www.sqlite.org/rescode.html): the hint, and whether the error lasts.
+_BY_CODE = {
+    sqlite3.SQLITE_BUSY: (_LOCKED, False),
+    sqlite3.SQLITE_LOCKED: (_LOCKED, False),
+    sqlite3.SQLITE_FULL: (_FULL, True),
+    sqlite3.SQLITE_READONLY: (_DENIED, True),
+    sqlite3.SQLITE_CANTOPEN: (_DENIED, True),
+    sqlite3.SQLITE_PERM: (_DENIED, True),
+    sqlite3.SQLITE_CORRUPT: (_DAMAGED, True),
+    sqlite3.SQLITE_NOTADB: (_DAMAGED, True),
+    # Of statements that are always the same: the schema that they meet is not the one that was made.
+    sqlite3.SQLITE_ERROR: (_DAMAGED, True),
+    sqlite3.SQLITE_CONSTRAINT: (_DAMAGED, True),
+    sqlite3.SQLITE_MISMATCH: (_DAMAGED, True),
+}
+_BY_ERRNO = {
+    errno.ENOSPC: (_FULL, True),
+    errno.EDQUOT: (_FULL, True),
+    errno.EACCES: (_DENIED, True),
+    errno.EPERM: (_DENIED, True),
+    errno.EROFS: (_DENIED, True),
+}
+
+
+def store_error(path: Path, error: sqlite3.Error | OSError | UnicodeDecodeError) -> StoreError:
+    """What is raised in place of `error`."""
+    if isinstance(error, UnicodeDecodeError):
+        return damaged(path, "it holds text that is not UTF-8")
+    if isinstance(error, OSError):
+        text = error.strerror or str(error)
+        hint, lasting = _BY_ERRNO.get(error.errno or 0, (_ELSE, False))
+    else:
+        text = str(error)
+        # What is raised by the module itself, such as of a closed connection, has no code.
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        hint, lasting = _BY_CODE.get(code, (_ELSE, False))
+        if text.startswith("Could not decode to UTF-8"):
+            return damaged(path, "it holds text that is not UTF-8")
+    return StoreError(f"store {path}: {text}", hint=hint, lasting=lasting)
+
+
+def damaged(path: Path, text: str) -> StoreError:
+    """The error of a store whose content can't be what was written."""
+    return StoreError(f"store {path} is damaged: {text}", hint="restore it from a backup", lasting=True)
