@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: Calls to remote services at once, whatever the number of jobs that they run.
 CALLS = 16
 
+#: The part of a lease that the driver may wait for a lock of the store.
+LOCK_SHARE = 4
+
 
 @frozen
 class Parts:
@@ -100,6 +103,9 @@ def assemble(
         raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
     opened = store if isinstance(store, Store) else plugins.open_store(store or default_store())
     path = getattr(opened, "path", None)
+    if (limit := getattr(opened, "limit_lock_timeout", None)) is not None:
+        # Who waits for a lock makes no turn: a driver that did so for a third of its lease could lose it.
+        limit(lease / LOCK_SHARE)
     around = surroundings or Surroundings()
     runner_id, clock = around.new_id(), around.clock
     supervisor = Supervisor()

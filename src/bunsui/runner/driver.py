@@ -220,7 +220,8 @@ class Driver:
     def _give_up(self, live: Live, error: BunsuiError) -> None:
         """Sets a session aside that can't be driven, and lets others try."""
         live.error = error
-        claimed = self.is_driving(live) and live.position > 0
+        # A release without its claim would spoil the history.
+        claimed = self.is_driving(live) and live.begun.is_set()
         self._leave(live)
         if claimed:
             with contextlib.suppress(StoreError):
@@ -311,7 +312,16 @@ class Driver:
         """Nothing starts, results stay in memory, the same commit is tried again.
 
         After one lease those who wait are told, and the claim is given back as soon as the store works.
+        A claim that is not durable, in a store that somebody has to mend first, is given up at once.
         """
+        if error.lasting and not live.begun.is_set():
+            with contextlib.suppress(StoreError):
+                # An append that failed may be there all the same; what begins with this token is ours.
+                there = self._store.read(live.id, max(live.position - 1, 0))
+                if not any(commit.id.startswith(live.token) for commit in there):
+                    live.error = error
+                    self._leave(live)
+                    return
         now = self._clock.monotonic()
         if live.failing_since is None:
             live.failing_since = now

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import bunsui
 from bunsui.errors import StoreError
 from bunsui.ports.store import Append, Appended, Commit, Put
 from bunsui.stores import sqlite_file, sqlite_schema
@@ -520,6 +521,32 @@ def test_locked_for_a_document(path, store, writer, kind):
     writer.execute("ROLLBACK")
     assert 1 == store.put(kind, "x", {})
     assert append(store, 2).ok
+
+
+def busy_timeout(store):
+    """Milliseconds that this thread's connection waits for a lock."""
+    return store._file.connection().execute("PRAGMA busy_timeout").fetchone()[0]
+
+
+def test_the_lock_timeout_is_only_ever_lowered(path):
+    """For the connections that are open and for those to come."""
+    with contextlib.closing(SqliteStore(path)) as store:
+        fill(store, 1)
+        assert 5000 == busy_timeout(store)
+        for seconds, expected in ((7.5, 5000), (0.25, 250), (1.0, 250)):
+            store.limit_lock_timeout(seconds)
+            assert expected == busy_timeout(store)
+            with ThreadPoolExecutor(1) as pool:
+                assert expected == pool.submit(busy_timeout, store).result()
+
+
+@pytest.mark.parametrize(("lease", "expected"), [(30.0, 5000), (2.0, 500)])
+def test_a_runner_waits_for_a_lock_for_a_part_of_its_lease(path, lease, expected):
+    """A quarter of it at most: its driver makes no turn meanwhile."""
+    with contextlib.closing(SqliteStore(path)) as store:
+        fill(store, 1)
+        with bunsui.Runner(store, lease=lease, autoload_plugins=False):
+            assert expected == busy_timeout(store)
 
 
 def test_reading_while_locked(store, writer):
