@@ -66,6 +66,19 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Everything that can go wrong, at each place where it can; minutes, where the ordinary run takes samples."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or [
+        "tests/faults",
+        "tests/unit/stores/test_machine.py",
+        "tests/integration/test_durability.py",
+    ]
+    env = {"BUNSUI_FAULTS": "full"}
+    session.run("pytest", "-q", "-n", "auto", "--timeout", "3600", *arguments, env=env)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Figures: start-up times, jobs per second against the plain durable loop, and what a runner bears."""
     session.install(".[cli]")

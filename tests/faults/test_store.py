@@ -269,7 +269,7 @@ with runner() as one:
 
 @needs_mounts
 def test_a_disk_that_becomes_full(place: Path) -> None:
-    """Nothing starts; after one lease StoreError; with space the session is resumed, and what ended stays so."""
+    """Nothing starts; after one lease StoreError; with space the session is resumed"""
     code = f"""{SMALL_DISK}
 with runner(lease=1) as one:
     session = one.start(pipeline())
