@@ -67,7 +67,7 @@ def hostile(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Everything that can go wrong, at each place where it can; minutes, where the ordinary run takes samples."""
+    """All that can go wrong, at every place where it can; the ordinary run takes samples of it."""
     session.install("-e", ".[test]")
     arguments = session.posargs or [
         "tests/faults",

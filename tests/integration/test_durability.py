@@ -1,8 +1,9 @@
-"""kill -9 at any moment: the session is finished by another process, and nothing that ended runs again."""
+"""kill -9 at any moment, and again while it is resumed: another process finishes, and nothing runs twice."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 WORKFLOWS = FIXTURES / "workflows"
+
+#: Whether all pairs of crashes are tried.
+FULL = os.environ.get("BUNSUI_FAULTS") == "full"
 
 #: Appended to the example's handlers in a copy of it: who really ran.
 RECORDING = """
@@ -41,13 +45,20 @@ def task(name, upstream):
 """
 
 
-def harness(definition: Path, folder: Path, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """What happened at each failpoint."""
+def harness(definition: Path, folder: Path, parameters: dict[str, Any], every: int) -> list[dict[str, Any]]:
+    """What happened at each failpoint; one of `every` pairs of them is tried, or all."""
     done = subprocess.run(
-        [sys.executable, FIXTURES / "crash_harness.py", definition, folder, json.dumps(parameters)],
+        [
+            sys.executable,
+            FIXTURES / "crash_harness.py",
+            definition,
+            folder,
+            json.dumps(parameters),
+            str(1 if FULL else every),
+        ],
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=3500 if FULL else 250,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -59,15 +70,17 @@ def check(results: list[dict[str, Any]], expected_outputs: dict[str, Any] | None
     crashed = [r for r in results if r["code"] == 99]
     # Before the first append there is no session; after it there always is one.
     assert [r["failpoint"] for r in crashed if r["session"] is None] == ["before append 1"]
-    for result in crashed[1:]:
+    again = [second for result in crashed for second in result["again"]]
+    assert len(again) >= 2
+    for result in (*crashed[1:], *again):
         place = result["failpoint"]
         terminal = result["resume_code"] == 1 and set(result["jobs"]) == set(result["ended_before"])
         if not terminal:
             assert (place, 0) == (place, result["resume_code"])
-            assert (place, [1, 2]) == (place, result["epochs"])
+            claims = result["epochs_before"]
+            assert (place, [*claims, len(claims) + 1]) == (place, result["epochs"])
         assert (place, "succeeded") == (place, result["status"])
-        again = set(result["ended_before"]) & set(result["ran_after"])
-        assert (place, set()) == (place, again)
+        assert (place, set()) == (place, set(result["ended_before"]) & set(result["ran_after"]))
         if expected_outputs is not None:
             assert (place, expected_outputs) == (place, result["outputs"])
 
@@ -101,7 +114,7 @@ def test_the_example_survives_a_crash_before_and_after_every_append(tmp_path: Pa
     handlers.write_text(handlers.read_text(encoding="utf-8") + RECORDING, encoding="utf-8")
 
     (tmp_path / "runs").mkdir()
-    results = harness(example / "pipeline.yaml", tmp_path / "runs", {"source_bucket": "flights"})
+    results = harness(example / "pipeline.yaml", tmp_path / "runs", {"source_bucket": "flights"}, 9)
 
     assert len(results) >= 8
     check(results)
@@ -116,7 +129,7 @@ def test_real_shapes_survive_a_crash_before_and_after_every_append(name: str, tm
     definition, outputs = shape(name, tmp_path)
 
     (tmp_path / "runs").mkdir()
-    results = harness(definition, tmp_path / "runs", {})
+    results = harness(definition, tmp_path / "runs", {}, 23)
 
     assert len(results) >= 8
     check(results, outputs)
@@ -129,15 +142,28 @@ def test_the_check_would_notice_a_job_that_runs_again() -> None:
         "code": 99,
         "session": "s",
         "resume_code": 0,
+        "epochs_before": [1],
         "epochs": [1, 2],
         "status": "succeeded",
         "ended_before": ["a"],
         "ran_after": ["b"],
         "jobs": {},
+        "again": [],
     }
-    nothing = {"failpoint": "before append 1", "code": 99, "session": None}
+    second = {
+        **good,
+        "failpoint": "after append 1, after append 1",
+        "epochs_before": [1, 2],
+        "epochs": [1, 2, 3],
+    }
+    good["again"] = [second, second]
+    nothing = {"failpoint": "before append 1", "code": 99, "session": None, "again": []}
     check([nothing, good])
     with pytest.raises(AssertionError):
         check([nothing, {**good, "ran_after": ["a", "b"]}])
     with pytest.raises(AssertionError):
         check([nothing, {**good, "status": "running"}])
+    with pytest.raises(AssertionError):
+        check([nothing, {**good, "again": [second, {**second, "ran_after": ["a", "b"]}]}])
+    with pytest.raises(AssertionError):
+        check([nothing, {**good, "again": [second, {**second, "epochs": [1, 2]}]}])
