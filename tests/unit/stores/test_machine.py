@@ -1,27 +1,39 @@
-"""Both stores against a plain dict, step by step."""
+"""Both stores against a plain dict, step by step; the file through two handles here and one elsewhere."""
 
 from __future__ import annotations
 
+import atexit
+import os
+import pickle
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bunsui.errors import Conflict
 from bunsui.ports.store import Append, Appended, Commit, Document, Put
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
 
+#: How many runs of how many steps. The ordinary run takes a third: all of it lasts a minute and a half.
+EXAMPLES, STEPS = (300 if os.environ.get("BUNSUI_FAULTS") == "full" else 100), 50
+PROCESS = Path(__file__).resolve().parents[2] / "fixtures" / "store_process.py"
+#: Who writes: two handles of this process and one of another.
+HANDLES = ("file", "other", "remote")
 HISTORIES = ("h1", "h2", "é水")
 KINDS = ("session", "runner")
 KEYS = ("", "a", "a0", "b", "\U0001f600", "\uffff")
 GROUPS = ("g", "h")
 SORTS = ("", "1", "10", "2")
 
+handles = st.sampled_from(HANDLES)
 histories = st.sampled_from(HISTORIES)
 kinds = st.sampled_from(KINDS)
 keys = st.sampled_from(KEYS)
@@ -38,6 +50,9 @@ class Model:
     def __init__(self):
         self.histories = {}
         self.documents = {}
+
+    def lengths(self):
+        return [len(self.histories.get(name, ())) for name in HISTORIES]
 
     def append(self, appends):
         return [self._append(entry.history, entry.commit, entry.document) for entry in appends]
@@ -75,57 +90,111 @@ def bare(documents):
     return [Document(document.key, document.value, document.version) for document in documents]
 
 
+class Remote:
+    """The handle of another process, which is started once and opens a store after the other."""
+
+    _process = None
+
+    def __init__(self, path):
+        if Remote._process is None:
+            Remote._process = subprocess.Popen(
+                [sys.executable, PROCESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            atexit.register(self._end, Remote._process)
+        self._call("open", path)
+
+    @staticmethod
+    def _end(process):
+        process.communicate()
+
+    def _call(self, *call):
+        pickle.dump(call, Remote._process.stdin)
+        Remote._process.stdin.flush()
+        answer = pickle.load(Remote._process.stdout)
+        if isinstance(answer, Conflict):
+            raise answer
+        return answer
+
+    def __getattr__(self, method):
+        return lambda *arguments: self._call(method, *arguments)
+
+
 class Stores(RuleBasedStateMachine):
-    """The same steps on a model, a store in memory, and two handles on one file."""
+    """The same steps on a model, a store in memory, and three handles on one file."""
 
     @initialize()
     def begin(self):
         # Without a disk where there is one: what a disk adds is not what is looked for here.
         memory = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+        self.path = self.folder / "store.db"
         self.model = Model()
         self.memory = MemoryStore()
-        self.file = SqliteStore(self.folder / "store.db")
-        self.other = SqliteStore(self.folder / "store.db")
+        self.files = {"file": SqliteStore(self.path), "other": SqliteStore(self.path)}
+        self.files["remote"] = Remote(self.path)
+        self.thread = ThreadPoolExecutor(1)
         self.commits = 0
+        #: What each reader was told last, and whether somebody else has written since.
+        self.tokens = {}
+        self.changed = set()
+        self.streams = []
 
     def teardown(self):
-        for store in (self.file, self.other):
+        self.thread.shutdown()
+        for store in self.files.values():
             store.close()
         shutil.rmtree(self.folder)
 
-    def both(self, do, *, other):
-        """What a step does to the memory and to the file, through one handle or the other."""
-        return [do(self.memory), do(self.other if other else self.file)]
+    def both(self, do, handle):
+        """What a step does to the memory and to the file; in memory, others are another thread."""
+        in_memory = do(self.memory) if handle == "file" else self.thread.submit(do, self.memory).result()
+        return [in_memory, do(self.files[handle])]
+
+    def wrote(self, handle):
+        """Notes who has to hear of a write."""
+        self.changed |= {"memory", "file", "other"} - {handle}
+        if handle == "file":
+            self.changed.discard("memory")
+
+    # Writing
 
     @rule(
         data=st.data(),
         names=st.lists(histories, min_size=1, max_size=3, unique=True),
-        other=st.booleans(),
+        handle=handles,
     )
-    def append(self, data, names, other):
+    def append(self, data, names, handle):
         entries = []
         for name in names:
             there = self.model.histories.get(name, [])
             position = data.draw(st.integers(-1, 2)) + len(there)
             self.commits += 1
             commit = Commit(position, f"c{self.commits}", data.draw(st.text(max_size=5)))
-            if there and data.draw(st.booleans()):
-                commit = data.draw(st.sampled_from(there))
+            known = data.draw(st.sampled_from(["new", "same", "elsewhere", "rewritten"]))
+            if there and known != "new":
+                old = data.draw(st.sampled_from(there))
+                commit = {
+                    "same": old,
+                    "elsewhere": Commit(position, old.id, commit.body),
+                    "rewritten": Commit(old.position, old.id, commit.body),
+                }[known]
             entries.append(Append(name, commit, data.draw(st.none() | puts)))
         put = [(entry.document.kind, entry.document.key) for entry in entries if entry.document]
         if len(put) != len(set(put)):
             return  # The order of two puts of one document within a batch is not promised.
+        lengths = self.model.lengths()
         expected = self.model.append(entries)
-        assert [expected] * 2 == self.both(lambda store: store.append(entries), other=other)
+        assert [expected] * 2 == self.both(lambda store: store.append(entries), handle)
+        if lengths != self.model.lengths():
+            self.wrote(handle)
 
     @rule(
         put=puts,
         if_version=st.none() | st.integers(0, 3),
         expires=st.sampled_from([None, -1, 3600]),
-        other=st.booleans(),
+        handle=handles,
     )
-    def put(self, put, if_version, expires, other):
+    def put(self, put, if_version, expires, handle):
         expires_at = None if expires is None else time.time() + expires
         arguments = (put.kind, put.key, put.value, if_version)
 
@@ -136,21 +205,26 @@ class Stores(RuleBasedStateMachine):
                 return str(error)
 
         expected = self.model.put(*arguments, expires == -1, put.groups)
-        assert [expected] * 2 == self.both(do, other=other)
+        assert [expected] * 2 == self.both(do, handle)
+        if isinstance(expected, int):
+            self.wrote(handle)
 
-    @rule(kind=kinds, key=keys, other=st.booleans())
-    def delete(self, kind, key, other):
-        self.model.documents.pop((kind, key), None)
-        self.both(lambda store: store.delete(kind, key), other=other)
+    @rule(kind=kinds, key=keys, handle=handles)
+    def delete(self, kind, key, handle):
+        if self.model.documents.pop((kind, key), None) is not None:
+            self.wrote(handle)
+        self.both(lambda store: store.delete(kind, key), handle)
+
+    # Reading
 
     @rule(
         kind=kinds,
         group=st.none() | st.sampled_from(GROUPS),
         reverse=st.booleans(),
         limit=st.integers(1, 4),
-        other=st.booleans(),
+        handle=handles,
     )
-    def find(self, kind, group, reverse, limit, other):
+    def find(self, kind, group, reverse, limit, handle):
         def pages(store):
             found, after = [], None
             while page := store.find(kind, group, reverse, after, limit):
@@ -160,21 +234,73 @@ class Stores(RuleBasedStateMachine):
             return found
 
         expected = self.model.find(kind, group, reverse)
-        assert [expected] * 2 == self.both(pages, other=other)
+        assert [expected] * 2 == self.both(pages, handle)
 
-    @rule(name=histories, after=st.integers(0, 5), other=st.booleans())
-    def read(self, name, after, other):
+    @rule(kind=kinds, group=st.none() | st.sampled_from(GROUPS), reverse=st.booleans(), handle=handles)
+    def go_on_behind_what_is_gone(self, kind, group, reverse, handle):
+        """A cursor is good also when its document was deleted."""
+        expected = self.model.find(kind, group, reverse)
+        if not expected:
+            return
+        first = expected[0].key
+
+        def rest(store):
+            (page,) = store.find(kind, group, reverse, None, 1)
+            store.delete(kind, first)
+            return bare(store.find(kind, group, reverse, page.cursor, 100))
+
+        del self.model.documents[kind, first]
+        expected = [document for document in expected[1:] if document.key != first]
+        assert [expected] * 2 == self.both(rest, handle)
+        self.wrote(handle)
+
+    @rule(name=histories, after=st.integers(0, 5), handle=handles)
+    def read(self, name, after, handle):
         expected = self.model.histories.get(name, [])[after:]
-        assert [expected] * 2 == self.both(lambda store: list(store.read(name, after)), other=other)
+        assert [expected] * 2 == self.both(lambda store: list(store.read(name, after)), handle)
 
-    @rule()
-    def checkpoint(self):
-        self.file.checkpoint()
+    @rule(name=histories, handle=st.sampled_from(["memory", "file", "other"]))
+    def begin_to_read(self, name, handle):
+        """A stream that is read later, or never, holds up no writer."""
+        expected = list(self.model.histories.get(name, []))
+        stream = (self.memory if handle == "memory" else self.files[handle]).read(name)
+        if expected:
+            assert expected[0] == next(stream)
+            self.streams.append((expected[1:], stream))
 
+    @precondition(lambda self: self.streams)
     @rule()
-    def open_again(self):
-        self.file.close()
-        self.file = SqliteStore(self.folder / "store.db")
+    def read_on(self):
+        """What was there when it began is there, in order; what came later may be."""
+        expected, stream = self.streams.pop()
+        assert expected == list(stream)[: len(expected)]
+
+    @rule(reader=st.sampled_from(["memory", "file", "other"]))
+    def look_for_changes(self, reader):
+        """What others wrote since the last token is never missed."""
+        store = self.memory if reader == "memory" else self.files[reader]
+        before = self.tokens.get(reader)
+        token = store.changed(before)
+        assert before is None or reader not in self.changed or before != token
+        self.tokens[reader] = token
+        self.changed.discard(reader)
+
+    # Handles
+
+    @rule(handle=handles)
+    def checkpoint(self, handle):
+        self.files[handle].checkpoint()
+
+    @rule(handle=handles)
+    def close(self, handle):
+        """A closed handle goes on, at the price of opening the file for each call."""
+        self.files[handle].close()
+
+    @rule(handle=st.sampled_from(["file", "other"]))
+    def open_again(self, handle):
+        self.files[handle].close()
+        self.files[handle] = SqliteStore(self.path)
+        self.tokens.pop(handle, None)
 
     @invariant()
     def documents_are_those_of_the_model(self):
@@ -182,8 +308,14 @@ class Stores(RuleBasedStateMachine):
             for key in KEYS:
                 version, value, _ = self.model.documents.get((kind, key), (0, None, ()))
                 expected = Document(key, value, version) if version else None
-                assert [expected] * 3 == [s.get(kind, key) for s in (self.memory, self.file, self.other)]
+                stores = (self.memory, self.files["file"], self.files["other"])
+                assert [expected] * 3 == [store.get(kind, key) for store in stores]
 
 
 TestStores = Stores.TestCase
-TestStores.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestStores.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
