@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from bunsui.model.session import Failure
 
+#: The most items that a job runs for; a damaged number must not take all memory.
+MAX_ITEMS = 10_000
+
 
 class Fold:
     """What a history amounts to so far.
@@ -259,6 +262,8 @@ class Fold:
 
     def _fan_out_started(self, event: ev.FanOutStarted) -> None:
         before, status = self._before(event)
+        if not 0 <= event.count <= MAX_ITEMS:
+            raise IllegalTransition(f"FanOutStarted for job '{event.job}' with {event.count} items")
         self._set(event.job, before, JobState(status, started_at=event.at))
         self.items[event.job] = [_PENDING] * event.count
 

@@ -36,8 +36,8 @@ def created(store: Store, session: str) -> ev.SessionCreated:
         NotFound: there is no such session.
     """
     for _, events in history(store, session):
-        if events and isinstance(events[0], ev.SessionCreated):
-            return events[0]
+        if events and isinstance(first := events[0], ev.SessionCreated) and first.session_id == session:
+            return first
         raise StoreError(f"session {session} does not begin with its creation")
     near = did_you_mean(session, (document.key for document in store.find(SESSION, limit=1000)))
     raise NotFound(

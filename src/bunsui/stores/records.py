@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from bunsui.engine import events as ev
@@ -34,6 +35,15 @@ OVERHEAD = len('{"v":1,"crc":"00000000","events":[]}')
 _DAMAGED = "restore the store from a backup; its other sessions are not touched by this"
 
 
+def _exactly(value: object, kind: type) -> object:
+    """`value`, which must be of this kind: nothing is made of what was not written so."""
+    if type(value) is kind and (kind is not float or isfinite(value)):  # type: ignore[arg-type]
+        return value
+    if kind is float and type(value) is int:  # JSON writes whole numbers either way.
+        return float(value)
+    raise ValueError(f"{value!r} is no {kind.__name__}")
+
+
 @cache
 def _converter() -> Converter:
     # Imported late: 35 ms that a program which only imports bunsui does not need.
@@ -42,6 +52,8 @@ def _converter() -> Converter:
 
     converter = Converter(forbid_extra_keys=False)
     converter.register_unstructure_hook(datetime, to_text)
+    for kind in (str, bool, int, float):
+        converter.register_structure_hook(kind, _exactly)
     converter.register_structure_hook(datetime, lambda text, _: from_text(text))
     converter.register_unstructure_hook(Json, lambda value: value.value)
     converter.register_structure_hook(Json, lambda value, _: Json.of(value))

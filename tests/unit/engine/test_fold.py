@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bunsui.dsl import fields
 from bunsui.engine import events as ev
-from bunsui.engine.fold import Fold
+from bunsui.engine.fold import MAX_ITEMS, Fold
 from bunsui.engine.transitions import IllegalTransition
 from bunsui.model.json import NULL, Json
 from bunsui.model.session import Attempt, Failure, JobState
@@ -498,6 +499,9 @@ REFUSED = [
         "ConditionEvaluated in a session that is paused",
     ),
     (FANNED, ev.FanOutStarted(at(9), "a", 2), "FanOutStarted for job 'a', which is running"),
+    ((), ev.FanOutStarted(at(9), "a", -1), "FanOutStarted for job 'a' with -1 items"),
+    ((), ev.FanOutStarted(at(9), "a", 10_001), "FanOutStarted for job 'a' with 10001 items"),
+    ((), ev.FanOutStarted(at(9), "a", 10**30), f"FanOutStarted for job 'a' with {10**30} items"),
     (FANNED, start(9), "JobStarted for job 'a', which is running"),
     *(
         (FANNED, event, f"{type(event).__name__} of job 'a', which has no attempt of its own")
@@ -587,3 +591,8 @@ def test_no_job_starts_before_its_session() -> None:
     with pytest.raises(IllegalTransition) as caught:
         fold_of(CREATED, CLAIMED, start(3))
     assert "JobStarted in a session that is created" == str(caught.value)
+
+
+def test_as_many_items_as_the_language_allows():
+    """The bound of the fold is that of the definition language, which stands in a room above it."""
+    assert fields.MAX_ITEMS == MAX_ITEMS

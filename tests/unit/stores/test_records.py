@@ -297,6 +297,53 @@ def test_damage_names_its_place(damaged):
     assert caught.value.__cause__ is not None
 
 
+CLAIMED = {"event": "RunnerClaimed", "at": AT_TEXT, "runner": "r", "epoch": 1, "lease": 2.5}
+CREATED = {
+    "event": "SessionCreated",
+    "at": AT_TEXT,
+    "session_id": "s",
+    "pipeline": "p",
+    "digest": "d",
+    "parameters": {},
+    "tags": {"a": "b"},
+    "local": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "value"),
+    [
+        (STARTED, "attempt", "1"),
+        (STARTED, "attempt", 1.0),
+        (STARTED, "attempt", True),
+        (STARTED, "job", 7),
+        (STARTED, "job", None),
+        (STARTED, "key", ["k"]),
+        (CLAIMED, "epoch", 1.5),
+        (CLAIMED, "lease", "2.5"),
+        (CLAIMED, "lease", True),
+        (CLAIMED, "lease", float("nan")),
+        (CLAIMED, "lease", float("inf")),
+        (CLAIMED, "lease", 10**400),
+        (CREATED, "local", 1),
+        (CREATED, "local", "yes"),
+        (CREATED, "base_dir", 7),
+        (CREATED, "tags", {"a": 1}),
+    ],
+)
+def test_a_field_of_another_type_is_damage(event, field, value):
+    """Nothing is made of a value that was not written so, such as a text of None."""
+    assert decode_body(body(event), WHERE)
+    with pytest.raises(StoreError, match=r"^commit 3 of session s is damaged: "):
+        decode_body(body({**event, field: value}), WHERE)
+
+
+def test_a_whole_number_is_a_number_of_seconds():
+    """JSON writes 2.0 as 2 in many hands."""
+    (event,) = decode_body(body({**CLAIMED, "lease": 2}), WHERE)
+    assert (2.0, float) == (event.lease, type(event.lease))
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_damaged_text_never_escapes(data):
