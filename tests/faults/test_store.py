@@ -228,6 +228,34 @@ print(*ran.read_text().split())
     assert script(place, code, mounts=True).endswith("\nsucceeded\na b c\n")
 
 
+# On a network
+
+
+@needs_mounts
+def test_a_network_file_system(place: Path) -> None:
+    """Refused when it is opened, whether there is a store or not; nothing is made and nothing changed."""
+    code = """
+id = paused()
+before = snapshot()
+fake = place / "mountinfo"
+fake.write_text(
+    "22 1 259:2 / / rw - ext4 /dev/root rw\\n"
+    f"30 22 0:5 / {place} rw - nfs4 server:/export rw\\n"
+)
+subprocess.run(["mount", "--bind", fake, f"/proc/{os.getpid()}/mountinfo"], check=True)
+fails(runner)
+assert before == snapshot()
+path = place / "none" / "store.db"
+fails(runner)
+assert not path.parent.exists()
+"""
+    line = (
+        f"store {place}/{{name}}/store.db lies on {place}, a network file system (nfs4), where SQLite can"
+        " damage it; name a file on a disk of this machine with --store or BUNSUI_STORE\n"
+    )
+    assert line.format(name="store") + line.format(name="none") == script(place, code, mounts=True)
+
+
 # Full
 
 
