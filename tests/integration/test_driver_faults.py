@@ -204,6 +204,37 @@ class TestFailingStore:
             assert "succeeded" == runner.run(single()).status
         assert [] == left
 
+    def test_a_start_that_can_be_of_no_use_fails_at_once(self) -> None:
+        """Where the store has to be mended first, not after a lease; the runner has then let go of it."""
+        store = Troubled()
+        full = StoreError("full", lasting=True)
+        store.trouble = lambda appends: [Appended(error=full) for _ in appends]
+        with bunsui.Runner(store, lease=3600, autoload_plugins=False) as runner:
+            for _ in range(2):
+                with pytest.raises(StoreError, match="full"):
+                    runner.start(single())
+            store.trouble = lambda appends: None
+            assert "succeeded" == runner.run(single()).status
+            assert 1 == len(runner.sessions())
+
+    def test_a_claim_that_is_there_though_its_append_failed(self) -> None:
+        """It is looked for before it is given up: the session goes on, once."""
+        store = Troubled()
+        failed: list[Any] = []
+
+        def trouble(appends: list[Append]) -> list[Appended] | None:
+            if failed:
+                return None
+            failed.extend(appends)
+            assert all(outcome.ok for outcome in MemoryStore.append(store, appends))
+            return [Appended(error=StoreError("full", lasting=True)) for _ in appends]
+
+        store.trouble = trouble
+        with bunsui.Runner(store, lease=3600, autoload_plugins=False) as runner:
+            session = runner.run(single())
+            assert ("succeeded", 1) == (session.status, len(failed))
+            assert 1 == len([e for e in session.events() if isinstance(e, ev.JobStarted)])
+
     def test_a_request_while_the_end_cannot_be_written_harms_nobody(self) -> None:
         """The session ends as it would have; another session of the runner goes on."""
         store = Troubled()
