@@ -60,8 +60,8 @@ class Appended:
 
     #: Another commit stands at the position, or there is a gap before it.
     conflict: bool = False
-    #: The store failed, and it is not known whether the commit is there: append the same again. Where the error
-    #: is `lasting`, somebody has to mend the store first.
+    #: The store failed, and it is not known whether the commit is there: append the same again. Where the
+    #: error is `lasting`, somebody has to mend the store first.
     error: StoreError | None = None
 
     @property
