@@ -55,14 +55,15 @@ def mount_of(path: Path, mountinfo: str) -> Mount | None:
         mountinfo: the text of ``/proc/self/mountinfo``, see proc_pid_mountinfo(5).
     """
     found: Mount | None = None
+    name = f"{path}/"  # As text: a store is opened by every command, and there may be hundreds of mounts.
     for line in mountinfo.splitlines():
         # 36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw,errors=continue
         before, separator, after = line.partition(" - ")
         fields = before.split(" ")
         if not separator or len(fields) < 5:
             continue
-        mount = Mount(_ESCAPE.sub(lambda match: chr(int(match[1], 8)), fields[4]), after.split(" ")[0])
+        point = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), fields[4])
         # Of two at one point the later one hides the earlier.
-        if path.is_relative_to(mount.point) and (found is None or len(mount.point) >= len(found.point)):
-            found = mount
+        if name.startswith(f"{point.rstrip('/')}/") and (found is None or len(point) >= len(found.point)):
+            found = Mount(point, after.split(" ")[0])
     return found

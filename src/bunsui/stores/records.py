@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from math import isfinite
@@ -35,13 +35,22 @@ OVERHEAD = len('{"v":1,"crc":"00000000","events":[]}')
 _DAMAGED = "restore the store from a backup; its other sessions are not touched by this"
 
 
-def _exactly(value: object, kind: type) -> object:
-    """`value`, which must be of this kind: nothing is made of what was not written so."""
-    if type(value) is kind and (kind is not float or isfinite(value)):  # type: ignore[arg-type]
-        return value
-    if kind is float and type(value) is int:  # JSON writes whole numbers either way.
-        return float(value)
-    raise ValueError(f"{value!r} is no {kind.__name__}")
+def _exactly(kind: type) -> Callable[[object, type], object]:
+    """Takes a value of this kind as it is, and no other: nothing is made of what was not written so."""
+
+    def structure(value: object, _: type) -> object:
+        if value.__class__ is kind:
+            return value
+        raise ValueError(f"{value!r} is no {kind.__name__}")
+
+    return structure
+
+
+def _seconds(value: object, _: type) -> float:
+    # JSON writes a whole number either way.
+    if value.__class__ in (float, int) and isfinite(seconds := float(value)):
+        return seconds
+    raise ValueError(f"{value!r} is no number")
 
 
 @cache
@@ -50,10 +59,11 @@ def _converter() -> Converter:
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415
 
-    converter = Converter(forbid_extra_keys=False)
+    converter = Converter(forbid_extra_keys=False, detailed_validation=False)
     converter.register_unstructure_hook(datetime, to_text)
-    for kind in (str, bool, int, float):
-        converter.register_structure_hook(kind, _exactly)
+    for kind in (str, bool, int):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(float, _seconds)
     converter.register_structure_hook(datetime, lambda text, _: from_text(text))
     converter.register_unstructure_hook(Json, lambda value: value.value)
     converter.register_structure_hook(Json, lambda value, _: Json.of(value))
