@@ -37,6 +37,7 @@ ON CONFLICT (kind, key) DO UPDATE SET
     group2 = excluded.group2, sort2 = excluded.sort2, crc = excluded.crc
 RETURNING version
 """
+_GET = f"SELECT {rows.DOCUMENT} FROM documents WHERE kind = ? AND key = ?"  # noqa: S608 - a constant
 # An UPDATE rewrites the entries of every index that a column of its SET stands in, changed or not: a
 # session's index entry, which is put with every commit and stays in its groups, would write two more pages
 # each time.
@@ -151,14 +152,7 @@ class SqliteStore(Store):
         if not self._file.is_there():
             return None
         with self._file.guard():
-            row = (
-                self._file.connection()
-                .execute(
-                    f"SELECT {rows.DOCUMENT} FROM documents WHERE kind = ? AND key = ?",  # noqa: S608 - a constant
-                    (kind, key),
-                )
-                .fetchone()
-            )
+            row = self._file.connection().execute(_GET, (kind, key)).fetchone()
         if row is None:
             return None
         # Before it is taken for expired: also that may be the damage.
