@@ -382,9 +382,10 @@ with runner(lease=60) as one:
 
 
 def test_locked_for_a_moment(place: Path) -> None:
-    """The driver waits for less than a lease, tries again, and the session ends as if nothing had been."""
+    """The driver waits a little, tries again, and the session ends as if nothing had been."""
     code = f"""{LOCK}
-with runner(lease=4) as one:
+from bunsui.stores.sqlite import SqliteStore
+with bunsui.Runner(SqliteStore(path, lock_timeout=0.2), lease=3600, autoload_plugins=False) as one:
     session = one.start(pipeline())
     while not ran.exists() or "b" not in ran.read_text():
         time.sleep(0.01)

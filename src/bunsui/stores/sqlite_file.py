@@ -246,6 +246,8 @@ class SqliteFile:
 
     def limit_lock_timeout(self, seconds: float) -> None:
         """Waits for another process's write for at most `seconds` from now on, and never for longer."""
+        if os.getpid() != self._pid:
+            self._forked()
         self._lock_timeout = min(self._lock_timeout, seconds)
         with self._lock:
             for connection in self._open:
