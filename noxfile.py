@@ -79,6 +79,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Safeguards are taken out one at a time: a test turns red for each. ``-- NAME``: only these."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/mutants.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Figures: start-up times, jobs per second against the plain durable loop, and what a runner bears."""
     session.install(".[cli]")

@@ -1,0 +1,270 @@
+"""Takes safeguards out, one at a time, and makes sure that a test turns red for each.
+
+``python tests/mutants.py [NAME...]``: a mutant is a copy of the source with one text replaced. The tests
+that are to notice it run on the copy, and first on the source as it is, where they have to pass. Exits with
+1 where a mutant survives, or where its text is not in the source any more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import field, frozen
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Seconds that the tests of one mutant may take: one that hangs is noticed, too.
+LIMIT = 600
+
+
+@frozen
+class Mutant:
+    """A safeguard that is taken out."""
+
+    name: str
+    #: Below src/bunsui.
+    file: str
+    old: str
+    new: str
+    #: What pytest runs.
+    tests: tuple[str, ...] = field(converter=tuple)
+
+
+MUTANTS = (
+    Mutant(
+        "fencing of the SQLite store",
+        "stores/sqlite.py",
+        "return Appended(conflict=found is None or found[0] != commit.id)",
+        "return Appended()",
+        ["tests/unit/stores/test_sqlite.py"],
+    ),
+    Mutant(
+        "fencing of the memory store",
+        "stores/memory.py",
+        "return Appended(conflict=history[commit.position - 1].id != commit.id)",
+        "return Appended()",
+        ["tests/unit/stores/test_memory.py"],
+    ),
+    Mutant(
+        "no gap in a history",
+        "stores/sqlite.py",
+        "WHERE ? = 1 OR EXISTS (SELECT 1 FROM commits WHERE history = ? AND position = ?)",
+        "WHERE ? = 1 OR ? || ? IS NOT NULL",
+        ["tests/unit/stores/test_sqlite.py"],
+    ),
+    Mutant(
+        "a runner that lost its claim stands down",
+        "runner/driver.py",
+        "        for live in flushed.lost:\n            self._stand_down(live)\n",
+        "",
+        ["tests/integration/test_driver_faults.py"],
+    ),
+    Mutant(
+        "BEGIN IMMEDIATE",
+        "stores/sqlite_file.py",
+        'connection.execute("BEGIN IMMEDIATE")',
+        'connection.execute("BEGIN")',
+        ["tests/unit/stores/test_sqlite.py"],
+    ),
+    Mutant(
+        "the id of a commit",
+        "stores/sqlite.py",
+        "return Appended(conflict=found is None or found[0] != commit.id)",
+        "return Appended(conflict=True)",
+        ["tests/unit/stores/test_sqlite.py"],
+    ),
+    Mutant(
+        "the checksum of a commit",
+        "stores/records.py",
+        'if data["crc"] != f"{zlib.crc32(events.encode()):08x}":',
+        "if False:",
+        ["tests/unit/stores/test_records.py"],
+    ),
+    Mutant(
+        "half a lease before a start",
+        "runner/commits.py",
+        "if began - self._confirmed < self._lease / 2:",
+        "if True:",
+        ["tests/unit/runner/test_commits.py"],
+    ),
+    Mutant(
+        "the recovery cap",
+        "engine/decide.py",
+        "MAX_DEATHS = 10",
+        "MAX_DEATHS = 10**9",
+        ["tests/unit/engine/test_recovering.py", "tests/integration/test_control.py"],
+    ),
+    Mutant(
+        "deaths are counted",
+        "engine/fold.py",
+        "            self.deaths += 1\n",
+        "            pass\n",
+        ["tests/unit/engine/test_recovering.py"],
+    ),
+    Mutant(
+        "an adopted orphan is the one that was seen",
+        "runner/control.py",
+        "if orphaned_at not in (None, state.epoch):",
+        "if False:",
+        ["tests/integration/test_control.py"],
+    ),
+    Mutant(
+        "recovery asks first",
+        "engine/decide.py",
+        "            self._to_recover = dict(self.running)\n",
+        "",
+        ["tests/unit/engine"],
+    ),
+    Mutant(
+        "a lost answer is looked for before anything is submitted again",
+        "runner/remotes.py",
+        "            self._look(live, work)\n",
+        "            self._again(work, self._submit_again)\n",
+        ["tests/integration/test_remote_jobs.py"],
+    ),
+    Mutant(
+        "an unknown job pauses its session",
+        "engine/decide.py",
+        "        if self.unknown:\n",
+        "        if False:\n",
+        ["tests/unit/engine"],
+    ),
+    Mutant(
+        "a request is for one claim",
+        "runner/driver.py",
+        "if live is None or request.epoch != live.epoch or live.machine.state.status.is_terminal:",
+        "if live is None or live.machine.state.status.is_terminal:",
+        ["tests/integration/test_driver_faults.py", "tests/integration/test_control.py"],
+    ),
+    Mutant(
+        "nothing starts while the store fails",
+        "runner/driver.py",
+        "if live.unsent or live.error is not None or self._stopping_at is not None:",
+        "if self._stopping_at is not None:",
+        ["tests/integration/test_driver_faults.py"],
+    ),
+    Mutant(
+        "a claim is released by a runner that closes",
+        "runner/driver.py",
+        "                live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))\n"
+        "            self._commit([live]",
+        "                pass\n            self._commit([live]",
+        ["tests/integration/test_runner.py", "tests/integration/test_driver_faults.py"],
+    ),
+    Mutant(
+        "a place is given back",
+        "runner/places.py",
+        "        self._taken.discard(work)\n",
+        "",
+        ["tests/unit/runner/test_places.py"],
+    ),
+    Mutant(
+        "the start time of a process",
+        "local/identity.py",
+        "return found == started and ",
+        "return ",
+        ["tests/unit/local/test_identity.py"],
+    ),
+    Mutant(
+        "a keeper adopts what detaches itself",
+        "local/descendants.py",
+        "_PR_SET_CHILD_SUBREAPER = 36",
+        "_PR_SET_CHILD_SUBREAPER = 37",  # Asks whether, and sets nothing.
+        ["tests/faults/test_processes.py"],
+    ),
+    Mutant(
+        "a keeper whose runner is gone kills",
+        "local/keeper.py",
+        "            if not self._told:\n                self._kill_at = 0.0\n",
+        "",
+        ["tests/faults/test_processes.py"],
+    ),
+    Mutant(
+        "what ignores SIGTERM is killed",
+        "local/keeper.py",
+        "            kill_children(children_of(os.getpid()))\n",
+        "            pass\n",
+        ["tests/faults/test_processes.py"],
+    ),
+    Mutant(
+        "a heartbeat is a sign of life",
+        "runner/recovery.py",
+        "if (position, beat) != (self._position, self._beat):",
+        "if position != self._position:",
+        ["tests/integration/test_control.py", "tests/integration/test_driver_faults.py"],
+    ),
+    Mutant(
+        "an idempotency key is for one input",
+        "runner/creation.py",
+        "and (first.digest, first.parameters) == (mine.digest, mine.parameters)",
+        "",
+        ["tests/integration/test_runner.py"],
+    ),
+)
+
+
+def main(names: Sequence[str]) -> int:
+    """Runs the mutants whose names hold one of the texts; without a text, all of them."""
+    chosen = [mutant for mutant in MUTANTS if not names or any(name in mutant.name for name in names)]
+    survivors: list[str] = []
+    passed: set[tuple[str, ...]] = set()
+    for mutant in chosen:
+        if mutant.tests not in passed:
+            if not _run(ROOT / "src", mutant.tests, stop=False):
+                print(f"the source itself fails {' '.join(mutant.tests)}")
+                return 1
+            passed.add(mutant.tests)
+        noticed = _is_noticed(mutant)
+        print(f"{'noticed ' if noticed else 'SURVIVED'}  {mutant.name}", flush=True)
+        if not noticed:
+            survivors.append(mutant.name)
+    print(f"{len(chosen)} mutants, {len(survivors)} survived")
+    return 1 if survivors else 0
+
+
+def _is_noticed(mutant: Mutant) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "src"
+        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+        file = source / "bunsui" / mutant.file
+        text = file.read_text(encoding="utf-8")
+        if text.count(mutant.old) != 1:
+            raise SystemExit(
+                f"mutant {mutant.name!r}: its text is {text.count(mutant.old)} times in {mutant.file}"
+            )
+        file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+        return not _run(source, mutant.tests, stop=True)
+
+
+def _run(source: Path, tests: Sequence[str], *, stop: bool) -> bool:
+    """Whether tests pass on a source."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(source), os.environ.get("PYTHONPATH")))),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *tests]
+    try:
+        done = subprocess.run(
+            [*command, *(["-x"] if stop else [])],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode not in (0, 1):
+        raise SystemExit(done.stdout + done.stderr)  # It did not test anything.
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
