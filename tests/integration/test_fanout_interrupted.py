@@ -311,7 +311,7 @@ class TestInTheMiddle:
             assert live is not None
             with Runner(url, autoload_plugins=False) as second:
                 # As one that took this process for dead does.
-                taken = second._control.take_over(session.id, orphaned=True)
+                taken = second._control.take_over(session.id, orphaned_at=1)
                 wait_for(lambda: len(ran(tmp_path)) == 4)
                 (tmp_path / "go").touch()
                 assert taken.done.wait(60)
