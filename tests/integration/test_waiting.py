@@ -32,10 +32,14 @@ class Counting(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.looks: Counter[str] = Counter()
+        #: How often each commit, by its position, was read.
+        self.read_at: Counter[int] = Counter()
 
     def read(self, history: str, after: int = 0) -> Iterator[Commit]:
         self.looks["read"] += 1
-        return super().read(history, after)
+        for commit in super().read(history, after):
+            self.read_at[commit.position] += 1
+            yield commit
 
     def get(self, kind: str, key: str) -> Document | None:
         self.looks[kind] += 1
@@ -57,7 +61,8 @@ def store() -> Counting:
         ev.RunnerClaimed(AT, "gone", 1, {"host": "elsewhere", "boot": "b", "pid": 1, "started": 1}, LEASE),
         ev.SessionStarted(AT),
     ]
-    store.append([Append(SESSION, Commit(1, "c", body_of(map(encode_event, events))))])
+    for position, commit in enumerate((events[:1], events[1:]), start=1):
+        store.append([Append(SESSION, Commit(position, f"c{position}", body_of(map(encode_event, commit))))])
     return store
 
 
@@ -111,3 +116,13 @@ def test_a_turn_in_between_does_not_put_off_the_look_for_requests() -> None:
         opened.set()
         session.wait(30)
         assert 0.0 < pause < TICK  # What is left of it.
+
+
+def test_a_resume_reads_the_history_once(store: Counting) -> None:
+    """But for its creation: a long one takes seconds to fold."""
+    with bunsui.Runner(store, autoload_plugins=False) as runner:
+        session = runner.session(SESSION)
+        store.read_at.clear()
+        session.resume()
+        assert 1 == store.read_at[2]
+        assert "failed" == session.wait(30)  # Its job calls `len` without anything.

@@ -111,6 +111,15 @@ class Control:
         """Puts this Runner's claim into a session's next commit."""
         recovery.claim(live, self.parts.id, self.parts.clock, self._lease)
 
+    def load(self, session: str) -> Live:
+        """A session as its history leaves it, to be looked at and taken over.
+
+        Raises:
+            NotFound: there is no such session.
+            StoreError: its history is damaged, or of a later version.
+        """
+        return recovery.load(self.store, session, self._known)
+
     def take_over(
         self,
         session: str,
@@ -118,6 +127,7 @@ class Control:
         *,
         orphaned_at: int | None = None,
         assume: Mapping[str, str] | None = None,
+        loaded: Live | None = None,
     ) -> Live:
         """Claims a session that nobody drives, and drives it.
 
@@ -126,6 +136,7 @@ class Control:
             request: what is done first; without one, a paused session goes on.
             orphaned_at: the epoch at which it was seen already that nobody drives it (any more).
             assume: what became of attempts of which nobody can tell; see `assuming.assumed`.
+            loaded: what `load` gave a moment ago; it saves reading the history again.
 
         Raises:
             NotFound: there is no such session, or no such job to assume something of.
@@ -133,7 +144,9 @@ class Control:
                 or nothing was said of an unknown job.
             ConfigError: what has yet to run can't be found by this process.
         """
-        return complete(self.taking_over(session, request, orphaned_at=orphaned_at, assume=assume))
+        return complete(
+            self.taking_over(session, request, orphaned_at=orphaned_at, assume=assume, loaded=loaded)
+        )
 
     def taking_over(
         self,
@@ -142,12 +155,13 @@ class Control:
         *,
         orphaned_at: int | None = None,
         assume: Mapping[str, str] | None = None,
+        loaded: Live | None = None,
     ) -> Steps[Live]:
         """The steps of `take_over`."""
         self.require_open()
         if self.live(session) is not None:
             raise StateError(f"session {session} is driven by this runner already")
-        live = recovery.load(self.store, session, self._known)
+        live = loaded or self.load(session)
         state = live.machine.state
         if state.status.is_terminal:
             raise StateError(

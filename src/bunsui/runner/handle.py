@@ -273,13 +273,15 @@ class Session:
 
         A pause that has not come to rest yet is taken back, whoever drives the session.
         """
-        with self._lock:
-            fold = self._read()
-            held = fold.claim if fold.pause is not None else None
+        self._control.require_open()
+        # Not this handle's own fold: a long history would be folded twice.
+        loaded = self._control.load(self._id)
+        fold = loaded.machine.state
+        held = fold.claim if fold.pause is not None else None
         if held is not None and not is_dead(held.process):
             self._ask("resume", None)
         else:
-            self._driven = self._control.take_over(self._id, assume=assume)
+            self._driven = self._control.take_over(self._id, assume=assume, loaded=loaded)
 
     def _ask(self, action: str, reason: str | None) -> None:
         """Asks the runner that holds the session, or does it here where nobody holds it (any more)."""
