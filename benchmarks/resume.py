@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -154,12 +155,13 @@ def resume(url: str) -> dict[str, float]:
 def measure(history: str, events: int, rounds: int) -> dict[str, Any]:
     """The medians of `rounds` resumes, each of the same history in a new process."""
     found = []
-    for _ in range(rounds):
-        with tempfile.TemporaryDirectory(dir=".") as folder:
-            url = f"sqlite:///{Path(folder).resolve()}/bunsui.db"
-            with bunsui.Runner(url, autoload_plugins=False) as runner:
-                written, commits = write(runner.store, history, events)
-            child = [sys.executable, __file__, "--child", url]
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = Path(name).resolve()
+        with bunsui.Runner(f"sqlite:///{folder}/written.db", autoload_plugins=False) as runner:
+            written, commits = write(runner.store, history, events)
+        for i in range(rounds):
+            shutil.copy(folder / "written.db", folder / f"{i}.db")
+            child = [sys.executable, __file__, "--child", f"sqlite:///{folder}/{i}.db"]
             found.append(json.loads(subprocess.run(child, check=True, capture_output=True).stdout))
     seconds = [one["seconds"] for one in found]
     return {
