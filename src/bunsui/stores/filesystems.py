@@ -13,10 +13,11 @@ from pathlib import Path
 
 from attrs import frozen
 
-#: The types of network file systems, as the kernel names them in mountinfo; those of FUSE have a prefix.
+#: The types of network file systems, as the kernel names them in mountinfo; those of FUSE have a prefix. 9p is not
+#: among them: it is also how sandboxes and virtual machines reach the disk of their own host.
 NETWORK = frozenset(
     {
-        "9p", "acfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs",
+        "acfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs",
         "lustre", "ncpfs", "ncp", "nfs", "nfs4", "orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs",
         "vboxsf",
         "fuse.afp", "fuse.blobfuse", "fuse.blobfuse2", "fuse.ceph", "fuse.ceph-fuse", "fuse.davfs",

@@ -46,7 +46,7 @@ def test_without_mounts() -> None:
     assert mount_of(Path("/x"), "36 22 259:4 / /data rw - ext4 /dev/sdb rw") is None
 
 
-@pytest.mark.parametrize("type_", ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "fuse.sshfs"])
+@pytest.mark.parametrize("type_", ["nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "fuse.sshfs"])
 def test_network_file_systems(type_: str) -> None:
     """These belong to several machines."""
     assert type_ in NETWORK
