@@ -382,6 +382,38 @@ def test_a_session_that_kills_its_runners_is_set_aside(tmp_path: Path, url: str)
     assert 9 == run(session).returncode  # Resumed by hand, it is tried again.
 
 
+def test_a_session_whose_runner_died_is_shown_as_orphaned(module: Path, url: str) -> None:
+    """In listings and in its status, while its status is still the one that its history tells."""
+    process, (session,) = victim(module, url, "one")
+    with bunsui.Runner(url, autoload_plugins=False) as runner:
+        assert (False, [False]) == orphaned(runner, session)
+        killed(process)
+        assert (True, [True]) == orphaned(runner, session)
+        listed = command(module, url, "session", "list")
+        assert "running (orphaned)" in listed.stdout
+        shown = command(module, url, "session", "status", session)
+        assert f"nobody drives it; continue it with: bunsui session resume {session}" in shown.stderr
+        assert '"running"' in command(module, url, "session", "list", "--format", "json").stdout
+        runner.session(session).cancel()
+        runner.session(session).wait(30)
+        assert (False, [False]) == orphaned(runner, session)
+
+
+def test_a_session_that_its_runner_let_go_of_is_orphaned(url: str, gate: Gate) -> None:
+    """As after Ctrl-C."""
+    first = bunsui.Runner(url, autoload_plugins=False)
+    session = first.start(two(gate)).id
+    assert gate.entered.wait(30)
+    first.close(timeout=0)
+    with bunsui.Runner(url, autoload_plugins=False) as runner:
+        assert (True, [True]) == orphaned(runner, session)
+
+
+def orphaned(runner: bunsui.Runner, session: str) -> tuple[bool, list[bool]]:
+    """What a handle says, and what a listing does."""
+    return runner.session(session).is_orphaned, [each.is_orphaned for each in runner.sessions()]
+
+
 # The command line
 
 

@@ -14,6 +14,7 @@ from bunsui.errors import SessionFailed, StateError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.runner import awaiting, reading, requests
+from bunsui.runner.index import is_orphaned
 from bunsui.runner.waiting import ASK_POLL, POLL, Steps, complete, pauses
 
 if TYPE_CHECKING:
@@ -210,6 +211,18 @@ class Session:
                 raise TimeoutError(f"session {self._id} is {self.status} after {timeout} seconds")
             time.sleep(next(looks))
         return status
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether it is neither paused nor ended and nobody drives it (any more), as far as can be told here.
+
+        A runner on another machine that is gone is found out by `Runner.resume` and `Runner.recover`, which
+        wait for a sign of life.
+        """
+        with self._lock:
+            fold = self._read()
+            held = None if fold.claim is None else fold.claim.process
+            return not fold.status.is_resting and is_orphaned(held)
 
     @property
     def is_driven_here(self) -> bool:

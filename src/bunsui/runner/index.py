@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.model.times import from_text, to_text
 from bunsui.ports.store import Document, Put, Store
@@ -36,6 +37,8 @@ class SessionSummary:
     finished_at: datetime | None
     #: How many jobs have each status; statuses without a job are left out.
     jobs: Mapping[str, int]
+    #: Whether it is neither paused nor ended and nobody drives it (any more), as far as can be told here.
+    is_orphaned: bool = False
     #: Where a listing goes on behind this one: `after` of `Runner.sessions`.
     cursor: str = ""
 
@@ -55,6 +58,7 @@ def entry(fold: Fold) -> Put:
             "started_at": None if fold.started_at is None else to_text(fold.started_at),
             "finished_at": None if fold.finished_at is None else to_text(fold.finished_at),
             "jobs": {status._value_: n for status, n in fold.counts.items() if n},
+            "held_by": None if fold.claim is None else dict(fold.claim.process),
         },
         ((ALL, created_at), (pipeline_group(created.pipeline), created_at)),
     )
@@ -82,18 +86,25 @@ def find(
     return found[:limit]
 
 
+def is_orphaned(held_by: Mapping[str, Any] | None) -> bool:
+    """Whether nobody holds a claim, or only a process that is certain to have ended."""
+    return held_by is None or is_dead(held_by)
+
+
 def summary(document: Document) -> SessionSummary:
     """What `entry` wrote."""
     value: Mapping[str, Any] = document.value
     times = {
         key: None if value[key] is None else from_text(value[key]) for key in ("started_at", "finished_at")
     }
+    status = SessionStatus(value["status"])
     return SessionSummary(
         session_id=document.key,
         pipeline=value["pipeline"],
-        status=SessionStatus(value["status"]),
+        status=status,
         created_at=from_text(value["created_at"]),
         jobs=value["jobs"],
+        is_orphaned=not status.is_resting and is_orphaned(value.get("held_by")),
         cursor=document.cursor,
         **times,
     )

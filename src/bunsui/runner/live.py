@@ -46,8 +46,8 @@ class Live:
     token: str = field(factory=lambda: uuid.uuid4().hex, init=False)
     #: Whether every job must run on this machine.
     local: bool = False
-    #: The status that the session's index entry shows; None before the first.
-    indexed: SessionStatus | None = None
+    #: The status and the epoch of the claim that the session's index entry shows; None before the first.
+    indexed: tuple[SessionStatus, int | None] | None = None
     #: Whether the next commit carries the index entry, also where the status is the same.
     index_due: bool = False
     #: Whether a timer will set `index_due`.
@@ -131,11 +131,16 @@ class Live:
             self.unsent.append((commit, events[: len(chunk)]))
             events = events[len(chunk) :]
 
+    @property
+    def _to_index(self) -> tuple[SessionStatus, int | None]:
+        claim = self.machine.state.claim
+        return self.machine.state.status, None if claim is None else claim.epoch
+
     def next_append(self) -> Append:
         """The oldest commit that is not known to be durable, with the index entry if that is due."""
         commit, _ = self.unsent[0]
         state = self.machine.state
-        due = self.index_due or state.status is not self.indexed
+        due = self.index_due or self.indexed != self._to_index
         document = index.entry(state) if due and len(self.unsent) == 1 else None
         return Append(self.id, commit, document)
 
@@ -146,5 +151,5 @@ class Live:
         self.failing_since = None
         if append.document is not None:
             self.index_due = False
-            self.indexed = self.machine.state.status
+            self.indexed = self._to_index
         return events

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-#: The types of network file systems, as the kernel names them in mountinfo; those of FUSE have a prefix. 9p is not
-#: among them: it is also how sandboxes and virtual machines reach the disk of their own host.
+#: The types of network file systems, as the kernel names them in mountinfo; those of FUSE have a prefix.
+#: 9p is not among them: it is also how sandboxes and virtual machines reach the disk of their own host.
 NETWORK = frozenset(
     {
         "acfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs",

@@ -73,7 +73,7 @@ def list_command(pipeline: str | None, status: str | None, limit: int, store: st
         (
             summary.session_id,
             summary.pipeline,
-            str(summary.status),
+            f"{summary.status}{' (orphaned)' if summary.is_orphaned else ''}",
             render.time_data(summary.created_at) or "",
             ", ".join(f"{count} {name}" for name, count in summary.jobs.items()),
         )
@@ -98,6 +98,8 @@ def status_command(session_id: str, store: str | None, form: str) -> None:
             return
         render.jobs(session.state)
         render.outcome(session)
+        if session.is_orphaned:
+            click.echo(f"nobody drives it; continue it with: bunsui session resume {session_id}", err=True)
 
 
 @session_group.command("pause")
