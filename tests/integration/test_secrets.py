@@ -472,7 +472,6 @@ class TestCommandLine:
         wait_for(tmp_path / "pid")
         process.send_signal(signal.SIGKILL)
         process.wait(60)
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
         assert {"secret", "parameters.json"} == {Path(name).name for name in leaks(tmp_path)}
         (tmp_path / "again").touch()
         config = {"secrets": {"db": f"file:{tmp_path}/secret"}}
