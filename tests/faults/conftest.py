@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ class History:
     def late(self) -> list[Trace]:
         """Jobs that began in a process whose claim was over."""
         claims = self.claims
-        over = {old.pid: new.event.at for old, new in zip(claims, claims[1:], strict=False)}
+        over = {old.pid: new.event.at for old, new in pairwise(claims)}
         return [
             trace
             for trace in self.traces
@@ -145,7 +146,7 @@ class History:
 
     def _wrong_events(self) -> Iterator[str]:
         jobs = {event.job for event in self.events if isinstance(event, ev.JobEvent)}
-        fold = Fold({job: () for job in jobs})
+        fold = Fold(dict.fromkeys(jobs, ()))
         last = None
         for event in self.events:
             try:

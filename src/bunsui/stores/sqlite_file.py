@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bunsui.errors import StoreError
+from bunsui.stores import forks
 from bunsui.stores.access import Access, Stamp, access_to, read_only, stamp_of
 from bunsui.stores.filesystems import network_mount
 from bunsui.stores.sqlite_errors import store_error
@@ -63,6 +64,7 @@ class SqliteFile:
         self._exists = False
         #: Device and inode of the file that was opened first.
         self._identity: tuple[int, int] | None = None
+        forks.close_before_forks(self)
         with self.guard():
             self._refuse_network()
         if self.is_there():
@@ -89,21 +91,22 @@ class SqliteFile:
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
-        """SQLite's errors as ours; after one, this thread's connection is opened anew."""
-        try:
+        """SQLite's errors as ours; after one, this thread's connection is opened anew. Forks wait for it."""
+        with forks.gate():
             try:
-                yield
-            finally:
-                # What was read while somebody wrote may have looked damaged.
-                self._check_frozen()
-        except UnicodeEncodeError as error:
-            raise StoreError(f"store {self.path}: a name holds an unpaired surrogate") from error
-        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-            self._drop()
-            raise store_error(self.path, error) from error
-        finally:
-            if self._closed or getattr(self._local, "stamp", None) is not None:
+                try:
+                    yield
+                finally:
+                    # What was read while somebody wrote may have looked damaged.
+                    self._check_frozen()
+            except UnicodeEncodeError as error:
+                raise StoreError(f"store {self.path}: a name holds an unpaired surrogate") from error
+            except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
                 self._drop()
+                raise store_error(self.path, error) from error
+            finally:
+                if self._closed or getattr(self._local, "stamp", None) is not None:
+                    self._drop()
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection; use it within `guard`."""
@@ -160,8 +163,8 @@ class SqliteFile:
             )
 
     def _forked(self) -> None:
-        # A connection must not be used, nor closed, on the other side of a fork: closing would drop the
-        # parent's file locks (https://www.sqlite.org/howtocorrupt.html, 2.6). It is left as it is.
+        # What is still open was forked without Python's knowledge, as a program that embeds Python may: see
+        # `forks`. It must not be used, nor closed, on the other side of a fork, and is left as it is.
         self._inherited.append(self._open)
         self._open = {}
         self._local = threading.local()
@@ -301,8 +304,13 @@ class SqliteFile:
     def close(self) -> None:
         """Closes all connections. A call after it opens the file for its own length only."""
         self._closed = True
+        with forks.gate():
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Closes all connections; the next call opens one anew."""
         if os.getpid() != self._pid:
-            return
+            return  # They are another process's, or there are none.
         with self._lock:
             connections, self._open = self._open, {}
         self._local = threading.local()
