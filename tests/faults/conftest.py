@@ -301,3 +301,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A bench for all tests of a module: processes take their time to start."""
+    made = Bench(tmp_path_factory.mktemp("shared"))
+    yield made
+    made.close()
