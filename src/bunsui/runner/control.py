@@ -218,4 +218,5 @@ def _close_at_exit(control: Control) -> None:
             left.close(timeout=0)
 
     atexit.register(close)
-    weakref.finalize(control, atexit.unregister, close)
+    # Not itself at the end of the interpreter, where it may come first, and `close` would never be called.
+    weakref.finalize(control, atexit.unregister, close).atexit = False
