@@ -260,9 +260,9 @@ class Bench:
         self._workers: list[Worker] = []
         (folder / "traces").mkdir()
 
-    def worker(self, lease: float = 30.0, lock_timeout: float = 5.0, **broken: bool) -> Worker:
-        """A process with a Runner."""
-        options = {"path": str(self.path), "lease": lease, "lock_timeout": lock_timeout, **broken}
+    def worker(self, lease: float = 30.0, lock_timeout: float = 5.0, **more: Any) -> Worker:
+        """A process with a Runner; see fault_worker.py for the options."""
+        options = {"path": str(self.path), "lease": lease, "lock_timeout": lock_timeout, **more}
         worker = Worker(self.folder, options)
         self._workers.append(worker)
         return worker
