@@ -214,10 +214,12 @@ class _Server:
         self.pid = process.pid
         #: The sockets to those of its keepers that keep nothing, with their pids.
         self.idle: list[tuple[socket.socket, int | None]] = []
-        #: Ends it, and what it keeps, at once; also when the interpreter ends or this object is forgotten.
-        self.close: Callable[[], None] = weakref.finalize(
-            self, _close, self.connection, self.idle, process, self.runner
-        )
+        finalizer = weakref.finalize(self, _close, self.connection, self.idle, process, self.runner)
+        # Not itself when the interpreter ends: before the runner's own close, what it ends would look lost.
+        # Where nobody closes the runner, the end of the socket tells it.
+        finalizer.atexit = False
+        #: Ends it, and what it keeps, at once; also when this object is forgotten.
+        self.close: Callable[[], None] = finalizer
 
     def keeper(self) -> tuple[socket.socket, int | None]:
         """The socket to a keeper that keeps nothing, and its pid, unless it has yet to tell.

@@ -17,7 +17,7 @@ from bunsui.ports.store import Append, Commit
 if sys.argv[2] == "broken":
     os.register_at_fork = lambda **_: None
 from bunsui.stores.sqlite import SqliteStore
-from bunsui.stores.sqlite_file import transaction
+from bunsui.stores.sqlite_schema import transaction
 
 def append(store, history, position):
     return store.append([Append(history, Commit(position, f"{history}-{position}", "{}"))])[0]
