@@ -104,15 +104,16 @@ class Watch:
         """Whether the runner is gone: its process is, or it gave no sign for the lease of its claim."""
         if is_dead(self._held.process):
             return True
+        # Before it looks: what came while the store took its time would not be seen.
+        looked_at = self._clock.monotonic()
         position, beat = self._position, self._read_beat()
         for commit in self._store.read(self._session, self._position):
             position = commit.position
-        now = self._clock.monotonic()
         if (position, beat) != (self._position, self._beat):
             self._position, self._beat = position, beat
-            self._since = now
+            self._since = self._clock.monotonic()
             self.has_moved = True
-        return now - self._since >= self._held.lease
+        return looked_at - self._since >= self._held.lease
 
 
 def until_orphaned(live: Live, store: Store, clock: Clock) -> Steps[None]:
