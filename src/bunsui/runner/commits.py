@@ -40,8 +40,6 @@ class Commits:
         self._clock = clock
         self._observers = observers
         self._lease = lease
-        #: When the last append that succeeded began (monotonic).
-        self._confirmed = clock.monotonic()
 
     def seal(self, live: Live) -> None:
         """Makes commits of a session's facts."""
@@ -61,9 +59,13 @@ class Commits:
                 if outcome.conflict:
                     flushed.lost.append(live)
                 elif outcome.error is not None:
+                    live.in_doubt = True
                     flushed.failed.append((live, outcome.error))
                 else:
-                    self._confirmed = began
+                    # A commit that may have been there already says nothing of what came after it.
+                    if not live.in_doubt:
+                        live.confirmed_at = began
+                    live.in_doubt = False
                     self._observers.show(live.id, live.sent(append))
                     if append.document is None:
                         flushed.unindexed.append(live)
@@ -84,7 +86,7 @@ class Commits:
             return [Appended(error=fault)] * len(appends)
 
     def still_mine(self, live: Live) -> bool | None:
-        """Whether no other runner can have claimed the session since the last append was confirmed.
+        """Whether no other runner can have claimed the session since its last append was confirmed.
 
         A process that was frozen between its append and the start of the work would else start work that
         another runner has already taken over. Half a lease is left for the start itself.
@@ -93,7 +95,7 @@ class Commits:
             None where it can't be told: the store does not answer, or not within half a lease.
         """
         began = self._clock.monotonic()
-        if began - self._confirmed < self._lease / 2:
+        if began - live.confirmed_at < self._lease / 2:
             return True
         try:
             if next(iter(self._store.read(live.id, live.position)), None) is not None:
@@ -102,5 +104,5 @@ class Commits:
             return None
         if self._clock.monotonic() - began >= self._lease / 2:
             return None
-        self._confirmed = began
+        live.confirmed_at = began
         return True

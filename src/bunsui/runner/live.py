@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from pathlib import Path
@@ -70,6 +71,10 @@ class Live:
     served: int = 0
     #: Requests that the next commit answers; their documents are deleted after it.
     answered: list[str] = field(factory=list)
+    #: Whether an append of the oldest unsent commit failed: it may be durable all the same.
+    in_doubt: bool = False
+    #: When an append or a look began that showed that the claim stood (monotonic).
+    confirmed_at: float = -math.inf
     #: When the store first failed (monotonic), while it does.
     failing_since: float | None = None
     #: Why the driver gave the session up.

@@ -12,8 +12,9 @@ import pytest
 import bunsui
 from bunsui.engine import events as ev
 from bunsui.engine.decide import Machine
+from bunsui.errors import StoreError
 from bunsui.model.json import Json
-from bunsui.ports.store import Append, Commit
+from bunsui.ports.store import Append, Appended, Commit
 from bunsui.runner.clock import SystemClock
 from bunsui.runner.commits import Commits
 from bunsui.runner.heartbeat import Heartbeat
@@ -170,6 +171,43 @@ class TestStillMine:
         clock.seconds += LEASE
         assert not made.still_mine(session)
 
+    def test_a_commit_that_was_there_already_confirms_nothing(self, clock: FakeClock) -> None:
+        """Its first append was said to have failed, and somebody has claimed the session since."""
+
+        class Doubtful(MemoryStore):
+            fails = True
+
+            def append(self, appends: Any) -> list[Appended]:
+                outcomes = super().append(appends)
+                if self.fails:
+                    self.fails = False
+                    return [Appended(error=StoreError("it may be there")) for _ in appends]
+                return outcomes
+
+        store = Doubtful()
+        made = commits(store, clock)
+        session = live()
+        made.flush([session])
+        store.append([foreign_claim(2)])
+        clock.seconds += LEASE
+
+        assert [session] == made.flush([session]).durable
+        assert not made.still_mine(session)
+
+    def test_the_append_of_another_session_confirms_nothing(self, clock: FakeClock) -> None:
+        """A runner whose heart does not beat loses the sessions that it does not append to."""
+        store = MemoryStore()
+        made = commits(store, clock)
+        session, busy = live(), live()
+        busy.id = "busy"
+        made.flush([session, busy])
+        store.append([foreign_claim(2)])
+        clock.seconds += LEASE
+        busy.record(ev.PauseRequested(AT, "r"))
+        made.flush([busy])
+
+        assert not made.still_mine(session)
+
 
 class TestWatch:
     """`Watch`: whether somebody else's runner lives."""
@@ -209,6 +247,20 @@ class TestWatch:
 
         assert not watch.is_dead()
         clock.seconds += LEASE - 0.1
+        assert not watch.is_dead()
+
+    def test_what_came_while_the_store_was_slow_is_not_overlooked(self, clock: FakeClock) -> None:
+        """A watcher that was held up in the middle of a look has not seen a lease of silence."""
+
+        class Slow(MemoryStore):
+            def read(self, history: str, after: int = 0) -> Any:
+                clock.seconds += LEASE
+                self.put("runner", "other", {"beat": 1})
+                return super().read(history, after)
+
+        watch = self.watch(Slow(), clock)
+
+        assert not watch.is_dead()
         assert not watch.is_dead()
 
     def test_the_lease_is_that_of_the_claim(self, clock: FakeClock) -> None:
