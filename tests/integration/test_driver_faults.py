@@ -15,6 +15,7 @@ import bunsui
 from bunsui.engine import events as ev
 from bunsui.errors import StoreError
 from bunsui.ports.store import Append, Appended, Commit
+from bunsui.runner.requests import Request, put
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
 
@@ -42,6 +43,12 @@ class Troubled(MemoryStore):
         super().__init__()
         #: Called before each append with its entries; what it returns, if not None, is the answer.
         self.trouble: Callable[[Any], list[Appended] | None] = lambda appends: None
+        #: How many times somebody has asked for what has changed.
+        self.looks = 0
+
+    def changed(self, token: object) -> object:
+        self.looks += 1
+        return super().changed(token)
 
     def append(self, appends: Any) -> list[Appended]:
         answer = self.trouble(appends)
@@ -297,6 +304,34 @@ class TestFailingStore:
                 assert "succeeded" == another.resume(session.id).status
             busy.opened.set()
             assert "succeeded" == bystander.wait(30)
+
+    def test_nothing_is_recorded_after_a_release(self) -> None:
+        """What is asked while the store can't be written to is left for whoever claims the session next."""
+        store = Troubled()
+        gate = Gate()
+        jobs = [Job.from_callable(gate, id="a"), Job.from_callable(ok, id="b", depends_on=["a"])]
+        with bunsui.Runner(store, lease=1.0, autoload_plugins=False) as runner:
+            session = runner.start(Pipeline(name="p", jobs=jobs))
+            claim = next(e for e in session.events() if isinstance(e, ev.RunnerClaimed))
+            assert gate.entered.wait(30)
+            broken = threading.Event()
+            broken.set()
+            store.trouble = lambda appends: (
+                [Appended(error=StoreError("away")) for _ in appends] if broken.is_set() else None
+            )
+            gate.opened.set()
+            with pytest.raises(StoreError, match="away"):
+                session.wait(30)
+            request = Request("asked", session.id, "pause", claim.epoch)
+            # By another thread: a store does not tell its writer of its own writes.
+            in_threads(1, lambda i: put(store, claim.runner, request, AT.replace(year=2100)))
+            looked = store.looks
+            wait_until(lambda: store.looks >= looked + 3)
+            broken.clear()
+            wait_until(lambda: any(isinstance(e, ev.RunnerReleased) for e in session.events()))
+            wait_until(lambda: runner._control.live(session.id) is None)
+
+            assert isinstance(list(session.events())[-1], ev.RunnerReleased)
 
     def test_an_answer_that_does_not_come_is_not_a_lost_claim(self) -> None:
         """Between append and start the store is slow, then fails to be read: the job starts all the same."""
