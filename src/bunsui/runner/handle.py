@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
@@ -324,15 +323,18 @@ class Session:
                     # It has come to rest meanwhile.
                     self._driven = yield from self._control.taking_over(self._id)
                     return
+                if asked is not None and asked.epoch != epoch:
+                    watch = None  # It was about the claim before this one.
                 if held is None or (watch is not None and watch.is_dead()):
                     request = requests.Request(request_id, self._id, action, 0, reason)
-                    # Refused where somebody else was faster: then that one is asked.
-                    with contextlib.suppress(StateError):
-                        self._driven = yield from self._control.taking_over(
-                            self._id, request, orphaned_at=epoch
-                        )
+                    try:
+                        steps = self._control.taking_over(self._id, request, orphaned_at=epoch)
+                        self._driven = yield from steps
+                    except StateError:
+                        # Somebody else was faster: then that one is asked. Or the driver here has yet to
+                        # notice that it has lost the session.
+                        yield POLL / 4
                     self._control.require_open()
-                    watch = None
                 elif asked is None or asked.epoch != held.epoch:
                     asked = requests.Request(request_id, self._id, action, held.epoch, reason)
                     requests.put(self._store, held.runner, asked, parts.clock.now())

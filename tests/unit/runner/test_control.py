@@ -1,0 +1,84 @@
+"""Who may take a session over, and how those who ask wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+import bunsui
+from bunsui.engine import events as ev
+from bunsui.errors import StateError
+from bunsui.ports.store import Append, Commit
+from bunsui.runner.handle import Session
+from bunsui.runner.requests import Request
+from bunsui.stores.memory import MemoryStore
+from bunsui.stores.records import body_of, encode_event
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def opened() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def runner(store: MemoryStore, opened: threading.Event) -> Iterator[bunsui.Runner]:
+    with bunsui.Runner(store, autoload_plugins=False) as made:
+        yield made
+        opened.set()
+
+
+@pytest.fixture
+def session(runner: bunsui.Runner, opened: threading.Event) -> Session:
+    """A session whose job runs until it may end."""
+
+    def gate() -> None:
+        assert opened.wait(30)
+
+    return runner.start(bunsui.Pipeline(name="p", jobs=[bunsui.Job.from_callable(gate, id="x")]))
+
+
+def claimed_by_another(store: MemoryStore, session: Session, *more: ev.Event) -> None:
+    """Appends the claim of a runner elsewhere, the second of the session."""
+    facts = [ev.RunnerClaimed(datetime.now(UTC), "other", 2), *more]
+    position = len(list(store.read(session.id))) + 1
+    commit = Commit(position, "foreign", body_of(map(encode_event, facts)))
+    assert store.append([Append(session.id, commit)])[0].ok
+
+
+class TestTakeOver:
+    """`Control.take_over`."""
+
+    def test_death_is_told_of_one_claim(self, store: MemoryStore, session: Session) -> None:
+        """Whoever has claimed the session since is not taken for dead, too."""
+        claimed_by_another(store, session)
+        request = Request("r", session.id, "pause", 1)
+        with (
+            bunsui.Runner(store, autoload_plugins=False) as late,
+            pytest.raises(StateError, match="was taken over by another runner just now"),
+        ):
+            late._control.take_over(session.id, request, orphaned_at=1)
+        assert 2 == max(e.epoch for e in session.events() if isinstance(e, ev.RunnerClaimed))
+
+
+class TestAsking:
+    """`Session.pause` and `Session.cancel`, step by step."""
+
+    def test_a_runner_that_has_not_noticed_its_loss_is_waited_for(
+        self, store: MemoryStore, session: Session
+    ) -> None:
+        """Nobody holds the session, and its former runner can't take it over yet: no busy waiting."""
+        claimed_by_another(store, session, ev.RunnerReleased(datetime.now(UTC), 2))
+        steps = session._asking("pause", None)
+
+        assert next(steps) > 0
+        steps.close()
