@@ -113,6 +113,8 @@ class Results:
 
     def _retry_unless_it_goes_on(self, live: Live, work: Work) -> None:
         """The wait after an attempt whose thread was left to itself is over: no two ever run at once."""
+        if live.error is not None:
+            return
         if work.has_ended or work.unit not in live.machine.waiting:
             self.retry(live, work.unit)
             return
@@ -157,8 +159,11 @@ class Results:
 
     @staticmethod
     def _still_there(live: Live, reference: weakref.ref[Work]) -> Work | None:
+        """The attempt, while somebody waits for it: one that the runner itself has stopped counts as lost."""
         work = reference()
-        return None if work is None or live.works.get(work.unit) is not work else work
+        if work is None or work.interrupted or live.works.get(work.unit) is not work:
+            return None
+        return work
 
     def _stop_waiting(
         self, live: Live, work: Work, again: Callable[[Live, weakref.ref[Work]], None], failed: Failure
