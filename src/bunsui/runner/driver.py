@@ -247,8 +247,8 @@ class Driver:
 
     def _advance(self, live: Live) -> None:
         """Performs what the engine decides for a session until it has nothing more to say."""
-        if live.error is not None:
-            return  # Its release is recorded: nothing may come after it.
+        if live.is_released:
+            return
         machine = live.machine
         while True:
             pools = self._places.free_in_pools
@@ -362,7 +362,7 @@ class Driver:
 
     def _session_overdue(self, live: Live) -> None:
         """The pipeline's timeout is over."""
-        if live.error is not None:
+        if live.is_released:
             return
         if live.machine.state.status is SessionStatus.CREATED:
             # A timeout so short that it is over before the start is recorded.
@@ -387,7 +387,7 @@ class Driver:
             live = self._lives.get(request.session)
             if live is None or request.epoch != live.epoch or live.machine.state.status.is_terminal:
                 requests.answered(self._store, [request.id])
-            elif live.error is None and request.id not in live.machine.state.requests:
+            elif not live.is_released and request.id not in live.machine.state.requests:
                 self.guard(live, live.record, request.event(live.at(self._clock.now())))
                 live.answered.append(request.id)
                 self.touch(live)

@@ -103,6 +103,11 @@ class Live:
             self._callable_folders = tuple(dict.fromkeys(folder for folder in found if folder is not None))
         return self._callable_folders
 
+    @property
+    def is_released(self) -> bool:
+        """Whether its release is recorded, durable or not: nothing may be recorded after it."""
+        return self.machine.state.claim is None
+
     def record(self, event: Event) -> None:
         """Takes a fact into the state and into the next commit."""
         self.machine.handle(event)

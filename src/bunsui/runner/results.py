@@ -113,7 +113,7 @@ class Results:
 
     def _retry_unless_it_goes_on(self, live: Live, work: Work) -> None:
         """The wait after an attempt whose thread was left to itself is over: no two ever run at once."""
-        if live.error is not None:
+        if live.is_released:
             return
         if work.has_ended or work.unit not in live.machine.waiting:
             self.retry(live, work.unit)

@@ -38,7 +38,7 @@ def test_a_retry_that_comes_after_the_session_was_given_up_records_nothing() -> 
     nothing: Any = Anything()
     results = Results(nothing, nothing, nothing, nothing, nothing, nothing, Random(), nothing)
     work: Any = Anything(has_ended=False, unit="x")
-    live: Any = Anything(error=RuntimeError("given up"), machine=Anything(waiting={"x": 1}))
+    live: Any = Anything(is_released=True, machine=Anything(waiting={"x": 1}))
 
     results._retry_unless_it_goes_on(live, work)
 
