@@ -245,7 +245,8 @@ class Worker:
 def environment(folder: Path) -> dict[str, str]:
     """The environment of a process whose jobs leave traces, and find their modules."""
     path = f"{FIXTURES}:{os.environ.get('PYTHONPATH', '')}"
-    return {**os.environ, "PYTHONPATH": path, "FAULT_TRACES": str(folder / "traces")}
+    # Whoever waits for a lease waits for ever.
+    return {**os.environ, "PYTHONPATH": path, "FAULT_TRACES": str(folder / "traces"), "BUNSUI_LEASE": "3600"}
 
 
 class Bench:
@@ -258,6 +259,7 @@ class Bench:
         self.environment = environment(folder)
         self.store = SqliteStore(self.path)
         self._workers: list[Worker] = []
+        self._programs: list[subprocess.Popen[str]] = []
         (folder / "traces").mkdir()
 
     def worker(self, lease: float = 30.0, lock_timeout: float = 5.0, **more: Any) -> Worker:
@@ -266,6 +268,15 @@ class Bench:
         worker = Worker(self.folder, options)
         self._workers.append(worker)
         return worker
+
+    def program(self, *arguments: str | Path, folder: Path | None = None) -> subprocess.Popen[str]:
+        """A Python process of another kind, with all that it says."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=folder, env=self.environment, text=True, **pipes
+        )
+        self._programs.append(process)
+        return process
 
     def history(self, session: str) -> History:
         """A session as it is now."""
@@ -292,6 +303,9 @@ class Bench:
         """Ends all processes."""
         for worker in self._workers:
             worker.end()
+        for program in self._programs:
+            with program:
+                program.kill()
         self.store.close()
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,14 +32,8 @@ def successor(bench: Any) -> Any:
 
 def program(bench: Any, folder: Path, how: str) -> subprocess.Popen[str]:
     folder.mkdir()
-    return subprocess.Popen(
-        [sys.executable, SCRIPT, bench.url, folder, how],
-        env=bench.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process: subprocess.Popen[str] = bench.program(SCRIPT, bench.url, folder, how)
+    return process
 
 
 def is_gone(pid: int) -> bool:
@@ -127,14 +119,10 @@ def test_a_command_that_is_terminated_releases_its_claim(
 
 
 def command(bench: Any, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "bunsui", *arguments, "--store", bench.url],
-        cwd=folder,
-        env={**os.environ, "BUNSUI_LEASE": "3600"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process: subprocess.Popen[str] = bench.program(
+        "-m", "bunsui", *arguments, "--store", bench.url, folder=folder
     )
+    return process
 
 
 @pytest.mark.parametrize("how", ["waits", "closes", "leaves"])
@@ -160,7 +148,5 @@ def test_an_interrupt_detaches(bench: Any, successor: Any, tmp_path: Path, round
             (folder / "go").touch()
             bench.until(lambda session=session: not bench.history(session).is_held)
             assert {"status": "succeeded"} == successor.ask("resume", session=session)
-        process.stdin.close()
-        assert (0, "") == (process.wait(60), process.stderr.read())
-        process.stdout.close()
-        process.stderr.close()
+        assert (how, "") == (how, process.communicate(timeout=60)[1])
+        assert 0 == process.returncode
