@@ -129,7 +129,7 @@ def assemble(
         random=around.random,
         thread=around.thread,
     )
-    heartbeat = Heartbeat(opened, runner_id, lease, lambda: driver.alive, clock, around.thread)
+    heartbeat = Heartbeat(opened, runner_id, lease, driver.last_turn, clock, around.thread)
     return Parts(
         id=runner_id,
         store=opened,

@@ -86,6 +86,7 @@ class Driver:
         self._hungry: dict[str, Live] = {}
         #: Whether a place that one of them may have waited for is free now.
         self._has_room = False
+        self._turns = 0
         self._last_turn = clock.monotonic()
         self._next_look = 0.0
         self._token: object = None
@@ -113,6 +114,10 @@ class Driver:
         """Whether the driver makes turns: a heartbeat stands for this."""
         return self._mailbox.is_alive and self._clock.monotonic() - self._last_turn < self._lease
 
+    def last_turn(self) -> int | None:
+        """The number of the last turn, counted from 1; None where the driver is not alive."""
+        return self._turns if self.alive else None
+
     def stop(self, timeout: float) -> None:
         """Starts nothing more, lets running jobs end for `timeout` seconds, and releases its claims."""
         self.post(lambda: self._begin_stop(timeout))
@@ -135,6 +140,7 @@ class Driver:
     def turn(self, pause: float | None = 0.0) -> None:
         """One turn: waits up to `pause` seconds for a message, then does all there is to do."""
         self._take_in(pause)
+        self._turns += 1
         self._last_turn = now = self._clock.monotonic()
         for live, call, arguments in self._timers.due():
             if self.is_driving(live):

@@ -23,6 +23,15 @@ class Heartbeat:
 
     There is no beat before the first third is over: who watches waits for a whole lease anyway, and a
     short run so costs no further write.
+
+    Args:
+        store: where it is written.
+        runner: the runner's id.
+        lease: seconds.
+        turn: the number of the driver's last turn, which the beat carries; None where the driver has ended, or
+            has made none for a lease.
+        clock: the runner's.
+        thread: makes the thread.
     """
 
     def __init__(
@@ -30,14 +39,14 @@ class Heartbeat:
         store: Store,
         runner: str,
         lease: float,
-        alive: Callable[[], bool],
+        turn: Callable[[], int | None],
         clock: Clock,
         thread: Callable[..., threading.Thread],
     ) -> None:
         self._store = store
         self._runner = runner
         self._interval = lease / 3
-        self._alive = alive
+        self._turn = turn
         self._clock = clock
         self._make_thread = thread
         self._beats = 0
@@ -58,13 +67,14 @@ class Heartbeat:
 
     def beat(self) -> None:
         """One beat, if the driver lives; a store that fails is the driver's to report."""
-        if not self._alive():
+        turn = self._turn()
+        if turn is None:
             return  # Not a reason to end: a process that was frozen for long wakes up here first.
         self._beats += 1
         try:
             # A runner that is killed leaves its document behind: it goes by itself, long after any lease.
             expires_at = self._clock.now().timestamp() + KEPT
-            self._store.put(KIND, self._runner, {"beat": self._beats}, expires_at=expires_at)
+            self._store.put(KIND, self._runner, {"beat": self._beats, "turn": turn}, expires_at=expires_at)
         except StoreError:
             return
 

@@ -278,7 +278,8 @@ class TestHeartbeat:
         """A new version each third of a lease; gone after close."""
         store = MemoryStore()
         alive = threading.Event()
-        heartbeat = Heartbeat(store, "me", 0.03, alive.is_set, SystemClock(), threading.Thread)
+        turn = lambda: 7 if alive.is_set() else None  # noqa: E731
+        heartbeat = Heartbeat(store, "me", 0.03, turn, SystemClock(), threading.Thread)
         heartbeat.start()
         time.sleep(0.1)
         assert store.get("runner", "me") is None  # The driver makes no turns: no sign of life.
@@ -287,6 +288,7 @@ class TestHeartbeat:
         while (found := store.get("runner", "me")) is None or found.version < 3:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+        assert 7 == found.value["turn"]
         heartbeat.close()
 
         assert store.get("runner", "me") is None
