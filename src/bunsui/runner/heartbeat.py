@@ -28,8 +28,8 @@ class Heartbeat:
         store: where it is written.
         runner: the runner's id.
         lease: seconds.
-        turn: the number of the driver's last turn, which the beat carries; None where the driver has ended, or
-            has made none for a lease.
+        turn: the number of the driver's last turn, which the beat carries; None where the driver has ended,
+            or has made none for a lease.
         clock: the runner's.
         thread: makes the thread.
     """
