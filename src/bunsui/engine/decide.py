@@ -105,6 +105,8 @@ class Machine:
             return
         self._ended_attempt(job)
         if isinstance(event, ev.JobSucceeded):
+            # Somebody said so of an attempt that the session's end was to give up.
+            self._to_cancel.pop(job, None)
             self._rest(job, succeeded=True)
         elif isinstance(event, ev.FanOutSucceeded):
             self._forget(job)

@@ -145,6 +145,20 @@ def test_an_attempt_that_turns_out_unknown_after_a_cancellation_is_given_up() ->
     assert [Record(ev.JobCancelled(T0, "a", reason))] == machine.decide(T0, 1)
 
 
+def test_what_is_said_of_an_attempt_that_was_to_be_given_up_counts() -> None:
+    """A runner died after the request to cancel, before what follows; the next one was told the outcome."""
+    facts = [
+        started("a"),
+        ev.RunnerClaimed(T0, "r", 2),
+        ev.JobUnknown(T0, "a", 1, "gone"),
+        ev.CancelRequested(T0, "q"),
+        ev.RunnerClaimed(T0, "r", 3),
+        ev.JobSucceeded(T0, "a", 1),
+    ]
+    machine = machine_after(pipeline_of("a"), *facts)
+    assert [Record(ev.SessionCancelled(T0))] == machine.decide(T0, 1)
+
+
 def test_a_pause_can_be_taken_back() -> None:
     """A resumption that comes before the session rests takes the pause back."""
     machine = machine_after(pipeline_of("a"), ev.PauseRequested(T0, "q"), ev.ResumeRequested(T0, "r"))
