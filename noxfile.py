@@ -86,6 +86,16 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """10,000 simulated worlds from a random seed on; ``-- BASE:COUNT``: these."""
+    session.install("-e", ".[test]")
+    seeds = session.posargs[0] if session.posargs else f"{secrets.randbelow(10**9)}:10000"
+    session.log(f"BUNSUI_SIMULATE={seeds}")
+    chosen = "tests/simulation/test_simulation.py::test_every_invariant_holds"
+    session.run("pytest", "-q", "-n", "auto", chosen, env={"BUNSUI_SIMULATE": seeds})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Figures: start-up times, jobs per second against the plain durable loop, and what a runner bears."""
     session.install(".[cli]")

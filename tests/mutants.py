@@ -88,7 +88,7 @@ MUTANTS = (
     Mutant(
         "half a lease before a start",
         "runner/commits.py",
-        "if began - self._confirmed < self._lease / 2:",
+        "if began - live.confirmed_at < self._lease / 2:",
         "if True:",
         ["tests/unit/runner/test_commits.py"],
     ),
