@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bunsui.testing.simulation.invariants import Invariants
     from bunsui.testing.simulation.world import World
 
+#: What a service says that has too many calls.
+THROTTLED = "Throttled"
 Answer = Running | Succeeded | Failed | CannotTell
 
 
@@ -64,7 +66,7 @@ class SimulatedService(RemoteJobType):
         """
         self._under_way(f"before {what}")
         if self._chance.fault(f"{what} is throttled", 0.03) is not None:
-            raise JobError("simulated: too many calls", code="Throttled", retryable=True)
+            raise JobError("simulated: too many calls", code=THROTTLED, retryable=True)
         if self._chance.fault(f"{what} does not get through", 0.03) is not None:
             raise ConnectionError(f"simulated: {what} did not get through")
 
