@@ -66,7 +66,7 @@ MUTANTS = (
     ),
     Mutant(
         "BEGIN IMMEDIATE",
-        "stores/sqlite_file.py",
+        "stores/sqlite_schema.py",
         'connection.execute("BEGIN IMMEDIATE")',
         'connection.execute("BEGIN")',
         ["tests/unit/stores/test_sqlite.py"],
