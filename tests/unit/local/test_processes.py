@@ -75,10 +75,29 @@ def wait_for(condition: Any, seconds: float = 20.0) -> bool:
     return True
 
 
-def children() -> list[int]:
+def all_children() -> set[int]:
     """The children of this process."""
-    tasks = Path("/proc/self/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # The thread has ended.
+            found |= {int(child) for child in (task / "children").read_text().split()}
+    return found
+
+
+@pytest.fixture(autouse=True)
+def before() -> Iterator[None]:
+    """Other tests in this process may have left something that is on its way to its end."""
+    BEFORE.update(all_children())
+    yield
+    BEFORE.clear()
+
+
+BEFORE: set[int] = set()
+
+
+def children() -> list[int]:
+    """The children that this process has got in the test."""
+    return [*(all_children() - BEFORE)]
 
 
 def open_files() -> int:
@@ -226,8 +245,8 @@ class TestSharing:
         for _ in range(5):
             with contextlib.closing(sleeping(processes)) as process:
                 assert process.pid is not None
-                os.kill(process.pid, signal.SIGTERM)
                 parents.add(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
+                os.kill(process.pid, signal.SIGTERM)
                 wait(process, None)
         assert (1, 1) == (len(parents), len(children()) - before)
 
