@@ -508,3 +508,37 @@ class TestIdempotentRun:
             again = runner.run(pipeline, idempotency_key="monday")
 
         assert (session.id, "succeeded", {"a": 1}) == (again.id, again.status, again.outputs)
+
+
+def test_what_was_held_back_while_the_store_failed_starts_once_it_works() -> None:
+    """A place that became free meanwhile is not forgotten."""
+    entered, opened = threading.Event(), threading.Event()
+
+    def gate() -> None:
+        entered.set()
+        assert opened.wait(60)
+
+    class Failing(MemoryStore):
+        """Fails for all histories but the first one, for a while."""
+
+        first: str | None = None
+        failures = 0
+
+        def append(self, appends: Any) -> list[Appended]:
+            self.first = self.first or appends[0].history
+            outcomes = []
+            for entry in appends:
+                if entry.history != self.first and self.failures < 2:
+                    self.failures += 1
+                    opened.set()  # Now the only place becomes free, and nothing may start.
+                    outcomes.append(Appended(error=StoreError("away")))
+                else:
+                    outcomes += super().append([entry])
+            return outcomes
+
+    with bunsui.Runner(Failing(), max_concurrency=1, autoload_plugins=False) as runner:
+        first = runner.start(bunsui.Pipeline("a", [bunsui.Job.from_callable(gate)]))
+        assert entered.wait(30)
+        fan = bunsui.Job.from_callable(lambda x: x, id="fan", for_each=[1, 2], parameters={"x": "${item}"})
+        second = runner.start(bunsui.Pipeline("b", [fan]))
+        assert ("succeeded", "succeeded") == (first.wait(30), second.wait(30))

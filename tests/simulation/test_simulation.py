@@ -46,6 +46,12 @@ def test_every_invariant_holds(block: int) -> None:
         simulate(seed)
 
 
+@pytest.mark.parametrize("seed", [4000934, 4002990, 4003522])
+def test_what_once_failed(seed: int) -> None:
+    """Seeds that found a session without an entry in the index, and one that nobody went on with."""
+    simulate(seed)
+
+
 def test_the_same_seed_gives_the_same_simulation() -> None:
     """Also in another process, in which sets have another order."""
     script = (

@@ -292,6 +292,8 @@ class Driver:
 
     def _commit(self, lives: list[Live]) -> None:
         """Makes all new facts durable, and then does what was waiting for it."""
+        # While a commit is tried again nothing starts; once it is durable, something may.
+        held_back = [live for live in lives if live.unsent]
         for live in lives:  # First by itself: what can't be encoded must not keep others from their commit.
             self.guard(live, self._commits.seal, live)
         flushed = self._commits.flush([live for live in lives if self.is_driving(live)])
@@ -304,6 +306,9 @@ class Driver:
                 live.index_timed = True
                 self._timers.after(INDEX_DELAY, live, self._index)
         works: list[Work] = []
+        for live in held_back:
+            if not live.unsent:
+                self.touch(live)
         for live in flushed.durable:
             if self.is_driving(live):
                 works += self._committed(live)

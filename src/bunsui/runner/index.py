@@ -43,8 +43,13 @@ class SessionSummary:
     cursor: str = ""
 
 
-def entry(fold: Fold) -> Put:
-    """The document of a session that has been created."""
+def entry(fold: Fold, *, still_open: bool = False) -> Put:
+    """The document of a session that has been created.
+
+    Args:
+        fold: what is known of it.
+        still_open: whether its end, if `fold` has one, is yet to be committed.
+    """
     created = fold.created
     assert created is not None  # noqa: S101 - a session's first commit creates it
     created_at = to_text(created.at)
@@ -53,10 +58,10 @@ def entry(fold: Fold) -> Put:
         created.session_id,
         {
             "pipeline": created.pipeline,
-            "status": str(fold.status),
+            "status": str(SessionStatus.RUNNING if still_open else fold.status),
             "created_at": created_at,
             "started_at": None if fold.started_at is None else to_text(fold.started_at),
-            "finished_at": None if fold.finished_at is None else to_text(fold.finished_at),
+            "finished_at": None if still_open or fold.finished_at is None else to_text(fold.finished_at),
             "jobs": {status._value_: n for status, n in fold.counts.items() if n},
             "held_by": None if fold.claim is None else dict(fold.claim.process),
         },

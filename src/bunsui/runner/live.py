@@ -12,6 +12,7 @@ from attrs import define, field
 
 from bunsui.engine.decide import Machine
 from bunsui.engine.events import RunnerReleased
+from bunsui.model.status import SessionStatus
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import index
 from bunsui.runner.notice import Notice
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from bunsui.errors import BunsuiError
     from bunsui.local.bindings import Bindings
     from bunsui.model.pipeline import Pipeline
-    from bunsui.model.status import SessionStatus
     from bunsui.runner.work import Work
 
 
@@ -150,8 +150,13 @@ class Live:
         """The oldest commit that is not known to be durable, with the index entry if that is due."""
         commit, _ = self.unsent[0]
         state = self.machine.state
-        due = self.index_due or self.indexed != self._to_index
-        document = index.entry(state) if due and len(self.unsent) == 1 else None
+        document = None
+        if len(self.unsent) == 1:
+            if self.index_due or self.indexed != self._to_index:
+                document = index.entry(state)
+        elif commit.position == 1:
+            # Without an entry nobody would find the session, should this runner die before the last of them.
+            document = index.entry(state, still_open=True)
         return Append(self.id, commit, document)
 
     def sent(self, append: Append) -> Sequence[Event]:
@@ -161,5 +166,5 @@ class Live:
         self.failing_since = None
         if append.document is not None:
             self.index_due = False
-            self.indexed = self._to_index
+            self.indexed = SessionStatus(append.document.value["status"]), self._to_index[1]
         return events

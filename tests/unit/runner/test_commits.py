@@ -87,6 +87,31 @@ class TestFlush:
         assert found is not None
         assert "running" == found.value["status"]
 
+    def test_a_session_is_in_the_index_from_its_first_commit_on(self, clock: FakeClock) -> None:
+        """Also where further commits wait behind it: as one that has not ended, whatever those will say."""
+
+        class Dying(MemoryStore):
+            def append(self, appends: Any) -> list[Appended]:
+                if appends[0].commit.position > 1 or not self.works:
+                    return [Appended(error=StoreError("gone"))]
+                return super().append(appends)
+
+            works = False
+
+        store, session = Dying(), live()
+        made = commits(store, clock)
+        made.flush([session])
+        session.record(ev.JobStarted(AT, "j0", 1, "k"))
+        session.record(ev.JobSucceeded(AT, "j0", 1, Json.of(1)))
+        session.record(ev.SessionSucceeded(AT))
+        store.works = True
+        made.flush([session])
+
+        assert 1 == len(list(store.read("s")))
+        found = store.get("session", "s")
+        assert found is not None
+        assert ("running", None) == (found.value["status"], found.value["finished_at"])
+
     def test_large_outputs_are_split_into_several_commits(self, clock: FakeClock) -> None:
         """In order, each within max_commit_bytes; the index entry comes with the last."""
         store = Small()
