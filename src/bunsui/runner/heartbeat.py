@@ -52,16 +52,23 @@ class Heartbeat:
         self._beats = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        #: Set by the thread itself: whether one that was interrupted while it was started runs can't be told.
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Starts to beat, unless it does already."""
         with self._lock:
             if self._thread is None:
-                self._thread = self._make_thread(target=self._run, name="bunsui-heartbeat", daemon=True)
-                self._thread.start()
+                made = self._make_thread(target=self._run, name="bunsui-heartbeat", daemon=True)
+                made.start()
+                if made.is_alive():
+                    self._thread = made
 
     def _run(self) -> None:
+        with self._lock:
+            if self._thread not in (None, threading.current_thread()):
+                return  # Another one was started after this one, and was faster.
+            self._thread = threading.current_thread()
         while not self._stop.wait(self._interval):
             self.beat()
 
@@ -81,9 +88,11 @@ class Heartbeat:
     def close(self) -> None:
         """Stops beating and forgets the runner."""
         self._stop.set()
-        if self._thread is None:
-            return
-        self._thread.join(5)
+        with self._lock:
+            thread = self._thread
+        if thread is None:
+            return  # One that comes now finds that it has to stop.
+        thread.join(5)
         if self._beats:
             try:
                 self._store.delete(KIND, self._runner)

@@ -45,6 +45,7 @@ class Mailbox:
         self._messages: queue.SimpleQueue[Work | Live | Callable[[], None]] = queue.SimpleQueue()
         #: Guards the two below: whoever hands a session over knows that it will be looked at.
         self._lock = threading.Lock()
+        #: Also set by the thread itself: one that was interrupted while it was started may run.
         self._thread: threading.Thread | None = None
         self._ended: BunsuiError | None = None
 
@@ -59,8 +60,10 @@ class Mailbox:
                 refuse(live, self._ended)
                 return
             if self._thread is None:
-                self._thread = self._make_thread(target=self._main, name="bunsui-driver", daemon=True)
-                self._thread.start()
+                made = self._make_thread(target=self._main, name="bunsui-driver", daemon=True)
+                made.start()
+                if made.is_alive():
+                    self._thread = made
             self._messages.put(live)
 
     def take(self, pause: float | None) -> Iterator[Work | Live | Callable[[], None]]:
@@ -84,8 +87,14 @@ class Mailbox:
                 self._ended = closed()
         if thread is not None:
             thread.join(timeout)
+        else:
+            self._refuse_all(closed())
 
     def _main(self) -> None:
+        with self._lock:
+            if self._thread not in (None, threading.current_thread()) or self._ended is not None:
+                return  # Another one was started after this one, and was faster; or nobody wants it any more.
+            self._thread = threading.current_thread()
         ended: BunsuiError = closed()
         try:
             self._run()
@@ -96,6 +105,9 @@ class Mailbox:
         finally:
             with self._lock:
                 self._ended = ended
-            for left in (*self._lives.values(), *self.take(0.0)):
-                if isinstance(left, Live):
-                    refuse(left, ended)
+            self._refuse_all(ended)
+
+    def _refuse_all(self, error: BunsuiError) -> None:
+        for left in (*self._lives.values(), *self.take(0.0)):
+            if isinstance(left, Live):
+                refuse(left, error)
