@@ -98,7 +98,8 @@ class Commits:
         if began - live.confirmed_at < self._lease / 2:
             return True
         try:
-            if next(iter(self._store.read(live.id, live.position)), None) is not None:
+            # What is there may be its own: an append that seemed to fail.
+            if any(not live.made(commit) for commit in self._store.read(live.id, live.position)):
                 return False
         except StoreError:
             return None

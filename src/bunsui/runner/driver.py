@@ -331,7 +331,7 @@ class Driver:
             with contextlib.suppress(StoreError):
                 # An append that failed may be there all the same; what begins with this token is ours.
                 there = self._store.read(live.id, max(live.position - 1, 0))
-                if not any(commit.id.startswith(live.token) for commit in there):
+                if not any(live.made(commit) for commit in there):
                     live.error = error
                     self._leave(live)
                     return

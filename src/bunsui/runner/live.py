@@ -12,7 +12,6 @@ from attrs import define, field
 
 from bunsui.engine.decide import Machine
 from bunsui.engine.events import RunnerReleased
-from bunsui.model.status import SessionStatus
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import index
 from bunsui.runner.notice import Notice
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from bunsui.errors import BunsuiError
     from bunsui.local.bindings import Bindings
     from bunsui.model.pipeline import Pipeline
+    from bunsui.model.status import SessionStatus
+    from bunsui.ports.store import Put
     from bunsui.runner.work import Work
 
 
@@ -47,7 +48,7 @@ class Live:
     token: str = field(factory=lambda: uuid.uuid4().hex, init=False)
     #: Whether every job must run on this machine.
     local: bool = False
-    #: The status and the epoch of the claim that the session's index entry shows; None before the first.
+    #: The status and the claim's epoch that the last index entry shows, sent or not; None before the first.
     indexed: tuple[SessionStatus, int | None] | None = None
     #: Whether the next commit carries the index entry, also where the status is the same.
     index_due: bool = False
@@ -56,7 +57,7 @@ class Live:
     #: Facts that no commit holds yet.
     events: list[Event] = field(factory=list)
     #: Commits that are not known to be durable, oldest first, with their facts.
-    unsent: list[tuple[Commit, Sequence[Event]]] = field(factory=list)
+    unsent: list[tuple[Append, Sequence[Event]]] = field(factory=list)
     #: The items of the jobs that fan out, as far as they were asked for.
     items: dict[str, list[Any]] = field(factory=dict)
     #: Some outputs of jobs, decoded, for what refers to parts of them.
@@ -124,7 +125,10 @@ class Live:
         return Append(self.id, Commit(self.position + 1, f"{self.token}-released", body_of([released])))
 
     def seal(self, max_bytes: int) -> None:
-        """Makes commits of the facts that no commit holds yet; an empty one where only the index is due."""
+        """Makes commits of the facts that no commit holds yet; an empty one where only the index is due.
+
+        Each has the index entry that is true with it, where one is due: what comes after it may be lost.
+        """
         if not self.events and (self.unsent or not self.index_due):
             return
         events, self.events = self.events, []
@@ -134,37 +138,38 @@ class Live:
             chunks = [encoded]
         else:
             chunks = split(encoded, max_bytes)
-        for chunk in chunks:
+        for i, chunk in enumerate(chunks, start=1):
             position += 1
             # Unique: no other driver has this token, and none makes two commits for a position.
             commit = Commit(position, f"{self.token}-{position}", body_of(chunk))
-            self.unsent.append((commit, events[: len(chunk)]))
+            document = self._index_entry() if i == len(chunks) else None
+            if position == 1 and document is None:
+                # Nobody would find a session of which only this one becomes durable.
+                document = index.entry(self.machine.state, still_open=True)
+            self.unsent.append((Append(self.id, commit, document), events[: len(chunk)]))
             events = events[len(chunk) :]
 
-    @property
-    def _to_index(self) -> tuple[SessionStatus, int | None]:
+    def _index_entry(self) -> Put | None:
+        """The index entry of the session as it stands, where one is due."""
         claim = self.machine.state.claim
-        return self.machine.state.status, None if claim is None else claim.epoch
+        shown = self.machine.state.status, None if claim is None else claim.epoch
+        if not self.index_due and self.indexed == shown:
+            return None
+        self.index_due = False
+        self.indexed = shown
+        return index.entry(self.machine.state)
+
+    def made(self, commit: Commit) -> bool:
+        """Whether a commit of the history is this driver's."""
+        return commit.id.startswith(self.token)
 
     def next_append(self) -> Append:
-        """The oldest commit that is not known to be durable, with the index entry if that is due."""
-        commit, _ = self.unsent[0]
-        state = self.machine.state
-        document = None
-        if len(self.unsent) == 1:
-            if self.index_due or self.indexed != self._to_index:
-                document = index.entry(state)
-        elif commit.position == 1:
-            # Without an entry nobody would find the session, should this runner die before the last of them.
-            document = index.entry(state, still_open=True)
-        return Append(self.id, commit, document)
+        """The oldest commit that is not known to be durable."""
+        return self.unsent[0][0]
 
     def sent(self, append: Append) -> Sequence[Event]:
         """Notes that an append is durable; its facts."""
-        commit, events = self.unsent.pop(0)
-        self.position = commit.position
+        _, events = self.unsent.pop(0)
+        self.position = append.commit.position
         self.failing_since = None
-        if append.document is not None:
-            self.index_due = False
-            self.indexed = SessionStatus(append.document.value["status"]), self._to_index[1]
         return events

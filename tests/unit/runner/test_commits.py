@@ -112,6 +112,32 @@ class TestFlush:
         assert found is not None
         assert ("running", None) == (found.value["status"], found.value["finished_at"])
 
+    def test_the_index_entry_of_a_commit_is_true_with_it(self, clock: FakeClock) -> None:
+        """Also where the release that waits behind the end is lost with its runner."""
+
+        class Dying(MemoryStore):
+            last = 1
+
+            def append(self, appends: Any) -> list[Appended]:
+                if appends[0].commit.position > self.last:
+                    return [Appended(error=StoreError("gone"))]
+                return super().append(appends)
+
+        store, session = Dying(), live()
+        made = commits(store, clock)
+        made.flush([session])
+        session.record(ev.JobStarted(AT, "j0", 1, "k"))
+        session.record(ev.JobSucceeded(AT, "j0", 1, Json.of(1)))
+        session.record(ev.SessionSucceeded(AT))
+        made.flush([session])
+        session.record(ev.RunnerReleased(AT, 1))
+        store.last = 2
+        made.flush([session])
+
+        found = store.get("session", "s")
+        assert found is not None
+        assert (2, "succeeded") == (len(list(store.read("s"))), found.value["status"])
+
     def test_large_outputs_are_split_into_several_commits(self, clock: FakeClock) -> None:
         """In order, each within max_commit_bytes; the index entry comes with the last."""
         store = Small()
@@ -218,6 +244,28 @@ class TestStillMine:
 
         assert [session] == made.flush([session]).durable
         assert not made.still_mine(session)
+
+    def test_its_own_commit_that_seemed_to_fail_is_nobody_elses(self, clock: FakeClock) -> None:
+        """What is behind the last known position may be of this driver itself."""
+
+        class Doubtful(MemoryStore):
+            fails = False
+
+            def append(self, appends: Any) -> list[Appended]:
+                outcomes = super().append(appends)
+                return [Appended(error=StoreError("it may be there"))] if self.fails else outcomes
+
+        store = Doubtful()
+        made = commits(store, clock)
+        session = live()
+        made.flush([session])
+        store.fails = True
+        session.record(ev.JobStarted(AT, "j0", 1, "k"))
+        made.flush([session])
+        clock.seconds += LEASE
+
+        assert 2 == len(list(store.read("s")))
+        assert made.still_mine(session)
 
     def test_the_append_of_another_session_confirms_nothing(self, clock: FakeClock) -> None:
         """A runner whose heart does not beat loses the sessions that it does not append to."""
