@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from bunsui.errors import AwsError, JobCancelled, JobError, JobTimeout
+from bunsui.errors import AwsError, JobCancelled, JobError, JobTimeout, SecretInOutput
 from bunsui.local.results import encode, failure
 from bunsui.model.session import Failure
-from bunsui.ports.remote import RemoteJobType
+from bunsui.ports.remote import Found, RemoteJobType
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The code of a failure that is the job type's, not the work's.
 PLUGIN_ERROR = "PluginError"
+#: What stands in place of a text that may hold secrets which nobody here knows.
+HIDDEN = "it may show secrets, which could not be looked up"
 
 
 class Kind(Enum):
@@ -96,10 +98,23 @@ class RemoteWork(Work):
         self.tries = 0
         self._made: JobCall | None = None
 
+    def redact(self, text: str) -> str:
+        """A text about the work without the values of its secrets, as far as they have been looked up.
+
+        Of work that is watched and whose secrets could not be, nothing is shown.
+        """
+        if self._redactor is not None:
+            return self._redactor.redact(text)
+        return HIDDEN if self._is_in_the_dark else text
+
     @property
-    def redact(self) -> Callable[[str], str] | None:
-        """Takes the values of secrets out of a text; None where there are none."""
-        return None if self._redactor is None else self._redactor.redact
+    def _is_in_the_dark(self) -> bool:
+        """Whether the service may show secrets that nobody here knows."""
+        return bool(self.secrets) and self.is_watched and self._redactor is None
+
+    def look_up_secrets(self) -> None:
+        """Finds out what the work was given by another runner, and must not show."""
+        self._asking()
 
     def submit(self) -> Json:
         """Has the service begin the work; its handle."""
@@ -107,28 +122,31 @@ class RemoteWork(Work):
             raise JobCancelled("the attempt was stopped before it was submitted")
         if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
             raise JobTimeout("the attempt's timeout was over before it was submitted")
-        return self._as_handle(self.job_type.submit(self._asking()))
+        return self._as_handle(self.job_type.submit(self._asking()), "submit() of job type '{}' returned")
 
     def find(self) -> Any:
-        """Asks the service for work under this attempt's key; see `RemoteJobType.find`."""
-        return self.job_type.find(self._asking())
+        """Asks the service for work under this attempt's key; see `RemoteJobType.find`.
+
+        The handle of what it found is JSON.
+        """
+        answer = self.job_type.find(self._asking())
+        if isinstance(answer, Found):
+            return Found(self._as_handle(answer.handle, "find() of job type '{}' found"))
+        return answer
 
     def stop(self) -> None:
         """Asks the service to stop the work."""
         assert self.handle is not None  # noqa: S101 - only what has a handle is stopped
         self.job_type.cancel(self.handle.value)
 
-    def _as_handle(self, value: Any) -> Json:
+    def _as_handle(self, value: Any, came_from: str) -> Json:
+        came_from = came_from.format(self.job_type.name)
         if value is None:
-            raise TypeError(f"submit() of job type '{self.job_type.name}' returned None, not a handle")
+            raise TypeError(f"{came_from} None, not a handle")
         try:
-            return self._safe(encode(value, f"the handle that '{self.job_type.name}' returned"))
+            return self._safe(encode(value, f"the handle that {came_from}"))
         except JobError as error:  # Not the service's answer: the work may be there.
             raise TypeError(error.message) from None
-
-    def found(self, value: Any) -> None:
-        """Takes over the handle of work that was found."""
-        self.handle = self._as_handle(value)
 
     def _asking(self) -> JobCall:
         if self._made is None:
@@ -140,6 +158,8 @@ class RemoteWork(Work):
     def take(self, output: Any) -> None:
         """Takes the output that the service gave; what can't be kept becomes the failure."""
         try:
+            if self._is_in_the_dark:
+                raise SecretInOutput(f"the job's output is not kept: {HIDDEN}")
             self.output = self._safe(encode(output))
         except JobError as error:
             self.failure = failure(error, self.redact)

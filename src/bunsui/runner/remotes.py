@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bunsui.errors import JobCancelled
+from bunsui.errors import JobCancelled, JobError
+from bunsui.local.results import failure
 from bunsui.model.pipeline import RetryPolicy
 from bunsui.model.session import Failure
 from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, Running, Succeeded
@@ -101,10 +102,27 @@ class Remotes:
     def take_over(self, work: RemoteWork) -> None:
         """Goes on with an attempt that another runner has started."""
         work.recovered = True
-        if work.handle is not None:
-            self._watch(work)
-        else:
+        if work.handle is None:
             self._call(work, work.find, self._found)
+        elif work.secrets:
+            self._look_up_secrets(work.live, work)
+        else:
+            self._watch(work)
+
+    def _look_up_secrets(self, _: Live, work: RemoteWork) -> None:
+        """What the service says of work may show what another runner gave it: so that comes first."""
+        if self._owner.holds(work):
+            self._call(work, work.look_up_secrets, self._looked_up)
+
+    def _looked_up(self, _: Live, work: RemoteWork, told: Told) -> None:
+        # Work that is to be stopped is stopped without them; then nothing of what it says is shown.
+        if told.kind is Kind.DONE or work.stopping is not None:
+            self._watch(work)
+            self._stop_if_wanted(work)
+        elif told.is_passing:
+            self._again(work, self._look_up_secrets)
+        else:
+            self._lost(work, told.text)
 
     def forget(self, work: RemoteWork) -> None:
         """Follows an attempt no more; its work goes on."""
@@ -161,7 +179,7 @@ class Remotes:
         if told.is_passing:
             self._again(work, self._look)
         elif isinstance(answer, Found):
-            work.found(answer.handle)
+            work.handle = answer.handle
             self._has_handle(work)
         elif isinstance(answer, NeverRan) or self._may_repeat(work):
             self._not_there(work)
@@ -195,6 +213,9 @@ class Remotes:
         work.tries = 0
         self._owner.submitted(work)
         self._watch(work)
+        self._stop_if_wanted(work)
+
+    def _stop_if_wanted(self, work: RemoteWork) -> None:
         if work.stopping is not None:
             self._call(work, work.stop, self._asked_to_stop)
 
@@ -221,7 +242,8 @@ class Remotes:
     def _poll(self, kind: RemoteJobType, works: Sequence[RemoteWork]) -> None:
         """In a thread."""
         handles = [work.handle.value for work in works if work.handle is not None]
-        told = ask(lambda: list(kind.poll(handles)))
+        # What several make fail is in nobody's history.
+        told = ask(lambda: list(kind.poll(handles)), works[0].redact if len(works) == 1 else None)
         if told.kind is Kind.DONE and len(told.value) != len(works):
             text = f"poll() gave {len(told.value)} answers for {len(works)} handles"
             told = Told(Kind.FAULT, failure=Failure(PLUGIN_ERROR, text, retryable=False))
@@ -259,8 +281,8 @@ class Remotes:
             work.take(outcome.output)
             self._end(work, work.failure, even_if_stopped=True)
         elif isinstance(outcome, Failed):
-            failed = Failure(str(outcome.code), str(outcome.message), bool(outcome.retryable))
-            self._end(work, failed)
+            error = JobError(outcome.message, code=outcome.code, retryable=outcome.retryable)
+            self._end(work, failure(error, work.redact))
         elif isinstance(outcome, CannotTell):
             self._lost(work, f"the service does not know {self._name(work)} any more")
         else:

@@ -1,0 +1,226 @@
+"""Jobs at a remote service: secrets that it shows, types that return junk, and runners that let go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+import bunsui
+from bunsui.engine import events as ev
+from bunsui.ports.hooks import hookimpl
+from bunsui.runner import remotes
+from bunsui.stores.memory import MemoryStore
+
+#: A canary.
+SECRET = "hunter2-hunter2"
+JUNK = [None, object(), {"id": float("nan")}]
+
+
+class Service(bunsui.RemoteJobType):
+    """``type: remote``: each method does what a test puts in its place."""
+
+    name: ClassVar[str] = "remote"
+    schema: ClassVar[dict[str, Any]] = {"type": "object", "properties": {"what": {"type": "string"}}}
+    poll_interval: ClassVar[Any] = 0.02
+
+    def __init__(self, **methods: Callable[..., Any]) -> None:
+        #: The keys that were submitted, in order.
+        self.submitted: list[str] = []
+        self.stopped: list[Any] = []
+        self.outcome: Any = bunsui.Running()
+        self.methods = methods
+
+    def submit(self, call: bunsui.JobCall) -> Any:
+        if (other := self.methods.get("submit")) is not None:
+            return other(call)
+        self.submitted.append(call.idempotency_key)
+        return {"id": call.idempotency_key}
+
+    def poll(self, handles: Sequence[Any]) -> Sequence[Any]:
+        if (other := self.methods.get("poll")) is not None:
+            return other(handles)
+        return [self.outcome] * len(handles)
+
+    def cancel(self, handle: Any) -> None:
+        if (other := self.methods.get("cancel")) is not None:
+            other(handle)
+        self.stopped.append(handle)
+        self.outcome = bunsui.Failed("Stopped", "it was stopped")
+
+    def find(self, call: bunsui.JobCall) -> Any:
+        if (other := self.methods.get("find")) is not None:
+            return other(call)
+        key = call.idempotency_key
+        return bunsui.Found({"id": key}) if key in self.submitted else bunsui.NeverRan()
+
+    @hookimpl
+    def bunsui_job_types(self) -> list[bunsui.JobType]:
+        return [self]
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that does not answer is asked again soon."""
+    again = bunsui.RetryPolicy(max_attempts=99, delay=0.01, backoff=1, jitter="none")
+    monkeypatch.setattr(remotes, "_AGAIN", again)
+
+
+@pytest.fixture(autouse=True)
+def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable that holds the secret."""
+    monkeypatch.setenv("REMOTE_SECRET", SECRET)
+
+
+@pytest.fixture
+def store() -> Iterator[MemoryStore]:
+    with_all = MemoryStore()
+    yield with_all
+    with_all.close()
+
+
+def runner_of(service: Service | None, store: Any = "memory://", **more: Any) -> bunsui.Runner:
+    plugins = [] if service is None else [service]
+    config = {"secrets": {"token": "env:REMOTE_SECRET"}}
+    return bunsui.Runner(store, plugins=plugins, autoload_plugins=False, config=config, **more)
+
+
+def pipeline_of(*jobs: dict[str, Any]) -> bunsui.Pipeline:
+    definition = {"version": "1.0", "name": "p", "jobs": [{"type": "remote", **job} for job in jobs]}
+    return bunsui.Pipeline.from_dict(definition, plugins=bunsui.Plugins([Service()], autoload=False))
+
+
+#: A job that is given a secret.
+KNOWING = {"id": "a", "parameters": {"password": "${secrets.token}"}}
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def is_submitted(session: bunsui.Session) -> bool:
+    return any(isinstance(event, ev.JobSubmitted) for event in session.events())
+
+
+def left_behind(service: Service, store: MemoryStore, *jobs: dict[str, Any]) -> str:
+    """A session whose job runs at the service, and whose runner has let go of it."""
+    with runner_of(service, store) as runner:
+        session = runner.start(pipeline_of(*jobs))
+        until(lambda: is_submitted(session))
+        runner.close(timeout=0)
+    return session.id
+
+
+def says(session: bunsui.Session) -> str:
+    """All that the history holds."""
+    return "".join(map(repr, session.events()))
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def method(*_: Any) -> Any:
+        raise error
+
+    return method
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [
+        {"submit": raising(bunsui.JobError(f"bad password {SECRET}", code="Denied", retryable=False))},
+        {"submit": raising(KeyError(f"bad password {SECRET}"))},
+        {"poll": raising(ValueError(f"bad password {SECRET}"))},
+        {"poll": lambda handles: [bunsui.Failed(SECRET, f"bad password {SECRET}", retryable=False)]},
+    ],
+    ids=["submit-refuses", "submit-fails", "poll-fails", "work-fails"],
+)
+def test_what_a_service_says_shows_no_secret(methods: dict[str, Any]) -> None:
+    """An error may quote what the service was given: the history holds it without the secret."""
+    with runner_of(Service(**methods)) as runner:
+        session = runner.run(pipeline_of(KNOWING))
+        error = session.jobs["a"].error
+        assert error is not None
+        assert ("failed", True) == (session.status, "bad password" in error.message)
+        assert SECRET not in says(session)
+
+
+def test_who_goes_on_with_a_handle_finds_a_secret_in_the_output(store: MemoryStore) -> None:
+    """A runner that has not submitted the work itself knows the secrets that it was given, too."""
+    service = Service()
+    session = left_behind(service, store, KNOWING)
+    service.outcome = bunsui.Succeeded({"was": SECRET})
+    with runner_of(service, store) as runner:
+        resumed = runner.resume(session)
+        error = resumed.jobs["a"].error
+        assert error is not None
+        assert ("SecretInOutput", False) == (error.code, SECRET in says(resumed))
+
+
+def test_who_goes_on_with_a_handle_shows_no_secret_in_a_refused_stop(store: MemoryStore) -> None:
+    """The reason why the work goes on stands in the history without it."""
+    service = Service()
+    session = left_behind(service, store, KNOWING)
+    service.methods["cancel"] = raising(bunsui.JobError(f"no, {SECRET}", code="Denied", retryable=False))
+    with runner_of(service, store) as runner:
+        handle = runner.session(session)
+        handle.cancel()
+        assert "cancelled" == handle.wait(30)
+        assert ("could not be stopped" in says(handle), SECRET in says(handle)) == (True, False)
+
+
+def test_who_does_not_know_the_secrets_stops_the_work_and_shows_nothing_of_it(store: MemoryStore) -> None:
+    """A session can be cancelled from where its secrets are not configured."""
+    service = Service()
+    session = left_behind(service, store, KNOWING)
+    service.methods["cancel"] = raising(bunsui.JobError(f"no, {SECRET}", code="Denied", retryable=False))
+    with bunsui.Runner(store, plugins=[service], autoload_plugins=False) as runner:
+        handle = runner.session(session)
+        handle.cancel()
+        assert "cancelled" == handle.wait(30)
+        reason = handle.jobs["a"].reason or ""
+        assert ("it may show secrets" in reason, SECRET in says(handle)) == (True, False)
+
+
+@pytest.mark.parametrize("outcome", [bunsui.Succeeded(SECRET), bunsui.Failed(SECRET, SECRET)])
+def test_what_ends_before_it_is_stopped_shows_nothing_to_who_does_not_know_the_secrets(
+    store: MemoryStore, outcome: Any
+) -> None:
+    """Its output can't be looked through, so it is not kept."""
+    service = Service()
+    session = left_behind(service, store, KNOWING)
+    service.outcome = outcome
+    service.methods["cancel"] = raising(ConnectionError("away"))
+    with bunsui.Runner(store, plugins=[service], autoload_plugins=False) as runner:
+        handle = runner.session(session)
+        handle.cancel()
+        assert ("cancelled", False) == (handle.wait(30), SECRET in says(handle))
+
+
+def test_work_whose_secrets_are_gone_is_unknown(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who resumes it is asked what became of it, and told why."""
+    session = left_behind(service := Service(), store, KNOWING)
+    monkeypatch.delenv("REMOTE_SECRET")
+    with runner_of(service, store) as runner:
+        resumed = runner.resume(session)
+    assert ("paused", "unknown-job") == (resumed.status, resumed.paused_reason)
+    assert "secret 'token' is not available" in (resumed.jobs["a"].reason or "")
+
+
+# Types that are wrong
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=["None", "object", "nan"])
+def test_a_find_that_finds_junk_leaves_the_attempt_unknown(junk: Any) -> None:
+    """It is the type's fault, and that of its job alone: the session pauses, and asks."""
+    methods = {"submit": raising(ConnectionError("reset")), "find": lambda call: bunsui.Found(junk)}
+    with runner_of(Service(**methods)) as runner:
+        session = runner.run(pipeline_of({"id": "a"}))
+        assert ("paused", "unknown-job") == (session.status, session.paused_reason)
+        assert "find() of job type 'remote' found" in says(session)
