@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import pytest
 import bunsui
 from bunsui.engine import events as ev
 from bunsui.ports.hooks import hookimpl
-from bunsui.runner import remotes
+from bunsui.runner import assembly, remotes
 from bunsui.stores.memory import MemoryStore
 
 #: A canary.
@@ -224,3 +225,56 @@ def test_a_find_that_finds_junk_leaves_the_attempt_unknown(junk: Any) -> None:
         session = runner.run(pipeline_of({"id": "a"}))
         assert ("paused", "unknown-job") == (session.status, session.paused_reason)
         assert "find() of job type 'remote' found" in says(session)
+
+
+def test_a_type_that_can_not_be_followed_ends_no_other_session(store: MemoryStore) -> None:
+    """What goes wrong when a handle is taken over stays with its session."""
+    session = left_behind(Service(), store, {"id": "a"})
+
+    class Odd(Service):
+        poll_interval = "1"
+
+    with runner_of(Odd(), store) as runner:
+        gate = threading.Event()
+        job = bunsui.Job.from_callable(lambda: gate.wait(30), id="x")
+        other = runner.start(bunsui.Pipeline(name="other", jobs=[job]))
+        with pytest.raises(bunsui.BunsuiError, match="can't be driven: TypeError"):
+            runner.resume(session)
+        gate.set()
+        assert "succeeded" == other.wait(30)
+
+
+# Runners that let go
+
+
+def test_nothing_is_submitted_by_a_runner_that_has_let_go(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for a thread when the session is released is not submitted any more: another may do it."""
+    monkeypatch.setattr(assembly, "CALLS", 1)
+    entered, go_on, released = threading.Event(), threading.Event(), threading.Event()
+
+    class Watching:
+        @hookimpl
+        def bunsui_session_event(self, event: ev.Event) -> None:
+            # Closing a runner waits for its observers, before its threads take no further call.
+            if isinstance(event, ev.RunnerReleased):
+                released.set()
+                go_on.set()
+                time.sleep(0.5)  # Time enough for a call to be made that must not be.
+
+    submitted: list[str] = []
+
+    def submit(call: bunsui.JobCall) -> Any:
+        submitted.append(call.job_id)
+        entered.set()
+        assert go_on.wait(30)
+        return {"id": call.job_id}
+
+    service = Service(submit=submit)
+    with bunsui.Runner(store, plugins=[service, Watching()], autoload_plugins=False) as runner:
+        runner.start(pipeline_of({"id": "a"}, {"id": "b"}))
+        assert entered.wait(30)
+        runner.close(timeout=0)
+    assert released.is_set()
+    assert 1 == len(submitted)

@@ -168,11 +168,11 @@ class Attempts:
             live.works.pop(work.unit, None)
             self._give_back(work)
         for work in [*live.works.values()]:
+            work.interrupted = True
             if isinstance(work, RemoteWork):  # Whoever drives the session next finds it.
                 self._remotes.forget(work)
                 self._drop(work)
             else:
-                work.interrupted = True
                 work.cancel()
 
     @staticmethod

@@ -311,7 +311,7 @@ class Driver:
                 self.touch(live)
         for live in flushed.durable:
             if self.is_driving(live):
-                works += self._committed(live)
+                self.guard(live, self._committed, live, works)
         if works:
             self._attempts.submit(works)
 
@@ -347,8 +347,8 @@ class Driver:
             live.done.set()
         self._timers.after(AGAIN, live, self.touch)
 
-    def _committed(self, live: Live) -> list[Work]:
-        """What was waiting for a session's facts to be durable; the work to be submitted."""
+    def _committed(self, live: Live, works: list[Work]) -> None:
+        """Does what was waiting for a session's facts to be durable; adds the work to be submitted."""
         if not live.begun.is_set():
             live.begun.set()
         if live.answered:
@@ -357,19 +357,18 @@ class Driver:
         state = live.machine.state
         if state.status.is_terminal or state.claim is None:
             self._leave(live)
-            return []
+            return
         then, live.then = live.then, []
         for call in then:
             call()
         if not live.starts:
-            return []
+            return
         mine = self.may_start(live)
         if mine is None:
             self._timers.after(AGAIN, live, self.touch)
-        if not mine:
-            return []
-        works, live.starts = live.starts, []
-        return works
+        if mine:
+            works += live.starts
+            live.starts = []
 
     def _session_overdue(self, live: Live) -> None:
         """The pipeline's timeout is over."""

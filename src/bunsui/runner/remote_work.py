@@ -118,7 +118,8 @@ class RemoteWork(Work):
 
     def submit(self) -> Json:
         """Has the service begin the work; its handle."""
-        if self.cancelled.is_set():
+        # A session that was let go of while this waited for a thread may be another runner's by now.
+        if self.cancelled.is_set() or self.interrupted:
             raise JobCancelled("the attempt was stopped before it was submitted")
         if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
             raise JobTimeout("the attempt's timeout was over before it was submitted")
