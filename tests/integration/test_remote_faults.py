@@ -278,3 +278,35 @@ def test_nothing_is_submitted_by_a_runner_that_has_let_go(
         runner.close(timeout=0)
     assert released.is_set()
     assert 1 == len(submitted)
+
+
+def test_who_pauses_an_orphan_without_its_job_type_forgets_no_work(store: MemoryStore) -> None:
+    """What became of the attempt is asked: it is not run again while it may go on at the service."""
+    service = Service()
+    session = left_behind(service, store, {"id": "a"})
+    with runner_of(None, store) as runner:
+        handle = runner.session(session)
+        handle.pause()
+        assert ("paused", "unknown-job") == (handle.wait(30), handle.paused_reason)
+    assert "does not know the job type 'remote'" in (handle.jobs["a"].reason or "")
+    assert 1 == len(service.submitted)
+
+
+def test_what_can_not_be_prepared_again_is_not_run_again(store: MemoryStore) -> None:
+    """Where a type refuses to look for its work here, the work may go on: the job's `on_lost` decides."""
+
+    class Choosy(Service):
+        binding_field = "what"
+
+        def unavailable(self, options: Any) -> str | None:
+            return self.reason
+
+        reason: str | None = None
+
+    service = Choosy()
+    session = left_behind(service, store, {"id": "a", "what": "x"})
+    service.reason = "there are no credentials here"
+    with runner_of(service, store) as runner:
+        resumed = runner.resume(session)
+    assert ("paused", "unknown-job") == (resumed.status, resumed.paused_reason)
+    assert "there are no credentials here" in (resumed.jobs["a"].reason or "")

@@ -138,13 +138,14 @@ class Attempts:
         """Finds out what became of an attempt whose runner is gone: work on a machine is gone with it."""
         self._starter.clear(live, lost)
         why = "its runner died, and it ran on that machine"
-        work = None
+        work, ran_here = None, True
         try:
             work = self._starter.recovered(live, lost)
         except BaseException as error:  # The border: a plugin's job type looks at its options here.
             why = f"its input can't be made again: {failure(error).message}"
+            ran_here = False
         if work is None:
-            self._results.lost(live, lost, self._starter.on_lost(live, lost, work), why)
+            self._results.lost(live, lost, self._starter.on_lost(live, lost, ran_here=ran_here), why)
             return
         self._take(live, work)
         live.then.append(partial(self._follow, work))
@@ -213,7 +214,7 @@ class Attempts:
     def lost(self, work: RemoteWork, why: str) -> None:
         """Does what the job says about an attempt of which nobody can tell what became."""
         about = self._drop(work)
-        self._results.lost(work.live, about, self._starter.on_lost(work.live, about, work), why)
+        self._results.lost(work.live, about, self._starter.on_lost(work.live, about, ran_here=False), why)
 
     def never_ran(self, work: RemoteWork) -> None:
         """Has an attempt that never began start again."""

@@ -93,9 +93,12 @@ class Starter:
         """An attempt of another runner that a service may have; None where it ran on that runner's machine.
 
         Raises:
-            BunsuiError: what it was given can't be made again.
+            BunsuiError: what it was given can't be made again, or its type is not known here.
         """
-        if not isinstance(self._job_types.get(live.pipeline.job(lost.job).type), RemoteJobType):
+        kind = live.pipeline.job(lost.job).type
+        if kind not in self._job_types:
+            raise BunsuiError(f"this runner does not know the job type '{kind}'")
+        if not isinstance(self._job_types[kind], RemoteJobType):
             return None
         work = self.prepare(live, Start(lost.job, lost.attempt, lost.item))
         if not isinstance(work, RemoteWork):
@@ -105,13 +108,21 @@ class Starter:
         work.handle = of.attempts[-1].handle
         return work
 
-    def on_lost(self, live: Live, lost: Recover, work: RemoteWork | None) -> OnLost:
-        """What is done where it can't be told what became of an attempt."""
+    def on_lost(self, live: Live, lost: Recover, *, ran_here: bool) -> OnLost:
+        """What is done where it can't be told what became of an attempt.
+
+        Args:
+            live: the session.
+            lost: the attempt.
+            ran_here: whether it ran on the machine of its runner, for certain.
+        """
         job = live.pipeline.job(lost.job)
         if job.on_lost is not None:
             return job.on_lost  # type: ignore[return-value] # The schema has the same words.
         kind = self._job_types.get(job.type)
-        if kind is None or (work is None and isinstance(kind, RemoteJobType)):
+        if kind is None:
+            return "unknown"  # It may be one whose work goes on at a service.
+        if ran_here and isinstance(kind, RemoteJobType):
             return "rerun"  # What was bound ran here, whatever its type.
         return kind.on_lost
 
