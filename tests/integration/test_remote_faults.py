@@ -5,16 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
 
 import bunsui
 from bunsui.engine import events as ev
+from bunsui.local.identity import this_process
 from bunsui.ports.hooks import hookimpl
+from bunsui.ports.store import Append, Commit
 from bunsui.runner import assembly, remotes
 from bunsui.stores.memory import MemoryStore
+from bunsui.stores.records import body_of, encode_event
 
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
 #: A canary.
 SECRET = "hunter2-hunter2"
 JUNK = [None, object(), {"id": float("nan")}]
@@ -127,6 +132,16 @@ def raising(error: BaseException) -> Callable[..., Any]:
         raise error
 
     return method
+
+
+def claimed_elsewhere(store: MemoryStore, session: str, *events: ev.Event) -> None:
+    """Has a runner on another machine, which dies at once, claim a session."""
+    *_, last = store.read(session)
+    process = {**this_process(), "host": "elsewhere", "boot": "another"}
+    claim = ev.RunnerClaimed(LATER, "gone", 2, process, lease=0.3)
+    body = body_of([encode_event(event) for event in (claim, *events)])
+    (outcome,) = store.append([Append(session, Commit(last.position + 1, "elsewhere", body))])
+    assert outcome.ok
 
 
 # Secrets
@@ -310,3 +325,54 @@ def test_what_can_not_be_prepared_again_is_not_run_again(store: MemoryStore) -> 
         resumed = runner.resume(session)
     assert ("paused", "unknown-job") == (resumed.status, resumed.paused_reason)
     assert "there are no credentials here" in (resumed.jobs["a"].reason or "")
+
+
+class Bindable(Service):
+    """One that can be bound by what it is."""
+
+    binding_field = "what"
+
+
+def test_who_pauses_an_orphan_asks_no_service_for_what_was_bound(store: MemoryStore) -> None:
+    """What was bound ran on its runner's machine, also for a process that can't call what it was bound to."""
+    gate, running = threading.Event(), threading.Event()
+
+    def bound() -> None:
+        running.set()
+        gate.wait(30)
+
+    asked: list[str] = []
+    service = Bindable(find=lambda call: asked.append(call.job_id) or bunsui.CannotTell())
+    with runner_of(service, store, bindings={"remote": {"x": bound}}) as runner:
+        session = runner.start(pipeline_of({"id": "a", "what": "x"}))
+        assert running.wait(30)
+        claimed_elsewhere(store, session.id)
+        gate.set()
+    with runner_of(service, store) as runner:
+        handle = runner.session(session.id)
+        handle.pause()
+        assert ("paused", "user", []) == (handle.wait(30), handle.paused_reason, asked)
+
+
+def test_a_pause_that_is_taken_back_for_a_dead_runner_finds_the_bindings(store: MemoryStore) -> None:
+    """Who takes a session over by that can start what follows as any other runner."""
+    done: list[str] = []
+    bindings = {"remote": {"x": lambda: done.append("x")}}
+    service = Bindable()
+    gate, running = threading.Event(), threading.Event()
+
+    def first() -> None:
+        running.set()
+        gate.wait(30)
+
+    with runner_of(service, store, bindings={"remote": {**bindings["remote"], "first": first}}) as runner:
+        session = runner.start(
+            pipeline_of({"id": "a", "what": "first"}, {"id": "b", "what": "x", "depends_on": ["a"]})
+        )
+        assert running.wait(30)
+        claimed_elsewhere(store, session.id, ev.PauseRequested(LATER, "asked"))
+        gate.set()
+    bindings["remote"]["first"] = lambda: done.append("first")
+    with runner_of(service, store, bindings=bindings) as runner:
+        assert "succeeded" == runner.resume(session.id).status
+    assert (["first", "x"], []) == (done, service.submitted)

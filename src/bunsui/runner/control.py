@@ -172,9 +172,11 @@ class Control:
             raise StateError(f"session {session} was taken over by another runner just now")
         clock = self.parts.clock
         said = [] if request is not None else assumed(live.machine, assume, live.at(clock.now()))
-        if request is None:  # Else nothing starts, so nothing needs to be found.
+        if request is None or request.action == "resume":
             live.bindings = recovery.bindings(live, bound.from_mapping(self._bindings, self._job_types))
             preflight.check_resumable(live, self.parts, self._job_types)
+        else:  # Nothing starts, so nothing needs to be found; but what ran at a service is asked for there.
+            live.bindings = recovery.bindings_to_tell_apart(live)
         if orphaned_at is None:
             yield from recovery.until_orphaned(live, self.store, clock)
         paused = state.status is SessionStatus.PAUSED

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bunsui.engine import events as ev
 from bunsui.engine.decide import Machine
 from bunsui.errors import StateError
 from bunsui.local import bindings as bound
 from bunsui.local.identity import is_dead, this_process
+from bunsui.ports.job_type import Function
 from bunsui.runner import heartbeat, reading
 from bunsui.runner.live import Live
 
@@ -61,11 +62,25 @@ def bindings(live: Live, given: bound.Bindings) -> bound.Bindings:
     Raises:
         ConfigError: one is a callable that exists in another process only.
     """
-    event = live.machine.state.created
     return {
         kind: {name: bound.from_data(value, given.get(kind, {}).get(name)) for name, value in names.items()}
-        for kind, names in (event.bindings if event is not None else {}).items()
+        for kind, names in _bound_to(live).items()
     }
+
+
+def bindings_to_tell_apart(live: Live) -> bound.Bindings:
+    """The same, only to tell what was bound: a callable of another process can't be called here."""
+    return {
+        kind: {
+            name: bound.from_data(value, Function(value.get("callable", ""))) for name, value in names.items()
+        }
+        for kind, names in _bound_to(live).items()
+    }
+
+
+def _bound_to(live: Live) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    created = live.machine.state.created
+    return {} if created is None else created.bindings
 
 
 def claim(live: Live, runner: str, clock: Clock, lease: float) -> None:
