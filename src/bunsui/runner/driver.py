@@ -296,6 +296,7 @@ class Driver:
         held_back = [live for live in lives if live.unsent]
         for live in lives:  # First by itself: what can't be encoded must not keep others from their commit.
             self.guard(live, self._commits.seal, live)
+        held_up = [live for live in lives if live.failing_since is not None]
         flushed = self._commits.flush([live for live in lives if self.is_driving(live)])
         for live in flushed.lost:
             self._stand_down(live)
@@ -305,6 +306,9 @@ class Driver:
             if not live.index_timed:
                 live.index_timed = True
                 self._timers.after(INDEX_DELAY, live, self._index)
+        for live in held_up:
+            if live.failing_since is None and self.is_driving(live):
+                self.touch(live)  # What became ready meanwhile could not start.
         works: list[Work] = []
         for live in held_back:
             if not live.unsent:
