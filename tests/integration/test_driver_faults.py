@@ -305,6 +305,28 @@ class TestFailingStore:
             busy.opened.set()
             assert "succeeded" == bystander.wait(30)
 
+    def test_closing_a_runner_whose_store_fails_leaves_nobody_waiting(self) -> None:
+        """Who waits is told, and no handle shows what is not in the history."""
+        store = Troubled()
+        gate = Gate()
+        runner = bunsui.Runner(store, lease=3600, autoload_plugins=False)
+        session = runner.start(single(gate))
+        assert gate.entered.wait(30)
+        failed = threading.Event()
+
+        def trouble(appends: list[Append]) -> list[Appended]:
+            failed.set()
+            return [Appended(error=StoreError("away")) for _ in appends]
+
+        store.trouble = trouble
+        gate.opened.set()
+        assert failed.wait(30)
+        runner.close(timeout=0)
+
+        with pytest.raises(StoreError, match="closed while the store failed.*can be resumed"):
+            session.wait(10)
+        assert ("running", "running") == (session.status, session.jobs["x"].status)
+
     def test_nothing_is_recorded_after_a_release(self) -> None:
         """What is asked while the store can't be written to is left for whoever claims the session next."""
         store = Troubled()

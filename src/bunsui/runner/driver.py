@@ -427,4 +427,7 @@ class Driver:
             if self.is_driving(live) and live.machine.state.claim is not None:
                 live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
             self._commit([live] if self.is_driving(live) else [])
+            if live.unsent and live.error is None and not live.lost:
+                text = f"the runner was closed while the store failed: what session {live.id} did last is not recorded"
+                live.error = StoreError(text, hint="the session can be resumed once the store works")
             self._leave(live)
