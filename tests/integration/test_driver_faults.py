@@ -323,7 +323,7 @@ class TestFailingStore:
         assert failed.wait(30)
         runner.close(timeout=0)
 
-        with pytest.raises(StoreError, match="closed while the store failed.*can be resumed"):
+        with pytest.raises(StoreError, match=r"closed while the store failed.*can be resumed"):
             session.wait(10)
         assert ("running", "running") == (session.status, session.jobs["x"].status)
 

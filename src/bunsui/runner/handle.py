@@ -195,8 +195,8 @@ class Session:
 
         Raises:
             TimeoutError: it did not within `timeout`.
-            StoreError: the store failed for longer than a lease, or still did when this runner was closed; the
-                session can be resumed.
+            StoreError: the store failed for longer than a lease, or when this runner was closed; the session
+                can be resumed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         live = self._live
