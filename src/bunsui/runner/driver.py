@@ -292,8 +292,6 @@ class Driver:
 
     def _commit(self, lives: list[Live]) -> None:
         """Makes all new facts durable, and then does what was waiting for it."""
-        # While a commit is tried again nothing starts; once it is durable, something may.
-        held_back = [live for live in lives if live.unsent]
         for live in lives:  # First by itself: what can't be encoded must not keep others from their commit.
             self.guard(live, self._commits.seal, live)
         held_up = [live for live in lives if live.failing_since is not None]
@@ -310,9 +308,6 @@ class Driver:
             if live.failing_since is None and self.is_driving(live):
                 self.touch(live)  # What became ready meanwhile could not start.
         works: list[Work] = []
-        for live in held_back:
-            if not live.unsent:
-                self.touch(live)
         for live in flushed.durable:
             if self.is_driving(live):
                 self.guard(live, self._committed, live, works)
