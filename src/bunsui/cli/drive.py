@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from bunsui.cli import render
 from bunsui.cli.options import lease
+from bunsui.cli.streams import note
 from bunsui.dsl.parameters.inputs import parse_assignments
 from bunsui.model.status import SessionStatus
 from bunsui.runner.runner import Runner
@@ -33,7 +32,9 @@ def _termination_interrupts() -> Iterator[None]:
 
     # SIGHUP: the terminal was closed.
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    # What is ignored stays so, as Python leaves SIGINT: nohup wants the command to outlive its terminal.
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
@@ -99,15 +100,15 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progres
     if form == "json":
         render.data(render.session_data(state, session.outputs), form)
         if state.error is not None:  # No job's: it has no place in there.
-            click.echo(f"outputs: {render.error_text(state.error)}", err=True)
+            note(f"outputs: {render.error_text(state.error)}")
     else:
         render.outcome(session)
     if state.status is SessionStatus.SUCCEEDED:
         return 0
     if state.status is SessionStatus.PAUSED:
         if state.paused_message is not None:
-            click.echo(f"{state.paused_reason}: {render.printable(state.paused_message)}", err=True)
-        click.echo(f"continue it with: bunsui session resume {session.id}", err=True)
+            note(f"{state.paused_reason}: {render.printable(state.paused_message)}")
+        note(f"continue it with: bunsui session resume {session.id}")
         return PAUSED
     return FAILED
 
@@ -117,10 +118,9 @@ def _let_go(runner: Runner, progress: render.Progress) -> int:
         runner.close(timeout=0)  # Shows the observers all that is durable, too.
     session = progress.session_id
     if session is None:
-        click.echo("\ninterrupted before the session began", err=True)
+        note("\ninterrupted before the session began")
     else:
-        click.echo(
-            f"\ninterrupted; session {session} is kept. Continue it with:\n  bunsui session resume {session}",
-            err=True,
+        note(
+            f"\ninterrupted; session {session} is kept. Continue it with:\n  bunsui session resume {session}"
         )
     return INTERRUPTED

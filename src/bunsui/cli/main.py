@@ -14,6 +14,7 @@ from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
 from bunsui.cli.drive import INTERRUPTED
+from bunsui.cli.streams import note, unread
 
 #: The exit code of each error; the first class that fits counts.
 EXIT_CODES: tuple[tuple[type[errors.BunsuiError], int], ...] = (
@@ -72,16 +73,17 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="bunsui", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with unread("stderr"):
+            error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except errors.BunsuiError as error:
-        click.echo(f"bunsui: {error}", err=True)
+        note(f"bunsui: {error}")
         return next(code for cls, code in EXIT_CODES if isinstance(error, cls))
     except OSError as error:
         # Who reads the output has gone, as `head` does, or there is no room for it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        click.echo(f"bunsui: the output can't be written: {error.strerror}", err=True)
+        note(f"bunsui: the output can't be written: {error.strerror}")
         return 1
     return result if isinstance(result, int) else 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from bunsui.cli.streams import say
 from bunsui.dsl.problems import display_width
 from bunsui.dsl.problems import printable as printable  # noqa: PLC0414 - for the commands, too
 from bunsui.engine import events as ev
@@ -131,14 +131,6 @@ class Progress:
         if note:
             parts.append(printable(note))
         say("  ".join(parts).rstrip())
-
-
-def say(text: str) -> None:
-    """Prints a line of a run, which goes on where nobody can read it any more, as behind `| head`."""
-    try:
-        click.echo(text)
-    except OSError:  # Or a full disk behind `>`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def job_data(state: JobState) -> dict[str, Any]:

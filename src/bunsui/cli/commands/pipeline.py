@@ -13,6 +13,7 @@ from attrs import evolve
 import bunsui
 from bunsui.cli import render
 from bunsui.cli.options import format_option, registered, registered_argument, store_option
+from bunsui.cli.streams import note
 from bunsui.errors import NotFound
 from bunsui.plugins.registry import Plugins
 from bunsui.runner.runner import Runner
@@ -80,7 +81,7 @@ def delete_command(name: str, yes: bool, store: str | None) -> None:
                 raise click.UsageError("there is no terminal to ask at; give --yes to delete it")
             question = f"Delete pipeline '{name}' with its {revisions}? Its sessions stay."
             if not click.confirm(question, err=True):
-                click.echo("nothing was deleted", err=True)
+                note("nothing was deleted")
                 return
         runner.delete_pipeline(name)
 
@@ -108,7 +109,7 @@ def list_command(store: str | None, form: str) -> None:
     if rows:
         render.table(("PIPELINE", "REVISION", "JOBS", "UPDATED", "DESCRIPTION"), rows)
     else:
-        click.echo("no pipelines", err=True)
+        note("no pipelines")
 
 
 @pipeline_group.command("show")
@@ -148,7 +149,7 @@ def validate_command(files: tuple[str, ...], form: str) -> int:
         colours = render.has_colours(sys.stdout)
         for problem in problems:
             click.echo(render.problem_text(problem, colours=colours))
-        click.echo(render.problem_counts(len(files), problems), err=True)
+        note(render.problem_counts(len(files), problems))
     return 2 if any(problem.severity == "error" for problem in problems) else 0
 
 
@@ -182,7 +183,7 @@ def diff_command(before: str, after: str, as_exit_code: bool, store: str | None,
         for difference in found:
             click.echo(difference.render())
     else:
-        click.echo("no differences", err=True)
+        note("no differences")
     return 1 if found and as_exit_code else 0
 
 

@@ -16,6 +16,7 @@ from bunsui.cli.options import (
     registered_argument,
     store_option,
 )
+from bunsui.cli.streams import note
 from bunsui.model.status import SessionStatus
 from bunsui.runner.assuming import WORDS
 from bunsui.runner.handle import Session
@@ -82,7 +83,7 @@ def list_command(pipeline: str | None, status: str | None, limit: int, store: st
     if rows:
         render.table(("SESSION", "PIPELINE", "STATUS", "CREATED", "JOBS"), rows)
     else:
-        click.echo("no sessions", err=True)
+        note("no sessions")
 
 
 @session_group.command("status")
@@ -99,7 +100,7 @@ def status_command(session_id: str, store: str | None, form: str) -> None:
         render.jobs(session.state)
         render.outcome(session)
         if session.is_orphaned:
-            click.echo(f"nobody drives it; continue it with: bunsui session resume {session_id}", err=True)
+            note(f"nobody drives it; continue it with: bunsui session resume {session_id}")
 
 
 @session_group.command("pause")
@@ -114,7 +115,7 @@ def pause_command(session_id: str, reason: str | None, store: str | None) -> Non
         # Where nobody drove it, this process does, until what runs elsewhere has ended.
         status = session.wait() if session.is_driven_here else session.status
         pausing = status is SessionStatus.RUNNING
-    click.echo(f"session {session_id} is {'pausing: running jobs end' if pausing else status}", err=True)
+    note(f"session {session_id} is {'pausing: running jobs end' if pausing else status}")
 
 
 @session_group.command("cancel")
@@ -129,7 +130,7 @@ def cancel_command(session_id: str, reason: str | None, store: str | None) -> No
         # Where nobody drove it, this process does, and stops what runs.
         status = session.wait() if session.is_driven_here else session.status
         ending = not status.is_terminal
-    click.echo(f"session {session_id} is {'being cancelled' if ending else status}", err=True)
+    note(f"session {session_id} is {'being cancelled' if ending else status}")
 
 
 @session_group.command("resume")
