@@ -482,10 +482,19 @@ def test_assume_from_the_command_line(tmp_path: Path, url: str) -> None:
         session = runner.sessions()[0].session_id
     resumed = command(tmp_path, url, "session", "resume", session)
     assert 7 == resumed.returncode
-    assert "unknown-job: it can't be told what became of 'pay'" in resumed.stderr
+    assert "\npay   unknown    attempt 1" in resumed.stdout
+    asked = (
+        "unknown-job: it can't be told what became of 'pay'\n"
+        f"continue it with: bunsui session resume {session} --assume WORD pay\n"
+        "where WORD says what became of it: succeeded, failed, rerun\n"
+    )
+    assert (asked, asked) == (resumed.stderr, command(tmp_path, url, "session", "status", session).stderr)
     assert 5 == command(tmp_path, url, "session", "resume", session).returncode
     wrong = command(tmp_path, url, "session", "resume", session, "--assume", "succeeded", "pya")
     assert (3, True) == (wrong.returncode, "did you mean 'pay'" in wrong.stderr)
+    both = ("--assume", "succeeded", "pay", "--assume", "failed", "pay")
+    torn = command(tmp_path, url, "session", "resume", session, *both)
+    assert (2, True) == (torn.returncode, "'pay' both succeeded and failed; say one of them" in torn.stderr)
     done = command(
         tmp_path, url, "session", "resume", session, "--assume", "succeeded", "pay", "--format", "json"
     )

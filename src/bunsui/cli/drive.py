@@ -106,9 +106,7 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progres
     if state.status is SessionStatus.SUCCEEDED:
         return 0
     if state.status is SessionStatus.PAUSED:
-        if state.paused_message is not None:
-            note(f"{state.paused_reason}: {render.printable(state.paused_message)}")
-        note(f"continue it with: bunsui session resume {session.id}")
+        render.pause(state)
         return PAUSED
     return FAILED
 

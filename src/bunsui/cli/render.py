@@ -10,13 +10,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from bunsui.cli.streams import say
+from bunsui.cli.streams import note, say
 from bunsui.dsl.problems import display_width
 from bunsui.dsl.problems import printable as printable  # noqa: PLC0414 - for the commands, too
 from bunsui.engine import events as ev
-from bunsui.model.status import JobStatus
+from bunsui.model.status import JobStatus, SessionStatus
 from bunsui.model.times import to_text
 from bunsui.ports.hooks import hookimpl
+from bunsui.runner.assuming import WORDS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -111,6 +112,8 @@ class Progress:
                 self._line(name, "cancelled", 0, note=event.reason)
             case ev.AttemptLost() | ev.ItemAttemptLost():
                 self._line(name, "lost", event.attempt, note="its runner is gone; it runs again")
+            case ev.JobUnknown() | ev.ItemUnknown():
+                self._line(name, "unknown", event.attempt, note=event.reason)
 
     def _item_succeeded(self, event: ev.ItemSucceeded, name: str) -> None:
         total, done = self._items.get(event.job, (0, 0))
@@ -312,6 +315,25 @@ def outcome(session: Session) -> None:
         took = f" in {(state.finished_at - state.started_at).total_seconds():.2f} s"
     reason = f" ({state.paused_reason})" if state.paused_reason else ""
     say(f"\nsession {state.id} {state.status}{reason}{took}")
+
+
+def pause(state: SessionState) -> None:
+    """Says on stderr why a session is paused and how to go on with it; of any other, nothing."""
+    if state.status is not SessionStatus.PAUSED:
+        return
+    if state.paused_message is not None:
+        note(f"{state.paused_reason}: {printable(state.paused_message)}")
+    command = f"continue it with: bunsui session resume {state.id}"
+    unknown = [job for job, job_state in state.jobs.items() if _is_unknown(job_state)]
+    if not unknown:
+        note(command)
+        return
+    said = " ".join(f"--assume WORD {job}" for job in unknown)
+    note(f"{command} {said}\nwhere WORD says what became of it: {', '.join(WORDS)}")
+
+
+def _is_unknown(state: JobState) -> bool:
+    return any(part.status is JobStatus.UNKNOWN for part in (state, *(state.items or ())))
 
 
 def has_colours(stream: IO[str]) -> bool:

@@ -17,6 +17,7 @@ from bunsui.cli.options import (
     store_option,
 )
 from bunsui.cli.streams import note
+from bunsui.dsl.problems import quoted
 from bunsui.model.status import SessionStatus
 from bunsui.runner.assuming import WORDS
 from bunsui.runner.handle import Session
@@ -99,6 +100,7 @@ def status_command(session_id: str, store: str | None, form: str) -> None:
             return
         render.jobs(session.state)
         render.outcome(session)
+        render.pause(session.state)
         if session.is_orphaned:
             note(f"nobody drives it; continue it with: bunsui session resume {session_id}")
 
@@ -149,6 +151,12 @@ def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: 
 
     Jobs that have ended do not run again. It works from any folder.
     """
+    said: dict[str, str] = {}
+    for word, job in assume:
+        if said.setdefault(job, word) != word:
+            raise click.UsageError(
+                f"--assume says of {quoted(job)} both {said[job]} and {word}; say one of them"
+            )
     progress = render.Progress(quiet=form != "text", session_id=session_id)
     with Runner(store, lease=lease(), plugins=[progress]) as runner:
         session = runner.session(session_id)
@@ -156,7 +164,7 @@ def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: 
         progress.know(session.state)
 
         def begin() -> Session:
-            session.resume({job: word for word, job in assume})
+            session.resume(said)
             return session
 
         return drive(runner, begin, progress, form)
