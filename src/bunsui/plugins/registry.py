@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: Set to 1, it keeps entry points from being imported.
 DISABLE_AUTOLOAD = "BUNSUI_DISABLE_PLUGIN_AUTOLOAD"
 
+_LEFT_OUT = f"uninstall it, or leave all installed plugins out with {DISABLE_AUTOLOAD}=1"
+
 
 class Plugins:
     """What is registered: the built-ins, then `plugins`, then installed entry points of the group ``bunsui``.
@@ -104,7 +106,10 @@ class Plugins:
             try:
                 result = convert(implementation.function())
             except Exception as error:  # Foreign code.
-                raise self._error(name, f" failed in {hook}: {type(error).__name__}: {error}") from error
+                # Whoever installed it may know nothing of its code, and can't do anything while it is there.
+                hint = _LEFT_OUT if name in self._distributions else None
+                text = f" failed in {hook}: {type(error).__name__}: {error}"
+                raise self._error(name, text, hint) from error
             yield name, result
 
     def _origin(self, key: str) -> str:

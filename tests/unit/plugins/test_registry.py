@@ -421,6 +421,12 @@ def installed(tmp_path):
 
 
 BUILT_IN = ["custom", "lambda", "ecs"]
+FAILING = """
+import bunsui
+@bunsui.hookimpl
+def bunsui_job_types():
+    raise ConnectionError("no service")
+"""
 LOUD = ("loud-dist", "loud", "loud", SOURCE)
 
 
@@ -467,6 +473,15 @@ def test_entry_points_of_one_name(installed):
     other = SOURCE.replace('"shout"', '"whisper"')
     found = installed(LOUD, ("louder-dist", "loud", "louder", other))
     assert (sorted([*BUILT_IN, "shout", "whisper"]), []) == (sorted(found[0]), found[2])
+
+
+def test_an_installed_plugin_that_fails_is_named_with_what_helps(installed):
+    """Whoever can't run a command for a plugin that somebody else wrote learns how to go on without it."""
+    found, _, _ = installed(("loud-dist", "loud", "loud", FAILING))
+    assert (
+        "plugin 'loud' (loud-dist) failed in bunsui_job_types: ConnectionError: no service; uninstall it, or leave"
+        " all installed plugins out with BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1"
+    ) == found[0]
 
 
 def test_duplicate_of_two_distributions(installed):
