@@ -14,8 +14,11 @@ _DENIED = "check that the file and its folder exist and that you may write to th
 _DAMAGED = "the file is damaged, or no bunsui store; restore it from a backup"
 _ELSE = "the session can be resumed once the store works again"
 
-#: By primary result code (https://www.sqlite.org/rescode.html): the hint, and whether the error lasts.
+#: By result code (https://www.sqlite.org/rescode.html), an extended one before its primary one: the hint, and
+#: whether the error lasts.
 _BY_CODE = {
+    # What a full disk says to whoever opens a store, which needs a file beside it even to be read.
+    sqlite3.SQLITE_IOERR_SHMSIZE: (_FULL, True),
     sqlite3.SQLITE_BUSY: (_LOCKED, False),
     sqlite3.SQLITE_LOCKED: (_LOCKED, False),
     sqlite3.SQLITE_FULL: (_FULL, True),
@@ -48,8 +51,8 @@ def store_error(path: Path, error: sqlite3.Error | OSError | UnicodeDecodeError)
     else:
         text = str(error)
         # What is raised by the module itself, such as of a closed connection, has no code.
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        hint, lasting = _BY_CODE.get(code, (_ELSE, False))
+        code = getattr(error, "sqlite_errorcode", 0)
+        hint, lasting = _BY_CODE.get(code) or _BY_CODE.get(code & 0xFF, (_ELSE, False))
         if text.startswith("Could not decode to UTF-8"):
             return damaged(path, "it holds text that is not UTF-8")
     return StoreError(f"store {path}: {text}", hint=hint, lasting=lasting)

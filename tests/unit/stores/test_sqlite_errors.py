@@ -42,6 +42,7 @@ def of_system(number: int) -> OSError:
         (of_sqlite(sqlite3.SQLITE_CORRUPT_INDEX, "malformed"), "malformed", "the file is damaged", True),
         (of_sqlite(sqlite3.SQLITE_NOTADB, "no database"), "no database", "the file is damaged", True),
         (of_sqlite(sqlite3.SQLITE_ERROR, "no such column"), "no such", "the file is damaged", True),
+        (of_sqlite(sqlite3.SQLITE_IOERR_SHMSIZE, "disk I/O error"), "disk I/O", "free some space", True),
         # A disk may work again, and the words are not what counts.
         (of_sqlite(sqlite3.SQLITE_IOERR_WRITE, "disk I/O error, full"), "disk", "the session can be", False),
         (sqlite3.ProgrammingError("closed"), "closed", "the session can be resumed", False),
