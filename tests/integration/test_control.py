@@ -435,8 +435,13 @@ def test_pause_and_cancel_from_the_command_line(module: Path, url: str) -> None:
         paused = command(module, url, "session", "pause", session, "--reason", "lunch")
         assert (0, "") == (paused.returncode, paused.stdout), paused.stderr
         assert f"session {session} is pausing: running jobs end\n" == paused.stderr
+        back = f"take that back with: bunsui session resume {session}\n"
+        shown = command(module, url, "session", "status", session)
+        assert f"it is pausing: running jobs end; {back}" == shown.stderr
         cancelled = command(module, url, "session", "cancel", session)
         assert 0 == cancelled.returncode, cancelled.stderr
+        shown = command(module, url, "session", "status", session)
+        assert "it is being cancelled: what runs is stopped\n" == shown.stderr
         (module / "go").touch()
         with bunsui.Runner(url, autoload_plugins=False) as runner:
             assert runner.session(session).wait(30) in ("cancelled", "succeeded")

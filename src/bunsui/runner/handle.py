@@ -225,6 +225,15 @@ class Session:
             return not fold.status.is_resting and is_orphaned(held)
 
     @property
+    def asked(self) -> str | None:
+        """``pause`` or ``cancel``, where that was asked for and what runs has yet to end; None else."""
+        with self._lock:
+            fold = self._read()
+        if fold.status.is_resting:
+            return None
+        return "cancel" if fold.cancel is not None else None if fold.pause is None else "pause"
+
+    @property
     def is_driven_here(self) -> bool:
         """Whether this handle's runner drives it now."""
         return self._control.live(self._id) is not None

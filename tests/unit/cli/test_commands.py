@@ -122,6 +122,19 @@ def test_list_filters(
     assert count == len(json.loads(capsys.readouterr().out))
 
 
+@pytest.mark.parametrize(("limit", "said"), [(1, "these are the newest 1; --limit shows more\n"), (2, "")])
+def test_a_listing_says_that_there_are_more(
+    session_id: str, limit: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two sessions: what the limit leaves out is not left out silently, and stdout has the data alone."""
+    run(["run", "pipeline.yaml"])
+    capsys.readouterr()
+    assert 0 == run(["session", "list", "--limit", str(limit), "--format", "json"])
+
+    shown = capsys.readouterr()
+    assert (limit, said) == (len(json.loads(shown.out)), shown.err)
+
+
 def test_an_empty_table_says_so_on_stderr(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """stdout stays empty."""
     assert 0 == run(["session", "list"])

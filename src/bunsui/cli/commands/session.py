@@ -67,7 +67,10 @@ def start_command(
 def list_command(pipeline: str | None, status: str | None, limit: int, store: str | None, form: str) -> None:
     """List sessions, newest first."""
     with Runner(store) as runner:
-        found = runner.sessions(pipeline=pipeline, status=status, limit=limit)
+        found = runner.sessions(pipeline=pipeline, status=status, limit=limit + 1)
+    if len(found) > limit:
+        note(f"these are the newest {limit}; --limit shows more")
+        del found[limit:]
     if form != "table":
         render.data([render.summary_data(summary) for summary in found], form)
         return
@@ -101,6 +104,10 @@ def status_command(session_id: str, store: str | None, form: str) -> None:
         render.jobs(session.state)
         render.outcome(session)
         render.pause(session.state)
+        if session.asked == "pause":
+            note(f"it is pausing: running jobs end; take that back with: bunsui session resume {session_id}")
+        elif session.asked == "cancel":
+            note("it is being cancelled: what runs is stopped")
         if session.is_orphaned:
             note(f"nobody drives it; continue it with: bunsui session resume {session_id}")
 
