@@ -423,6 +423,6 @@ class Driver:
                 live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
             self._commit([live] if self.is_driving(live) else [])
             if live.unsent and live.error is None and not live.lost:
-                text = f"the runner was closed while the store failed; what {live.id} did last is not recorded"
+                text = f"the runner was closed while the store failed: the last of {live.id} is not recorded"
                 live.error = StoreError(text, hint="the session can be resumed once the store works")
             self._leave(live)

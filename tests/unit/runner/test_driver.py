@@ -60,6 +60,9 @@ class NoThread:
     def start(self) -> None:
         pass
 
+    def is_alive(self) -> bool:
+        return True
+
 
 class Failing(MemoryStore):
     """A store that can be away."""
