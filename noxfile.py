@@ -72,6 +72,7 @@ def faults(session: nox.Session) -> None:
     arguments = session.posargs or [
         "tests/faults",
         "tests/unit/stores/test_machine.py",
+        "tests/unit/engine/test_machine.py",
         "tests/integration/test_durability.py",
     ]
     env = {"BUNSUI_FAULTS": "full"}
