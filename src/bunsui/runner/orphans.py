@@ -100,11 +100,12 @@ def _holder(store: Store, session: str) -> tuple[int, int, ev.RunnerClaimed | No
 def _gone(doubtful: dict[str, list[tuple[Watch, _Orphan]]]) -> list[_Orphan]:
     """Takes the runners out of which it can be told now whether they live; the sessions of those that do not.
 
-    One session stands for all of its runner.
+    One session stands for all of its runner: the one whose watch began last, so that once its runner has been
+    silent for a lease, the others have been watched for no less.
     """
     gone: list[_Orphan] = []
     for runner, sessions in [*doubtful.items()]:
-        watch = sessions[0][0]
+        watch = sessions[-1][0]
         if watch.is_dead():
             gone += [orphan for each, orphan in sessions if each.is_dead() and not each.has_moved]
         if watch.has_moved or watch.is_dead():
