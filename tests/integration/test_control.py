@@ -92,6 +92,17 @@ def test_a_pending_pause_is_taken_back(runner: bunsui.Runner, gate: Gate) -> Non
     assert [] == [event for event in session.events() if isinstance(event, ev.SessionPaused)]
 
 
+def test_nothing_is_assumed_of_a_pause_that_has_not_come_to_rest(runner: bunsui.Runner, gate: Gate) -> None:
+    """What was said is not lost silently: it is refused, and the pause stands."""
+    session = runner.start(two(gate))
+    assert gate.entered.wait(30)
+    session.pause()
+    with pytest.raises(bunsui.StateError, match=r"has not come to rest.*until it is paused"):
+        session.resume(assume={"a": "rerun"})
+    gate.opened.set()
+    assert "paused" == session.wait(30)
+
+
 def test_another_runner_takes_a_pause_back(url: str, runner: bunsui.Runner, gate: Gate) -> None:
     """It asks the one that drives, which goes on; the session stays there."""
     session = runner.start(two(gate))

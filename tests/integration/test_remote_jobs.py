@@ -443,6 +443,7 @@ def test_an_unknown_job_may_be_run_again(service: Service) -> None:
         ({"aa": "rerun"}, bunsui.NotFound, "the session has no job 'aa'; did you mean 'a'"),
         ({"a": "done"}, bunsui.ConfigError, "say one of succeeded, failed, rerun"),
         ({"a[1]": "rerun"}, bunsui.StateError, r"'a\[1\]' is not unknown"),
+        ({f"a[{'9' * 5000}]": "rerun"}, bunsui.NotFound, r"the session has no job 'a\[99999"),
         ({1: "rerun"}, bunsui.ConfigError, "a key is a job's id"),
         ("a", bunsui.ConfigError, "assume is str, not a mapping"),
     ],

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 #: What can be said: it succeeded (with the output null), it failed, or it is to run again.
 WORDS = ("succeeded", "failed", "rerun")
 
-_ITEM = re.compile(r"(.*)\[(\d+)\]\Z", re.DOTALL)
+#: Nine digits: more than any list has, and no number of which `int` refuses the text.
+_ITEM = re.compile(r"(.*)\[([0-9]{1,9})\]\Z", re.DOTALL)
 
 
 def assumed(machine: Machine, said: Mapping[str, str] | None, at: datetime) -> list[ev.Event]:

@@ -277,7 +277,8 @@ class Session:
         """Asks for a pause and returns once that is in the history: running jobs end, nothing new starts.
 
         Raises:
-            StateError: the session has ended.
+            StateError: the session has ended, or this handle's runner is closed.
+            StoreError: the store failed.
         """
         if self.status is not SessionStatus.PAUSED:
             self._ask("pause", reason)
@@ -286,7 +287,8 @@ class Session:
         """Asks to cancel and returns once that is in the history: running work is stopped.
 
         Raises:
-            StateError: the session has ended.
+            StateError: the session has ended, or this handle's runner is closed.
+            StoreError: the store failed.
         """
         self._ask("cancel", reason)
 
@@ -294,6 +296,10 @@ class Session:
         """Continues it in this handle's runner, and returns once it is claimed; see `Runner.resume`.
 
         A pause that has not come to rest yet is taken back, whoever drives the session.
+
+        Raises:
+            StateError: as `Runner.resume` does, or something was assumed and it has not come to rest.
+            NotFound, ConfigError, StoreError: as `Runner.resume` does.
         """
         self._control.require_open()
         # Not this handle's own fold: a long history would be folded twice.
@@ -301,6 +307,11 @@ class Session:
         fold = loaded.machine.state
         held = fold.claim if fold.pause is not None else None
         if held is not None and not is_dead(held.process):
+            if assume:
+                raise StateError(
+                    f"session {self._id} has not come to rest: nothing can be assumed of its jobs",
+                    hint="wait until it is paused, or resume it without",
+                )
             self._ask("resume", None)
         else:
             self._driven = self._control.take_over(self._id, assume=assume, loaded=loaded)
