@@ -211,6 +211,38 @@ class TestFailingStore:
             assert "succeeded" == runner.run(single()).status
         assert [] == left
 
+    def test_a_store_that_raises_anything_ends_no_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not where it is asked for requests, nor where a session that was set aside is given back."""
+        store = Troubled()
+        gate, other = Gate(), Gate()
+        with bunsui.Runner(store, autoload_plugins=False) as runner:
+            session, bystander = runner.start(single(gate)), runner.start(single(other))
+            assert gate.entered.wait(30)
+            assert other.entered.wait(30)
+            live = runner._control.live(session.id)
+            assert live is not None
+            looked = store.looks
+
+            def changed(token: object) -> object:
+                store.looks += 1
+                raise RuntimeError("foreign")
+
+            monkeypatch.setattr(store, "changed", changed)
+            wait_until(lambda: store.looks >= looked + 2)
+
+            def trouble(appends: list[Append]) -> None:
+                if any(append.history == session.id for append in appends):
+                    raise RuntimeError("foreign")
+
+            store.trouble = trouble
+            live.machine.running.clear()
+            live.machine.state.jobs.clear()  # A history that contradicts itself.
+            gate.opened.set()
+            with pytest.raises(bunsui.BunsuiError, match="which the definition does not have"):
+                session.wait(30)
+            other.opened.set()
+            assert "succeeded" == bystander.wait(30)
+
     def test_a_start_that_can_be_of_no_use_fails_at_once(self) -> None:
         """Where the store has to be mended first, not after a lease; the runner has then let go of it."""
         store = Troubled()

@@ -55,7 +55,7 @@ class Commits:
             began = self._clock.monotonic()
             appends = [live.next_append() for live in waiting]
             again = []
-            for live, append, outcome in zip(waiting, appends, self._append(appends), strict=True):
+            for live, append, outcome in zip(waiting, appends, self.append(appends), strict=True):
                 if outcome.conflict:
                     flushed.lost.append(live)
                 elif outcome.error is not None:
@@ -75,7 +75,8 @@ class Commits:
         flushed.durable += [live for live in lives if not live.unsent]
         return flushed
 
-    def _append(self, appends: list[Append]) -> list[Appended]:
+    def append(self, appends: list[Append]) -> list[Appended]:
+        """What became of each append; an exception of the store is a failure of all of them."""
         try:
             return self._store.append(appends)
         except StoreError as error:
@@ -101,7 +102,7 @@ class Commits:
             # What is there may be its own: an append that seemed to fail.
             if any(not live.made(commit) for commit in self._store.read(live.id, live.position)):
                 return False
-        except StoreError:
+        except Exception:  # Foreign code, as above.
             return None
         if self._clock.monotonic() - began >= self._lease / 2:
             return None

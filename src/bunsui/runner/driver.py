@@ -229,9 +229,8 @@ class Driver:
         # A release without its claim would spoil the history.
         claimed = self.is_driving(live) and live.begun.is_set()
         self._leave(live)
-        if claimed:
-            with contextlib.suppress(StoreError):
-                self._store.append([live.release(self._clock.now())])
+        if claimed:  # Where that can't be written, the claim ends with this runner only.
+            self._commits.append([live.release(self._clock.now())])
 
     def _stand_down(self, live: Live) -> None:
         """Somebody else has claimed the session: whatever runs here runs for nothing."""
@@ -389,8 +388,8 @@ class Driver:
             if token == self._token:
                 return
             found = requests.pending(self._store, self._runner_id)
-        except StoreError:
-            return  # The next append reports it.
+        except Exception:  # Foreign code: a third party's store. The next append reports it.
+            return
         self._token = token
         for request in found:
             live = self._lives.get(request.session)

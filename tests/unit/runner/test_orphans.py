@@ -74,7 +74,7 @@ def held_elsewhere(store: MemoryStore, session: str) -> None:
 
 
 def found(store: Slow, clock: Clock, *, beats: bool = False) -> list[str]:
-    """The sessions that count as orphaned, after all the waiting; meanwhile their runner beats, or does not."""
+    """The sessions that count as orphaned after all the waiting; meanwhile their runner beats, or not."""
     steps: Any = orphans._looking(Looking(store, clock), None)  # type: ignore[arg-type]
     while True:
         try:
