@@ -135,7 +135,12 @@ class Results:
         """The timeout of an attempt is over."""
         work = self._still_there(live, reference)
         if isinstance(work, RemoteWork):
-            self._remotes.stop(work, OVERDUE)
+            # Who was frozen for long may have lost the session: the work is another runner's then.
+            mine = self._turns.may_start(live)
+            if mine:
+                self._remotes.stop(work, OVERDUE)
+            elif mine is None:
+                self._timers.after(OVERDUE_AGAIN, live, self.overdue, reference)
         elif work is not None:
             self._stop_waiting(
                 live, work, self.overdue, Failure(OVERDUE.code, f"{_LONGER}; {work.unendable_part}")

@@ -379,7 +379,7 @@ class Runner:
 
         Args:
             timeout: seconds that running jobs may take; then they are stopped, and run again when
-                their session is resumed.
+                their session is resumed. Work at a remote service goes on, and is followed from there.
         """
         self._control.close(timeout)
 
