@@ -205,6 +205,34 @@ MUTANTS = (
         "",
         ["tests/integration/test_runner.py"],
     ),
+    Mutant(
+        "what a service says shows no secret",
+        "runner/remotes.py",
+        "self._end(work, failure(error, work.redact))",
+        "self._end(work, failure(error))",
+        ["tests/integration/test_remote_faults.py"],
+    ),
+    Mutant(
+        "who has let go submits nothing",
+        "runner/remote_work.py",
+        "if self.cancelled.is_set() or self.interrupted:",
+        "if self.cancelled.is_set():",
+        ["tests/integration/test_remote_faults.py"],
+    ),
+    Mutant(
+        "the last watch stands for all of a runner",
+        "runner/orphans.py",
+        "watch = sessions[-1][0]",
+        "watch = sessions[0][0]",
+        ["tests/unit/runner/test_orphans.py"],
+    ),
+    Mutant(
+        "what was held up is looked at again",
+        "runner/driver.py",
+        "if live.failing_since is None and self.is_driving(live):",
+        "if False:",
+        ["tests/unit/runner/test_driver.py"],
+    ),
 )
 
 
