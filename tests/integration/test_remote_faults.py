@@ -379,7 +379,7 @@ def test_a_pause_that_is_taken_back_for_a_dead_runner_finds_the_bindings(store: 
 
 
 def test_a_runner_that_has_lost_its_claim_stops_nothing_of_its_successor(store: MemoryStore) -> None:
-    """A process that was frozen for long finds timeouts that are over: it looks who drives the session first."""
+    """A process that was frozen for long finds timeouts that are over: first it looks who drives."""
     service = Service()
     with runner_of(service, store, lease=0.4) as runner:
         session = runner.start(pipeline_of({"id": "a", "timeout": 1.0}))

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from bunsui.engine import events as ev
-from bunsui.errors import StoreError
+from bunsui.errors import DefinitionError, StoreError
+from bunsui.model.job import Job
+from bunsui.model.pipeline import Pipeline
 from bunsui.ports.store import Append, Appended, Commit
 from bunsui.runner import requests
 from bunsui.runner.attempts import Attempts
@@ -50,6 +52,12 @@ def test_every_invariant_holds(block: int) -> None:
 def test_what_once_failed(seed: int) -> None:
     """Seeds that found sessions without a true entry in the index, and some that nobody went on with."""
     simulate(seed)
+
+
+def test_a_wrong_pipeline_is_no_failure_of_the_simulation() -> None:
+    """Whoever forgets to give the job type is told that, and gets no seed to run again."""
+    with pytest.raises(DefinitionError, match="job 'a' has the type 'queue', which does not exist"):
+        simulate(0, pipelines=[Pipeline("p", [Job("a", "queue")])])
 
 
 def test_the_same_seed_gives_the_same_simulation() -> None:

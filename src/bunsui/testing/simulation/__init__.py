@@ -48,6 +48,7 @@ def simulate(
         pipelines: what is run, each as a session; None: random pipelines of simulated jobs.
 
     Raises:
+        DefinitionError: one of the pipelines is wrong, or has jobs of a type that is not among `job_types`.
         SimulationFailed: an invariant did not hold. It tells the seed, the disturbances that were
             needed for it, and the end of the trace.
     """

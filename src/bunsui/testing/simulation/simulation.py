@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from bunsui.dsl import loader
 from bunsui.errors import BunsuiError
 from bunsui.model.pipeline import Pipeline
 from bunsui.model.status import SessionStatus
@@ -75,6 +76,9 @@ class Simulation:
         job_types: makes the job types, besides the simulated ones; called with the world.
         pipelines: what is run; None: random pipelines of the simulated types.
         only: the places at which disturbances happen; None: wherever the seed has some.
+
+    Raises:
+        DefinitionError: one of the pipelines is wrong, or has jobs of a type that is not there.
     """
 
     def __init__(
@@ -105,6 +109,11 @@ class Simulation:
             }
             names = range(rng.choice((1, 1, 2, 3)))
             pipelines = [random_pipeline(rng, f"p{i}", rates) for i in names]
+        else:
+            for made in pipelines:
+                loader.check(
+                    made, self._types
+                )  # Else what is wrong with it would look like a fault of the runner's.
         digests |= {made.digest: made for made in pipelines}
         self._pipelines = {session_id_of(f"{seed}-{i}"): made for i, made in enumerate(pipelines)}
         self._truth = Truth()
