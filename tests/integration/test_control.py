@@ -136,6 +136,21 @@ def test_what_the_user_said_stands_beside_the_reason(runner: bunsui.Runner, gate
     assert ("user", "maintenance") == (session.paused_reason, session.state.paused_message)
 
 
+def test_a_reason_is_a_text(runner: bunsui.Runner, gate: Gate) -> None:
+    """Anything else is refused: in the history of a session that nobody drives it would be damage."""
+    session = runner.start(two(gate))
+    assert gate.entered.wait(30)
+    for ask in (session.pause, session.cancel):
+        with pytest.raises(bunsui.ConfigError, match="the reason is 3; it is a text, such as 'maintenance'"):
+            ask(3)  # type: ignore[arg-type]
+    session.pause()
+    gate.opened.set()
+    session.wait(30)
+    with pytest.raises(bunsui.ConfigError, match="the reason is 3"):
+        session.cancel(3)  # type: ignore[arg-type]
+    assert "paused" == runner.session(session.id).status
+
+
 def test_a_session_that_runs_elsewhere_can_not_be_resumed(module: Path, url: str) -> None:
     """The error says where it runs, and what would fit."""
     pipeline = Pipeline("p", [Job("a", "custom", callable="waiting:wait")])

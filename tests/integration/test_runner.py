@@ -223,6 +223,15 @@ class TestRun:
         with pytest.raises(bunsui.Conflict, match="has another definition or other parameters"):
             runner.run(pipeline, {"value": 2}, idempotency_key="monday")
 
+    @pytest.mark.parametrize("key", ["", " ", 3])
+    def test_an_idempotency_key_names_something(self, runner: bunsui.Runner, key: Any) -> None:
+        """An empty one, as of a variable that is not set, would give the first session for ever."""
+        with pytest.raises(
+            bunsui.ConfigError, match=f"the idempotency key is {key!r}; it is a text that names"
+        ):
+            runner.run(Pipeline(name="p", jobs=[Job.from_callable(double)]), idempotency_key=key)
+        assert [] == runner.sessions()
+
     def test_a_closed_runner_starts_nothing(self, url: str) -> None:
         """It says so, and its sessions stay readable."""
         runner = bunsui.Runner(url, autoload_plugins=False)

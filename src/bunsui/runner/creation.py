@@ -64,8 +64,14 @@ def create(
     Raises:
         DefinitionError: a parameter or a binding is wrong, or something that the definition needs is not
             configured; nothing has been written.
-        ConfigError: a tag is not text, or the definition's folder is gone.
+        ConfigError: a tag is not text, the idempotency key is none, or the definition's folder is gone.
     """
+    if idempotency_key is not None and (not isinstance(idempotency_key, str) or not idempotency_key.strip()):
+        # Such as a variable that is not set: every run would be the first one's session.
+        raise ConfigError(
+            f"the idempotency key is {idempotency_key!r}",
+            hint="it is a text that names this run, such as 'orders-2026-01-31', or None",
+        )
     preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
     values = inputs.resolve_parameters(pipeline, parameters)
     for key, value in tags.items():

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bunsui.engine.fold import Fold
-from bunsui.errors import SessionFailed, StateError
+from bunsui.errors import ConfigError, SessionFailed, StateError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.runner import awaiting, reading, requests
@@ -277,6 +277,7 @@ class Session:
         """Asks for a pause and returns once that is in the history: running jobs end, nothing new starts.
 
         Raises:
+            ConfigError: the reason is no text.
             StateError: the session has ended, or this handle's runner is closed.
             StoreError: the store failed.
         """
@@ -287,6 +288,7 @@ class Session:
         """Asks to cancel and returns once that is in the history: running work is stopped.
 
         Raises:
+            ConfigError: the reason is no text.
             StateError: the session has ended, or this handle's runner is closed.
             StoreError: the store failed.
         """
@@ -318,6 +320,10 @@ class Session:
 
     def _ask(self, action: str, reason: str | None) -> None:
         """Asks the runner that holds the session, or does it here where nobody holds it (any more)."""
+        if reason is not None and not isinstance(reason, str):
+            raise ConfigError(
+                f"the reason is {reason!r}", hint="it is a text, such as 'maintenance', or None"
+            )
         complete(self._asking(action, reason))
 
     def _asking(self, action: str, reason: str | None) -> Steps[None]:

@@ -245,7 +245,7 @@ class Runner:
         Raises:
             DefinitionError: the pipeline, a binding or a parameter is wrong, or a variable, secret or pool
                 that it names is not configured; nothing was written.
-            ConfigError: a tag is not text.
+            ConfigError: a tag is not text, or the idempotency key is none.
             Conflict: the idempotency key belongs to a session with another input.
             StoreError: the store failed.
             StateError: this runner is closed.
