@@ -182,6 +182,12 @@ def test_an_unknown_session_is_not_found_with_the_nearest(runner: bunsui.Runner)
     assert ("session", wrong) == (caught.value.kind, caught.value.name)
 
 
+def test_what_is_no_id_names_no_session(runner: bunsui.Runner) -> None:
+    """Such as None, of a request without one."""
+    with pytest.raises(bunsui.NotFound, match="there is no session 'None' in this store"):
+        runner.session(None)  # type: ignore[arg-type]
+
+
 # What can't be stopped
 
 

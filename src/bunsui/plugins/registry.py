@@ -39,7 +39,7 @@ class Plugins:
         autoload: whether entry points are imported; BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 keeps them out too.
 
     Raises:
-        PluginError: one of `plugins` has a hook that does not exist, or takes what its hook does not give.
+        PluginError: one of `plugins` has no hook, one that does not exist, or one of other arguments.
     """
 
     def __init__(self, plugins: Sequence[Any] = (), autoload: bool = True) -> None:
@@ -67,7 +67,13 @@ class Plugins:
         except pluggy.PluginValidationError as error:
             wrong = str(error).rpartition("\n")[2]  # Behind the plugin's repr.
         known = [hook for hook in vars(hookspecs) if hook.startswith("bunsui_")]
-        for hook in self._manager.get_hookcallers(plugin) or ():
+        hooks = self._manager.get_hookcallers(plugin) or ()
+        if not hooks and wrong is None:
+            wrong, hint = (
+                "it has no hook",
+                "mark its functions with @bunsui.hookimpl, such as bunsui_job_types()",
+            )
+        for hook in hooks:
             if not hook.has_spec() and not all(found.optionalhook for found in hook.get_hookimpls()):
                 wrong, hint = f"there is no hook '{hook.name}'", did_you_mean(hook.name, known)
         if wrong is not None:

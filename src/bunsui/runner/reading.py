@@ -39,7 +39,7 @@ def created(store: Store, session: str) -> ev.SessionCreated:
         if events and isinstance(first := events[0], ev.SessionCreated) and first.session_id == session:
             return first
         raise StoreError(f"session {session} does not begin with its creation")
-    near = did_you_mean(session, (document.key for document in store.find(SESSION, limit=1000)))
+    near = did_you_mean(str(session), (document.key for document in store.find(SESSION, limit=1000)))
     raise NotFound(
         f"there is no session '{session}' in this store",
         kind="session",

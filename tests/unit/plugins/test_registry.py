@@ -13,6 +13,7 @@ import pytest
 
 import bunsui
 from bunsui import ConfigError, JobType, PluginError, Plugins, hookimpl
+from bunsui.jobs.custom import CustomJobType
 from bunsui.ports.secrets import SecretSource
 from bunsui.stores.memory import MemoryStore
 
@@ -253,6 +254,15 @@ def test_immutable(attribute):
     """What is registered can't be changed."""
     with pytest.raises(TypeError):
         getattr(plugins(), attribute)["x"] = None
+
+
+def test_a_plugin_without_hooks_is_refused():
+    """Such as a job type in a plugin's place: nothing of it would ever be asked for."""
+    with pytest.raises(PluginError) as caught:
+        plugins(CustomJobType())
+    assert (
+        "plugin 'CustomJobType': it has no hook; mark its functions with @bunsui.hookimpl, such as bunsui_job_types()"
+    ) == str(caught.value)
 
 
 # Stores
