@@ -88,8 +88,8 @@ MUTANTS = (
     Mutant(
         "half a lease before a start",
         "runner/commits.py",
-        "if began - live.confirmed_at < self._lease / 2:",
-        "if True:",
+        "return self._clock.monotonic() - live.confirmed_at < self._lease / 2",
+        "return True",
         ["tests/unit/runner/test_commits.py"],
     ),
     Mutant(

@@ -133,4 +133,5 @@ def test_a_runner_that_stopped_behind_its_append_starts_nothing(bench: Any, roun
 def test_the_check_notices_a_runner_that_does_not_look(bench: Any) -> None:
     """The broken twin: one that takes a session for its own without a look starts what is not its own."""
     old, new = pair(bench, careful=False)
-    assert stopped_behind_an_append(bench, old, new, 2).late
+    # Not in each round: what it is about to start may have ended by then.
+    assert any(stopped_behind_an_append(bench, old, new, number).late for number in range(2, 9))

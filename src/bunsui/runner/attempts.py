@@ -51,8 +51,8 @@ class Turns(Protocol):
     def post(self, message: Work | Callable[[], None]) -> None:
         """Has a message taken in at the next turn. From any thread."""
 
-    def may_start(self, live: Live) -> bool | None:
-        """Whether the session is still this runner's; None: that can't be told now."""
+    def may_start(self, live: Live) -> bool:
+        """Whether the session is certain to be this runner's for a while; else to be asked again."""
 
 
 class Attempts:
@@ -220,8 +220,8 @@ class Attempts:
         """Has an attempt that never began start again."""
         self._results.lost(work.live, self._drop(work), "rerun", "")
 
-    def may_submit(self, work: RemoteWork) -> bool | None:
-        """Whether the session is still this runner's; None: that can't be told now."""
+    def may_submit(self, work: RemoteWork) -> bool:
+        """See `Turns.may_start`."""
         return self._turns.may_start(work.live)
 
     def _drop(self, work: RemoteWork) -> Recover:

@@ -241,12 +241,13 @@ class Driver:
         """There was no place for an attempt, and now there is: others may start something too."""
         self._has_room = bool(self._hungry)
 
-    def may_start(self, live: Live) -> bool | None:
-        """Whether the session is still this runner's, which else stands down; None: it can't be told."""
-        mine = self._commits.still_mine(live)
-        if mine is False:
-            self._stand_down(live)
-        return mine
+    def may_start(self, live: Live) -> bool:
+        """Whether the session is certain to be this runner's for a while; else a further commit shows it."""
+        if self._commits.still_mine(live):
+            return True
+        live.index_due = True  # An empty commit, where there are no facts.
+        self.touch(live)
+        return False
 
     # Decisions
 
@@ -361,10 +362,7 @@ class Driver:
             call()
         if not live.starts:
             return
-        mine = self.may_start(live)
-        if mine is None:
-            self._timers.after(AGAIN, live, self.touch)
-        if mine:
+        if self.may_start(live):
             works += live.starts
             live.starts = []
 

@@ -59,8 +59,8 @@ class Owner(Protocol):
     def never_ran(self, work: RemoteWork) -> None:
         """The work that another runner was about to submit never was: it is to start again."""
 
-    def may_submit(self, work: RemoteWork) -> bool | None:
-        """Whether no other runner can have taken the session over; None: it can't be told now."""
+    def may_submit(self, work: RemoteWork) -> bool:
+        """Whether no other runner can have taken the session over; else to be asked again."""
 
 
 class Remotes:

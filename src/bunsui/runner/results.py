@@ -136,10 +136,9 @@ class Results:
         work = self._still_there(live, reference)
         if isinstance(work, RemoteWork):
             # Who was frozen for long may have lost the session: the work is another runner's then.
-            mine = self._turns.may_start(live)
-            if mine:
+            if self._turns.may_start(live):
                 self._remotes.stop(work, OVERDUE)
-            elif mine is None:
+            else:
                 self._timers.after(OVERDUE_AGAIN, live, self.overdue, reference)
         elif work is not None:
             self._stop_waiting(

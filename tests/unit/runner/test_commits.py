@@ -209,17 +209,23 @@ class TestStillMine:
 
         assert made.still_mine(session)
 
-    def test_after_half_a_lease_the_store_is_asked(self, clock: FakeClock) -> None:
-        """A process that was frozen starts its work only if its claim still stands."""
+    def test_after_half_a_lease_only_a_commit_shows_it(self, clock: FakeClock) -> None:
+        """Who has watched for a lease may claim at any moment: of the two commits one is refused."""
         store = MemoryStore()
         made = commits(store, clock)
         session = live()
         made.flush([session])
-        clock.seconds += LEASE
+        clock.seconds += LEASE / 2
+        assert not made.still_mine(session)
 
+        session.index_due = True
+        assert [session] == made.flush([session]).durable
         assert made.still_mine(session)
-        store.append([foreign_claim(2)])
+
         clock.seconds += LEASE
+        store.append([foreign_claim(3)])
+        session.index_due = True
+        assert [session] == made.flush([session]).lost
         assert not made.still_mine(session)
 
     def test_a_commit_that_was_there_already_confirms_nothing(self, clock: FakeClock) -> None:
@@ -244,28 +250,6 @@ class TestStillMine:
 
         assert [session] == made.flush([session]).durable
         assert not made.still_mine(session)
-
-    def test_its_own_commit_that_seemed_to_fail_is_nobody_elses(self, clock: FakeClock) -> None:
-        """What is behind the last known position may be of this driver itself."""
-
-        class Doubtful(MemoryStore):
-            fails = False
-
-            def append(self, appends: Any) -> list[Appended]:
-                outcomes = super().append(appends)
-                return [Appended(error=StoreError("it may be there"))] if self.fails else outcomes
-
-        store = Doubtful()
-        made = commits(store, clock)
-        session = live()
-        made.flush([session])
-        store.fails = True
-        session.record(ev.JobStarted(AT, "j0", 1, "k"))
-        made.flush([session])
-        clock.seconds += LEASE
-
-        assert 2 == len(list(store.read("s")))
-        assert made.still_mine(session)
 
     def test_the_append_of_another_session_confirms_nothing(self, clock: FakeClock) -> None:
         """A runner whose heart does not beat loses the sessions that it does not append to."""

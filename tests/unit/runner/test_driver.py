@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,13 +10,14 @@ import pytest
 
 import bunsui
 from bunsui.errors import StoreError
-from bunsui.ports.store import Appended
+from bunsui.ports.store import Append, Appended, Commit
 from bunsui.runner import creation
 from bunsui.runner.assembly import Parts, assemble
 from bunsui.runner.control import Control
 from bunsui.runner.live import Live
 from bunsui.runner.surroundings import Surroundings
 from bunsui.stores.memory import MemoryStore
+from bunsui.stores.records import body_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = 3600.0
@@ -68,8 +69,16 @@ class Failing(MemoryStore):
     """A store that can be away."""
 
     is_away = False
+    #: Called after each append: what happens before its caller goes on.
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
 
     def append(self, appends: Any) -> list[Appended]:
+        try:
+            return self._append_all(appends)
+        finally:
+            self.meanwhile()
+
+    def _append_all(self, appends: Any) -> list[Appended]:
         if self.is_away:
             return [Appended(error=StoreError("away")) for _ in appends]
         return super().append(appends)
@@ -141,3 +150,37 @@ def test_what_became_ready_while_the_store_was_away_starts_afterwards(
         parts.driver.turn()
 
     assert ["a"] == [task.job.id for task in tasks.left]
+
+
+def test_a_start_behind_a_pause_of_its_runner_waits_for_another_commit(
+    parts: Parts, clock: Clock, tasks: Tasks, store: Failing
+) -> None:
+    """A process that was frozen after its append has been watched for long: first it shows its claim."""
+
+    def freeze() -> None:
+        clock.seconds += LEASE
+        store.meanwhile = lambda: None
+
+    store.meanwhile = freeze
+    live = adopted(parts, bunsui.Job.from_callable(lambda: None, id="a"))
+    assert ([], 1) == (tasks.left, live.position)
+
+    parts.driver.turn()
+    assert (["a"], 2) == ([task.job.id for task in tasks.left], live.position)
+
+
+def test_a_start_behind_a_pause_of_its_runner_never_comes_where_somebody_was_faster(
+    parts: Parts, clock: Clock, tasks: Tasks, store: Failing
+) -> None:
+    """The commit that was to show the claim is refused: the runner stands down."""
+
+    def freeze() -> None:
+        clock.seconds += LEASE
+        store.meanwhile = lambda: None
+
+    store.meanwhile = freeze
+    live = adopted(parts, bunsui.Job.from_callable(lambda: None, id="a"))
+    store.append([Append(live.id, Commit(2, "somebody else's", body_of([])))])
+
+    parts.driver.turn()
+    assert ([], True) == (tasks.left, live.lost)
