@@ -78,7 +78,10 @@ class Commits:
     def append(self, appends: list[Append]) -> list[Appended]:
         """What became of each append; an exception of the store is a failure of all of them."""
         try:
-            return self._store.append(appends)
+            outcomes = self._store.append(appends)
+            if len(outcomes) != len(appends):
+                raise StoreError(f"the store gave {len(outcomes)} outcomes for {len(appends)} appends")
+            return outcomes
         except StoreError as error:
             return [Appended(error=error)] * len(appends)
         except Exception as error:  # Foreign code: a third party's store.

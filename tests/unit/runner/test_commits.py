@@ -138,6 +138,17 @@ class TestFlush:
         assert found is not None
         assert (2, "succeeded") == (len(list(store.read("s"))), found.value["status"])
 
+    def test_a_store_that_says_too_little_has_failed(self, clock: FakeClock) -> None:
+        """Nothing is known of any of the appends: they are made again."""
+
+        class Silent(MemoryStore):
+            def append(self, appends: Any) -> list[Appended]:
+                return super().append(appends)[1:]
+
+        session = live()
+        ((failed, error),) = commits(Silent(), clock).flush([session]).failed
+        assert (session, "the store gave 0 outcomes for 1 appends") == (failed, str(error))
+
     def test_large_outputs_are_split_into_several_commits(self, clock: FakeClock) -> None:
         """In order, each within max_commit_bytes; the index entry comes with the last."""
         store = Small()
