@@ -79,15 +79,16 @@ class Commits:
         """What became of each append; an exception of the store is a failure of all of them."""
         try:
             outcomes = self._store.append(appends)
-            if len(outcomes) != len(appends):
-                raise StoreError(f"the store gave {len(outcomes)} outcomes for {len(appends)} appends")
-            return outcomes
         except StoreError as error:
             return [Appended(error=error)] * len(appends)
         except Exception as error:  # Foreign code: a third party's store.
             fault = StoreError(f"the store failed: {type(error).__name__}: {error}")
             fault.__cause__ = error
             return [Appended(error=fault)] * len(appends)
+        if len(outcomes) == len(appends):
+            return outcomes
+        fault = StoreError(f"the store gave {len(outcomes)} outcomes for {len(appends)} appends")
+        return [Appended(error=fault)] * len(appends)
 
     def still_mine(self, live: Live) -> bool:
         """Whether no other runner can have claimed the session, nor can in the next half of a lease.
