@@ -48,7 +48,10 @@ def test_every_invariant_holds(block: int) -> None:
         simulate(seed)
 
 
-@pytest.mark.parametrize("seed", [4000934, 4002990, 4003522, 7004528, 7006059, 7007922, 9007873])
+ONCE = (4000934, 4002990, 4003522, 7004528, 7006059, 7007922, 9007873, 20000589, 20007204)
+
+
+@pytest.mark.parametrize("seed", ONCE)
 def test_what_once_failed(seed: int) -> None:
     """Sessions without a true entry in the index, sessions that nobody went on with, work that ran twice."""
     simulate(seed)

@@ -52,7 +52,7 @@ class Turns(Protocol):
         """Has a message taken in at the next turn. From any thread."""
 
     def may_start(self, live: Live) -> bool:
-        """Whether the session is certain to be this runner's for a while; else to be asked again."""
+        """Whether the session is certain to be this runner's for a while; else a commit is to show it."""
 
 
 class Attempts:

@@ -60,7 +60,7 @@ class Owner(Protocol):
         """The work that another runner was about to submit never was: it is to start again."""
 
     def may_submit(self, work: RemoteWork) -> bool:
-        """Whether no other runner can have taken the session over; else to be asked again."""
+        """Whether no other runner can have taken the session over; else it is known after the next commit."""
 
 
 class Remotes:
@@ -207,7 +207,7 @@ class Remotes:
         if self._owner.may_submit(work):
             self._call(work, work.submit, self._submitted)
         else:
-            self._again(work, self._submit_again)
+            work.live.then.append(partial(self._submit_again, work.live, work))
 
     def _has_handle(self, work: RemoteWork) -> None:
         work.tries = 0

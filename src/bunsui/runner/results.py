@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -139,7 +140,7 @@ class Results:
             if self._turns.may_start(live):
                 self._remotes.stop(work, OVERDUE)
             else:
-                self._timers.after(OVERDUE_AGAIN, live, self.overdue, reference)
+                live.then.append(partial(self.overdue, live, reference))
         elif work is not None:
             self._stop_waiting(
                 live, work, self.overdue, Failure(OVERDUE.code, f"{_LONGER}; {work.unendable_part}")
