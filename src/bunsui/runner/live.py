@@ -74,7 +74,7 @@ class Live:
     answered: list[str] = field(factory=list)
     #: Whether an append of the oldest unsent commit failed: it may be durable all the same.
     in_doubt: bool = False
-    #: When an append or a look began that showed that the claim stood (monotonic).
+    #: When the last append began that showed that the claim stood (monotonic).
     confirmed_at: float = -math.inf
     #: When the store first failed (monotonic), while it does.
     failing_since: float | None = None
