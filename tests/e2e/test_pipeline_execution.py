@@ -62,7 +62,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def start(*arguments: str | Path, cwd: Path, lease: str = "30") -> subprocess.Popen[str]:
-    """Starts the command, with Ctrl-C as in a terminal: what a shell runs in its background ignores it."""
+    """Starts the command."""
     return subprocess.Popen(
         [sys.executable, "-m", "bunsui", *arguments],
         cwd=cwd,
@@ -70,7 +70,6 @@ def start(*arguments: str | Path, cwd: Path, lease: str = "30") -> subprocess.Po
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing is shared
     )
 
 
