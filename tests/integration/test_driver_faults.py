@@ -243,6 +243,32 @@ class TestFailingStore:
             other.opened.set()
             assert "succeeded" == bystander.wait(30)
 
+    def test_a_session_that_is_set_aside_while_the_store_fails_is_free_once_it_works(self) -> None:
+        """Its runner beats on, so without a release nobody could take it over."""
+        store = Troubled()
+        gate = Gate()
+        with bunsui.Runner(store, lease=1.0, autoload_plugins=False) as runner:
+            session = runner.start(single(gate))
+            assert gate.entered.wait(30)
+            live = runner._control.live(session.id)
+            assert live is not None
+            tried: list[Any] = []
+
+            def trouble(appends: list[Append]) -> list[Appended]:
+                tried.extend(appends)
+                return [Appended(error=StoreError("away")) for _ in appends]
+
+            store.trouble = trouble
+            live.machine.running.clear()
+            live.machine.state.jobs.clear()  # A history that contradicts itself.
+            gate.opened.set()
+            with pytest.raises(bunsui.BunsuiError, match="which the definition does not have"):
+                session.wait(30)
+            wait_until(lambda: bool(tried))
+            store.trouble = lambda appends: None
+            wait_until(lambda: isinstance(list(session.events())[-1], ev.RunnerReleased))
+            assert "succeeded" == runner.resume(session.id).wait(30)
+
     def test_a_start_that_can_be_of_no_use_fails_at_once(self) -> None:
         """Where the store has to be mended first, not after a lease; the runner has then let go of it."""
         store = Troubled()

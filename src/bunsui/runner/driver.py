@@ -11,6 +11,7 @@ the others alone; where the thread itself ends, nobody waits for it.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from bunsui.runner.attempts import Attempts
 from bunsui.runner.commits import Commits
 from bunsui.runner.live import Live
 from bunsui.runner.mailbox import Mailbox, closed, refuse
+from bunsui.runner.releases import Releases
 from bunsui.runner.results import STOPPING
 from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
@@ -79,6 +81,7 @@ class Driver:
         self._places = places
         self._lease = lease
         self._commits = Commits(store, clock, observers, lease)
+        self._releases = Releases(self._commits, store, clock)
         self._timers = Timers(clock)
         self._lives: dict[str, Live] = {}
         self._dirty: dict[str, Live] = {}
@@ -133,9 +136,10 @@ class Driver:
         """Seconds to wait for a message; None: for ever."""
         if self._dirty or self._has_room:
             return 0.0
-        if not self._lives and self._stopping_at is None:
+        due = min(self._releases.due, self._next_look if self._lives else math.inf)
+        if due == math.inf and self._stopping_at is None:
             return None
-        return self._timers.pause(max(0.0, self._next_look - self._clock.monotonic()))
+        return self._timers.pause(max(0.0, due - self._clock.monotonic()))
 
     def turn(self, pause: float | None = 0.0) -> None:
         """One turn: waits up to `pause` seconds for a message, then does all there is to do."""
@@ -146,6 +150,7 @@ class Driver:
             if self.is_driving(live):
                 self.guard(live, call, live, *arguments)
         self._attempts.turn(now)
+        self._releases.turn(now)
         if now >= self._next_look and self._lives:
             self._next_look = now + TICK
             self.look_for_requests()
@@ -226,11 +231,10 @@ class Driver:
     def _give_up(self, live: Live, error: BunsuiError) -> None:
         """Sets a session aside that can't be driven, and lets others try."""
         live.error = error
-        # A release without its claim would spoil the history.
-        claimed = self.is_driving(live) and live.begun.is_set()
+        driven = self.is_driving(live)
         self._leave(live)
-        if claimed:  # Where that can't be written, the claim ends with this runner only.
-            self._commits.append([live.release(self._clock.now())])
+        if driven:
+            self._releases.add(live)
 
     def _stand_down(self, live: Live) -> None:
         """Somebody else has claimed the session: whatever runs here runs for nothing."""
@@ -348,6 +352,7 @@ class Driver:
 
     def _committed(self, live: Live, works: list[Work]) -> None:
         """Does what was waiting for a session's facts to be durable; adds the work to be submitted."""
+        live.is_claimed = True
         if not live.begun.is_set():
             live.begun.set()
         if live.answered:

@@ -74,6 +74,8 @@ class Live:
     answered: list[str] = field(factory=list)
     #: Whether an append of the oldest unsent commit failed: it may be durable all the same.
     in_doubt: bool = False
+    #: Whether it is known that the claim is durable.
+    is_claimed: bool = False
     #: When the last append began that showed that the claim stood (monotonic).
     confirmed_at: float = -math.inf
     #: When the store first failed (monotonic), while it does.
