@@ -307,6 +307,27 @@ class TestCallables:
         assert "can't be ended" not in error.message
 
 
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), RuntimeError("no more threads")])
+def test_no_loop_to_be_had(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Its job fails; the runner goes on, and the next one gets its loop."""
+
+    async def give() -> int:
+        return 1
+
+    def refuse() -> asyncio.AbstractEventLoop:
+        raise error
+
+    pipeline = Pipeline("p", [Job.from_callable(give, id="x")])
+    with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "new_event_loop", refuse)
+            session = runner.run(pipeline)
+        failed = session.jobs["x"].error
+        assert failed is not None
+        assert str(error) in failed.message
+        assert "succeeded" == runner.run(pipeline).status
+
+
 class TestNumbers:
     """Many at once."""
 

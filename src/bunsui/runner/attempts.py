@@ -74,6 +74,7 @@ class Attempts:
         self._clock = clock
         self._timers = timers
         self._pool = pool
+        self._calls = calls
         self._event_loop = event_loop
         self._places = places
         self._starter = starter
@@ -84,7 +85,9 @@ class Attempts:
         self.finished = self._results.finished
 
     def turn(self, now: float) -> None:
-        """Asks services for what is due."""
+        """Asks services for what is due, and the system for threads that it refused."""
+        self._pool.tend()
+        self._calls.tend()
         if self._remotes:
             self._remotes.turn(now)
 

@@ -125,7 +125,7 @@ class EventLoop:
         with self._lock:
             try:
                 loop = self._open_loop()
-            except (RuntimeError, StateError):  # Their own threads find the same, and report it.
+            except (OSError, RuntimeError, StateError):  # Their own threads find the same, and report it.
                 return works
             for work in taken:
                 work.expect_end()

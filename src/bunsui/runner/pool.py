@@ -26,11 +26,23 @@ class Pool:
         self._threads = 0
         self._growing = threading.Lock()
         self._closed = False
+        #: Whether the system refused a thread that tasks may wait for.
+        self._refused = False
 
     def submit(self, tasks: Iterable[Task]) -> None:
-        """Has the tasks run; the caller keeps to the limit, so none of them waits for long."""
+        """Has the tasks run; the caller keeps to the limit, so none of them waits for long.
+
+        Where the system gives no thread for them, they wait for one that there is, or for `tend`.
+        """
         self._tasks.extend(tasks)
         self._wake()
+
+    def tend(self) -> None:
+        """Asks the system again for the threads that it refused; to be called now and then."""
+        if self._refused:
+            self._refused = False
+            if self._tasks:
+                self._wake()
 
     def _wake(self) -> None:
         try:
@@ -48,11 +60,10 @@ class Pool:
         thread = threading.Thread(target=self._work, name=f"bunsui-job-{number}", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # The system gives no more threads: those that there are do the work.
+        except (RuntimeError, MemoryError):  # The system gives no more threads.
             with self._growing:
                 self._threads -= 1
-                if not self._threads:
-                    raise
+                self._refused = True
 
     def _work(self) -> None:
         wait = threading.Lock()

@@ -220,11 +220,39 @@ def test_no_more_threads_to_be_had(make: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_no_thread_at_all(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system gives no thread at all, submitting says so."""
+    """Where the system gives no thread at all, the tasks wait until it gives one."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        make(4).submit([int])
+    pool, counter = make(4), Counter()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        pool.submit([counter] * 50)
+        pool.tend()
+    assert (0, 0) == (counter.done, pool._threads)
+    pool.tend()
+    assert wait_for(lambda: counter.done == 50)
+
+
+def test_tasks_behind_one_that_hangs_get_a_thread_later(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only thread is busy, the system gave no other one, and nothing else is submitted."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool, counter, end = make(4), Counter(), threading.Event()
+    with monkeypatch.context() as patched:
+        begun = threading.Event()
+
+        def hang() -> None:
+            patched.setattr(threading.Thread, "start", refuse)
+            begun.set()
+            end.wait(60)
+
+        pool.submit([hang])
+        assert begun.wait(60)
+        pool.submit([counter])
+    pool.tend()
+    assert wait_for(lambda: counter.done == 1)
+    end.set()
