@@ -144,8 +144,8 @@ MUTANTS = (
     Mutant(
         "nothing starts while the store fails",
         "runner/driver.py",
-        "if live.unsent or live.error is not None or self._stopping_at is not None:",
-        "if self._stopping_at is not None:",
+        "if live.unsent or live.error is not None or self._ending.has_begun:",
+        "if self._ending.has_begun:",
         ["tests/integration/test_driver_faults.py"],
     ),
     Mutant(

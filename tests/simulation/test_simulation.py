@@ -188,7 +188,7 @@ def _submit_first(self: Attempts, live: Live, action: Any) -> None:
 def _obey_everybody(self: Driver) -> None:
     """Requests for earlier claims are granted, too."""
     try:
-        found = requests.pending(self._store, self._runner_id)
+        found = requests.pending(self._inbox._store, self._inbox._runner)
     except StoreError:
         return
     for request in found:

@@ -90,6 +90,17 @@ class Commits:
         fault = StoreError(f"the store gave {len(outcomes)} outcomes for {len(appends)} appends")
         return [Appended(error=fault)] * len(appends)
 
+    def is_absent(self, live: Live) -> bool:
+        """Whether it is certain that nothing of this driver's is in the session's history.
+
+        An append that failed may be there all the same; what begins with the driver's token is its own.
+        """
+        try:
+            there = self._store.read(live.id, max(live.position - 1, 0))
+            return not any(live.made(commit) for commit in there)
+        except StoreError:
+            return False
+
     def still_mine(self, live: Live) -> bool:
         """Whether no other runner can have claimed the session, nor can in the next half of a lease.
 

@@ -10,7 +10,6 @@ the others alone; where the thread itself ends, nobody waits for it.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,13 @@ from bunsui.engine import events as ev
 from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Start
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.model.status import SessionStatus
-from bunsui.runner import requests
 from bunsui.runner.attempts import Attempts
 from bunsui.runner.commits import Commits
+from bunsui.runner.ending import Ending
 from bunsui.runner.live import Live
 from bunsui.runner.mailbox import Mailbox, closed, refuse
 from bunsui.runner.releases import Releases
+from bunsui.runner.requests import Inbox
 from bunsui.runner.results import STOPPING
 from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
@@ -74,8 +74,6 @@ class Driver:
         random: Random,
         thread: Callable[..., Thread],
     ) -> None:
-        self._runner_id = runner_id
-        self._store = store
         self._clock = clock
         self._starter = starter
         self._places = places
@@ -92,9 +90,8 @@ class Driver:
         self._turns = 0
         self._last_turn = clock.monotonic()
         self._next_look = 0.0
-        self._token: object = None
-        self._stopping_at: float | None = None
-        self._interrupted = False
+        self._inbox = Inbox(store, runner_id)
+        self._ending = Ending()
         self._mailbox = Mailbox(self._run, self._lives, thread)
         self._attempts = Attempts(self, clock, self._timers, pool, calls, event_loop, places, starter, random)
 
@@ -123,13 +120,13 @@ class Driver:
 
     def stop(self, timeout: float) -> None:
         """Starts nothing more, lets running jobs end for `timeout` seconds, and releases its claims."""
-        self.post(lambda: self._begin_stop(timeout))
+        self.post(lambda: self._ending.begin(self._clock.monotonic() + timeout))
         self._mailbox.join(timeout + STOPPING + LAST_TURN)
 
     # The thread
 
     def _run(self) -> None:
-        while self._stopping_at is None or self._lives:
+        while self._lives or not self._ending.has_begun:
             self.turn(self._pause())
 
     def _pause(self) -> float | None:
@@ -137,7 +134,7 @@ class Driver:
         if self._dirty or self._has_room:
             return 0.0
         due = min(self._releases.due, self._next_look if self._lives else math.inf)
-        if due == math.inf and self._stopping_at is None:
+        if due == math.inf and not self._ending.has_begun:
             return None
         return self._timers.pause(max(0.0, due - self._clock.monotonic()))
 
@@ -154,8 +151,8 @@ class Driver:
         if now >= self._next_look and self._lives:
             self._next_look = now + TICK
             self.look_for_requests()
-        if self._stopping_at is not None:
-            self._continue_stop(now, self._stopping_at)
+        if self._ending.has_begun:
+            self._continue_stop(now)
         dirty, self._dirty = self._dirty, {}
         hungry = self._hungry if self._has_room else {}
         self._has_room = False
@@ -196,7 +193,7 @@ class Driver:
         return self._lives.get(live.id) is live
 
     def _adopt(self, live: Live) -> None:
-        if self._stopping_at is not None:
+        if self._ending.has_begun:
             refuse(live, closed())
             return
         if live.id in self._lives:  # Two threads of this runner had the same idea.
@@ -271,12 +268,17 @@ class Driver:
             self._hungry[live.id] = live
         else:
             self._hungry.pop(live.id, None)
-        if machine.state.status is SessionStatus.PAUSED and machine.state.claim is not None:
+        if machine.state.status is SessionStatus.PAUSED:
+            self._release(live)
+
+    def _release(self, live: Live) -> None:
+        """Gives the session back with its next commit: nothing may be recorded after that."""
+        if not live.is_released:
             live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
 
     def _free(self, live: Live) -> int:
         """How many attempts may start; none while the store fails or the runner ends."""
-        if live.unsent or live.error is not None or self._stopping_at is not None:
+        if live.unsent or live.error is not None or self._ending.has_begun:
             return 0
         return self._places.free
 
@@ -330,36 +332,31 @@ class Driver:
         After one lease those who wait are told, and the claim is given back as soon as the store works.
         A claim that is not durable, in a store that somebody has to mend first, is given up at once.
         """
-        if error.lasting and not live.begun.is_set():
-            with contextlib.suppress(StoreError):
-                # An append that failed may be there all the same; what begins with this token is ours.
-                there = self._store.read(live.id, max(live.position - 1, 0))
-                if not any(live.made(commit) for commit in there):
-                    live.error = error
-                    self._leave(live)
-                    return
+        if error.lasting and not live.begun.is_set() and self._commits.is_absent(live):
+            live.error = error
+            self._leave(live)
+            return
         now = self._clock.monotonic()
         if live.failing_since is None:
             live.failing_since = now
         if live.error is None and now - live.failing_since >= self._lease:
             live.error = error
             self._attempts.leave(live)
-            if live.machine.state.claim is not None and not live.machine.state.status.is_terminal:
-                live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
-            live.begun.set()
-            live.done.set()
+            if not live.machine.state.status.is_terminal:
+                self._release(live)
+            refuse(live, error)
         self._timers.after(AGAIN, live, self.touch)
 
     def _committed(self, live: Live, works: list[Work]) -> None:
         """Does what was waiting for a session's facts to be durable; adds the work to be submitted."""
-        live.is_claimed = True
-        if not live.begun.is_set():
+        if not live.is_claimed:
+            live.is_claimed = True
             live.begun.set()
         if live.answered:
-            requests.answered(self._store, live.answered)
+            self._inbox.answered(live.answered)
             live.answered.clear()
         state = live.machine.state
-        if state.status.is_terminal or state.claim is None:
+        if state.status.is_terminal or live.is_released:
             self._leave(live)
             return
         then, live.then = live.then, []
@@ -386,18 +383,10 @@ class Driver:
 
     def look_for_requests(self) -> None:
         """Takes in what was asked of this runner's sessions."""
-        try:
-            token = self._store.changed(self._token)
-            if token == self._token:
-                return
-            found = requests.pending(self._store, self._runner_id)
-        except Exception:  # Foreign code: a third party's store. The next append reports it.
-            return
-        self._token = token
-        for request in found:
+        for request in self._inbox.look():
             live = self._lives.get(request.session)
             if live is None or request.epoch != live.epoch or live.machine.state.status.is_terminal:
-                requests.answered(self._store, [request.id])
+                self._inbox.answered([request.id])
             elif not live.is_released and request.id not in live.machine.state.requests:
                 self.guard(live, live.record, request.event(live.at(self._clock.now())))
                 live.answered.append(request.id)
@@ -405,26 +394,21 @@ class Driver:
 
     # The end
 
-    def _begin_stop(self, timeout: float) -> None:
-        at = self._clock.monotonic() + timeout
-        self._stopping_at = at if self._stopping_at is None else min(at, self._stopping_at)
-
-    def _continue_stop(self, now: float, deadline: float) -> None:
-        """Waits for running work, then tells it to stop, then goes without it."""
+    def _continue_stop(self, now: float) -> None:
+        """Waits for running work, then goes without it."""
         works = [work for live in self._lives.values() for work in self._attempts.here(live)]
-        if works and now >= deadline and not self._interrupted:
-            self._interrupted = True
-            for live in self._lives.values():
-                self._attempts.leave(live)
-        patience = STOPPING if any(work.endable for work in works) else 0.0
-        if works and now < deadline + patience:
+        if self._ending.waits_for(works, now, self._leave_attempts):
             return
         for live in list(self._lives.values()):
             self.guard(live, self._advance, live)
-            if self.is_driving(live) and live.machine.state.claim is not None:
-                live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))
-            self._commit([live] if self.is_driving(live) else [])
+            if self.is_driving(live):
+                self._release(live)
+                self._commit([live])
             if live.unsent and live.error is None and not live.lost:
                 text = f"the runner was closed while the store failed: the last of {live.id} is not recorded"
                 live.error = StoreError(text, hint="the session can be resumed once the store works")
             self._leave(live)
+
+    def _leave_attempts(self) -> None:
+        for live in self._lives.values():
+            self._attempts.leave(live)

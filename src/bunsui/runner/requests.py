@@ -75,6 +75,31 @@ def pending(store: Store, runner: str) -> list[Request]:
     return found
 
 
+class Inbox:
+    """What is asked of one runner; a look costs a question whether anything has changed, if nothing has."""
+
+    def __init__(self, store: Store, runner: str) -> None:
+        self._store = store
+        self._runner = runner
+        self._token: object = None
+
+    def look(self) -> list[Request]:
+        """What is asked, answered or not; nothing where nothing has changed since the last look."""
+        try:
+            token = self._store.changed(self._token)
+            if token == self._token:
+                return []
+            found = pending(self._store, self._runner)
+        except Exception:  # Foreign code: a third party's store. The next append reports it.
+            return []
+        self._token = token
+        return found
+
+    def answered(self, ids: Sequence[str]) -> None:
+        """Forgets requests that a history has answered, or that are out of date."""
+        answered(self._store, ids)
+
+
 def answered(store: Store, ids: Sequence[str]) -> None:
     """Forgets requests that a history has answered, or that are out of date."""
     for request in ids:

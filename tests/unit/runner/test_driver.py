@@ -46,6 +46,9 @@ class Tasks:
     def submit(self, tasks: Iterable[Any]) -> None:
         self.left += tasks
 
+    def tend(self) -> None:
+        pass
+
     def run(self, job: str) -> None:
         (task,) = (task for task in self.left if task.job.id == job)
         self.left.remove(task)
