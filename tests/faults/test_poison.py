@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from bunsui.engine import events as ev
 from bunsui.errors import BunsuiError
 from bunsui.ports.store import Append, Commit
 from bunsui.stores.memory import MemoryStore
-from bunsui.stores.records import body_of
+from bunsui.stores.records import body_of, encode_event
 
 MUTATIONS = 500 if os.environ.get("BUNSUI_FAULTS") == "full" else 50
 SEED = int(os.environ.get("BUNSUI_SEED", "0"))
+AT = datetime(2100, 1, 1, tzinfo=UTC)
 #: Seconds that a session may take to come to rest; it takes milliseconds.
 HANGS = 60
 #: Seconds. Whoever seems to hold a session whose release is gone is watched for so long.
@@ -318,6 +320,26 @@ def test_a_history_that_begins_as_another_one(tmp_path: Path) -> None:
         for call in (runner.session, runner.resume):
             with pytest.raises(bunsui.StoreError, match=f"session {other} does not begin with its creation"):
                 call(other)
+
+
+def test_a_history_that_contradicts_itself(tmp_path: Path) -> None:
+    """It is refused with its place and the remedy, each time in the same words, and stays as it is."""
+    store = template(tmp_path)
+    session_id = store.find("session")[0].key
+    for commit in store.read(session_id):
+        last = commit.position
+    claimed = [ev.RunnerClaimed(AT, "somebody", 2)] * 2
+    body = body_of([encode_event(event) for event in claimed])
+    store.append([Append(session_id, Commit(last + 1, "wrong", body))])
+    before = [commit.id for commit in store.read(session_id)]
+    text = f"history of session {session_id} contradicts itself in commit {last + 1}: claim of epoch 2 after epoch 2"
+    with bunsui.Runner(store, autoload_plugins=False) as runner:
+        session = runner.session(session_id)
+        for call in (lambda: session.status, lambda: session.state, lambda: runner.resume(session_id)) * 2:
+            with pytest.raises(bunsui.StoreError, match=text) as caught:
+                call()
+            assert "restore the store from a backup" in str(caught.value.hint)
+    assert before == [commit.id for commit in store.read(session_id)]
 
 
 def test_a_fault_before_the_claim_is_durable_spoils_nothing(tmp_path: Path) -> None:

@@ -45,12 +45,15 @@ class Session:
         self._store = control.store
         self._pipeline = pipeline
         self._id = session_id
-        self._fold = Fold(pipeline.graph.upstream)
-        self._position = 0
+        self._forget()
         self._lock = threading.Lock()
         self._driven = live
         #: The one of them whose fold this handle has taken over.
         self._taken: Live | None = None
+
+    def _forget(self) -> None:
+        """Has the next look read the history from its beginning."""
+        self._fold, self._position = Fold(self._pipeline.graph.upstream), 0
 
     @property
     def id(self) -> str:
@@ -82,10 +85,11 @@ class Session:
                 # The driver has let go of it, and all that it folded is durable: no need to do it twice.
                 self._fold, self._position = live.machine.state, live.position
         if not self._fold.status.is_terminal:
-            for position, events in reading.history(self._store, self._id, self._position):
-                for event in events:
-                    self._fold.apply(event)
-                self._position = position
+            try:
+                self._position = reading.replay(self._store, self._id, self._fold.apply, self._position)
+            except BaseException:  # Of a commit that contradicts the others, a part is in the state now.
+                self._forget()
+                raise
         return self._fold
 
     @property

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from bunsui.dsl import definition
 from bunsui.dsl.problems import did_you_mean
 from bunsui.engine import events as ev
+from bunsui.engine.transitions import IllegalTransition
 from bunsui.errors import NotFound, StoreError
 from bunsui.runner.index import KIND as SESSION
-from bunsui.stores.records import decode_body
+from bunsui.stores.records import DAMAGED, decode_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
@@ -27,6 +28,27 @@ def history(store: Store, session: str, after: int = 0) -> Iterator[tuple[int, l
     for commit in store.read(session, after):
         where = f"commit {commit.position} of session {session}"
         yield commit.position, decode_body(commit.body, where)
+
+
+def replay(store: Store, session: str, apply: Callable[[ev.Event], None], after: int = 0) -> int:
+    """Applies all facts behind position `after`; the position of the last one.
+
+    Raises:
+        StoreError: the history is damaged, contradicts itself, or is of a later version; some of its facts
+            have been applied.
+    """
+    position = after
+    for position, events in history(store, session, after):
+        try:
+            for event in events:
+                apply(event)
+        except IllegalTransition as error:
+            raise StoreError(
+                f"the history of session {session} contradicts itself in commit {position}: {error}",
+                hint=DAMAGED,
+                lasting=True,
+            ) from error
+    return position
 
 
 def created(store: Store, session: str) -> ev.SessionCreated:

@@ -32,15 +32,12 @@ def load(store: Store, session: str, known: Mapping[str, Pipeline] | None = None
 
     Raises:
         NotFound: there is no such session.
-        StoreError: the history is damaged, or of a later version.
+        StoreError: the history is damaged, contradicts itself, or is of a later version.
     """
     first = reading.created(store, session)
     pipeline = reading.pipeline_of(store, first, (known or {}).get(first.digest))
     machine = Machine(pipeline)
-    position = 0
-    for position, events in reading.history(store, session):  # noqa: B007 - the last one counts
-        for event in events:
-            machine.handle(event)
+    position = reading.replay(store, session, machine.handle)
     return Live(
         id=session,
         pipeline=pipeline,

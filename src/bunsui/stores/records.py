@@ -32,7 +32,8 @@ VERSION = 1
 _EVENTS = '","events":'
 #: Bytes that a body takes beside its events.
 OVERHEAD = len('{"v":1,"crc":"00000000","events":[]}')
-_DAMAGED = "restore the store from a backup; its other sessions are not touched by this"
+#: What to do about a history that is damaged.
+DAMAGED = "restore the store from a backup; its other sessions are not touched by this"
 
 
 def _exactly(kind: type) -> Callable[[object, type], object]:
@@ -128,12 +129,12 @@ def decode_body(body: str, where: str) -> list[ev.Event]:
             )
         events = body[body.index(_EVENTS) + len(_EVENTS) : -1]
         if data["crc"] != f"{zlib.crc32(events.encode()):08x}":
-            raise StoreError(f"{where} is damaged: its checksum is wrong", hint=_DAMAGED)
+            raise StoreError(f"{where} is damaged: its checksum is wrong", hint=DAMAGED)
         return [_decode_event(item, where) for item in data["events"]]
     except StoreError:
         raise
     except Exception as error:  # Damaged data fails in as many ways as there are hooks.
-        raise StoreError(f"{where} is damaged: {type(error).__name__}: {error}", hint=_DAMAGED) from error
+        raise StoreError(f"{where} is damaged: {type(error).__name__}: {error}", hint=DAMAGED) from error
 
 
 def _decode_event(item: dict[str, Any], where: str) -> ev.Event:
