@@ -168,8 +168,8 @@ def validate(path_or_text: str | Path, plugins: Plugins | None = None) -> list[P
     """
     from pathlib import Path  # noqa: PLC0415 - names are loaded when they are used
 
-    from bunsui.dsl import loader  # noqa: PLC0415
-    from bunsui.plugins.registry import Plugins  # noqa: PLC0415
+    from bunsui.dsl import loader  # noqa: PLC0415 - see above
+    from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - see above
 
     is_text = isinstance(path_or_text, str) and "\n" in path_or_text
     job_types = (Plugins() if plugins is None else plugins).job_types
@@ -183,7 +183,7 @@ def json_schema(plugins: Plugins | None = None) -> dict[str, Any]:
         plugins: whose job types it knows. None: the built-ins and the installed entry points.
     """
     from bunsui.dsl.publishing import whole  # noqa: PLC0415 - names are loaded when they are used
-    from bunsui.plugins.registry import Plugins  # noqa: PLC0415
+    from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - see above
 
     return whole.json_schema((Plugins() if plugins is None else plugins).job_types)
 

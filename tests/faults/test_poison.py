@@ -332,7 +332,7 @@ def test_a_history_that_contradicts_itself(tmp_path: Path) -> None:
     body = body_of([encode_event(event) for event in claimed])
     store.append([Append(session_id, Commit(last + 1, "wrong", body))])
     before = [commit.id for commit in store.read(session_id)]
-    text = f"history of session {session_id} contradicts itself in commit {last + 1}: claim of epoch 2 after epoch 2"
+    text = f"{session_id} contradicts itself in commit {last + 1}: claim of epoch 2 after epoch 2"
     with bunsui.Runner(store, autoload_plugins=False) as runner:
         session = runner.session(session_id)
         for call in (lambda: session.status, lambda: session.state, lambda: runner.resume(session_id)) * 2:

@@ -159,6 +159,9 @@ class Store(ABC):
             reverse: the last first.
             after: the cursor of a document found before; goes on behind it.
             limit: at least 1.
+
+        Raises:
+            ConfigError: `after` is no cursor.
         """
 
     @abstractmethod

@@ -336,6 +336,7 @@ class Runner:
 
         Raises:
             NotFound: there is none.
+            StoreError: the store, or the session's beginning, can't be read.
         """
         from bunsui.runner import reading
         from bunsui.runner.handle import Session
@@ -362,7 +363,8 @@ class Runner:
             after: the `SessionSummary.cursor` of a session; only those behind it.
 
         Raises:
-            ConfigError: there is no such status.
+            ConfigError: there is no such status, or `after` is no cursor.
+            StoreError: the store can't be read.
         """
         from bunsui.runner import index
 

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from bunsui.errors import Conflict
 from bunsui.ports.store import Append, Appended, Commit, Document, Store
+from bunsui.stores import cursors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,9 +143,9 @@ class MemoryStore(Store):
                 found.extend(((sort, key), stored) for sort in sorts)
         found.sort(key=lambda pair: pair[0], reverse=reverse)
         if after is not None:
-            last = tuple(json.loads(after))
+            last = cursors.parse(after)
             found = [pair for pair in found if (pair[0] < last if reverse else pair[0] > last)]
-        return [_document(place[1], stored, json.dumps(place)) for place, stored in found[:limit]]
+        return [_document(place[1], stored, cursors.make(*place)) for place, stored in found[:limit]]
 
     def changed(self, token: object) -> object:
         """See `Store.changed`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bunsui.ports.store import Commit, Document
-from bunsui.stores import checksums
+from bunsui.stores import checksums, cursors
 from bunsui.stores.sqlite_errors import damaged
 
 #: How many commits are fetched at once.
@@ -85,4 +85,4 @@ def document(path: Path, row: Sequence[Any], sort: str | None = None) -> Documen
         good = False
     if not good:
         raise damaged(path, f"the checksum of {kind!r} {key!r} is wrong")
-    return Document(key, json.loads(value), version, "" if sort is None else json.dumps([sort, key]))
+    return Document(key, json.loads(value), version, "" if sort is None else cursors.make(sort, key))

@@ -7,7 +7,6 @@ SQLITE_BUSY_SNAPSHOT at once, whatever the timeout (https://www.sqlite.org/isola
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 from bunsui.errors import Conflict, StoreError
 from bunsui.model.json import compact
 from bunsui.ports.store import Append, Appended, Commit, Document, Put, Store
-from bunsui.stores import checksums, rows
+from bunsui.stores import checksums, cursors, rows
 from bunsui.stores.sqlite_file import PAGE, SqliteFile
 from bunsui.stores.sqlite_schema import transaction
 
@@ -176,11 +175,11 @@ class SqliteStore(Store):
         limit: int = 100,
     ) -> list[Document]:
         """See `Store.find`."""
+        last = None if after is None else cursors.parse(after)
         if not self._file.is_there():
             return []
         order, beyond = ("DESC", "<") if reverse else ("ASC", ">")
         live = "kind = ? AND (expires_at IS NULL OR expires_at > ?)"
-        last = json.loads(after) if after is not None else None
         selects, values = [], []
         for sort, where in (
             [("''", "1")] if group is None else [("sort1", "group1 = ?"), ("sort2", "group2 = ?")]

@@ -157,7 +157,7 @@ def _problems(file: str, plugins: Plugins) -> list[Problem]:
     if file != STDIN:
         return bunsui.validate(Path(file), plugins)
     from bunsui.dsl import loader  # noqa: PLC0415 - reads and checks: nothing that other commands need
-    from bunsui.dsl.parser import MAX_BYTES  # noqa: PLC0415
+    from bunsui.dsl.parser import MAX_BYTES  # noqa: PLC0415 - see above
 
     found = loader.problems(sys.stdin.buffer.read(MAX_BYTES + 1), plugins.job_types)
     return [evolve(problem, file=STDIN_NAME) for problem in found]
