@@ -259,6 +259,38 @@ def test_a_type_that_can_not_be_followed_ends_no_other_session(store: MemoryStor
         assert "succeeded" == other.wait(30)
 
 
+# Services that hang
+
+
+@pytest.mark.parametrize("method", ["submit", "poll"])
+def test_a_service_that_hangs_holds_up_no_other_one(method: str) -> None:
+    """Also where more calls hang than there are threads for its type."""
+    end = threading.Event()
+
+    def hang(what: Any) -> Any:
+        end.wait(60)
+        raise bunsui.JobError("it took too long", retryable=False)
+
+    class Other(Service):
+        """``type: other``."""
+
+        name = "other"
+
+    hanging, other = Service(**{method: hang}), Other()
+    other.outcome = bunsui.Succeeded(1)
+    both = [hanging, other]
+    with bunsui.Runner(max_concurrency=64, store="memory://", plugins=both, autoload_plugins=False) as runner:
+        many = {"version": "1.0", "name": "p", "jobs": [{"id": f"j{i}", "type": "remote"} for i in range(40)]}
+        stuck = runner.start(bunsui.Pipeline.from_dict(many, plugins=runner.plugins))
+        until(lambda: any(job.status == "running" for job in stuck.jobs.values()))
+        one = {"version": "1.0", "name": "p", "jobs": [{"id": "a", "type": "other"}]}
+        session = runner.start(bunsui.Pipeline.from_dict(one, plugins=runner.plugins))
+        assert "succeeded" == session.wait(30)
+        assert "running" == stuck.status
+        end.set()
+        stuck.cancel()
+
+
 # Runners that let go
 
 

@@ -18,6 +18,7 @@ from bunsui.runner.host import Host
 from bunsui.runner.logs import Logs
 from bunsui.runner.observers import Observers
 from bunsui.runner.places import Places
+from bunsui.runner.pool import Pools
 from bunsui.runner.secrets import Secrets
 from bunsui.runner.starting import Starter
 from bunsui.runner.surroundings import Surroundings
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from bunsui.runner.pool import Pool
 
 
-#: Calls to remote services at once, whatever the number of jobs that they run.
+#: Calls at once to the services of one job type, whatever the number of jobs that they run.
 CALLS = 16
 
 #: The part of a lease that the driver may wait for a lock of the store.
@@ -49,7 +50,7 @@ class Parts:
     supervisor: Supervisor
     observers: Observers
     pool: Pool
-    calls: Pool
+    calls: Pools
     event_loop: EventLoop
     logs: Logs
     driver: Driver
@@ -111,7 +112,7 @@ def assemble(
     supervisor = Supervisor()
     observers = Observers(plugins)
     pool = around.pool(max_concurrency)
-    calls = around.pool(CALLS)
+    calls = Pools(lambda: around.pool(CALLS))
     event_loop = EventLoop()
     logs = Logs(None if path is None else Path(f"{path}-logs"))
     host = Host(supervisor, logs, clock, secrets.get, event_loop)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bunsui.runner.event_loop import EventLoop
     from bunsui.runner.live import Live
     from bunsui.runner.places import Places
-    from bunsui.runner.pool import Pool
+    from bunsui.runner.pool import Pool, Pools
     from bunsui.runner.starting import Starter
     from bunsui.runner.timers import Timers
     from bunsui.runner.work import Work
@@ -64,7 +64,7 @@ class Attempts:
         clock: Clock,
         timers: Timers,
         pool: Pool,
-        calls: Pool,
+        calls: Pools,
         event_loop: EventLoop,
         places: Places,
         starter: Starter,

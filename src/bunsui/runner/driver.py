@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bunsui.runner.event_loop import EventLoop
     from bunsui.runner.observers import Observers
     from bunsui.runner.places import Places
-    from bunsui.runner.pool import Pool
+    from bunsui.runner.pool import Pool, Pools
     from bunsui.runner.starting import Starter
 
 #: Seconds between two looks for requests, and so between turns while nothing happens.
@@ -67,7 +67,7 @@ class Driver:
         observers: Observers,
         starter: Starter,
         *,
-        calls: Pool,
+        calls: Pools,
         event_loop: EventLoop,
         places: Places,
         lease: float,

@@ -102,3 +102,32 @@ class Pool:
                 self._idle.popleft().release()
             except IndexError:
                 return
+
+
+class Pools:
+    """A pool for each name, made when it is first asked for: what hangs in one leaves the others alone.
+
+    Args:
+        make: makes a pool.
+    """
+
+    def __init__(self, make: Callable[[], Pool]) -> None:
+        self._make = make
+        self._pools: dict[str, Pool] = {}
+
+    def submit(self, name: str, tasks: Iterable[Task]) -> None:
+        """Has the tasks run in the pool of this name. On one thread only."""
+        pool = self._pools.get(name)
+        if pool is None:
+            pool = self._pools[name] = self._make()
+        pool.submit(tasks)
+
+    def tend(self) -> None:
+        """See `Pool.tend`. On the same thread."""
+        for pool in self._pools.values():
+            pool.tend()
+
+    def close(self) -> None:
+        """See `Pool.close`. Once nothing is submitted any more."""
+        for pool in [*self._pools.values()]:
+            pool.close()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bunsui.ports.clock import Clock
     from bunsui.ports.remote import RemoteJobType
     from bunsui.runner.live import Live
-    from bunsui.runner.pool import Pool
+    from bunsui.runner.pool import Pools
     from bunsui.runner.timers import Timers
 
 #: How long to wait before a service that did not answer is asked again.
@@ -68,13 +68,13 @@ class Remotes:
 
     Args:
         owner: the driver.
-        calls: the threads in which services are called.
+        calls: the threads in which services are called, by the name of the job type.
         timers: the driver's.
         clock: the driver's.
         random: for jitter.
     """
 
-    def __init__(self, owner: Owner, calls: Pool, timers: Timers, clock: Clock, random: Random) -> None:
+    def __init__(self, owner: Owner, calls: Pools, timers: Timers, clock: Clock, random: Random) -> None:
         self._owner = owner
         self._calls = calls
         self._timers = timers
@@ -149,7 +149,7 @@ class Remotes:
             told = ask(call, work.redact)
             self._owner.later(work.live, self._answered, work, told, then)
 
-        self._calls.submit([task])
+        self._calls.submit(work.job_type.name, [task])
 
     def _answered(self, work: RemoteWork, told: Told, then: Callable[[Live, RemoteWork, Told], None]) -> None:
         if self._owner.holds(work):
@@ -237,7 +237,7 @@ class Remotes:
                 together = [work for work in works if work not in self._suspects]
                 batches = [together[i : i + BATCH] for i in range(0, len(together), BATCH)] + alone
                 self._polling[name] = len(batches)
-                self._calls.submit([partial(self._poll, kind, batch) for batch in batches])
+                self._calls.submit(name, [partial(self._poll, kind, batch) for batch in batches])
 
     def _poll(self, kind: RemoteJobType, works: Sequence[RemoteWork]) -> None:
         """In a thread."""
