@@ -151,10 +151,16 @@ MUTANTS = (
     Mutant(
         "a claim is released by a runner that closes",
         "runner/driver.py",
-        "                live.record(ev.RunnerReleased(live.at(self._clock.now()), live.epoch))\n"
-        "            self._commit([live]",
-        "                pass\n            self._commit([live]",
+        "                self._release(live)\n                self._commit([live])\n",
+        "                self._commit([live])\n",
         ["tests/integration/test_runner.py", "tests/integration/test_driver_faults.py"],
+    ),
+    Mutant(
+        "a release that failed is tried again",
+        "runner/driver.py",
+        "        self._releases.turn(now)\n",
+        "",
+        ["tests/integration/test_driver_faults.py"],
     ),
     Mutant(
         "a place is given back",
