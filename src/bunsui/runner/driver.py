@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from bunsui.runner.pool import Pool, Pools
     from bunsui.runner.starting import Starter
 
-#: Seconds between two looks for requests, and so between turns while nothing happens.
-TICK = 0.2
+#: Seconds between two looks for requests, and so between turns while nothing happens. Requests are to be seen
+#: within 1 s, on a busy machine too; and each waking has its price, a hundred times as much where neighbours
+#: have emptied the processor's caches (``benchmarks/idle.py`` shows what it costs beside a bare loop).
+TICK = 0.4
 #: Seconds before a failed append, or a failed look at the store, is tried again.
 AGAIN = 0.5
 #: Seconds by which the job counts of a session's index entry may lag behind its history.
