@@ -184,10 +184,17 @@ MUTANTS = (
         ["tests/faults/test_processes.py"],
     ),
     Mutant(
-        "a keeper whose runner is gone kills",
+        "a keeper kills what is let go of",
         "local/keeper.py",
         "            if not self._told:\n                self._kill_at = 0.0\n",
         "",
+        ["tests/unit/local/test_processes.py"],
+    ),
+    Mutant(
+        "the end of a runner is seen, though its child holds its sockets",
+        "local/fork_server.py",
+        "            served.register(process, select.POLLIN)\n",
+        "            pass\n",
         ["tests/faults/test_processes.py"],
     ),
     Mutant(

@@ -71,6 +71,17 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def set_aside(runner: bunsui.Runner, session: bunsui.Session, gate: Gate) -> None:
+    """Has the driver of a session, whose job waits at the gate, find a history that contradicts itself."""
+    live = runner._control.live(session.id)
+    assert live is not None
+    live.machine.running.clear()
+    live.machine.state.jobs.clear()
+    gate.opened.set()
+    with pytest.raises(bunsui.BunsuiError, match="which the definition does not have"):
+        session.wait(30)
+
+
 def in_threads(count: int, call: Callable[[int], Any]) -> list[Any]:
     """What `call` returned, or raised, in `count` threads at once."""
     results: list[Any] = [None] * count
@@ -219,8 +230,6 @@ class TestFailingStore:
             session, bystander = runner.start(single(gate)), runner.start(single(other))
             assert gate.entered.wait(30)
             assert other.entered.wait(30)
-            live = runner._control.live(session.id)
-            assert live is not None
             looked = store.looks
 
             def changed(token: object) -> object:
@@ -235,11 +244,7 @@ class TestFailingStore:
                     raise RuntimeError("foreign")
 
             store.trouble = trouble
-            live.machine.running.clear()
-            live.machine.state.jobs.clear()  # A history that contradicts itself.
-            gate.opened.set()
-            with pytest.raises(bunsui.BunsuiError, match="which the definition does not have"):
-                session.wait(30)
+            set_aside(runner, session, gate)
             other.opened.set()
             assert "succeeded" == bystander.wait(30)
 
@@ -250,8 +255,6 @@ class TestFailingStore:
         with bunsui.Runner(store, lease=1.0, autoload_plugins=False) as runner:
             session = runner.start(single(gate))
             assert gate.entered.wait(30)
-            live = runner._control.live(session.id)
-            assert live is not None
             tried: list[Any] = []
 
             def trouble(appends: list[Append]) -> list[Appended]:
@@ -259,11 +262,7 @@ class TestFailingStore:
                 return [Appended(error=StoreError("away")) for _ in appends]
 
             store.trouble = trouble
-            live.machine.running.clear()
-            live.machine.state.jobs.clear()  # A history that contradicts itself.
-            gate.opened.set()
-            with pytest.raises(bunsui.BunsuiError, match="which the definition does not have"):
-                session.wait(30)
+            set_aside(runner, session, gate)
             wait_until(lambda: bool(tried))
             store.trouble = lambda appends: None
             wait_until(lambda: isinstance(list(session.events())[-1], ev.RunnerReleased))
