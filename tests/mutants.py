@@ -142,7 +142,14 @@ MUTANTS = (
         ["tests/integration/test_driver_faults.py", "tests/integration/test_control.py"],
     ),
     Mutant(
-        "nothing starts while the store fails",
+        "what is not durable does not start",
+        "runner/commits.py",
+        "[live for live in lives if not live.unsent]",
+        "lives",
+        ["tests/integration/test_driver_faults.py"],
+    ),
+    Mutant(
+        "no place is taken while the store fails",
         "runner/driver.py",
         "if live.unsent or live.error is not None or self._ending.has_begun:",
         "if self._ending.has_begun:",

@@ -161,6 +161,21 @@ class TestForeignData:
             gate.opened.set()
             assert "succeeded" == session.wait(30)
 
+    def test_a_request_for_an_earlier_claim_is_dropped(self) -> None:
+        """Who asked meant the runner that held the session then, and was told that it is gone."""
+        gate = Gate()
+        store = MemoryStore()
+        with bunsui.Runner(store, autoload_plugins=False) as runner:
+            session = runner.start(single(gate))
+            assert gate.entered.wait(30)
+            claim = next(e for e in session.events() if isinstance(e, ev.RunnerClaimed))
+            late = Request("late", session.id, "cancel", claim.epoch - 1)
+            # By another thread: a store does not tell its writer of its own writes.
+            in_threads(1, lambda i: put(store, claim.runner, late, AT.replace(year=2100)))
+            wait_until(lambda: store.find("request") == [])
+            gate.opened.set()
+            assert "succeeded" == session.wait(30)
+
     def test_a_job_type_that_exits_fails_its_job(self) -> None:
         """SystemExit out of a plugin does not reach the driver."""
 
@@ -411,6 +426,38 @@ class TestFailingStore:
             wait_until(lambda: runner._control.live(session.id) is None)
 
             assert isinstance(list(session.events())[-1], ev.RunnerReleased)
+
+    def test_a_session_whose_facts_cannot_be_written_takes_no_further_place(self) -> None:
+        """What gets ready in it meanwhile waits; the place is for those whose facts can be written."""
+        store = Troubled()
+        gates = Gate(), Gate()
+        jobs = [
+            *(Job.from_callable(gate, id=f"a{i}") for i, gate in enumerate(gates)),
+            *(Job.from_callable(ok, id=f"b{i}", depends_on=[f"a{i}"]) for i in range(2)),
+        ]
+        with bunsui.Runner(store, lease=3600, max_concurrency=2, autoload_plugins=False) as runner:
+            session = runner.start(Pipeline(name="p", jobs=jobs))
+            assert all(gate.entered.wait(30) for gate in gates)
+            failed: list[str] = []
+
+            def trouble(appends: list[Append]) -> list[Appended]:
+                outcomes = []
+                for append in appends:
+                    if append.history == session.id:
+                        failed.append(append.history)
+                        outcomes.append(Appended(error=StoreError("away")))
+                    else:
+                        outcomes += MemoryStore.append(store, [append])
+                return outcomes
+
+            store.trouble = trouble
+            for gate in gates:  # The first start is in the commit that fails; the second would be behind it.
+                before = len(failed)
+                gate.opened.set()
+                wait_until(lambda before=before: len(failed) > before + 1)
+            assert "succeeded" == runner.start(single()).wait(30)
+            store.trouble = lambda appends: None
+            assert "succeeded" == session.wait(30)
 
     def test_an_answer_that_does_not_come_is_not_a_lost_claim(self) -> None:
         """Between append and start the store is slow, then it is away: the job starts all the same."""
