@@ -136,7 +136,7 @@ class Driver:
         if self._dirty or self._has_room:
             return 0.0
         due = min(self._releases.due, self._next_look if self._lives else math.inf)
-        if due == math.inf and not self._ending.has_begun:
+        if due == math.inf:
             return None
         return self._timers.pause(max(0.0, due - self._clock.monotonic()))
 
