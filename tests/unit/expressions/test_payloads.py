@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -678,11 +679,22 @@ EVENTS = {
 }
 
 
+def watch() -> tuple[list[str], set[str]]:
+    """What this thread is seen to do, from now on, and what is watched for: others may end what they do."""
+    seen: list[str] = []
+    watched, mine = set(EVENTS), threading.get_ident()
+
+    def hook(event: str, _: Any) -> None:
+        if event in watched and threading.get_ident() == mine:
+            seen.append(event)
+
+    sys.addaudithook(hook)
+    return seen, watched
+
+
 def test_nothing_is_executed() -> None:
     """Parsing, evaluating and resolving all of them compiles, runs, opens and connects to nothing."""
-    seen: list[str] = []
-    watched = set(EVENTS)
-    sys.addaudithook(lambda event, _: seen.append(event) if event in watched else None)
+    seen, watched = watch()
     for group in PAYLOADS.values():
         for text in group:
             condition_refused(text)
@@ -695,9 +707,7 @@ def test_nothing_is_executed() -> None:
 
 def test_what_is_executed_would_be_noticed(tmp_path: Path) -> None:
     """The watch of the test above is known to bite."""
-    seen: list[str] = []
-    watched = set(EVENTS)
-    sys.addaudithook(lambda event, _: seen.append(event) if event in watched else None)
+    seen, watched = watch()
     eval("open(path)", {"path": tmp_path / "x", "open": Path.touch})
     watched.clear()
     assert ["compile", "exec", "open"] == seen

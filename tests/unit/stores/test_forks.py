@@ -12,7 +12,9 @@ import pytest
 from bunsui.stores.sqlite import SqliteStore
 
 PRELUDE = """
-import os, sys, threading, time
+import os, sys, threading, time, warnings
+# Python 3.12 and later warn of forks beside threads: these are on purpose.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 from bunsui.ports.store import Append, Commit
 if sys.argv[2] == "broken":
     os.register_at_fork = lambda **_: None
