@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,20 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def change(path: Path, statement: str) -> SqliteStore:
+Change = Callable[[Path, str], SqliteStore]
+
+
+@pytest.fixture
+def change() -> Iterator[Change]:
     """Changes a row behind the store's back, so that SQLite finds nothing wrong, and opens it."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        assert 1 == connection.execute(statement).rowcount
-    return SqliteStore(path)
+    with contextlib.ExitStack() as at_the_end:
+
+        def change(path: Path, statement: str) -> SqliteStore:
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                assert 1 == connection.execute(statement).rowcount
+            return at_the_end.enter_context(contextlib.closing(SqliteStore(path)))
+
+        yield change
 
 
 @pytest.mark.parametrize(
@@ -46,7 +56,7 @@ def change(path: Path, statement: str) -> SqliteStore:
         ("UPDATE commits SET history = 'i' WHERE id = 'h-3'", "the checksum of commit 3 of 'i' is wrong"),
     ],
 )
-def test_a_commit_that_was_changed(path: Path, statement: str, text: str) -> None:
+def test_a_commit_that_was_changed(path: Path, statement: str, text: str, change: Change) -> None:
     """StoreError when it, or what is before it, is read; histories further away are not touched."""
     store = change(path, statement)
     with pytest.raises(StoreError) as caught:
@@ -55,7 +65,7 @@ def test_a_commit_that_was_changed(path: Path, statement: str, text: str) -> Non
     assert ["f-1", "f-2", "f-3"] == [commit.id for commit in store.read("f")]
 
 
-def test_the_only_commit_of_a_history(tmp_path: Path) -> None:
+def test_the_only_commit_of_a_history(tmp_path: Path, change: Change) -> None:
     """A history whose only commit has another name now is not taken for one that never was."""
     path = tmp_path / "store.db"
     with contextlib.closing(SqliteStore(path)) as store:
@@ -83,7 +93,7 @@ def test_the_only_commit_of_a_history(tmp_path: Path) -> None:
         "version = 'text'",
     ],
 )
-def test_a_document_that_was_changed(path: Path, assignment: str) -> None:
+def test_a_document_that_was_changed(path: Path, assignment: str, change: Change) -> None:
     """StoreError when it is read, alone or in a listing; the next one is not touched."""
     store = change(path, f"UPDATE documents SET {assignment} WHERE key = 'x'")
     for read in (lambda: store.get("k", "x"), lambda: store.find("k")):
@@ -103,13 +113,13 @@ def test_times_come_back(tmp_path: Path, expires_at: float | None) -> None:
         assert 1 == store.get("k", "x").version  # type: ignore[union-attr]
 
 
-def test_a_document_that_seems_to_have_expired(path: Path) -> None:
+def test_a_document_that_seems_to_have_expired(path: Path, change: Change) -> None:
     """It is looked at before it is taken for expired."""
     with pytest.raises(StoreError, match="the checksum of 'k' 'x' is wrong"):
         change(path, "UPDATE documents SET expires_at = 0 WHERE key = 'x'").get("k", "x")
 
 
-def test_text_that_is_no_utf8(path: Path) -> None:
+def test_text_that_is_no_utf8(path: Path, change: Change) -> None:
     """StoreError, whatever SQLite makes of it."""
     store = change(path, "UPDATE documents SET value = CAST(x'ff' AS TEXT) WHERE key = 'x'")
     with pytest.raises(StoreError, match="is damaged: it holds text that is not UTF-8"):

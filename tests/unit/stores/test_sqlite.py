@@ -340,6 +340,7 @@ DROP = f"""
 import atexit
 def drop():
     if os.geteuid() == 0:
+        Path("/").as_uri()  # Imports what it needs (Python 3.13) as long as that may be read.
         # Back at the end, for what measures the coverage and writes it down then.
         atexit.register(os.seteuid, 0)
         os.seteuid({NOBODY})
