@@ -214,7 +214,8 @@ class _Server:
         self.pid = process.pid
         #: The sockets to those of its keepers that keep nothing, with their pids.
         self.idle: list[tuple[socket.socket, int | None]] = []
-        finalizer = weakref.finalize(self, _close, self.connection, self.idle, process, self.runner)
+        late = subprocess.TimeoutExpired  # By then it may be too late to import it.
+        finalizer = weakref.finalize(self, _close, self.connection, self.idle, process, self.runner, late)
         # Not itself when the interpreter ends: before the runner's own close, what it ends would look lost.
         # Where nobody closes the runner, the end of the socket tells it.
         finalizer.atexit = False
@@ -255,6 +256,7 @@ def _close(
     idle: list[tuple[socket.socket, int | None]],
     process: subprocess.Popen[bytes],
     runner: int,
+    late: type[subprocess.TimeoutExpired],
 ) -> None:
     if os.getpid() == runner:
         with contextlib.suppress(OSError):
@@ -262,9 +264,9 @@ def _close(
             connection.shutdown(socket.SHUT_RDWR)
         try:
             process.wait(CLOSING)
-        except Exception:  # TimeoutExpired, which must be imported late: it is frozen, or waits for a disk.
+        except late:  # It is frozen, or waits for a disk.
             process.kill()  # The keepers know by that, too.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(late):
                 process.wait(CLOSING)
     process.returncode = process.returncode or 0  # Else its destructor warns.
     for each in (connection, *(keeper for keeper, _ in idle)):

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from bunsui.runner.starting import Starter
 
 #: Seconds between two looks for requests, and so between turns while nothing happens. Requests are to be seen
-#: within 1 s, on a busy machine too; and each waking has its price, a hundred times as much where neighbours
-#: have emptied the processor's caches (``benchmarks/idle.py`` shows what it costs beside a bare loop).
+#: within 1 s, on a busy machine too; and each waking has its price, many times as much where neighbours have
+#: emptied the processor's caches (``benchmarks/idle.py`` shows what it costs beside a bare loop).
 TICK = 0.4
 #: Seconds before a failed append, or a failed look at the store, is tried again.
 AGAIN = 0.5

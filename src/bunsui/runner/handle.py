@@ -87,7 +87,7 @@ class Session:
         if not self._fold.status.is_terminal:
             try:
                 self._position = reading.replay(self._store, self._id, self._fold.apply, self._position)
-            except BaseException:  # Of a commit that contradicts the others, a part is in the state now.
+            except BaseException:  # Only to read anew: a part of a commit may be in the state. It goes on.
                 self._forget()
                 raise
         return self._fold
