@@ -37,6 +37,27 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a changed job does not hand its output on",
+        "runner/reruns.py",
+        "if before.work != now.work:",
+        "if False:",
+        ("tests/integration/test_rerun.py",),
+    ),
+    Mutant(
+        "what is upstream counts for a job's digest",
+        "runner/digests.py",
+        "self.for_each, self.upstream, self.session)",
+        "self.for_each, self.session)",
+        ("tests/unit/runner/test_digests.py",),
+    ),
+    Mutant(
+        "what was to be taken over and is gone runs",
+        "runner/reruns.py",
+        "    if found is None:\n        created",
+        "    if False:\n        created",
+        ("tests/integration/test_rerun.py", "-k", "gone"),
+    ),
+    Mutant(
         "fencing of the SQLite store",
         "stores/sqlite.py",
         "return Appended(conflict=found is None or found[0] != commit.id)",

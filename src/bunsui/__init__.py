@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         StoreError,
     )
     from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy
+    from bunsui.model.plan import Plan, PlannedJob
     from bunsui.model.session import Attempt, Failure, JobState, SessionState
     from bunsui.model.status import JobStatus, SessionStatus
     from bunsui.plugins.registry import Plugins
@@ -85,6 +86,7 @@ _HOMES = {
         "StoreError",
     ),
     "bunsui.model.pipeline": ("Job", "Parameter", "Pipeline", "RetryPolicy"),
+    "bunsui.model.plan": ("Plan", "PlannedJob"),
     "bunsui.model.session": ("Attempt", "Failure", "JobState", "SessionState"),
     "bunsui.model.status": ("JobStatus", "SessionStatus"),
     "bunsui.plugins.registry": ("Plugins",),
@@ -134,6 +136,8 @@ __all__ = [
     "Parameter",
     "PermissionDenied",
     "Pipeline",
+    "Plan",
+    "PlannedJob",
     "PluginError",
     "Plugins",
     "Problem",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from bunsui.cli import render
+from bunsui.cli import plans, render
 from bunsui.cli.options import lease
 from bunsui.cli.streams import note
 from bunsui.dsl.parameters.inputs import parse_assignments
@@ -57,6 +57,7 @@ def start(
     local: bool,
     store: str | None,
     form: str,
+    is_plan: bool = False,
 ) -> int:
     """Starts a pipeline, waits until its session rests, prints it, and returns the exit code.
 
@@ -67,6 +68,7 @@ def start(
         local: whether nothing may run on AWS.
         store: its URL.
         form: ``text`` or ``json``.
+        is_plan: whether it only says what would run.
     """
     progress = render.Progress(quiet=form != "text")
     runner = Runner(store, bindings=bindings, local=local, lease=lease(), plugins=[progress])
@@ -74,6 +76,9 @@ def start(
         pipeline = find(runner)
         prepare(pipeline, progress)
         parameters = parse_assignments(pipeline, assignments)
+        if is_plan:
+            plans.show(runner.plan(pipeline, parameters), form)
+            return 0
         return drive(runner, lambda: runner.start(pipeline, parameters), progress, form)
 
 

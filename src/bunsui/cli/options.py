@@ -37,6 +37,9 @@ parameter_option = click.option(
     metavar="KEY=VALUE",
     help="A parameter; may be given more than once. A string takes VALUE as it is, any other type JSON.",
 )
+plan_option = click.option(
+    "--plan", "is_plan", is_flag=True, help="Say what would run, in which order and why, and start nothing."
+)
 registered_argument = click.argument("pipeline", metavar="NAME[@REVISION]")
 local_option = click.option("--local", is_flag=True, help="Fail rather than run anything on AWS.")
 

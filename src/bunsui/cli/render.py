@@ -101,6 +101,14 @@ class Progress:
             case ev.FanOutSucceeded():
                 total, _ = self._items.get(name, (0, 0))
                 self._line(name, "succeeded", 0, event.at, count(total, "item"))
+            case _:
+                self._other_end(event, name)
+
+    def _other_end(self, event: ev.JobEvent, name: str) -> None:
+        """What became of a job, or of an attempt, other than that it succeeded here."""
+        match event:
+            case ev.JobReused():
+                self._line(name, "reused", 0, note=f"from session {event.session}")
             case ev.AttemptFailed() | ev.ItemAttemptFailed():
                 again = f"{event.error.code}, again in {event.delay:.1f} s"
                 self._line(name, "retrying", event.attempt, event.at, again)
@@ -257,10 +265,14 @@ def jobs(state: SessionState) -> None:
                 str(job_state.status),
                 str(job_state.attempt_count),
                 seconds,
-                job_state.reason or _items_done(job_state),
+                job_state.reason or _items_done(job_state) or _origin(job_state),
             )
         )
     table(("JOB", "STATUS", "ATTEMPTS", "SECONDS", "REASON"), rows)
+
+
+def _origin(state: JobState) -> str:
+    return "" if state.reused_from is None else f"reused from {state.reused_from}"
 
 
 def _items_done(state: JobState) -> str:
@@ -314,7 +326,8 @@ def outcome(session: Session) -> None:
     if state.started_at is not None and state.finished_at is not None:
         took = f" in {(state.finished_at - state.started_at).total_seconds():.2f} s"
     reason = f" ({state.paused_reason})" if state.paused_reason else ""
-    say(f"\nsession {state.id} {state.status}{reason}{took}")
+    again = "" if state.rerun_of is None else f", a rerun of {state.rerun_of}"
+    say(f"\nsession {state.id} {state.status}{reason}{took}{again}")
 
 
 def pause(state: SessionState) -> None:

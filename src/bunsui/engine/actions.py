@@ -6,7 +6,7 @@ from attrs import frozen
 
 from bunsui.engine.events import Event
 
-__all__ = ["Action", "Conclude", "Evaluate", "Expand", "Record", "Recover", "Start", "Stop"]
+__all__ = ["Action", "Conclude", "Evaluate", "Expand", "Record", "Recover", "Reuse", "Start", "Stop"]
 
 
 @frozen
@@ -31,6 +31,16 @@ class Expand:
     """Find out for which items the job runs.
 
     Comes back as FanOutStarted, or as JobFailed where there is no list of items.
+    """
+
+    job: str
+
+
+@frozen
+class Reuse:
+    """Take over the job's output from the session that this one runs again.
+
+    Comes back as JobReused, or as ReuseFailed where the output is gone.
     """
 
     job: str
@@ -79,4 +89,4 @@ class Stop:
     item: int | None = None
 
 
-Action = Record | Evaluate | Expand | Conclude | Start | Recover | Stop
+Action = Record | Evaluate | Expand | Reuse | Conclude | Start | Recover | Stop

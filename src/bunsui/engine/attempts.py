@@ -73,6 +73,13 @@ def succeeded(before: JobState, status: JobStatus, event: ev.JobSucceeded | ev.I
     )
 
 
+def reused(before: JobState, status: JobStatus, event: ev.JobReused) -> JobState:
+    """It took an output over, without an attempt of its own."""
+    if before.attempts:
+        raise IllegalTransition(f"JobReused of {_whose(event)}, which has attempts of its own")
+    return JobState(status, finished_at=event.at, encoded_output=event.output, reused_from=event.session)
+
+
 def attempt_failed(
     before: JobState, status: JobStatus, event: ev.AttemptFailed | ev.ItemAttemptFailed
 ) -> JobState:

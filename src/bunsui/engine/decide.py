@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Stop
+from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Reuse, Stop
 from bunsui.engine.fanout import FanOut
 from bunsui.engine.fold import Fold
 from bunsui.engine.matching import matches
@@ -54,6 +54,9 @@ class Machine:
         self._ready = Ready()
         self._to_evaluate: dict[str, None] = {}
         self._to_expand: dict[str, None] = {}
+        #: Jobs that take an output over when it is their turn, and those of them whose turn it is.
+        self._reused: set[str] = set()
+        self._to_reuse: dict[str, None] = {}
         self._fans: dict[str, FanOut] = {}
         #: Those of them that are over.
         self._to_settle: dict[str, FanOut] = {}
@@ -65,9 +68,6 @@ class Machine:
         self._open = len(self._missing)
         self._halted: str | None = None
         self._failed = False
-        for job, count in self._missing.items():
-            if not count:
-                self._released(job)
 
     # Facts in
 
@@ -83,6 +83,8 @@ class Machine:
                 self._handle_item(event)
             else:
                 self._handle_job(event)
+        elif type(event) is ev.SessionCreated:
+            self._begin(event)
         elif type(event) is ev.RunnerClaimed:
             # Whatever ran, ran under the claim before: this runner must ask what became of it.
             self._to_recover = dict(self.running)
@@ -91,6 +93,12 @@ class Machine:
             self._stop(event.reason or "the session was cancelled")
         elif type(event) is ev.TimeoutReached:
             self._stop(TIMEOUT_REASON)
+
+    def _begin(self, event: ev.SessionCreated) -> None:
+        self._reused.update(event.reuse)
+        for job, count in self._missing.items():
+            if not count:
+                self._released(job)
 
     def _handle_job(self, event: ev.JobEvent) -> None:
         job = event.job
@@ -108,13 +116,15 @@ class Machine:
             # Somebody said so of an attempt that the session's end was to give up.
             self._to_cancel.pop(job, None)
             self._rest(job, succeeded=True)
-        elif isinstance(event, ev.FanOutSucceeded):
+        elif isinstance(event, ev.FanOutSucceeded | ev.JobReused):
             self._forget(job)
             self._rest(job, succeeded=True)
         elif isinstance(event, ev.AttemptFailed | ev.AttemptLost):
             self._again(event)
         elif isinstance(event, ev.ConditionEvaluated):
             self._condition_evaluated(event)
+        elif isinstance(event, ev.ReuseFailed):
+            self._reuse_failed(job)
         elif isinstance(event, ev.FanOutStarted):
             self._begin_fan_out(event)
         elif isinstance(event, ev.JobUnknown):
@@ -173,7 +183,14 @@ class Machine:
             self._to_settle.pop(job, None)
             for item in fan.waiting:
                 self.waiting.pop((job, item), None)
-        for plans in (self.waiting, self._to_evaluate, self._to_expand, self._to_skip, self._to_cancel):
+        for plans in (
+            self.waiting,
+            self._to_evaluate,
+            self._to_expand,
+            self._to_reuse,
+            self._to_skip,
+            self._to_cancel,
+        ):
             plans.pop(job, None)
 
     def _rest(self, job: str, *, succeeded: bool) -> None:
@@ -210,10 +227,19 @@ class Machine:
 
     def _admit(self, job: str) -> None:
         """The job may run."""
-        if self.pipeline.job(job).for_each is not None:
+        if job in self._reused:
+            self._to_reuse[job] = None
+        elif self.pipeline.job(job).for_each is not None:
             self._to_expand[job] = None
         else:
             self._make_ready(job, 1)
+
+    def _reuse_failed(self, job: str) -> None:
+        """It has no output to take over, so it runs as any other."""
+        self._reused.discard(job)
+        self._to_reuse.pop(job, None)
+        if self._halted is None:  # Else it is in _to_cancel already.
+            self._admit(job)
 
     def _make_ready(self, job: str, attempt: int) -> None:
         self._ready.add(job, self.pipeline.job(job).pool, attempt)
@@ -272,7 +298,7 @@ class Machine:
         """Nothing starts any more: what has not started is given up."""
         if self._halted is None:
             self._halted = reason
-        for plans in (self._ready, self._to_skip, self._to_evaluate, self._to_expand):
+        for plans in (self._ready, self._to_skip, self._to_evaluate, self._to_expand, self._to_reuse):
             plans.clear()
         self._to_cancel = {
             job: reason
@@ -349,8 +375,12 @@ class Machine:
             return [Record(ev.JobSkipped(at, job, reason)) for job, reason in self._to_skip.items()]
         if (paused := self._pause(at)) is not None:
             return [] if self.running else [Record(paused)]
-        if self._to_evaluate or self._to_expand:
-            return [*map(Evaluate, self._to_evaluate), *map(Expand, self._to_expand)]
+        if self._to_evaluate or self._to_expand or self._to_reuse:
+            return [
+                *map(Evaluate, self._to_evaluate),
+                *map(Expand, self._to_expand),
+                *map(Reuse, self._to_reuse),
+            ]
         return self._starts(free, pools or {}) if self._ready else []
 
     def _starts(self, free: int, pools: Mapping[str, int]) -> list[Action]:

@@ -36,6 +36,7 @@ __all__ = [
     "JobCancelled",
     "JobEvent",
     "JobFailed",
+    "JobReused",
     "JobSkipped",
     "JobStarted",
     "JobSubmitted",
@@ -43,6 +44,7 @@ __all__ = [
     "JobUnknown",
     "PauseRequested",
     "ResumeRequested",
+    "ReuseFailed",
     "RunnerClaimed",
     "RunnerReleased",
     "SessionCancelled",
@@ -87,6 +89,10 @@ class SessionCreated(Event):
     env: Mapping[str, str] = field(factory=dict)
     #: The folder of the file with the bindings, where one was named: callables are looked up there, too.
     bindings_dir: str | None = None
+    #: The session that this one runs again.
+    rerun_of: str | None = None
+    #: The jobs that take their outputs over from that session instead of running.
+    reuse: tuple[str, ...] = ()
 
 
 @frozen
@@ -226,6 +232,22 @@ class JobSucceeded(JobEvent):
 
     attempt: int
     output: Json = NULL
+
+
+@frozen
+class JobReused(JobEvent):
+    """The job did not run: it took over the output that it had in the session which this one runs again."""
+
+    #: The session in which an attempt made the output.
+    session: str
+    output: Json = NULL
+
+
+@frozen
+class ReuseFailed(JobEvent):
+    """The output that the job was to take over is gone: it runs."""
+
+    reason: str
 
 
 @frozen
@@ -394,6 +416,8 @@ EVENTS: dict[str, type[Event]] = {
         JobStarted,
         JobSubmitted,
         JobSucceeded,
+        JobReused,
+        ReuseFailed,
         AttemptFailed,
         AttemptLost,
         JobUnknown,

@@ -103,6 +103,7 @@ class Fold:
             error=self.error,
             paused_reason=self.paused_reason,
             paused_message=self.paused_message,
+            rerun_of=created.rerun_of,
             created_at=created.at,
             started_at=self.started_at,
             finished_at=self.finished_at,
@@ -233,6 +234,10 @@ class Fold:
         before, status = self._before(event)
         self._set(event.job, before, attempts.succeeded(before, status, event))
 
+    def _job_reused(self, event: ev.JobReused) -> None:
+        before, status = self._before(event)
+        self._set(event.job, before, attempts.reused(before, status, event))
+
     def _attempt_failed(self, event: ev.AttemptFailed) -> None:
         before, status = self._before(event)
         self._set(event.job, before, attempts.attempt_failed(before, status, event))
@@ -255,7 +260,7 @@ class Fold:
         else:
             self._set(event.job, before, attempts.given_up(before, status, event))
 
-    def _condition_evaluated(self, event: ev.ConditionEvaluated) -> None:
+    def _unchanged(self, event: ev.ConditionEvaluated | ev.ReuseFailed) -> None:
         self._before(event)
 
     # Fan-outs
@@ -348,6 +353,8 @@ _APPLY: dict[type[ev.Event], Callable[[Fold, Any], None]] = {
     ev.JobStarted: Fold._job_started,  # noqa: SLF001
     ev.JobSubmitted: Fold._job_submitted,  # noqa: SLF001
     ev.JobSucceeded: Fold._job_succeeded,  # noqa: SLF001
+    ev.JobReused: Fold._job_reused,  # noqa: SLF001
+    ev.ReuseFailed: Fold._unchanged,  # noqa: SLF001
     ev.AttemptFailed: Fold._attempt_failed,  # noqa: SLF001
     ev.AttemptLost: Fold._attempt_lost,  # noqa: SLF001
     ev.JobUnknown: Fold._job_unknown,  # noqa: SLF001
@@ -357,7 +364,7 @@ _APPLY: dict[type[ev.Event], Callable[[Fold, Any], None]] = {
     ev.Unknown: Fold._ignored,  # noqa: SLF001
     ev.TimeoutReached: Fold._timeout_reached,  # noqa: SLF001
     ev.SessionTimedOut: Fold._ended,  # noqa: SLF001
-    ev.ConditionEvaluated: Fold._condition_evaluated,  # noqa: SLF001
+    ev.ConditionEvaluated: Fold._unchanged,  # noqa: SLF001
     ev.FanOutStarted: Fold._fan_out_started,  # noqa: SLF001
     ev.FanOutSucceeded: Fold._fan_out_succeeded,  # noqa: SLF001
     **dict.fromkeys(_ITEM, Fold._item),  # noqa: SLF001

@@ -44,6 +44,8 @@ SESSION |= {
 #: (event, status before) -> status after, for jobs.
 JOB: dict[tuple[type[events.Event], J], J] = {
     (events.ConditionEvaluated, J.PENDING): J.PENDING,
+    (events.JobReused, J.PENDING): J.SUCCEEDED,
+    (events.ReuseFailed, J.PENDING): J.PENDING,
     (events.JobStarted, J.PENDING): J.RUNNING,
     (events.JobStarted, J.RETRYING): J.RUNNING,
     (events.JobSubmitted, J.RUNNING): J.RUNNING,

@@ -113,3 +113,28 @@ class Graph:
                 found.add(parent)
                 stack.extend(self.upstream[parent])
         return frozenset(found - {job})
+
+    def critical_path(self, weights: Mapping[str, float]) -> tuple[str, ...]:
+        """The chain of dependent jobs whose weights together are the largest, from its first job on.
+
+        Args:
+            weights: of each job; at least 0. Of two chains of the same weight the longer one is taken, of
+                two of the same length the one whose jobs the definition names first.
+
+        Raises:
+            ValueError: there is a cycle.
+        """
+        best: dict[str, tuple[float, int]] = {}
+        before: dict[str, str | None] = {}
+        last: str | None = None
+        for job in self.order:
+            parent = max(self.upstream[job], key=best.__getitem__, default=None)
+            weight, length = (0.0, 0) if parent is None else best[parent]
+            best[job], before[job] = (weight + weights[job], length + 1), parent
+            if last is None or best[job] > best[last]:
+                last = job
+        path: list[str] = []
+        while last is not None:
+            path.append(last)
+            last = before[last]
+        return tuple(reversed(path))

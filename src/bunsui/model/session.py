@@ -66,6 +66,8 @@ class JobState:
     encoded_output: Json = NULL
     #: Of a job that fans out: the state of each item, in their order; None of any other.
     items: tuple[JobState, ...] | None = None
+    #: The session whose output it took over instead of running; None where it ran, or has yet to.
+    reused_from: str | None = None
 
     @property
     def attempt_count(self) -> int:
@@ -97,6 +99,8 @@ class SessionState:
     paused_reason: str | None = None
     #: What there is to say about the pause: what the user gave as reason, or what is to be done.
     paused_message: str | None = None
+    #: The session that this one runs again; None where it is none of these.
+    rerun_of: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -61,6 +61,8 @@ class Parts:
     secrets: Secrets
     #: How many jobs each pool takes at once.
     pools: Mapping[str, int]
+    #: How many attempts may run at once, over all sessions.
+    max_concurrency: int
 
     @property
     def clock(self) -> Clock:
@@ -147,4 +149,5 @@ def assemble(
         settings=settings,
         secrets=secrets,
         pools=sizes,
+        max_concurrency=max_concurrency,
     )

@@ -15,7 +15,7 @@ from bunsui.engine.events import ResumeRequested, SessionResumed
 from bunsui.errors import StateError
 from bunsui.local import bindings as bound
 from bunsui.model.status import SessionStatus
-from bunsui.runner import preflight, recovery
+from bunsui.runner import preflight, recovery, reruns
 from bunsui.runner.assuming import assumed
 from bunsui.runner.waiting import Steps, complete
 
@@ -120,6 +120,10 @@ class Control:
         """
         return recovery.load(self.store, session, self._known)
 
+    def earlier(self, session: str) -> reruns.Earlier:
+        """A session that is to run again; see `reruns.Earlier.load`."""
+        return reruns.Earlier.load(self.store, session, self._known)
+
     def take_over(
         self,
         session: str,
@@ -175,6 +179,7 @@ class Control:
         if request is None or request.action == "resume":
             live.bindings = recovery.bindings(live, bound.from_mapping(self._bindings, self._job_types))
             preflight.check_resumable(live, self.parts, self._job_types)
+            reruns.restore(live, self.store)
         else:  # Nothing starts, so nothing needs to be found; but what ran at a service is asked for there.
             live.bindings = recovery.bindings_to_tell_apart(live)
         if orphaned_at is None:

@@ -15,14 +15,17 @@ from bunsui.engine.decide import Machine
 from bunsui.errors import ConfigError, Conflict
 from bunsui.local import bindings as bound
 from bunsui.runner import preflight, reading
+from bunsui.runner.digests import Inputs
 from bunsui.runner.live import Live
 from bunsui.runner.needs import meet, needs
+from bunsui.runner.reruns import outputs
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobType
     from bunsui.ports.store import Store
     from bunsui.runner.assembly import Parts
+    from bunsui.runner.reruns import Rerun
 
 #: What the ``bindings`` argument of a Runner may be.
 Given = Mapping[str, Mapping[str, Any]] | str | Path | None
@@ -48,6 +51,28 @@ def given_bindings(given: Given, pipeline: Pipeline, job_types: Mapping[str, Job
     return {}
 
 
+def take_in(
+    pipeline: Pipeline,
+    parameters: Mapping[str, Any],
+    given: Given,
+    job_types: Mapping[str, JobType],
+    parts: Parts,
+    *,
+    local: bool,
+) -> tuple[Inputs, bound.Bindings]:
+    """What a session is started with, and the bindings that it needs. Nothing is imported.
+
+    Raises:
+        DefinitionError, ConfigError: as `create` does, but for what can't be imported.
+    """
+    preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
+    values = inputs.resolve_parameters(pipeline, parameters)
+    env = meet(needs(pipeline, values), parts.settings, parts.pools)
+    bindings = given_bindings(given, pipeline, job_types)
+    used = preflight.used_bindings(pipeline, bindings, job_types, local=local)
+    return Inputs(values, env), used
+
+
 def create(
     pipeline: Pipeline,
     parameters: Mapping[str, Any],
@@ -58,8 +83,20 @@ def create(
     local: bool,
     idempotency_key: str | None,
     tags: Mapping[str, str],
+    rerun: Rerun | None = None,
 ) -> Live:
     """A new session, whose creation is the first of the facts that wait for its first commit.
+
+    Args:
+        pipeline: what is to run.
+        parameters: what was given, by name.
+        given: the bindings that the Runner was given.
+        job_types: the registered ones, by name.
+        parts: the Runner's.
+        local: whether everything must run on this machine.
+        idempotency_key: names the session; None: its name is random.
+        tags: kept with it.
+        rerun: what it takes over from another session; None: nothing.
 
     Raises:
         DefinitionError: a parameter or a binding is wrong, or something that the definition needs is not
@@ -72,24 +109,23 @@ def create(
             f"the idempotency key is {idempotency_key!r}",
             hint="it is a text that names this run, such as 'orders-2026-01-31', or None",
         )
-    preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
-    values = inputs.resolve_parameters(pipeline, parameters)
     for key, value in tags.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ConfigError(f"tag {key!r} is {value!r}; tags are texts by text")
-    env = meet(needs(pipeline, values), parts.settings, parts.pools)
-    bindings = given_bindings(given, pipeline, job_types)
-    used = preflight.used_bindings(pipeline, bindings, job_types, local=local)
+    taken, used = take_in(pipeline, parameters, given, job_types, parts, local=local)
     preflight.check_imports(used, parts.supervisor)
+    reused = () if rerun is None else rerun.reused(pipeline, taken)
     session_id = session_id_of(idempotency_key)
     live = Live(session_id, pipeline, Machine(pipeline), 0, used, 0, local)
+    if rerun is not None:
+        live.reusable = outputs(rerun.earlier.state, reused)
     live.record(
         ev.SessionCreated(
             at=parts.clock.now(),
             session_id=session_id,
             pipeline=pipeline.name,
             digest=pipeline.digest,
-            parameters=values,
+            parameters=taken.parameters,
             bindings={
                 kind: {name: bound.to_data(value) for name, value in names.items()}
                 for kind, names in used.items()
@@ -97,8 +133,10 @@ def create(
             base_dir=None if pipeline.base_dir is None else str(pipeline.base_dir),
             local=local,
             tags=dict(tags),
-            env=env,
+            env=taken.env,
             bindings_dir=str(Path(given).absolute().parent) if isinstance(given, str | Path) else None,
+            rerun_of=None if rerun is None else rerun.earlier.state.id,
+            reuse=reused,
         )
     )
     return live

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Start
+from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Reuse, Start
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.model.status import SessionStatus
+from bunsui.runner import reruns
 from bunsui.runner.attempts import Attempts
 from bunsui.runner.commits import Commits
 from bunsui.runner.ending import Ending
@@ -291,6 +292,8 @@ class Driver:
             live.record(action.event)
         elif isinstance(action, Recover):
             self._attempts.recover(live, action)
+        elif isinstance(action, Reuse):
+            live.record(reruns.take_over(live, action.job, live.at(self._clock.now())))
         elif isinstance(action, Evaluate | Expand | Conclude):
             live.record(self._starter.resolve(live, action, live.at(self._clock.now())))
         else:

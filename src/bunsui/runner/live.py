@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bunsui.engine.units import Unit
     from bunsui.errors import BunsuiError
     from bunsui.local.bindings import Bindings
+    from bunsui.model.json import Json
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.status import SessionStatus
     from bunsui.ports.store import Put
@@ -62,6 +63,8 @@ class Live:
     items: dict[str, list[Any]] = field(factory=dict)
     #: Some outputs of jobs, decoded, for what refers to parts of them.
     decoded: dict[str, Any] = field(factory=dict)
+    #: What jobs are to take over from the session that this one runs again, each with its origin.
+    reusable: dict[str, tuple[str, Json]] = field(factory=dict)
     #: Attempts that have started and not ended.
     works: dict[Unit, Work] = field(factory=dict)
     #: Attempts to submit as soon as their start is durable.

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bunsui.model.pipeline import Pipeline
+    from bunsui.model.plan import Plan
     from bunsui.ports.store import Store
     from bunsui.runner.handle import Session
     from bunsui.runner.index import SessionSummary
     from bunsui.runner.registered import PipelineSummary
+    from bunsui.runner.reruns import Rerun
 
 
 class Runner:
@@ -250,6 +252,16 @@ class Runner:
             StoreError: the store failed.
             StateError: this runner is closed.
         """
+        return self._start(pipeline, parameters or {}, idempotency_key, tags or {})
+
+    def _start(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any],
+        idempotency_key: str | None,
+        tags: Mapping[str, str],
+        rerun: Rerun | None = None,
+    ) -> Session:
         from bunsui.runner import creation
         from bunsui.runner.handle import Session
 
@@ -258,13 +270,14 @@ class Runner:
         self._check(pipeline)
         live = creation.create(
             pipeline,
-            parameters or {},
+            parameters,
             self._bindings,
             self.plugins.job_types,
             control.parts,
             local=self._local,
             idempotency_key=idempotency_key,
-            tags=tags or {},
+            tags=tags,
+            rerun=rerun,
         )
         if idempotency_key is not None and creation.exists(self.store, live):
             return self.session(live.id)
@@ -304,6 +317,86 @@ class Runner:
         session.resume(assume)
         session.wait()
         return session
+
+    def rerun(
+        self,
+        id: str,  # noqa: A002 - the public name
+        jobs: str | Sequence[str] = "failed",
+        pipeline: Pipeline | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Runs a session that has ended again, as a new one, and returns when that rests.
+
+        Jobs whose work has not changed take their outputs over, and do not run: those that succeeded, do not
+        depend on anything that has changed (type, options, input, and all that of the jobs upstream), and are
+        not chosen by `jobs`. `plan` tells beforehand which they are, and why the others run.
+
+        Args:
+            id: the session's.
+            jobs: what runs in any case: ``failed`` (also what was cancelled, and all that follows), ``all``,
+                or a list of jobs: ``a`` is that job, ``a+`` also all that follows it.
+            pipeline: a changed definition of the same name; None: the session's own.
+            parameters: changed parameters; those that are not named are the session's.
+
+        Raises:
+            NotFound: there is no such session, or the pipeline has no such job.
+            StateError: the session has not ended, or this runner is closed.
+            ConfigError: the pipeline is another one, or `jobs` says something else.
+            DefinitionError, StoreError: as `start` does.
+        """
+        session = self.start_rerun(id, jobs, pipeline, parameters)
+        session.wait()
+        return session
+
+    def start_rerun(
+        self,
+        id: str,  # noqa: A002 - the public name
+        jobs: str | Sequence[str] = "failed",
+        pipeline: Pipeline | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """As `rerun`, but returns as soon as the new session is durable."""
+        from bunsui.runner.reruns import Rerun
+
+        self._control.require_open()
+        earlier = self._control.earlier(id)
+        pipeline = earlier.definition(pipeline)
+        given = earlier.parameters(pipeline, parameters)
+        return self._start(pipeline, given, None, earlier.tags, Rerun(earlier, jobs))
+
+    def plan(
+        self,
+        pipeline: Pipeline | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        rerun: str | None = None,
+        jobs: str | Sequence[str] = "failed",
+    ) -> Plan:
+        """What would run, in which order, with which inputs. It starts nothing, and imports nothing.
+
+        Args:
+            pipeline: what would be run; None: with `rerun`, that session's own definition.
+            parameters: as `start` or `rerun` takes them.
+            rerun: a session that would be run again; see `Runner.rerun`.
+            jobs: with `rerun`, as there.
+
+        Raises:
+            ConfigError: neither a pipeline nor a session was given.
+            DefinitionError, NotFound, StateError, StoreError: as `start` and `rerun` do.
+        """
+        from bunsui.runner import planning
+
+        earlier = None if rerun is None else self._control.earlier(rerun)
+        if earlier is not None:
+            pipeline = earlier.definition(pipeline)
+            parameters = earlier.parameters(pipeline, parameters)
+        if pipeline is None:
+            raise ConfigError("there is nothing to plan", hint="give a pipeline, or a session to run again")
+        self._check(pipeline)
+        parts, job_types = self._control.parts, self.plugins.job_types
+        return planning.plan(
+            pipeline, parameters or {}, self._bindings, job_types, parts, earlier, jobs, local=self._local
+        )
 
     def recover(self, pipeline: str | None = None) -> list[Session]:
         """Adopts orphaned sessions, and drives them here; returns once each has been looked at.

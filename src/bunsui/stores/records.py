@@ -58,7 +58,7 @@ def _seconds(value: object, _: type) -> float:
 def _converter() -> Converter:
     # Imported late: 35 ms that a program which only imports bunsui does not need.
     from cattrs import Converter  # noqa: PLC0415
-    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415
+    from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override  # noqa: PLC0415
 
     converter = Converter(forbid_extra_keys=False, detailed_validation=False)
     converter.register_unstructure_hook(datetime, to_text)
@@ -70,6 +70,10 @@ def _converter() -> Converter:
     converter.register_structure_hook(Json, lambda value, _: Json.of(value))
     for cls in ev.EVENTS.values():
         converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
+    # What came later is written only where it says something: an earlier version reads all other sessions.
+    later = override(omit_if_default=True)
+    created = make_dict_unstructure_fn(ev.SessionCreated, converter, rerun_of=later, reuse=later)
+    converter.register_unstructure_hook(ev.SessionCreated, created)
     return converter
 
 

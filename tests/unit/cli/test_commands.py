@@ -212,3 +212,31 @@ def test_a_paused_session_ends_with_7(folder: Path, capsys: pytest.CaptureFixtur
     assert f"continue it with: bunsui session resume {document['session_id']}\n" == said.err
     assert 0 == run(["session", "resume", document["session_id"]])
     assert "b  succeeded" in capsys.readouterr().out
+
+
+def test_a_rerun_says_what_it_took_over(session_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line of a reused job names the session that it is from, as does the end."""
+    assert 1 == run(["session", "rerun", session_id])
+    lines = capsys.readouterr().out.splitlines()
+    assert f"good   reused     from session {session_id}" in lines
+    assert lines[-1].endswith(f"a rerun of {session_id}")
+
+
+def test_a_plan_of_a_rerun_says_why(session_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--plan tells of each job whether it would run, and why, and starts nothing."""
+    assert 0 == run(["session", "rerun", session_id, "--plan", "-p", "n=3", "--format", "json"])
+    plan = json.loads(capsys.readouterr().out)
+    assert [
+        ("good", "run", "its input n changed"),
+        ("bad", "run", f"it is failed in session {session_id}"),
+        ("after", "run", "it follows 'bad', which runs"),
+    ] == [(job["id"], job["plan"], job["reason"]) for job in plan["jobs"]]
+    assert (session_id, {"n": 3}) == (plan["rerun_of"], plan["parameters"])
+    run(["session", "list", "--format", "json"])
+    assert 1 == len(json.loads(capsys.readouterr().out))
+
+
+def test_a_rerun_of_jobs_that_are_not_there(session_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt job is not found, and the nearest is named."""
+    assert 3 == run(["session", "rerun", session_id, "--jobs", "good,abd"])
+    assert "has no job 'abd'; did you mean 'bad'?" in capsys.readouterr().err

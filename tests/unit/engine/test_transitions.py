@@ -47,6 +47,8 @@ SESSION_EVENTS: list[tuple[ev.Event, dict[S, S]]] = [
 #: Likewise for jobs.
 JOB_EVENTS: list[tuple[ev.JobEvent, dict[J, J]]] = [
     (ev.JobStarted(AT, "x", 1, "k"), {J.PENDING: J.RUNNING, J.RETRYING: J.RUNNING}),
+    (ev.JobReused(AT, "x", "s"), {J.PENDING: J.SUCCEEDED}),
+    (ev.ReuseFailed(AT, "x", "r"), {J.PENDING: J.PENDING}),
     (ev.JobSubmitted(AT, "x", 1, NULL), {J.RUNNING: J.RUNNING}),
     (ev.JobSucceeded(AT, "x", 1), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.SUCCEEDED)),
     (ev.AttemptFailed(AT, "x", 1, ERROR, 1.0), {J.RUNNING: J.RETRYING}),

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from bunsui.cli import drive
-from bunsui.cli.options import bindings_option, format_option, local_option, parameter_option, store_option
+from bunsui.cli.options import (
+    bindings_option,
+    format_option,
+    local_option,
+    parameter_option,
+    plan_option,
+    store_option,
+)
 
 
 @click.command("run")
@@ -13,6 +20,7 @@ from bunsui.cli.options import bindings_option, format_option, local_option, par
 @parameter_option
 @bindings_option
 @local_option
+@plan_option
 @store_option
 @format_option("text", "json")
 def run_command(
@@ -20,6 +28,7 @@ def run_command(
     assignments: tuple[str, ...],
     bindings: str | None,
     local: bool,
+    is_plan: bool,
     store: str | None,
     form: str,
 ) -> int:
@@ -28,5 +37,11 @@ def run_command(
     Every step is durable: a session that was interrupted goes on with 'bunsui session resume'.
     """
     return drive.start(
-        lambda runner: runner.load(file), assignments, bindings=bindings, local=local, store=store, form=form
+        lambda runner: runner.load(file),
+        assignments,
+        bindings=bindings,
+        local=local,
+        store=store,
+        form=form,
+        is_plan=is_plan,
     )

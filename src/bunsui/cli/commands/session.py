@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bunsui.cli import render
+from bunsui.cli import plans, render
 from bunsui.cli.drive import drive, prepare, start
 from bunsui.cli.options import (
     bindings_option,
@@ -12,11 +12,13 @@ from bunsui.cli.options import (
     lease,
     local_option,
     parameter_option,
+    plan_option,
     registered,
     registered_argument,
     store_option,
 )
 from bunsui.cli.streams import note
+from bunsui.dsl.parameters.inputs import parse_assignments
 from bunsui.dsl.problems import quoted
 from bunsui.model.status import SessionStatus
 from bunsui.runner.assuming import WORDS
@@ -34,6 +36,7 @@ def session_group() -> None:
 @parameter_option
 @bindings_option
 @local_option
+@plan_option
 @store_option
 @format_option("text", "json")
 def start_command(
@@ -41,6 +44,7 @@ def start_command(
     assignments: tuple[str, ...],
     bindings: str | None,
     local: bool,
+    is_plan: bool,
     store: str | None,
     form: str,
 ) -> int:
@@ -55,6 +59,7 @@ def start_command(
         local=local,
         store=store,
         form=form,
+        is_plan=is_plan,
     )
 
 
@@ -175,3 +180,50 @@ def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: 
             return session
 
         return drive(runner, begin, progress, form)
+
+
+@session_group.command("rerun")
+@click.argument("session_id", metavar="SESSION")
+@click.option(
+    "--jobs",
+    metavar="failed|all|JOB[+],...",
+    default="failed",
+    show_default=True,
+    help="What runs in any case: what failed and all that follows, all, or these; JOB+ is JOB and all that"
+    " follows it.",
+)
+@click.option("-f", "--file", type=click.Path(), help="A changed definition of the same pipeline.")
+@parameter_option
+@bindings_option
+@local_option
+@plan_option
+@store_option
+@format_option("text", "json")
+def rerun_command(
+    session_id: str,
+    jobs: str,
+    file: str | None,
+    assignments: tuple[str, ...],
+    bindings: str | None,
+    local: bool,
+    is_plan: bool,
+    store: str | None,
+    form: str,
+) -> int:
+    """Run a session that has ended again, as a new one, and wait for its end.
+
+    Jobs whose work has not changed take their outputs over. Parameters that are not given are the session's.
+    """
+    chosen = jobs if jobs in ("failed", "all") else [job.strip() for job in jobs.split(",") if job.strip()]
+    progress = render.Progress(quiet=form != "text")
+    with Runner(store, bindings=bindings, local=local, lease=lease(), plugins=[progress]) as runner:
+        changed = None if file is None else runner.load(file)
+        pipeline = changed or runner.session(session_id).definition
+        parameters = parse_assignments(pipeline, assignments)
+        if is_plan:
+            plans.show(runner.plan(changed, parameters, rerun=session_id, jobs=chosen), form)
+            return 0
+        prepare(pipeline, progress)
+        return drive(
+            runner, lambda: runner.start_rerun(session_id, chosen, changed, parameters), progress, form
+        )

@@ -1,0 +1,241 @@
+"""Running a session again: which jobs take their outputs over from it, and which run, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from bunsui.dsl.problems import did_you_mean, quoted
+from bunsui.engine import events as ev
+from bunsui.errors import ConfigError, NotFound, StateError, StoreError
+from bunsui.model.status import JobStatus
+from bunsui.runner import recovery
+from bunsui.runner.digests import Digest, Inputs, digests
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bunsui.model.json import Json
+    from bunsui.model.pipeline import Pipeline
+    from bunsui.model.session import SessionState
+    from bunsui.ports.store import Store
+    from bunsui.runner.live import Live
+
+#: What ``jobs`` of `Runner.rerun` may say beside a list of jobs.
+FAILED, ALL = "failed", "all"
+#: Behind a job's id: all that follows it, too.
+AND_WHAT_FOLLOWS = "+"
+
+
+@frozen
+class Verdict:
+    """Whether a job takes its output over, and why (not)."""
+
+    #: The session in which an attempt made the output; None: the job runs.
+    origin: str | None
+    reason: str
+
+
+@frozen
+class Earlier:
+    """The session that is to run again."""
+
+    pipeline: Pipeline
+    state: SessionState
+    inputs: Inputs
+    tags: Mapping[str, str] = field(factory=dict)
+
+    @classmethod
+    def load(cls, store: Store, session: str, known: Mapping[str, Pipeline]) -> Earlier:
+        """A session that has ended.
+
+        Raises:
+            NotFound: there is no such session.
+            StateError: it has not ended.
+            StoreError: its history can't be read.
+        """
+        live = recovery.load(store, session, known)
+        state = live.machine.state.snapshot(live.position)
+        if not state.status.is_terminal:
+            raise StateError(
+                f"session {session} is {state.status}: only one that has ended runs again",
+                hint=f"go on with it: bunsui session resume {session}; or cancel it first",
+            )
+        created = live.machine.state.created
+        env = {} if created is None else created.env
+        return cls(live.pipeline, state, Inputs(state.parameters, env, session), state.tags)
+
+    def definition(self, changed: Pipeline | None) -> Pipeline:
+        """What is to run now: the session's own definition unless there is a changed one.
+
+        Raises:
+            ConfigError: that is another pipeline's.
+        """
+        pipeline = self.pipeline if changed is None else changed
+        if pipeline.name != self.pipeline.name:
+            raise ConfigError(
+                f"session {self.state.id} ran the pipeline {quoted(self.pipeline.name)},"
+                f" not {quoted(pipeline.name)}",
+                hint="run another pipeline by itself, or give this one's definition",
+            )
+        return pipeline
+
+    def parameters(self, pipeline: Pipeline, given: Mapping[str, object] | None) -> dict[str, object]:
+        """What was given this time, and what this session had of all else that the pipeline declares."""
+        declared = {parameter.name for parameter in pipeline.parameters}
+        kept = {name: value for name, value in self.state.parameters.items() if name in declared}
+        return {**kept, **(given or {})}
+
+    def verdicts(
+        self, pipeline: Pipeline, inputs: Inputs, jobs: str | Sequence[str] = FAILED
+    ) -> dict[str, Verdict]:
+        """What becomes of each job, by its id, in an order in which they can run.
+
+        Args:
+            pipeline: what is to run now.
+            inputs: with what.
+            jobs: see `Runner.rerun`.
+
+        Raises:
+            ConfigError, NotFound: `jobs` says something else, or names a job that the pipeline does not have.
+        """
+        chosen = self._chosen(pipeline, jobs)
+        before, now = digests(self.pipeline, self.inputs), digests(pipeline, inputs)
+        return {job: self._verdict(job, chosen, before.get(job), now[job]) for job in now}
+
+    def _verdict(self, job: str, chosen: Mapping[str, str], before: Digest | None, now: Digest) -> Verdict:
+        session = self.state.id
+        if job in chosen:
+            return Verdict(None, chosen[job])
+        state = self.state.jobs.get(job)
+        if before is None or state is None:
+            return Verdict(None, f"session {session} had no such job")
+        if state.status is not JobStatus.SUCCEEDED:
+            return Verdict(None, f"it is {state.status} in session {session}: there is no output")
+        if before.work != now.work:
+            return Verdict(None, _difference(before, now))
+        return Verdict(state.reused_from or session, "nothing that it depends on has changed")
+
+    def _chosen(self, pipeline: Pipeline, jobs: str | Sequence[str]) -> dict[str, str]:
+        """The jobs that run in any case, each with the reason."""
+        ids = [job.id for job in pipeline.jobs]
+        if jobs == ALL:
+            return dict.fromkeys(ids, "all jobs run again")
+        if jobs == FAILED:
+            bad = [job for job, state in self.state.jobs.items() if state.status in _BAD and job in ids]
+            chosen = {job: f"it is {self.state.jobs[job].status} in session {self.state.id}" for job in bad}
+            for job in bad:
+                _add_what_follows(chosen, pipeline, job)
+            return chosen
+        if isinstance(jobs, str) or not isinstance(jobs, Sequence) or not all(map(_is_text, jobs)):
+            raise ConfigError(
+                f"jobs is {jobs!r}",
+                hint='it is "failed", "all" or a list of jobs, such as ["load", "extract+"]: with "+", all'
+                " that follows, too",
+            )
+        chosen = {}
+        for named in jobs:
+            job = named.removesuffix(AND_WHAT_FOLLOWS)
+            if job not in ids:
+                hint = did_you_mean(job, ids) or f"it has: {', '.join(ids[:10])}{', ...' * (len(ids) > 10)}"
+                message = f"pipeline {quoted(pipeline.name)} has no job {quoted(job)}"
+                raise NotFound(message, kind="job", name=job, hint=hint)
+            chosen[job] = "it was asked for"
+        for named in jobs:
+            if named.endswith(AND_WHAT_FOLLOWS):
+                _add_what_follows(chosen, pipeline, named.removesuffix(AND_WHAT_FOLLOWS))
+        return chosen
+
+
+@frozen
+class Rerun:
+    """What a new session takes over from the one that it runs again."""
+
+    earlier: Earlier
+    #: The jobs that run in any case; see `Runner.rerun`.
+    jobs: str | Sequence[str]
+
+    def reused(self, pipeline: Pipeline, inputs: Inputs) -> tuple[str, ...]:
+        """The jobs that take their outputs over."""
+        verdicts = self.earlier.verdicts(pipeline, inputs, self.jobs)
+        return tuple(job for job, verdict in verdicts.items() if verdict.origin is not None)
+
+
+def outputs(state: SessionState, jobs: Sequence[str]) -> dict[str, tuple[str, Json]]:
+    """What jobs take over from a session: the one in which each output was made, and the output."""
+    return {
+        job: (found.reused_from or state.id, found.encoded_output)
+        for job in jobs
+        if (found := state.jobs.get(job)) is not None and found.status is JobStatus.SUCCEEDED
+    }
+
+
+def restore(live: Live, store: Store) -> None:
+    """Reads again what the jobs of a session, which somebody else began, are to take over.
+
+    What is gone is left out: those jobs run.
+    """
+    created = live.machine.state.created
+    if created is None or created.rerun_of is None:
+        return
+    open_ = [job for job in created.reuse if live.machine.state.jobs[job].status is JobStatus.PENDING]
+    if not open_:
+        return
+    try:
+        earlier = recovery.load(store, created.rerun_of)
+    except (NotFound, StoreError):
+        return
+    live.reusable = outputs(earlier.machine.state.snapshot(earlier.position), open_)
+
+
+def take_over(live: Live, job: str, at: datetime) -> ev.Event:
+    """What comes of a job that is to take its output over."""
+    found = live.reusable.pop(job, None)
+    if found is None:
+        created = live.machine.state.created
+        of = "" if created is None else f" of session {created.rerun_of}"
+        return ev.ReuseFailed(at, job, f"the output{of} is gone")
+    return ev.JobReused(at, job, *found)
+
+
+#: Jobs that "failed" means.
+_BAD = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.UNKNOWN})
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _add_what_follows(chosen: dict[str, str], pipeline: Pipeline, job: str) -> None:
+    """Adds all that is downstream of a job, near and far."""
+    stack, seen = [job], {job}
+    while stack:
+        for child in pipeline.graph.downstream[stack.pop()]:
+            if child not in seen:
+                seen.add(child)
+                stack.append(child)
+                chosen.setdefault(child, f"it follows '{job}', which runs")
+
+
+def _difference(before: Digest, now: Digest) -> str:
+    """What has changed about a job, as a person says it."""
+    if before.type != now.type:
+        return f"its type was '{before.type}'"
+    for what, old, new in (
+        ("field", before.options, now.options),
+        ("input", before.parameters, now.parameters),
+    ):
+        names = [name for name in (*new, *(set(old) - set(new))) if old.get(name) != new.get(name)]
+        if names:
+            return f"its {what} {', '.join(names)} changed"
+    if before.for_each != now.for_each:
+        return "its for_each changed"
+    if now.fresh is not None and before.session != now.session:
+        return f"it refers to ${{{now.fresh}}}, which is another one in each session"
+    gone = [parent for parent in before.upstream if parent not in now.upstream]
+    other = [parent for parent, digest in now.upstream.items() if before.upstream.get(parent) != digest]
+    if other:
+        return f"'{other[0]}', which it depends on, changed"
+    return f"it does not depend on '{gone[0]}' any more" if gone else "it changed"

@@ -1,0 +1,385 @@
+"""Running sessions again: what is reused, what runs, and that the plan says so beforehand."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+import bunsui
+from bunsui.engine import events as ev
+
+JOBS: list[dict[str, Any]] = [
+    {"id": "extract", "parameters": {"source": "${source}"}},
+    {"id": "clean", "parameters": {"of": "${jobs.extract.output.source}"}, "depends_on": ["extract"]},
+    {"id": "load", "parameters": {"table": "${table}"}, "depends_on": ["clean"]},
+    {"id": "aside", "for_each": [1, 2], "parameters": {"item": "${item}"}},
+]
+PARAMETERS = [
+    {"name": "source", "type": "string", "default": "s"},
+    {"name": "table", "type": "string", "default": "t"},
+]
+
+
+class Steps(bunsui.JobType):
+    """``type: step``: returns its input, or fails where it is told to; knows what ran."""
+
+    name = "step"
+    schema: Any = {"type": "object", "properties": {"mode": {"type": "string"}}}
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.failing: set[str] = set()
+        #: Jobs that wait until they are told to end.
+        self.held: dict[str, threading.Event] = {}
+
+    def run(self, call: bunsui.JobCall) -> Any:
+        self.ran.append(call.job_id)
+        if call.job_id in self.held:
+            assert self.held[call.job_id].wait(30)
+        if call.job_id in self.failing:
+            raise bunsui.JobError("no", code="No", retryable=False)
+        return dict(call.parameters)
+
+    @bunsui.hookimpl
+    def bunsui_job_types(self) -> list[bunsui.JobType]:
+        return [self]
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps()
+
+
+@pytest.fixture
+def runner(steps: Steps) -> Any:
+    with bunsui.Runner("memory://", plugins=[steps], autoload_plugins=False) as made:
+        yield made
+
+
+@pytest.fixture
+def pipeline(steps: Steps) -> Callable[..., bunsui.Pipeline]:
+    plugins = bunsui.Plugins([steps], autoload=False)
+
+    def make(jobs: list[dict[str, Any]] | None = None, **fields: Any) -> bunsui.Pipeline:
+        definition = {
+            "version": "1.0",
+            "name": "flow",
+            "parameters": PARAMETERS,
+            **fields,
+            "jobs": [{"type": "step", **job} for job in jobs or JOBS],
+        }
+        return bunsui.Pipeline.from_dict(definition, plugins)
+
+    return make
+
+
+def failed(runner: bunsui.Runner, steps: Steps, pipeline: bunsui.Pipeline, *jobs: str) -> bunsui.Session:
+    steps.failing = {*jobs}
+    session = runner.run(pipeline)
+    assert ("failed" if jobs else "succeeded") == session.status
+    steps.failing = set()
+    steps.ran.clear()
+    return session
+
+
+def test_what_had_succeeded_does_not_run_again(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """By default a failed job and all that follows it run; the others have the outputs that they had."""
+    before = failed(runner, steps, pipeline(), "clean")
+    after = runner.rerun(before.id)
+    assert ["clean", "load"] == steps.ran
+    assert "succeeded" == after.status
+    assert {"source": "s"} == after.outputs["extract"]
+    assert [{"item": 1}, {"item": 2}] == after.outputs["aside"]
+    assert {"of": "s"} == after.outputs["clean"]
+    assert (before.id, before.id, None) == (
+        after.state.rerun_of,
+        after.jobs["extract"].reused_from,
+        after.jobs["load"].reused_from,
+    )
+    assert (0, 1) == (after.jobs["extract"].attempt_count, after.jobs["load"].attempt_count)
+
+
+def test_the_session_before_stays_as_it_is(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """A rerun is a session of its own, with the parameters and tags of the one before."""
+    steps.failing = {"load"}
+    before = runner.run(pipeline(), {"table": "x"}, tags={"team": "data"})
+    history = list(before.events())
+    steps.failing = set()
+    after = runner.rerun(before.id)
+    assert after.id != before.id
+    assert history == list(runner.session(before.id).events())
+    assert {"source": "s", "table": "x"} == after.parameters
+    assert {"team": "data"} == after.tags
+
+
+@pytest.mark.parametrize(
+    ("jobs", "ran"),
+    [
+        ("all", ["aside", "aside", "clean", "extract", "load"]),
+        (["clean"], ["clean"]),
+        (["clean+"], ["clean", "load"]),
+        (["extract+", "load"], ["clean", "extract", "load"]),
+        (["load", "aside"], ["aside", "aside", "load"]),
+        ([], []),
+        ("failed", []),
+    ],
+)
+def test_the_chosen_jobs_run(runner: Any, steps: Steps, pipeline: Any, jobs: Any, ran: list[str]) -> None:
+    """``a`` is one job, ``a+`` all that follows it too; all else that had succeeded is reused."""
+    before = failed(runner, steps, pipeline())
+    after = runner.rerun(before.id, jobs)
+    assert ran == sorted(steps.ran)
+    assert "succeeded" == after.status
+    assert before.outputs == after.outputs
+
+
+def test_a_changed_parameter_runs_what_it_reaches(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """The jobs whose input names the parameter run, and all downstream of them."""
+    before = failed(runner, steps, pipeline())
+    after = runner.rerun(before.id, parameters={"table": "other"})
+    assert ["load"] == steps.ran
+    assert {"table": "other"} == after.outputs["load"]
+    steps.ran.clear()
+    runner.rerun(before.id, parameters={"source": "other"})
+    assert ["clean", "extract", "load"] == sorted(steps.ran)
+
+
+def test_a_changed_definition_runs_what_is_changed(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """A changed option, a new job, and a parameter that is declared no more."""
+    before = failed(runner, steps, pipeline())
+    jobs = [
+        JOBS[0],
+        {**JOBS[1], "mode": "strict"},
+        {**JOBS[2], "parameters": {"table": "t"}},
+        JOBS[3],
+        {"id": "report", "depends_on": ["aside"]},
+    ]
+    after = runner.rerun(before.id, pipeline=pipeline(jobs, parameters=PARAMETERS[:1]))
+    assert ["clean", "load", "report"] == sorted(steps.ran)
+    assert {"source": "s"} == after.parameters
+
+
+def test_a_rerun_of_a_rerun_knows_the_first(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """An output that is handed on twice names the session in which it was made."""
+    first = failed(runner, steps, pipeline(), "load")
+    steps.failing = {"load"}
+    second = runner.rerun(first.id)
+    steps.failing = set()
+    third = runner.rerun(second.id)
+    assert "succeeded" == third.status
+    assert first.id == third.jobs["extract"].reused_from
+    assert second.id == third.state.rerun_of
+    again = runner.rerun(third.id, ["extract"])
+    assert (first.id, third.id) == (again.jobs["clean"].reused_from, again.jobs["load"].reused_from)
+
+
+def test_conditions_are_asked_again(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """A job that was skipped runs where its condition is true now, and the other way round."""
+    jobs = [
+        {"id": "a"},
+        {"id": "b", "depends_on": ["a"], "condition": "${table} == 't'"},
+        {"id": "c", "depends_on": ["a"], "condition": "${table} != 't'"},
+    ]
+    before = failed(runner, steps, pipeline(jobs))
+    after = runner.rerun(before.id, parameters={"table": "other"})
+    assert ["c"] == steps.ran
+    assert ["succeeded", "skipped", "succeeded"] == [str(job.status) for job in after.jobs.values()]
+
+
+def test_what_a_cancelled_session_had_is_reused(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """Also of a session that was cancelled: only what it had not come to runs."""
+    steps.held["clean"] = threading.Event()
+    before = runner.start(pipeline())
+    while "clean" not in steps.ran:
+        time.sleep(0.01)
+    before.cancel()
+    steps.held.pop("clean").set()
+    before.wait()
+    assert "cancelled" == before.status
+    steps.ran.clear()
+    assert "succeeded" == runner.rerun(before.id).status
+    # What ran when it was cancelled ended well all the same.
+    assert ["load"] == steps.ran
+
+
+@pytest.mark.parametrize(
+    ("jobs", "error", "text"),
+    [
+        ("fialed", bunsui.ConfigError, 'it is "failed", "all" or a list'),
+        (7, bunsui.ConfigError, "jobs is 7"),
+        ([7], bunsui.ConfigError, "jobs is \\[7\\]"),
+        (["lod"], bunsui.NotFound, "has no job 'lod'; did you mean 'load'"),
+        (["lod+"], bunsui.NotFound, "has no job 'lod'"),
+    ],
+)
+def test_jobs_that_say_nothing(
+    runner: Any, steps: Steps, pipeline: Any, jobs: Any, error: type[Exception], text: str
+) -> None:
+    """What `jobs` can't be is an error that says what it can, and nothing starts."""
+    before = failed(runner, steps, pipeline())
+    with pytest.raises(error, match=text):
+        runner.rerun(before.id, jobs)
+    assert 1 == len(runner.sessions())
+
+
+def test_what_no_longer_fits(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """Another pipeline, a parameter that the definition now needs, a value that it no longer takes."""
+    before = failed(runner, steps, pipeline())
+    with pytest.raises(bunsui.ConfigError, match="ran the pipeline 'flow', not 'other'"):
+        runner.rerun(before.id, pipeline=pipeline(name="other"))
+    needs = [*PARAMETERS, {"name": "day", "type": "string", "required": True}]
+    with pytest.raises(bunsui.DefinitionError, match="needs the parameter 'day', text"):
+        runner.rerun(before.id, pipeline=pipeline(parameters=needs))
+    narrow = [PARAMETERS[0], {"name": "table", "type": "string", "enum": ["a", "b"]}]
+    with pytest.raises(bunsui.DefinitionError, match="it must be one of: a, b"):
+        runner.rerun(before.id, pipeline=pipeline(parameters=narrow))
+    with pytest.raises(bunsui.DefinitionError, match="has no parameter 'tabel'"):
+        runner.rerun(before.id, parameters={"tabel": "x"})
+    assert 1 == len(runner.sessions())
+
+
+def test_a_session_that_has_not_ended(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """A session that runs, or is paused, is resumed or cancelled, not run again."""
+    steps.held["extract"] = threading.Event()
+    session = runner.start(pipeline())
+    with pytest.raises(bunsui.StateError, match="is running: only one that has ended runs again"):
+        runner.rerun(session.id)
+    session.pause()
+    steps.held["extract"].set()
+    session.wait()
+    with pytest.raises(bunsui.StateError, match=f"is paused.*bunsui session resume {session.id}"):
+        runner.plan(rerun=session.id)
+    with pytest.raises(bunsui.NotFound, match="there is no session 'nosuch'"):
+        runner.rerun("nosuch")
+    assert 1 == len(runner.sessions())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_the_plan_tells_what_will_run(data: Any) -> None:
+    """For pipelines and failures at random: what is planned to be reused is, and only what is to run runs."""
+    steps = Steps()
+    count = data.draw(st.integers(1, 6))
+    jobs = []
+    for i in range(count):
+        parents = data.draw(st.sets(st.integers(0, i - 1))) if i else set()
+        job = {"id": f"j{i}", "depends_on": [f"j{p}" for p in sorted(parents)]}
+        job["parameters"] = {"v": data.draw(st.sampled_from(["1", "${source}", "${table}"]))}
+        if parents and data.draw(st.booleans()):
+            job["parameters"]["above"] = f"${{jobs.j{min(parents)}.output}}"
+        if data.draw(st.booleans()):
+            job["condition"] = data.draw(st.sampled_from(["${table} == 't'", "always()", "${table} != 't'"]))
+        jobs.append(job)
+    plugins = bunsui.Plugins([steps], autoload=False)
+    definition = {"version": "1.0", "name": "flow", "parameters": PARAMETERS}
+    pipeline = bunsui.Pipeline.from_dict(
+        {**definition, "jobs": [{"type": "step", **job} for job in jobs]}, plugins
+    )
+    with bunsui.Runner("memory://", plugins=[steps], autoload_plugins=False) as runner:
+        steps.failing = data.draw(st.sets(st.sampled_from([job["id"] for job in jobs])))
+        before = runner.run(pipeline)
+        steps.failing, steps.ran = set(), []
+        given = data.draw(st.sampled_from([{}, {"source": "x"}, {"table": "x"}]))
+        chosen = data.draw(st.sampled_from(["failed", "all", ["j0"], ["j0+"]]))
+        plan = runner.plan(rerun=before.id, parameters=given, jobs=chosen)
+        after = runner.rerun(before.id, chosen, parameters=given)
+        prospects = {job.id: job.prospect for job in plan.jobs}
+        ran = {job for job, state in after.jobs.items() if state.attempts}
+        reused = {job for job, state in after.jobs.items() if state.reused_from}
+        skipped = {job for job, state in after.jobs.items() if state.status == "skipped"}
+        assert {job for job, what in prospects.items() if what == "run"} <= ran
+        assert {job for job, what in prospects.items() if what == "skip"} <= skipped
+        assert ran <= {job for job, what in prospects.items() if what in ("run", "maybe")}
+        assert reused <= {job for job, what in prospects.items() if what == "reuse"}
+        assert sorted(ran) == sorted(steps.ran)
+        # Running all of it anew would have come to the same.
+        whole = runner.run(pipeline, given)
+        if chosen in ("failed", "all", ["j0+"]):
+            assert whole.outputs == after.outputs
+
+
+def test_a_rerun_goes_on_after_kill_9(tmp_path: Path) -> None:
+    """Killed in the middle, it goes on with what it had taken over, and takes over what it had yet to."""
+    (tmp_path / "flow.yaml").write_text(textwrap.dedent("""
+            version: "1.0"
+            name: flow
+            jobs:
+              - {id: a, type: custom, command: [sh, -c, 'echo a >> ran; echo 1 > $BUNSUI_OUTPUT']}
+              - id: b
+                type: custom
+                command: [sh, -c, 'echo b >> ran; echo 2 > $BUNSUI_OUTPUT; if [ -e slow ]; then sleep 60; fi']
+                depends_on: [a]
+              - id: c
+                type: custom
+                command: [sh, -c, 'echo c >> ran; echo 3 > $BUNSUI_OUTPUT']
+                depends_on: [b]
+              - {id: d, type: custom, command: [sh, -c, 'echo d >> ran; test -e good'], depends_on: [c]}
+            """))
+    store = f"sqlite:///{tmp_path}/store.db"
+    with bunsui.Runner(store) as runner:
+        before = runner.run(runner.load(tmp_path / "flow.yaml"))
+    assert "failed" == before.status
+    (tmp_path / "slow").touch()
+    (tmp_path / "good").touch()
+    (tmp_path / "ran").unlink()
+    program = (
+        "import bunsui, sys; r = bunsui.Runner(sys.argv[1]); s = r.start_rerun(sys.argv[2], ['b', 'd']);"
+    )
+    program += " print(s.id, flush=True); s.wait()"
+    command = [sys.executable, "-c", program, store, before.id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        session = process.stdout.readline().strip()
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "ran").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+    (tmp_path / "slow").unlink()
+    with bunsui.Runner(store) as runner:
+        after = runner.resume(session)
+        assert "succeeded" == after.status
+        assert {"a": 1, "b": 2, "c": 3, "d": None} == after.outputs
+        assert ["a", "c"] == [job for job, state in after.jobs.items() if state.reused_from == before.id]
+    assert {"b", "d"} == {*(tmp_path / "ran").read_text().split()}
+
+
+def test_what_is_gone_runs(tmp_path: Path) -> None:
+    """The session before is removed while its rerun waits: what was to be taken over runs."""
+    store = f"sqlite:///{tmp_path}/store.db"
+    steps = Steps()
+    definition = {"version": "1.0", "name": "flow", "parameters": PARAMETERS}
+    plugins = bunsui.Plugins([steps], autoload=False)
+    jobs = [{"type": "step", **job} for job in JOBS]
+    pipeline = bunsui.Pipeline.from_dict({**definition, "jobs": jobs}, plugins)
+    with bunsui.Runner(store, plugins=[steps], autoload_plugins=False) as runner:
+        before = runner.run(pipeline)
+        assert before.outputs
+        steps.held["extract"] = threading.Event()
+        after = runner.start_rerun(before.id, ["extract"])
+        after.pause()
+        steps.held["extract"].set()
+        after.wait()
+        (created,) = (event for event in after.events() if isinstance(event, ev.SessionCreated))
+        assert {"clean", "load", "aside"} == {*created.reuse}
+        assert "paused" == after.status
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection, connection:
+        connection.execute("DELETE FROM commits WHERE history = ?", (before.id,))
+    steps.ran.clear()
+    with bunsui.Runner(store, plugins=[steps], autoload_plugins=False) as runner:
+        assert "succeeded" == runner.resume(after.id).status
+        assert ["clean", "load"] == steps.ran
+        told, _ = (event for event in after.events() if isinstance(event, ev.ReuseFailed))
+        assert ("clean", f"the output of session {before.id} is gone") == (told.job, told.reason)
+    assert before.outputs == after.outputs
