@@ -55,7 +55,7 @@ MUTANTS = (
         "runner/reruns.py",
         "    if found is None:\n        created",
         "    if False:\n        created",
-        ("tests/integration/test_rerun.py", "-k", "gone"),
+        ("tests/integration/test_rerun.py",),
     ),
     Mutant(
         "fencing of the SQLite store",
