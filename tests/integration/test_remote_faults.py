@@ -287,8 +287,8 @@ def test_a_service_that_hangs_holds_up_no_other_one(method: str) -> None:
         session = runner.start(bunsui.Pipeline.from_dict(one, plugins=runner.plugins))
         assert "succeeded" == session.wait(30)
         assert "running" == stuck.status
-        end.set()
         stuck.cancel()
+        end.set()
 
 
 # Runners that let go

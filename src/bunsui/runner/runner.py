@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from bunsui.errors import ConfigError, StateError
 from bunsui.model.status import SessionStatus
 from bunsui.plugins.registry import Plugins
+from bunsui.runner.register import Register
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from bunsui.model.pipeline import Pipeline
@@ -23,11 +25,10 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
     from bunsui.runner.handle import Session
     from bunsui.runner.index import SessionSummary
-    from bunsui.runner.registered import PipelineSummary
     from bunsui.runner.reruns import Rerun
 
 
-class Runner:
+class Runner(Register):
     """Runs pipelines in this process.
 
     Nothing is started before the first session is: no thread, no process. A Runner is a context manager
@@ -91,6 +92,9 @@ class Runner:
         """Where everything durable lives."""
         return self._control.store
 
+    def _now(self) -> datetime:
+        return self._control.parts.clock.now()
+
     # Definitions
 
     def load(self, path: str | Path) -> Pipeline:
@@ -115,64 +119,6 @@ class Runner:
 
             loader.check(pipeline, self.plugins.job_types)
             self._checked[id(pipeline)] = pipeline
-
-    # Registered pipelines
-
-    def create_pipeline(self, pipeline: Pipeline) -> Pipeline:
-        """Registers a pipeline under its name, and returns it as revision 1.
-
-        Raises:
-            DefinitionError: it is wrong; nothing was written.
-            Conflict: the name is registered already.
-            ConfigError: its name ends like ``@3``, or a job of it exists in this process only.
-            StoreError: the store failed.
-        """
-        from bunsui.runner import registered
-
-        self._check(pipeline)
-        return registered.create(self.store, self._control.parts.clock.now(), pipeline)
-
-    def update_pipeline(self, pipeline: Pipeline) -> Pipeline:
-        """Makes a pipeline the next revision of its name, and returns it with its number.
-
-        Raises:
-            DefinitionError: it is wrong; nothing was written.
-            NotFound: the name is not registered.
-            ConfigError: a job of it exists in this process only.
-            StoreError: the store failed.
-        """
-        from bunsui.runner import registered
-
-        self._check(pipeline)
-        return registered.update(self.store, self._control.parts.clock.now(), pipeline)
-
-    def delete_pipeline(self, name: str) -> None:
-        """Removes a registered pipeline with all its revisions; its sessions stay, and can be resumed.
-
-        Raises:
-            NotFound: the name is not registered.
-            StoreError: the store failed.
-        """
-        from bunsui.runner import registered
-
-        registered.delete(self.store, name)
-
-    def pipelines(self) -> list[PipelineSummary]:
-        """All registered pipelines, by name."""
-        from bunsui.runner import registered
-
-        return registered.find(self.store)
-
-    def pipeline(self, name: str, revision: int | None = None) -> Pipeline:
-        """A registered pipeline, ready to be run; the newest revision where none is given.
-
-        Raises:
-            NotFound: the name is not registered, or has no such revision.
-            StoreError: the store failed.
-        """
-        from bunsui.runner import registered
-
-        return registered.get(self.store, name, revision)
 
     # Running
 
