@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from bunsui.configuration.config import Config
     from bunsui.dsl.problems import Problem
     from bunsui.errors import (
         AuthenticationError,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from bunsui.runner.runner import Runner
 
 _HOMES = {
+    "bunsui.configuration.config": ("Config",),
     "bunsui.dsl.problems": ("Problem",),
     "bunsui.errors": (
         "AuthenticationError",
@@ -115,6 +117,7 @@ __all__ = [
     "AwsError",
     "BunsuiError",
     "CannotTell",
+    "Config",
     "ConfigError",
     "Conflict",
     "DefinitionError",

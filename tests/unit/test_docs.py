@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import bunsui
+from bunsui.configuration.keys import KEYS, USER_ONLY
 from bunsui.dsl.fields import (
     DEFAULTS_FIELDS,
     JOB_FIELDS,
@@ -122,8 +123,15 @@ def test_the_python_of_getting_started_runs(tmp_path: Path) -> None:
     assert "succeeded {'text': 'hello, Ada'}\n" == done.stdout
 
 
-@pytest.mark.parametrize("block", markdown_blocks(USER_GUIDE / "python.md", "python"))
-def test_the_python_of_the_page_on_python_runs(block: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "block",
+    [
+        block
+        for page in ("python", "configuration")
+        for block in markdown_blocks(USER_GUIDE / f"{page}.md", "python")
+    ],
+)
+def test_the_python_of_the_guides_runs(block: str, tmp_path: Path) -> None:
     """Each block is a program that ends well and says something."""
     (tmp_path / "script.py").write_text(block, encoding="utf-8")
     done = subprocess.run(
@@ -191,6 +199,25 @@ def fields_of_the_reference() -> list[tuple[str, set[str]]]:
 def test_the_reference_has_every_field(heading: str, fields: set[str]) -> None:
     """And no other."""
     assert fields == set(table(REFERENCE, heading))
+
+
+def test_the_guide_has_every_key_of_the_configuration() -> None:
+    """And says of each whether a project's file may set it."""
+    documented = table(USER_GUIDE / "configuration.md", "Keys")
+    assert list(KEYS) == list(documented)
+    assert {key for key, cells in documented.items() if cells[1] == "no"} == USER_ONLY
+
+
+def test_the_files_of_the_guide_to_configuration_are_right(tmp_path: Path) -> None:
+    """The first is a project's, the second the user's."""
+    blocks = markdown_blocks(USER_GUIDE / "configuration.md", "toml")
+    project, user = tmp_path / "project" / "bunsui.toml", tmp_path / "config.toml"
+    project.parent.mkdir()
+    for path, text in zip((project, user), blocks, strict=True):
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+    config = bunsui.Config.load(project.parent, environ={}, user_file=user)
+    assert {project, user} == {found.origin.file for found in config.settings.values()}
 
 
 def test_the_reference_has_the_defaults_of_retry() -> None:

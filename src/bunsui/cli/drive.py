@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from bunsui.cli import plans, render
-from bunsui.cli.options import lease
 from bunsui.cli.streams import note
 from bunsui.dsl.parameters.inputs import parse_assignments
 from bunsui.model.status import SessionStatus
@@ -54,7 +53,7 @@ def start(
     assignments: tuple[str, ...],
     *,
     bindings: str | None,
-    local: bool,
+    local: bool | None,
     store: str | None,
     form: str,
     is_plan: bool = False,
@@ -65,13 +64,13 @@ def start(
         find: gets the pipeline from the runner that will run it.
         assignments: the parameters, each as ``KEY=VALUE``.
         bindings: the path of a bindings file.
-        local: whether nothing may run on AWS.
+        local: whether nothing may run on AWS; None: as configured.
         store: its URL.
         form: ``text`` or ``json``.
         is_plan: whether it only says what would run.
     """
     progress = render.Progress(quiet=form != "text")
-    runner = Runner(store, bindings=bindings, local=local, lease=lease(), plugins=[progress])
+    runner = Runner(store, bindings=bindings, local=local, plugins=[progress])
     with runner:
         pipeline = find(runner)
         prepare(pipeline, progress)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 
 import click
 
 from bunsui import __version__, errors
+from bunsui.cli.commands.config import config_group
 from bunsui.cli.commands.pipeline import pipeline_group
 from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.schema import explain_command, schema_command
@@ -61,8 +63,13 @@ def cli() -> None:
 cli.add_command(run_command)
 cli.add_command(pipeline_group)
 cli.add_command(session_group)
+cli.add_command(config_group)
 cli.add_command(schema_command)
 cli.add_command(explain_command)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    note(f"bunsui: warning: {message}")  # Without the line of this library that it came from.
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -71,7 +78,9 @@ def run(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # What a terminal can't show is escaped.
     try:
-        result = cli.main(args=arguments, prog_name="bunsui", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            result = cli.main(args=arguments, prog_name="bunsui", standalone_mode=False)
     except click.ClickException as error:
         with unread("stderr"):
             error.show()

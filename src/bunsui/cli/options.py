@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bunsui.errors import ConfigError, NotFound
+from bunsui.errors import NotFound
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
@@ -20,13 +19,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 store_option = click.option(
     "--store",
     metavar="URL",
-    help="Where sessions live, such as sqlite:///bunsui.db; by default BUNSUI_STORE, else the user's data"
-    " directory.",
+    help="Where sessions live, such as sqlite:///bunsui.db; by default the configured one, else in the"
+    " user's data directory.",
 )
 bindings_option = click.option(
     "--bindings",
     type=click.Path(dir_okay=False),
-    help="What runs on this machine in place of AWS; by default bindings.yaml beside the definition.",
+    help="What runs on this machine in place of AWS; by default the configured file, else"
+    " bindings.yaml beside the definition.",
 )
 
 parameter_option = click.option(
@@ -41,7 +41,9 @@ plan_option = click.option(
     "--plan", "is_plan", is_flag=True, help="Say what would run, in which order and why, and start nothing."
 )
 registered_argument = click.argument("pipeline", metavar="NAME[@REVISION]")
-local_option = click.option("--local", is_flag=True, help="Fail rather than run anything on AWS.")
+local_option = click.option(
+    "--local", is_flag=True, default=None, help="Fail rather than run anything on AWS; see 'bunsui config'."
+)
 
 
 def format_option(*formats: str) -> Callable[[Command], Command]:
@@ -64,19 +66,3 @@ def registered(runner: Runner, text: str) -> Pipeline:
             hint = f"a file is run with 'bunsui run {text}'"
             raise NotFound(error.message, kind=error.kind, name=error.name, hint=hint) from error
         raise
-
-
-def lease() -> float:
-    """BUNSUI_LEASE in seconds, 30 by default.
-
-    Raises:
-        ConfigError: it is not a number above 0.
-    """
-    text = os.environ.get("BUNSUI_LEASE", "30")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise ConfigError(f"BUNSUI_LEASE is {text!r}; it is a number of seconds above 0, such as 30")
-    return seconds

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from bunsui.errors import ConfigError
+from bunsui.configuration.settings import Settings
 from bunsui.local.supervisor import Supervisor
 from bunsui.ports.store import Store
-from bunsui.runner.config import Settings, default_store, read_pools, read_settings
 from bunsui.runner.driver import Driver
 from bunsui.runner.event_loop import EventLoop
 from bunsui.runner.heartbeat import Heartbeat
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.clock import Clock
     from bunsui.runner.pool import Pool
-
 
 #: Calls at once to the services of one job type, whatever the number of jobs that they run.
 CALLS = 16
@@ -84,27 +82,24 @@ class Parts:
 
 def assemble(
     plugins: Plugins,
-    store: str | Store | None,
+    store: str | Store,
     max_concurrency: int,
     lease: float,
-    config: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
     pools: Mapping[str, int] | None = None,
     surroundings: Surroundings | None = None,
 ) -> Parts:
     """The parts of a Runner; see its arguments. Without `surroundings` they are those of this machine.
 
     Raises:
-        ConfigError: the store's URL, the configuration or a pool is wrong.
+        ConfigError: the store's URL is wrong, or a secret's source is not registered.
         PluginError: the configuration names secrets, and a plugin's secret sources are wrong.
         StoreError: the store can't be opened.
     """
-    settings = read_settings(config)
+    settings = settings or Settings()
     # Plugins are asked for their sources only where there is a secret.
     secrets = Secrets(settings.secrets, plugins.secret_sources if settings.secrets else {})
-    sizes = read_pools(pools)
-    if not isinstance(store, str | Store | None):
-        raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
-    opened = store if isinstance(store, Store) else plugins.open_store(store or default_store())
+    opened = store if isinstance(store, Store) else plugins.open_store(store)
     path = getattr(opened, "path", None)
     if (limit := getattr(opened, "limit_lock_timeout", None)) is not None:
         # Who waits for a lock makes no turn: a driver that did so for a third of its lease could lose it.
@@ -127,7 +122,7 @@ def assemble(
         Starter(plugins.job_types, host, opened.max_commit_bytes),
         calls=calls,
         event_loop=event_loop,
-        places=Places(max_concurrency, sizes),
+        places=Places(max_concurrency, pools or {}),
         lease=lease,
         random=around.random,
         thread=around.thread,
@@ -148,6 +143,6 @@ def assemble(
         heartbeat=heartbeat,
         settings=settings,
         secrets=secrets,
-        pools=sizes,
+        pools=pools or {},
         max_concurrency=max_concurrency,
     )

@@ -14,8 +14,8 @@ from bunsui.expressions.references import BadReference, Path, references
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bunsui.configuration.settings import Settings
     from bunsui.model.pipeline import Pipeline
-    from bunsui.runner.config import Settings
 
 
 @frozen

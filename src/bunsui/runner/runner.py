@@ -6,7 +6,6 @@ The rooms behind it are imported when they are entered, so that touching `bunsui
 from __future__ import annotations
 
 import contextlib
-import math
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from bunsui.configuration.config import Config
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.plan import Plan
     from bunsui.ports.store import Store
@@ -37,18 +37,23 @@ class Runner(Register):
 
     Args:
         store: a URL (``memory://``, ``sqlite:///relative.db``, ``sqlite:////absolute.db``) or a Store;
-            None: BUNSUI_STORE, else a SQLite file in the user's data directory.
+            None: the configured one, else a SQLite file in the user's data directory.
         engine: ``embedded``.
         bindings: what runs on this machine in place of AWS: a mapping, or the path of a bindings file;
-            None: ``bindings.yaml`` beside the definition, where there is one.
-        local: whether a job that would run on AWS is an error.
-        max_concurrency: how many attempts may run at once, over all sessions; at least 1.
-        pools: how many jobs of each pool may run at once, such as ``{"gpu": 2}``; at least 1 each.
-        lease: seconds without a sign of life after which another runner may take a session over.
+            None: the configured file, else ``bindings.yaml`` beside the definition, where there is one.
+        local: whether a job that would run on AWS is an error; None: as configured, else False.
+        max_concurrency: how many attempts may run at once, over all sessions; at least 1. None: as
+            configured, else 32.
+        pools: how many jobs of each pool may run at once, such as ``{"gpu": 2}``; at least 1 each. None: the
+            configured ones.
+        lease: seconds without a sign of life after which another runner may take a session over; None: as
+            configured, else 30.
         plugins: further plugins; see `Plugins`.
         autoload_plugins: whether installed entry points are imported.
-        config: what definitions may name: ``env``, a list of variables of the environment, and ``secrets``,
-            where each is found, such as ``{"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}``.
+        config: what counts where an argument is None. None: `Config.load()`, so files and environment. A
+            mapping says what definitions may name: ``env``, a list of variables, and ``secrets``, where each
+            is found, such as ``{"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}``; then nothing
+            else is configured but the store.
 
     Raises:
         ConfigError: an argument is wrong.
@@ -62,29 +67,30 @@ class Runner(Register):
         *,
         engine: str = "embedded",
         bindings: Mapping[str, Mapping[str, Any]] | str | Path | None = None,
-        local: bool = False,
-        max_concurrency: int = 32,
+        local: bool | None = None,
+        max_concurrency: int | None = None,
         pools: Mapping[str, int] | None = None,
-        lease: float = 30.0,
+        lease: float | None = None,
         plugins: Sequence[Any] = (),
         autoload_plugins: bool = True,
-        config: Mapping[str, Any] | None = None,
+        config: Config | Mapping[str, Any] | None = None,
     ) -> None:
         from bunsui.runner.assembly import assemble
+        from bunsui.runner.configured import configured
         from bunsui.runner.control import Control
 
         if engine != "embedded":
             raise ConfigError(f"engine {engine!r} does not exist here", hint="use 'embedded'")
-        if not isinstance(max_concurrency, int) or max_concurrency < 1:
-            raise ConfigError(f"max_concurrency is {max_concurrency!r}; it is a whole number of at least 1")
-        if not (lease > 0 and math.isfinite(lease)):
-            raise ConfigError(f"lease is {lease}; it must be more than 0 seconds, such as 30")
         self.plugins = Plugins(plugins, autoload_plugins)
-        self._bindings = bindings
-        self._local = local
-        given = bindings if isinstance(bindings, Mapping) else {}
-        parts = assemble(self.plugins, store, max_concurrency, lease, config, pools)
-        self._control = Control(parts, self.plugins.job_types, given, lease)
+        use = configured(
+            config, store=store, bindings=bindings, local=local, max_concurrency=max_concurrency, pools=pools,
+            lease=lease,
+        )  # fmt: skip
+        self._bindings = use.bindings
+        self._local = use.local
+        given = use.bindings if isinstance(use.bindings, Mapping) else {}
+        parts = assemble(self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools)
+        self._control = Control(parts, self.plugins.job_types, given, use.lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
 
     @property

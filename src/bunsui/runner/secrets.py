@@ -10,8 +10,8 @@ from bunsui.errors import ConfigError, JobError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bunsui.configuration.settings import SecretReference
     from bunsui.ports.secrets import SecretSource
-    from bunsui.runner.config import SecretReference
 
 #: The code of a job that needs a secret which could not be had.
 UNAVAILABLE = "SecretUnavailable"
@@ -34,8 +34,9 @@ class Secrets:
         for name, reference in references.items():
             if reference.source not in sources:
                 # Not shown: a value with a colon may stand there.
+                where = f"{reference.place}: " if reference.place else "config."
                 raise ConfigError(
-                    f"config.secrets.{name} names a source that does not exist;"
+                    f"{where}secrets.{name} names a source that does not exist;"
                     f" there are: {', '.join(sources)}",
                     hint=did_you_mean(reference.source, sources),
                 )

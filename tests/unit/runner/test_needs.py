@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bunsui.configuration.settings import SecretReference, Settings
 from bunsui.errors import ConfigError, DefinitionError
 from bunsui.model.pipeline import Job, Parameter, Pipeline
-from bunsui.runner.config import SecretReference, Settings
 from bunsui.runner.needs import Needs, meet, needs, require
 
 SETTINGS = Settings(env=("LISTED",), secrets={"db": SecretReference("env", "DB")})

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from bunsui.configuration.settings import SecretReference
 from bunsui.errors import ConfigError, JobError
 from bunsui.ports.secrets import SecretSource
-from bunsui.runner.config import SecretReference
 from bunsui.runner.secrets import Secrets
 
 

@@ -27,7 +27,7 @@ def run_command(
     file: str,
     assignments: tuple[str, ...],
     bindings: str | None,
-    local: bool,
+    local: bool | None,
     is_plan: bool,
     store: str | None,
     form: str,

@@ -9,7 +9,6 @@ from bunsui.cli.drive import drive, prepare, start
 from bunsui.cli.options import (
     bindings_option,
     format_option,
-    lease,
     local_option,
     parameter_option,
     plan_option,
@@ -43,7 +42,7 @@ def start_command(
     pipeline: str,
     assignments: tuple[str, ...],
     bindings: str | None,
-    local: bool,
+    local: bool | None,
     is_plan: bool,
     store: str | None,
     form: str,
@@ -123,7 +122,7 @@ def status_command(session_id: str, store: str | None, form: str) -> None:
 @store_option
 def pause_command(session_id: str, reason: str | None, store: str | None) -> None:
     """Pause a session: running jobs end, nothing more starts. Returns when that is recorded."""
-    with Runner(store, lease=lease()) as runner:
+    with Runner(store) as runner:
         session = runner.session(session_id)
         session.pause(reason)
         # Where nobody drove it, this process does, until what runs elsewhere has ended.
@@ -138,7 +137,7 @@ def pause_command(session_id: str, reason: str | None, store: str | None) -> Non
 @store_option
 def cancel_command(session_id: str, reason: str | None, store: str | None) -> None:
     """Cancel a session: running work is stopped, nothing more starts. Returns when that is recorded."""
-    with Runner(store, lease=lease()) as runner:
+    with Runner(store) as runner:
         session = runner.session(session_id)
         session.cancel(reason)
         # Where nobody drove it, this process does, and stops what runs.
@@ -170,7 +169,7 @@ def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: 
                 f"--assume says of {quoted(job)} both {said[job]} and {word}; say one of them"
             )
     progress = render.Progress(quiet=form != "text", session_id=session_id)
-    with Runner(store, lease=lease(), plugins=[progress]) as runner:
+    with Runner(store, plugins=[progress]) as runner:
         session = runner.session(session_id)
         prepare(session.definition, progress)
         progress.know(session.state)
@@ -205,7 +204,7 @@ def rerun_command(
     file: str | None,
     assignments: tuple[str, ...],
     bindings: str | None,
-    local: bool,
+    local: bool | None,
     is_plan: bool,
     store: str | None,
     form: str,
@@ -216,7 +215,7 @@ def rerun_command(
     """
     chosen = jobs if jobs in ("failed", "all") else [job.strip() for job in jobs.split(",") if job.strip()]
     progress = render.Progress(quiet=form != "text")
-    with Runner(store, bindings=bindings, local=local, lease=lease(), plugins=[progress]) as runner:
+    with Runner(store, bindings=bindings, local=local, plugins=[progress]) as runner:
         changed = None if file is None else runner.load(file)
         pipeline = changed or runner.session(session_id).definition
         parameters = parse_assignments(pipeline, assignments)

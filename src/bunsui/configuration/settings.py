@@ -1,8 +1,7 @@
-"""What a Runner is configured with, and what it uses where it is not told."""
+"""What definitions may name, and what a Runner uses where it is not told."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,23 +14,23 @@ from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
 
-#: The store's URL.
-STORE_VARIABLE = "BUNSUI_STORE"
+#: What a variable of the environment may be called.
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
 
 _IDENTIFIER = re.compile(IDENTIFIER_PATTERN)
 _IDENTIFIER_RULE = "a name is a letter, then up to 63 letters, digits, '_' or '-'"
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_VARIABLE = re.compile(VARIABLE_PATTERN)
 _REFERENCE_FORM = "of the form SOURCE:KEY, such as env:DB_PASSWORD"
 
 
 def default_store() -> str:
-    """The URL of the configured store: BUNSUI_STORE, else a SQLite file in the user's data directory."""
-    configured = os.environ.get(STORE_VARIABLE)
-    if configured:
-        return configured
-    import platformdirs  # noqa: PLC0415 - not needed where a store is named
+    """The URL of the store where none is configured: a SQLite file in the user's data directory."""
+    from urllib.parse import quote  # noqa: PLC0415 - not needed where a store is named
 
-    return f"sqlite:///{Path(platformdirs.user_data_dir('bunsui', appauthor=False)) / 'bunsui.db'}"
+    import platformdirs  # noqa: PLC0415 - see above
+
+    path = Path(platformdirs.user_data_dir("bunsui", appauthor=False)) / "bunsui.db"
+    return f"sqlite:///{quote(str(path))}"
 
 
 @frozen
@@ -42,6 +41,8 @@ class SecretReference:
     source: str
     #: What the source knows it by; never empty.
     key: str
+    #: Where it was configured, such as a file and a line; "" where that is not known.
+    place: str = field(default="", eq=False)
 
 
 def _unchanging(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -61,7 +62,7 @@ class Settings:
 _KEYS = ("env", "secrets")
 
 
-def read_settings(given: Mapping[str, Any] | None) -> Settings:
+def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
     """The ``config`` argument of a Runner as a value; None: nothing is configured.
 
     Raises:
@@ -70,6 +71,8 @@ def read_settings(given: Mapping[str, Any] | None) -> Settings:
     """
     if given is None:
         return Settings()
+    if isinstance(given, Settings):
+        return given
     if not isinstance(given, Mapping):
         raise ConfigError(
             f"config is {type(given).__name__}, not a mapping",
@@ -131,11 +134,16 @@ def _references(given: Any) -> Mapping[str, SecretReference]:
     for name, value in given.items():
         if not isinstance(name, str) or not _IDENTIFIER.match(name):
             raise ConfigError(f"config.secrets has the key {quoted(name)}", hint=_IDENTIFIER_RULE)
-        references[name] = _reference(value, f"config.secrets.{name}")
+        references[name] = read_reference(value, f"config.secrets.{name}")
     return references
 
 
-def _reference(given: Any, where: str) -> SecretReference:
+def read_reference(given: Any, where: str) -> SecretReference:
+    """A reference, as ``SOURCE:KEY`` or as a mapping of both.
+
+    Raises:
+        ConfigError: it is wrong. It is never shown: it may be the secret.
+    """
     if isinstance(given, Mapping):
         _refuse_others(given, ("source", "key"), where)
         for part in ("source", "key"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bunsui import ConfigError, Runner
-from bunsui.runner.config import SecretReference, Settings, read_pools, read_settings
+from bunsui.configuration.settings import SecretReference, Settings, read_pools, read_settings
 
 
 class TestSettings:

@@ -1,0 +1,1 @@
+"""What is configured, by whom and where: files, environment and arguments as one value."""

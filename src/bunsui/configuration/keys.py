@@ -1,0 +1,162 @@
+"""The keys of the configuration: one JSON Schema says what they are, and what their values may be.
+
+``title`` says in words what a value is: errors end with it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from bunsui.configuration.checking import NAME_RULE, fits
+from bunsui.configuration.settings import VARIABLE_PATTERN
+from bunsui.dsl.fields import IDENTIFIER_PATTERN
+from bunsui.dsl.problems import did_you_mean, quoted
+from bunsui.errors import ConfigError
+
+_NAMES = {"type": "string", "pattern": IDENTIFIER_PATTERN}
+
+#: What a configuration file may hold (draft 2020-12).
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "bunsui.toml",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "store": {
+            "type": "string",
+            "pattern": r"^[A-Za-z][A-Za-z0-9+.-]*://",
+            "title": "the URL of a store, such as sqlite:///bunsui.db",
+            "description": "Where sessions live; a SQLite file in the user's data directory by default. In a"
+            " file, a relative path begins at the file's folder.",
+            "examples": ["sqlite:///bunsui.db", "sqlite:////var/lib/etl/bunsui.db"],
+        },
+        "lease": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 31_536_000,
+            "default": 30.0,
+            "title": "a number of seconds above 0, such as 30",
+            "description": "Seconds without a sign of life after which another runner may take a session"
+            " over.",
+            "examples": [30, 60.5],
+        },
+        "max_concurrency": {
+            "type": "integer",
+            "minimum": 1,
+            "default": 32,
+            "title": "a whole number of at least 1, such as 32",
+            "description": "How many attempts a runner has at once, over all its sessions.",
+            "examples": [32],
+        },
+        "local": {
+            "type": "boolean",
+            "default": False,
+            "title": "true or false",
+            "description": "Whether a job that would run on AWS is an error.",
+            "examples": [True],
+        },
+        "bindings": {
+            "type": "string",
+            "minLength": 1,
+            "title": "the path of a bindings file, such as bindings.yaml",
+            "description": "What runs on this machine in place of AWS; `bindings.yaml` beside the definition"
+            " by default. In a file, a relative path begins at the file's folder.",
+            "examples": ["/home/ann/bindings.yaml"],
+        },
+        "env": {
+            "type": "array",
+            "items": {
+                "type": "string",
+                "pattern": VARIABLE_PATTERN,
+                "title": "the name of a variable, without its value",
+            },
+            "default": [],
+            "title": 'a list of names of variables, such as ["REGION"]',
+            "description": "The variables of the environment that definitions may name as `${env.X}`.",
+            "examples": [["REGION"]],
+        },
+        "secrets": {
+            "type": "object",
+            "propertyNames": _NAMES,
+            "additionalProperties": {
+                "type": "string",
+                "pattern": r"^[^:]+:[\s\S]+$",
+                "title": "where the value is found, as SOURCE:KEY, such as env:DB_PASSWORD; not the value",
+            },
+            "default": {},
+            "title": 'a table of references by name, such as {"db": "env:DB_PASSWORD"}',
+            "description": "Where the secrets that definitions may name as `${secrets.X}` are found.",
+            "examples": [{"db": "env:DB_PASSWORD"}],
+        },
+        "pools": {
+            "type": "object",
+            "propertyNames": _NAMES,
+            "additionalProperties": {
+                "type": "integer",
+                "minimum": 1,
+                "title": "a whole number of at least 1, such as 2",
+            },
+            "default": {},
+            "title": 'a table of numbers by name, such as {"gpu": 2}',
+            "description": "How many jobs of each pool run at once.",
+            "examples": [{"gpu": 2}],
+        },
+    },
+}
+
+#: Each key's schema, by its name.
+KEYS: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
+#: The keys that a project's file may not set: what decides which commands run, and what of the user's
+#: definitions may read. Who clones a repository has not agreed to what its files say about these.
+USER_ONLY = frozenset({"bindings", "env", "secrets"})
+#: The keys whose values are never shown as they are: in place of a name or a reference, a value may stand.
+HIDDEN = frozenset({"env", "secrets"})
+
+
+def variable_of(key: str) -> str:
+    """The environment variable of a key."""
+    return f"BUNSUI_{key.upper()}"
+
+
+def schema_of(key: str, where: str = "") -> Mapping[str, Any]:
+    """The schema of a key's value; of an entry of a table for a dotted key, such as ``pools.gpu``.
+
+    Args:
+        key: the key.
+        where: names the place it stands in, for the error; ends with ``: ``.
+
+    Raises:
+        ConfigError: there is no such key.
+    """
+    name, dot, entry = key.partition(".")
+    schema = KEYS.get(name)
+    if schema is None:
+        hint = did_you_mean(name, KEYS) or f"the keys are {', '.join(KEYS)}"
+        raise ConfigError(f"{where}there is no key {quoted(name)}", hint=hint)
+    if not dot:
+        return schema
+    if "additionalProperties" not in schema:
+        raise ConfigError(
+            f"{where}there is no key {quoted(key)}", hint=f"'{name}' has no parts; it is {schema['title']}"
+        )
+    if not fits(entry, schema["propertyNames"]):
+        raise ConfigError(
+            f"{where}{quoted(entry)} can't be a name in '{name}'",
+            hint=f"{NAME_RULE}, as in {example(name)[0]}",
+        )
+    found: Mapping[str, Any] = schema["additionalProperties"]
+    return found
+
+
+def example(key: str) -> tuple[str, str]:
+    """A key of the kind that `key` is and a value for it, as they are written in a shell."""
+    name = key.partition(".")[0]
+    schema = KEYS[name]
+    value = schema["examples"][0]
+    if "additionalProperties" in schema:
+        entry, value = next(iter(value.items()))
+        name = f"{name}.{entry}"
+    return name, shlex.quote(value if isinstance(value, str) else json.dumps(value))

@@ -1,0 +1,79 @@
+"""What a Runner works with: its arguments, and the configuration where they say nothing."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from bunsui.configuration.config import Config
+from bunsui.configuration.settings import Settings, read_pools, read_settings
+from bunsui.errors import ConfigError
+from bunsui.ports.store import Store
+
+
+@frozen
+class Configured:
+    """The arguments of a Runner, none of them left open."""
+
+    store: str | Store
+    bindings: Mapping[str, Mapping[str, Any]] | str | Path | None
+    local: bool
+    max_concurrency: int
+    pools: Mapping[str, int]
+    #: Seconds.
+    lease: float
+    #: The variables and secrets that definitions may name.
+    names: Settings
+
+
+def configured(
+    config: Config | Mapping[str, Any] | None,
+    *,
+    store: str | Store | None,
+    bindings: Mapping[str, Mapping[str, Any]] | str | Path | None,
+    local: bool | None,
+    max_concurrency: int | None,
+    pools: Mapping[str, int] | None,
+    lease: float | None,
+) -> Configured:
+    """The arguments of a Runner; None: what is configured. See `Runner`.
+
+    Raises:
+        ConfigError: an argument, or the configuration, is wrong.
+    """
+    names = None if config is None or isinstance(config, Config) else read_settings(config)
+    _check(store, max_concurrency, lease)
+    sizes = None if pools is None else read_pools(pools)
+    found = config if isinstance(config, Config) else Config()
+    store = store or None  # "" has always been that, too.
+    if config is None or (names is not None and store is None):
+        found = Config.load()
+        for text in found.warnings:
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
+    if store is None:
+        store = found.store
+    if names is not None:  # Then it is all that is configured, beside the store.
+        found = Config()
+    return Configured(
+        store=store,
+        bindings=found.bindings if bindings is None else bindings,
+        local=found.local if local is None else local,
+        max_concurrency=found.max_concurrency if max_concurrency is None else max_concurrency,
+        pools=read_pools(found.pools) if sizes is None else sizes,
+        lease=found.lease if lease is None else lease,
+        names=found.names if names is None else names,
+    )
+
+
+def _check(store: object, max_concurrency: object, lease: float | None) -> None:
+    if not isinstance(store, str | Store | None):
+        raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
+    if max_concurrency is not None and (not isinstance(max_concurrency, int) or max_concurrency < 1):
+        raise ConfigError(f"max_concurrency is {max_concurrency!r}; it is a whole number of at least 1")
+    if lease is not None and not (lease > 0 and math.isfinite(lease)):
+        raise ConfigError(f"lease is {lease}; it must be more than 0 seconds, such as 30")

@@ -1,0 +1,86 @@
+"""What is shown of the configuration, and what never is."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from bunsui import Config, ConfigError, NotFound
+from bunsui.configuration import urls
+from bunsui.configuration.keys import KEYS
+from bunsui.configuration.showing import every, one, reference
+
+
+def config(**variables: str) -> Config:
+    return Config.load("/", environ={"BUNSUI_CONFIG": os.environ["BUNSUI_CONFIG"], **variables})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("env:DB_PASSWORD", "env:DB_PASSWORD"),
+        ("environment:A", "environment:A"),
+        ("file:/run/secrets/db", "file:/run/secrets/db"),
+        ("file:~/db", "file:~/db"),
+        ("env:hunter2-7", "***"),
+        ("env:A\n", "***"),
+        ("file:hunter2", "***"),
+        ("postgres://u:hunter2@db", "***"),
+        ("hunter2:x", "***"),
+        ("vault:kv/db", "***"),
+    ],
+)
+def test_references(text: str, expected: str) -> None:
+    """Only in forms that a value has not."""
+    assert expected == reference(text)
+
+
+def test_every_key_is_shown() -> None:
+    """With defaults; of a table each entry."""
+    found = {shown.key: shown.value for shown in every(config(BUNSUI_POOLS='{"b": 1, "a": 2}'))}
+    assert [*(key for key in KEYS if key != "pools"), "pools.a", "pools.b"] == list(found)
+    assert (2, {}, None, 32) == (
+        found["pools.a"], found["secrets"], found["bindings"], found["max_concurrency"],
+    )  # fmt: skip
+
+
+def test_no_secret_is_shown() -> None:
+    """Whatever stands in place of a reference, by whichever way."""
+    found = config(
+        BUNSUI_SECRETS='{"a": "hunter2:x", "b": "env:hunter2-", "c": "file:hunter2"}',
+        BUNSUI_STORE="pg://u:hunter2@h/d?password=hunter2&x=1",
+    )
+    shown = json.dumps([[s.key, s.value] for s in every(found)]) + repr(found)
+    shown += json.dumps([one(found, key) for key in ("secrets", "secrets.a", "store")])
+    assert "hunter2" not in shown
+    assert {"a": "***", "b": "***", "c": "***"} == one(found, "secrets")
+
+
+def test_one() -> None:
+    """A value; a table as a whole; one that is not set is not found."""
+    found = config(BUNSUI_POOLS='{"gpu": 2}')
+    assert (30.0, 2, {"gpu": 2}, {}, []) == tuple(
+        one(found, key) for key in ("lease", "pools.gpu", "pools", "secrets", "env")
+    )
+    for key in ("bindings", "pools.cpu"):
+        with pytest.raises(NotFound, match=f"^'{key}' is not set"):
+            one(found, key)
+    with pytest.raises(ConfigError, match="did you mean 'pools'"):
+        one(found, "pool.gpu")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:////a/b.db", "sqlite:////a/b.db"),
+        ("pg://ann:p@host/db", "pg://ann:***@host/db"),
+        ("pg://:p@host", "pg://:***@host"),
+        ("pg://host/x@y:z@", "pg://host/x@y:z@"),
+        ("x://t?region=eu&auth_token=abc&b=c#f", "x://t?region=eu&auth_token=***&b=c#f"),
+    ],
+)
+def test_urls(url: str, expected: str) -> None:
+    """Without passwords."""
+    assert expected == urls.shown(url)

@@ -1,0 +1,123 @@
+"""What a Runner takes from its arguments, and what from the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bunsui import Config, ConfigError, Runner
+from bunsui.configuration.settings import SecretReference, Settings
+from bunsui.runner.configured import Configured, configured
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project and a user's file that say something of every key."""
+    user = tmp_path / "user.toml"
+    user.write_text(
+        'bindings = "b.yaml"\nenv = ["A"]\nlocal = true\npools.cpu = 4\n[secrets]\ndb = "env:B"\n'
+    )
+    user.chmod(0o600)
+    monkeypatch.setenv("BUNSUI_CONFIG", str(user))
+    (tmp_path / "bunsui.toml").write_text('store = "sqlite:///p.db"\nlease = 5\nmax_concurrency = 6\n')
+    (tmp_path / "bunsui.toml").chmod(0o644)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def use(config: Any = None, **arguments: Any) -> Configured:
+    names = ("store", "bindings", "local", "max_concurrency", "pools", "lease")
+    return configured(config, **{name: arguments.get(name) for name in names})
+
+
+def test_none_is_what_is_configured(folder: Path) -> None:
+    """In files and environment."""
+    expected = Configured(
+        store=f"sqlite:///{folder}/p.db", bindings=str(folder / "b.yaml"), local=True, max_concurrency=6,
+        pools={"cpu": 4}, lease=5.0, names=Settings(("A",), {"db": SecretReference("env", "B")}),
+    )  # fmt: skip
+    assert expected == use()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("store", "memory://"), ("bindings", {}), ("local", False), ("max_concurrency", 32), ("pools", {}),
+        ("lease", 30.0),
+    ],
+)  # fmt: skip
+def test_an_argument_wins(folder: Path, name: str, value: Any) -> None:
+    """Also where it is what would be without any configuration; the others stay as configured."""
+    found, others = use(**{name: value}), use()
+    assert value == getattr(found, name)
+    assert [key for key in vars_of(found) if getattr(found, key) != getattr(others, key)] == [name]
+
+
+def vars_of(found: Configured) -> list[str]:
+    return [attribute.name for attribute in Configured.__attrs_attrs__]  # type: ignore[attr-defined]
+
+
+def test_a_config_is_all_there_is(folder: Path) -> None:
+    """No file is read, nor the environment."""
+    found = use(Config())
+    assert (False, 32, {}, 30.0, Settings(), None) == (
+        found.local, found.max_concurrency, found.pools, found.lease, found.names, found.bindings,
+    )  # fmt: skip
+    assert 7.0 == use(Config.load(folder, environ={}, lease=7)).lease
+
+
+def test_a_mapping_is_all_there_is_beside_the_store(folder: Path) -> None:
+    """As the names that definitions may use were given before there were files."""
+    found = use({"env": ["X"]})
+    assert (f"sqlite:///{folder}/p.db", Settings(("X",)), 30.0, {}, False) == (
+        found.store, found.names, found.lease, found.pools, found.local,
+    )  # fmt: skip
+    (folder / "bunsui.toml").write_text("nonsense")
+    assert "memory://" == use({}, store="memory://").store
+
+
+def test_a_runner_reads_it(folder: Path) -> None:
+    """When it is made."""
+    with Runner(autoload_plugins=False) as runner:
+        assert folder / "p.db" == runner.store.path  # type: ignore[attr-defined]
+    (folder / "bunsui.toml").write_text("lease = 0\n")
+    with pytest.raises(ConfigError, match=r"bunsui\.toml:1: lease is 0"):
+        Runner("memory://", autoload_plugins=False)
+
+
+def test_a_runner_warns_of_a_file_that_is_ignored(folder: Path) -> None:
+    """At the line that makes it."""
+    (folder / "bunsui.toml").chmod(0o666)
+    with pytest.warns(RuntimeWarning, match="is ignored: other users may write it") as caught:
+        Runner("memory://", autoload_plugins=False).close()
+    assert __file__ == caught[0].filename
+
+
+def test_a_source_that_is_none_is_named_with_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File and line, and not the reference."""
+    (folder / "user.toml").write_text('[secrets]\ndb = "hunter2:x"\n')
+    with pytest.raises(ConfigError) as caught:
+        Runner("memory://", autoload_plugins=False)
+    assert str(caught.value).startswith(
+        f"{folder}/user.toml:2: secrets.db names a source that does not exist; there are: env,"
+        " environment, file"
+    )
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"lease": 0}, "lease is 0; it must be more than 0 seconds, such as 30"),
+        ({"max_concurrency": 0}, "max_concurrency is 0; it is a whole number of at least 1"),
+        ({"store": 3}, "store is 3; it is a URL or a Store; such as 'sqlite:///bunsui.db'"),
+        ({"pools": {"a": 0}}, "pools.a is 0; it is a whole number of at least 1"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, Any], expected: str) -> None:
+    """Are errors that name them."""
+    with pytest.raises(ConfigError) as caught:
+        use(**arguments)
+    assert expected == str(caught.value)
