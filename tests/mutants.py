@@ -58,6 +58,13 @@ MUTANTS = (
         ("tests/integration/test_rerun.py",),
     ),
     Mutant(
+        "a source that hangs does not hold the doctor",
+        "diagnosis/names.py",
+        "asking.join(patience)",
+        "asking.join()",
+        ["tests/unit/diagnosis/test_names.py"],
+    ),
+    Mutant(
         "a project's file says nothing of what is the user's",
         "configuration/config.py",
         "if origin.source is Source.PROJECT and name in USER_ONLY:",

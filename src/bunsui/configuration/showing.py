@@ -8,12 +8,12 @@ from typing import Any
 
 from attrs import frozen
 
-from bunsui.configuration import urls
 from bunsui.configuration.config import Config
 from bunsui.configuration.keys import KEYS, schema_of
 from bunsui.configuration.origins import Origin
 from bunsui.configuration.settings import VARIABLE_PATTERN
 from bunsui.errors import NotFound
+from bunsui.stores.urls import shown
 
 #: Stands for what may be a secret.
 HIDDEN_VALUE = "***"
@@ -69,7 +69,7 @@ def _shown(config: Config, key: str) -> Shown:
     if name == "env":
         value = list(config.names.env)
     elif name == "store":
-        value = urls.shown(value)
+        value = shown(value)
     elif name == "secrets":
         value = reference(value)
     return Shown(key, value, config.origin(key))

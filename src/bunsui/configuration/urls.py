@@ -1,14 +1,11 @@
-"""Stores in configuration files: which files they mean, and how they are shown."""
+"""The URLs of stores: which files they mean."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 _SQLITE = "sqlite:///"
-_PASSWORD = re.compile(r"(?<=://)([^/?#@]*:)[^/?#@]*(?=@)")
-_SENSITIVE = re.compile(r"([?&][^=&]*(?:password|secret|token|key|pwd|pass)[^=&]*=)[^&#]*", re.IGNORECASE)
 
 
 def anchored(url: str, folder: Path) -> str:
@@ -32,6 +29,8 @@ def stays_in(url: str, folder: Path) -> bool:
     return Path(unquote(url[len(_SQLITE) :])).resolve().is_relative_to(folder.resolve())
 
 
-def shown(url: str) -> str:
-    """A store's URL without the passwords that may stand in it."""
-    return _SENSITIVE.sub(r"\1***", _PASSWORD.sub(r"\1***", url))
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite store; None for any other."""
+    if not url.startswith(_SQLITE) or url == _SQLITE or "?" in url or "#" in url:
+        return None
+    return Path(unquote(url[len(_SQLITE) :])).absolute()

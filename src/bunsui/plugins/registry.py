@@ -18,6 +18,7 @@ from bunsui.plugins import builtins, hookspecs
 from bunsui.ports.hooks import PROJECT
 from bunsui.ports.job_type import JobType
 from bunsui.ports.secrets import SecretSource
+from bunsui.stores.urls import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -191,7 +192,7 @@ class Plugins:
         if factory is None:
             known = ", ".join(f"{name}://" for name in self.stores)
             raise ConfigError(
-                f"store '{url}' begins with none of {known}",
+                f"store '{shown(url)}' begins with none of {known}",
                 hint=(did_you_mean(scheme, self.stores) if separator else None)
                 or "a store is named by a URL, such as sqlite:///bunsui.db",
             )

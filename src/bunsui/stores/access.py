@@ -59,7 +59,7 @@ def access_to(path: Path) -> Access:
     """
     log = _log_size(path)
     shared = log is not None and _beside(path, "-shm").exists()
-    if _may_write(path) and (_may_write(path.parent) or shared):
+    if may_write(path) and (may_write(path.parent) or shared):
         return Access.WRITE
     if shared:
         return Access.READ
@@ -75,7 +75,7 @@ def access_to(path: Path) -> Access:
 
 def read_only(path: Path) -> StoreError:
     """The error of a write to the database at `path`, whose access is not `Access.WRITE`."""
-    what = "its folder" if _may_write(path) else "the file"
+    what = "its folder" if may_write(path) else "the file"
     return StoreError(
         f"store {path} may only be read: {what} may not be written",
         hint="run as a user who may write both, or name another store with --store or BUNSUI_STORE",
@@ -95,6 +95,6 @@ def _log_size(path: Path) -> int | None:
         return None
 
 
-def _may_write(path: Path) -> bool:
+def may_write(path: Path) -> bool:
     """Whether this process may, on this mount; asked of the system, since for root the modes don't tell."""
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)

@@ -8,7 +8,6 @@ import os
 import pytest
 
 from bunsui import Config, ConfigError, NotFound
-from bunsui.configuration import urls
 from bunsui.configuration.keys import KEYS
 from bunsui.configuration.showing import every, one, reference
 
@@ -69,18 +68,3 @@ def test_one() -> None:
             one(found, key)
     with pytest.raises(ConfigError, match="did you mean 'pools'"):
         one(found, "pool.gpu")
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("sqlite:////a/b.db", "sqlite:////a/b.db"),
-        ("pg://ann:p@host/db", "pg://ann:***@host/db"),
-        ("pg://:p@host", "pg://:***@host"),
-        ("pg://host/x@y:z@", "pg://host/x@y:z@"),
-        ("x://t?region=eu&auth_token=abc&b=c#f", "x://t?region=eu&auth_token=***&b=c#f"),
-    ],
-)
-def test_urls(url: str, expected: str) -> None:
-    """Without passwords."""
-    assert expected == urls.shown(url)

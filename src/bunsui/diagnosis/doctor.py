@@ -1,0 +1,95 @@
+"""All checks, one after the other."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bunsui.configuration import files, urls
+from bunsui.configuration.config import Config, misspelt_variables
+from bunsui.diagnosis import plugins as of_plugins
+from bunsui.diagnosis.check import Check, failed, ok, warning
+from bunsui.diagnosis.installation import installation
+from bunsui.diagnosis.names import names
+from bunsui.diagnosis.sessions import sessions
+from bunsui.diagnosis.sqlite_version import sqlite_version
+from bunsui.diagnosis.store import content, open_store, write
+from bunsui.errors import BunsuiError, ConfigError
+from bunsui.plugins.registry import Plugins
+
+if TYPE_CHECKING:
+    from bunsui.ports.store import Store
+
+
+def diagnose(store: str | None = None) -> Iterator[Check]:
+    """Looks at what is installed and configured here; each check is made when it is asked for.
+
+    Nothing is made but a document that is removed again, in a store that is there.
+
+    Args:
+        store: the URL of the store to look at; None: the configured one.
+    """
+    yield from installation()
+    config: Config | None = None
+    try:
+        config = Config.load(store=store)
+    except ConfigError as error:
+        yield failed("configuration", error, "mend it in an editor")
+    else:
+        yield from configuration(config)
+    yield from sqlite_version()
+    yield from of_plugins.plugins()
+    registry = _registry()
+    if config is not None or store is not None:
+        yield from the_store(store or (config or Config()).store, registry)
+    if config is not None:
+        yield from names(config, registry, os.environ)
+
+
+def configuration(config: Config) -> Iterator[Check]:
+    """The files that were read, and what was left out."""
+    for text in config.warnings:
+        yield warning("configuration", text, "take the right from others with chmod, or move the file away")
+    if config.project_file is not None:
+        yield ok("configuration", f"{config.project_file} of the project was read")
+    if config.user_file is not None:
+        yield ok("configuration", f"{config.user_file} of the user was read")
+    elif not config.warnings and config.project_file is None:
+        yield ok("configuration", f"no file: neither {files.user_path(os.environ)} nor a project's is there")
+    for text in misspelt_variables(os.environ):
+        yield warning("configuration", text, "rename or remove the variable")
+
+
+def the_store(url: str, registry: Plugins) -> Iterator[Check]:
+    """The store that a URL names, and its sessions."""
+    store, checks = open_store(url, registry)
+    yield from checks
+    if store is None:
+        return
+    try:
+        yield from _opened(store, url)
+    finally:
+        store.close()
+
+
+def _opened(store: Store, url: str) -> Iterator[Check]:
+    yield write(store)
+    path = urls.sqlite_path(url)
+    if path is not None:
+        yield from content(path)
+    yield from sessions(store, datetime.now(UTC))
+
+
+def _registry() -> Plugins:
+    """With what is installed where that works: what does not has been told already."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = Plugins()
+    try:
+        _ = found.job_types, found.stores, found.secret_sources
+    except BunsuiError:
+        return Plugins(autoload=False)
+    return found
