@@ -97,9 +97,10 @@ def found_plugins(folder: Path, modules: dict[str, str], **variables: str) -> li
         about.mkdir()
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text(f"[bunsui]\n{name} = {name}\n")
+    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     done = subprocess.run(
         [sys.executable, "-c", LOOK],
-        env={**os.environ, "PYTHONPATH": str(folder), **variables},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *paths]), **variables},
         check=True,
         capture_output=True,
         text=True,
