@@ -2,8 +2,8 @@
 
 Eight methods on two primitives. A *history* is an append-only list of commits, each at a position
 1, 2, ...; appending names the position, so that of two writers one wins. A *document* is a small JSON
-object with a version, found by key or in the order of an index group. `bunsui.testing.StoreSuite`
-holds for every store.
+object with a version, found by key or in the order of an index group. Two more methods have a body: a store
+may do without them. `bunsui.testing.StoreSuite` holds for every store.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import frozen
 
+from bunsui.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from bunsui.errors import StoreError
 
 __all__ = ["Append", "Appended", "Commit", "Document", "Put", "Store"]
 
@@ -105,6 +105,9 @@ class Store(ABC):
         """Streams the commits behind position `after`, in order; none for an unknown history.
 
         It may be left in the middle, and holds up no writer meanwhile.
+
+        Raises:
+            NotFound: it was removed in the middle.
         """
 
     @abstractmethod
@@ -163,6 +166,32 @@ class Store(ABC):
         Raises:
             ConfigError: `after` is no cursor.
         """
+
+    def find_prefix(self, kind: str, prefix: str, limit: int = 100) -> list[Document]:
+        """Up to `limit` documents of a kind whose key begins with `prefix`, by key.
+
+        Here all keys up to those are looked at; a store that can begin at a key has its own way.
+        """
+        found: list[Document] = []
+        after: str | None = None
+        while page := self.find(kind, after=after, limit=1000):
+            found += [document for document in page if document.key.startswith(prefix)]
+            last = page[-1]
+            if len(found) >= limit or (last.key > prefix and not last.key.startswith(prefix)):
+                break
+            after = last.cursor
+        return found[:limit]
+
+    def remove(self, history: str, document: tuple[str, str] | None = None) -> None:
+        """Removes a history, and with it the document of this kind and key: both, or nothing.
+
+        What is not there is no error. After it the history is as one that nobody wrote.
+
+        Raises:
+            StoreError: this store can't remove histories.
+        """
+        del document
+        raise StoreError(f"{type(self).__name__} can't remove the history {history!r}", lasting=True)
 
     @abstractmethod
     def changed(self, token: object) -> object:

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from bunsui.errors import Conflict
 from bunsui.ports.store import Append, Appended, Commit, Document, Store
-from bunsui.stores import cursors
+from bunsui.stores import cursors, prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,6 +146,18 @@ class MemoryStore(Store):
             last = cursors.parse(after)
             found = [pair for pair in found if (pair[0] < last if reverse else pair[0] > last)]
         return [_document(place[1], stored, cursors.make(*place)) for place, stored in found[:limit]]
+
+    def find_prefix(self, kind: str, prefix: str, limit: int = 100) -> list[Document]:
+        """See `Store.find_prefix`."""
+        return prefixes.find(self, kind, prefix, limit)
+
+    def remove(self, history: str, document: tuple[str, str] | None = None) -> None:
+        """See `Store.remove`."""
+        with self._lock:
+            self._histories.pop(history, None)
+            if document is not None:
+                self._documents.get(document[0], {}).pop(document[1], None)
+            self._wrote()
 
     def changed(self, token: object) -> object:
         """See `Store.changed`."""

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bunsui.errors import Conflict, StoreError
+from bunsui.errors import Conflict, NotFound, StoreError
 from bunsui.model.json import compact
 from bunsui.ports.store import Append, Appended, Commit, Document, Put, Store
-from bunsui.stores import checksums, cursors, rows
+from bunsui.stores import checksums, cursors, prefixes, rows
 from bunsui.stores.sqlite_file import PAGE, SqliteFile
 from bunsui.stores.sqlite_schema import transaction
 
@@ -103,10 +103,16 @@ class SqliteStore(Store):
 
     def read(self, history: str, after: int = 0) -> Iterator[Commit]:
         """See `Store.read`; the rows are fetched in chunks, so nothing is held open in between."""
+        goes_on = False
         while self._file.is_there():
             with self._file.guard():
                 commits, is_last = rows.read_commits(self._file.connection(), self.path, history, after)
+            if goes_on and not commits:
+                raise NotFound(
+                    f"the history of {history} was removed while it was read", kind="history", name=history
+                )
             yield from commits
+            goes_on = True
             if is_last:
                 return
             after = commits[-1].position
@@ -175,27 +181,53 @@ class SqliteStore(Store):
         limit: int = 100,
     ) -> list[Document]:
         """See `Store.find`."""
-        last = None if after is None else cursors.parse(after)
+        last: tuple[str, ...] | None = None if after is None else cursors.parse(after)
         if not self._file.is_there():
             return []
         order, beyond = ("DESC", "<") if reverse else ("ASC", ">")
         live = "kind = ? AND (expires_at IS NULL OR expires_at > ?)"
+        # By key alone: with a constant beside it SQLite would look at every key, and sort them all.
+        if group is None:
+            places = [("''", "1", f"AND key {beyond} ?", f"key {order}")]
+            last = None if last is None else last[1:]
+        else:
+            places = [
+                (
+                    f"sort{n}",
+                    f"group{n} = ?",
+                    f"AND (sort{n}, key) {beyond} (?, ?)",
+                    f"sort {order}, key {order}",
+                )
+                for n in (1, 2)
+            ]
         selects, values = [], []
-        for sort, where in (
-            [("''", "1")] if group is None else [("sort1", "group1 = ?"), ("sort2", "group2 = ?")]
-        ):
+        for sort, where, behind, ordered in places:
             selects.append(
                 "SELECT * FROM"  # noqa: S608 - constants
                 f" (SELECT {rows.DOCUMENT}, {sort} AS sort FROM documents"
-                f" WHERE {live} AND {where}"
-                f"{f' AND ({sort}, key) {beyond} (?, ?)' if last is not None else ''}"
-                f" ORDER BY sort {order}, key {order} LIMIT ?)"
+                f" WHERE {live} AND {where} {'' if last is None else behind} ORDER BY {ordered} LIMIT ?)"
             )
             values += [kind, time.time(), *([] if group is None else [group]), *(last or []), limit]
         sql = f"{' UNION ALL '.join(selects)} ORDER BY sort {order}, key {order} LIMIT ?"
         with self._file.guard():
             found = self._file.connection().execute(sql, (*values, limit)).fetchall()
         return [rows.document(self.path, row, sort) for *row, sort in found]
+
+    def find_prefix(self, kind: str, prefix: str, limit: int = 100) -> list[Document]:
+        """See `Store.find_prefix`."""
+        return prefixes.find(self, kind, prefix, limit)
+
+    def remove(self, history: str, document: tuple[str, str] | None = None) -> None:
+        """See `Store.remove`: one transaction. The file keeps its size, and what was freed is written over."""
+        if not self._file.is_there():
+            return
+        with self._file.guard():
+            connection = self._file.writer()
+            with transaction(connection):
+                removed = connection.execute("DELETE FROM commits WHERE history = ?", (history,)).rowcount
+                if document is not None:
+                    connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", document)
+        self._file.wrote(PAGE * (1 + removed))
 
     def changed(self, token: object) -> object:
         """See `Store.changed`: SQLite counts the commits of all other connections."""

@@ -82,11 +82,11 @@ class SqliteFile:
             )
 
     def is_there(self) -> bool:
-        """Whether there is anything to read."""
+        """Whether there is anything to read: an empty file, as `mktemp` makes it, is no store yet."""
         if not self._exists and self._identity is None:
             with self.guard(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                self.path.stat()
-                self._exists = True
+                # With a log beside it, it is what is left of a store.
+                self._exists = self.path.stat().st_size > 0 or Path(f"{self.path.resolve()}-wal").exists()
         return self._exists or self._identity is not None
 
     @contextlib.contextmanager

@@ -9,6 +9,7 @@ import pytest
 from bunsui.testing.store.documents import Documents
 from bunsui.testing.store.handles import Handles
 from bunsui.testing.store.histories import Histories
+from bunsui.testing.store.removal import Removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
 
 
-class StoreSuite(Histories, Documents, Handles):
+class StoreSuite(Histories, Documents, Removal, Handles):
     """Holds for every store: derive from it, and say how an empty store is made.
 
     Such as::

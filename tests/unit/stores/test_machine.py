@@ -215,7 +215,19 @@ class Stores(RuleBasedStateMachine):
             self.wrote(handle)
         self.both(lambda store: store.delete(kind, key), handle)
 
+    @rule(name=histories, document=st.none() | st.tuples(kinds, keys), handle=handles)
+    def remove(self, name, document, handle):
+        self.model.histories.pop(name, None)
+        self.model.documents.pop(document, None)
+        self.both(lambda store: store.remove(name, document), handle)
+
     # Reading
+
+    @rule(kind=kinds, prefix=keys | st.just("\ud7ff"), limit=st.integers(1, 4), handle=handles)
+    def find_prefix(self, kind, prefix, limit, handle):
+        expected = [found for found in self.model.find(kind, None, False) if found.key.startswith(prefix)]
+        found = self.both(lambda store: bare(store.find_prefix(kind, prefix, limit)), handle)
+        assert [expected[:limit]] * 2 == found
 
     @rule(
         kind=kinds,

@@ -20,7 +20,7 @@ import pytest
 import bunsui
 from bunsui.errors import StoreError
 from bunsui.ports.store import Append, Appended, Commit, Put
-from bunsui.stores import sqlite_file, sqlite_schema
+from bunsui.stores import cursors, sqlite_file, sqlite_schema
 from bunsui.stores.sqlite import SqliteStore
 from bunsui.testing import StoreSuite
 
@@ -183,6 +183,45 @@ def test_an_empty_file(tmp_path):
     path.touch()
     with contextlib.closing(SqliteStore(path)) as store:
         assert append(store, 1).ok
+
+
+def test_an_empty_file_is_read_as_it_is(tmp_path):
+    """Who only reads makes no store of an empty file, and finds nothing in it."""
+    path = tmp_path / "store.db"
+    path.touch()
+    with contextlib.closing(SqliteStore(path)) as store:
+        assert [[], None, []] == [list(store.read("h")), store.get("k", "x"), store.find("k", "g")]
+        store.remove("h", ("k", "x"))
+        store.delete("k", "x")
+    assert [(path.name, 0)] == [(found.name, found.stat().st_size) for found in tmp_path.iterdir()]
+
+
+def test_what_is_removed_makes_room(path, store):
+    """The file keeps its size where a history goes, and does not grow when as much is written again."""
+    fill(store, 50, history="a", body="x" * 20_000)
+    store.checkpoint()
+    size = path.stat().st_size
+    for history in ("a", "b", "c", "d"):
+        store.remove(history)
+        fill(store, 50, history=chr(ord(history) + 1), body="x" * 20_000)
+        store.checkpoint()
+    assert path.stat().st_size < 1.2 * size
+
+
+def test_a_key_is_found_without_looking_at_all(path, store):
+    """The beginning of a key, and a place behind a key, are looked up in the order of the keys."""
+    store.put("k", "x", {})
+    asked = []
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        store._file.connection().set_trace_callback(asked.append)
+        store.find_prefix("k", "m", 5)
+        store.find("k", after=cursors.make("", "m"), reverse=True)
+        store._file.connection().set_trace_callback(None)
+        plans = [str(connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()) for sql in asked]
+    assert 3 == len(plans)
+    assert all("SEARCH documents USING PRIMARY KEY (kind=? AND key" in plan for plan in plans)
+    # What is sorted is what was found, not what was looked at.
+    assert all(plan.index("SCAN") < plan.index("TEMP B-TREE") for plan in plans[1:])
 
 
 def test_a_relative_path_stays(tmp_path, monkeypatch):

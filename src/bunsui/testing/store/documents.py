@@ -152,6 +152,25 @@ class Documents:
         assert names == keys(store.find("k"))
         assert names[::-1] == keys(store.find("k", reverse=True))
 
+    def test_find_by_the_beginning_of_a_key(self, store: Store) -> None:
+        """Keys that begin with a text, the text itself among them, by key; no more than `limit`."""
+        for key in ("", "a", "ab", "ab\U0010ffff", "aba", "abb", "ac", "b", "é"):
+            store.put("k", key, {"key": key}, groups=[("g", key)])
+        store.put("other", "abc", {})
+        found = [keys(store.find_prefix("k", prefix)) for prefix in ("ab", "abb", "abc", "c", "é")]
+        assert [["ab", "aba", "abb", "ab\U0010ffff"], ["abb"], [], [], ["é"]] == found
+        assert [["ab"], ["ab", "aba"]] == [keys(store.find_prefix("k", "ab", limit)) for limit in (1, 2)]
+        assert 9 == len(store.find_prefix("k", ""))
+        assert [{"key": "ac"}] == [document.value for document in store.find_prefix("k", "ac")]
+
+    def test_find_by_the_beginning_of_a_key_on_many_pages(self, store: Store) -> None:
+        """What stands behind a thousand other keys is found, and so are more than a thousand."""
+        for number in range(1200):
+            store.put("k", f"a{number:04}", {})
+        store.put("k", "b", {})
+        assert [["b"], ["a1199"]] == [keys(store.find_prefix("k", prefix)) for prefix in ("b", "a1199")]
+        assert 1200 == len(store.find_prefix("k", "a", limit=5000))
+
     def test_find_by_group(self, store: Store) -> None:
         """A group is found by its sort keys; what isn't in it is not."""
         store.put("k", "a", {"n": 1}, groups=[("g", "2")])
