@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bunsui.errors import NotFound
+from bunsui.dsl.problems import printable, quoted
+from bunsui.errors import ConfigError, NotFound
+from bunsui.model.times import to_text
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
@@ -40,6 +42,7 @@ parameter_option = click.option(
 plan_option = click.option(
     "--plan", "is_plan", is_flag=True, help="Say what would run, in which order and why, and start nothing."
 )
+session_argument = click.argument("text", metavar="SESSION")
 registered_argument = click.argument("pipeline", metavar="NAME[@REVISION]")
 local_option = click.option(
     "--local", is_flag=True, default=None, help="Fail rather than run anything on AWS; see 'bunsui config'."
@@ -66,3 +69,53 @@ def registered(runner: Runner, text: str) -> Pipeline:
             hint = f"a file is run with 'bunsui run {text}'"
             raise NotFound(error.message, kind=error.kind, name=error.name, hint=hint) from error
         raise
+
+
+#: Stands for the newest session.
+LAST = "@last"
+#: Characters of a whole session id.
+_ID_LENGTH = 16
+#: Sessions that are named where one has to be chosen.
+_SHOWN = 10
+
+
+def session_id(runner: Runner, text: str) -> str:
+    """The id of the session that `text` means: its id, the beginning of it, or ``@last``, the newest.
+
+    Raises:
+        NotFound: there is no such session.
+        ConfigError: more than one id begins so.
+    """
+    from bunsui.runner import index  # noqa: PLC0415 - with all that sessions are made of
+
+    if text == LAST:
+        newest = runner.sessions(limit=1)
+        if newest:
+            return newest[0].session_id
+        raise NotFound("there are no sessions in this store", kind="session", name=text)
+    if len(text) >= _ID_LENGTH:
+        return text  # Who opens the session says whether there is one.
+    found = index.beginning(runner.store, text, _SHOWN + 1) if text else []
+    if not found:
+        raise NotFound(
+            f"there is no session whose id begins with {quoted(text)} in this store",
+            kind="session",
+            name=text,
+            hint=f"'bunsui session list' shows those that there are, and {LAST} is the newest",
+        )
+    if len(found) == 1:
+        return found[0].session_id
+    lines = [
+        f"  {one.session_id}  {one.status}, {to_text(one.created_at)}, {printable(one.pipeline)}"
+        for one in found[:_SHOWN]
+    ]
+    raise ConfigError(
+        "\n".join(
+            [
+                f"{quoted(text)} is the beginning of more than one session's id:",
+                *lines,
+                *(["  ..."] if len(found) > _SHOWN else []),
+                "give more characters of the one that is meant",
+            ]
+        )
+    )

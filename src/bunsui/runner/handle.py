@@ -85,8 +85,11 @@ class Session:
                 # The driver has let go of it, and all that it folded is durable: no need to do it twice.
                 self._fold, self._position = live.machine.state, live.position
         if not self._fold.status.is_terminal:
+            before = self._position
             try:
-                self._position = reading.replay(self._store, self._id, self._fold.apply, self._position)
+                self._position = reading.replay(self._store, self._id, self._fold.apply, before)
+                if self._position == before:  # Nothing new, or nothing at all any more.
+                    reading.require(self._store, self._id, before)
             except BaseException:  # Only to read anew: a part of a commit may be in the state. It goes on.
                 self._forget()
                 raise

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 KIND = "session"
 #: The group that holds all sessions, by creation.
 ALL = "all"
+#: Entries that are read at once by `find`, where many have to be looked at.
+MOST = 2000
 
 
 @frozen
@@ -80,6 +82,7 @@ def find(
     """Sessions, newest first; see `Runner.sessions`."""
     group = ALL if pipeline is None else pipeline_group(pipeline)
     size = max(limit, 50)
+    most = max(size, MOST)
     found: list[SessionSummary] = []
     while len(found) < limit:
         page = store.find(KIND, group, reverse=True, after=after, limit=size)
@@ -88,7 +91,13 @@ def find(
         if len(page) < size:
             break
         after = page[-1].cursor
+        size = min(2 * size, most)  # Where few have the status, many are looked at.
     return found[:limit]
+
+
+def beginning(store: Store, prefix: str, limit: int) -> list[SessionSummary]:
+    """Up to `limit` sessions whose id begins with `prefix`, by id."""
+    return [summary(document) for document in store.find_prefix(KIND, prefix, limit)]
 
 
 def is_orphaned(held_by: Mapping[str, Any] | None) -> bool:

@@ -70,6 +70,24 @@ def created(store: Store, session: str) -> ev.SessionCreated:
     )
 
 
+def require(store: Store, session: str, position: int) -> None:
+    """Makes sure that a session of which commits up to `position` were read is still there.
+
+    Raises:
+        NotFound: it was removed.
+    """
+    # The index entry goes with the history; but a session may be missing in the index.
+    if store.get(SESSION, session) is not None:
+        return
+    if next(iter(store.read(session, max(position - 1, 0))), None) is None:
+        raise NotFound(
+            f"session {session} was removed from this store",
+            kind="session",
+            name=session,
+            hint="sessions that have ended are removed with Runner.prune or 'bunsui session prune'",
+        )
+
+
 def pipeline_of(store: Store, event: ev.SessionCreated, known: Pipeline | None = None) -> Pipeline:
     """The definition that a session runs: its own copy, whatever has become of the file.
 

@@ -75,6 +75,17 @@ def pending(store: Store, runner: str) -> list[Request]:
     return found
 
 
+def by_session(store: Store) -> dict[str, list[str]]:
+    """The ids of all requests that are there, by their session."""
+    found: dict[str, list[str]] = {}
+    after: str | None = None
+    while page := store.find(KIND, after=after, limit=1000):
+        for document in page:
+            found.setdefault(str(document.value.get("session")), []).append(document.key)
+        after = page[-1].cursor
+    return found
+
+
 class Inbox:
     """What is asked of one runner; a look costs a question whether anything has changed, if nothing has."""
 

@@ -16,7 +16,7 @@ from bunsui.plugins.registry import Plugins
 from bunsui.runner.register import Register
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from bunsui.configuration.config import Config
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
     from bunsui.runner.handle import Session
     from bunsui.runner.index import SessionSummary
+    from bunsui.runner.pruning import Pruned
     from bunsui.runner.reruns import Rerun
 
 
@@ -418,6 +419,28 @@ class Runner(Register):
             raise ConfigError(f"there is no session status {status!r}", hint=f"there are: {known}")
         wanted = None if status is None else SessionStatus(status)
         return index.find(self.store, pipeline, wanted, limit, after)
+
+    def prune(self, older_than: timedelta | float | str, dry_run: bool = False) -> Pruned:
+        """Removes sessions that ended long ago, with their histories, logs and artifacts.
+
+        Paused and running sessions stay. A removed session is NotFound for everybody, and its idempotency
+        key starts a new one. The file of a SQLite store keeps its size: what is freed is used again.
+
+        Args:
+            older_than: how long ago they ended at least: a timedelta, seconds, or a text such as ``30d``.
+            dry_run: whether nothing is changed: the answer says what would be.
+
+        Returns:
+            What was removed, and what could not be.
+
+        Raises:
+            ConfigError: `older_than` is not more than 0.
+            Conflict: somebody else prunes the store.
+            StoreError: the store failed, or can't remove sessions.
+        """
+        from bunsui.runner import pruning
+
+        return pruning.prune(self._control, pruning.age(older_than), dry_run=dry_run)
 
     # The end
 

@@ -218,7 +218,7 @@ class SqliteStore(Store):
         return prefixes.find(self, kind, prefix, limit)
 
     def remove(self, history: str, document: tuple[str, str] | None = None) -> None:
-        """See `Store.remove`: one transaction. The file keeps its size, and what was freed is written over."""
+        """See `Store.remove`: one transaction. The file keeps its size; what is freed is used again."""
         if not self._file.is_there():
             return
         with self._file.guard():

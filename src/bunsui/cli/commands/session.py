@@ -14,6 +14,8 @@ from bunsui.cli.options import (
     plan_option,
     registered,
     registered_argument,
+    session_argument,
+    session_id,
     store_option,
 )
 from bunsui.cli.streams import note
@@ -66,15 +68,23 @@ def start_command(
 @click.option("--pipeline", metavar="NAME", help="Only sessions of this pipeline.")
 @click.option("--status", type=click.Choice([str(s) for s in SessionStatus]), help="Only these.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--after", metavar="CURSOR", help="The next page: only sessions behind this place.")
 @store_option
 @format_option("table", "json", "yaml")
-def list_command(pipeline: str | None, status: str | None, limit: int, store: str | None, form: str) -> None:
-    """List sessions, newest first."""
+def list_command(
+    pipeline: str | None, status: str | None, limit: int, after: str | None, store: str | None, form: str
+) -> None:
+    """List sessions, newest first.
+
+    Where there are more than a page, the option that shows the next page is said on stderr.
+    """
     with Runner(store) as runner:
-        found = runner.sessions(pipeline=pipeline, status=status, limit=limit + 1)
+        found = runner.sessions(pipeline=pipeline, status=status, limit=limit + 1, after=after)
     if len(found) > limit:
-        note(f"these are the newest {limit}; --limit shows more")
         del found[limit:]
+        which = f"the newest {limit}" if after is None else f"{limit} of them"
+        note(f"these are {which}; --limit shows more")
+        note(f"the next page: --after {_shell(found[-1].cursor)}")
     if form != "table":
         render.data([render.summary_data(summary) for summary in found], form)
         return
@@ -94,14 +104,21 @@ def list_command(pipeline: str | None, status: str | None, limit: int, store: st
         note("no sessions")
 
 
+def _shell(text: str) -> str:
+    """A text as an argument in a shell."""
+    from shlex import quote  # noqa: PLC0415 - rarely needed
+
+    return quote(text)
+
+
 @session_group.command("status")
-@click.argument("session_id", metavar="SESSION")
+@session_argument
 @store_option
 @format_option("text", "json", "yaml")
-def status_command(session_id: str, store: str | None, form: str) -> None:
+def status_command(text: str, store: str | None, form: str) -> None:
     """Show where a session and its jobs stand."""
     with Runner(store) as runner:
-        session = runner.session(session_id)
+        session = runner.session(session_id(runner, text))
         if form != "text":
             render.data(render.session_data(session.state, session.outputs), form)
             return
@@ -109,55 +126,56 @@ def status_command(session_id: str, store: str | None, form: str) -> None:
         render.outcome(session)
         render.pause(session.state)
         if session.asked == "pause":
-            note(f"it is pausing: running jobs end; take that back with: bunsui session resume {session_id}")
+            note(f"it is pausing: running jobs end; take that back with: bunsui session resume {session.id}")
         elif session.asked == "cancel":
             note("it is being cancelled: what runs is stopped")
         if session.is_orphaned:
-            note(f"nobody drives it; continue it with: bunsui session resume {session_id}")
+            note(f"nobody drives it; continue it with: bunsui session resume {session.id}")
 
 
 @session_group.command("pause")
-@click.argument("session_id", metavar="SESSION")
+@session_argument
 @click.option("--reason", help="Kept with the session.")
 @store_option
-def pause_command(session_id: str, reason: str | None, store: str | None) -> None:
+def pause_command(text: str, reason: str | None, store: str | None) -> None:
     """Pause a session: running jobs end, nothing more starts. Returns when that is recorded."""
     with Runner(store) as runner:
-        session = runner.session(session_id)
+        session = runner.session(session_id(runner, text))
         session.pause(reason)
         # Where nobody drove it, this process does, until what runs elsewhere has ended.
         status = session.wait() if session.is_driven_here else session.status
         pausing = status is SessionStatus.RUNNING
-    note(f"session {session_id} is {'pausing: running jobs end' if pausing else status}")
+    note(f"session {session.id} is {'pausing: running jobs end' if pausing else status}")
 
 
 @session_group.command("cancel")
-@click.argument("session_id", metavar="SESSION")
+@session_argument
 @click.option("--reason", help="Kept with the session.")
 @store_option
-def cancel_command(session_id: str, reason: str | None, store: str | None) -> None:
+def cancel_command(text: str, reason: str | None, store: str | None) -> None:
     """Cancel a session: running work is stopped, nothing more starts. Returns when that is recorded."""
     with Runner(store) as runner:
-        session = runner.session(session_id)
+        session = runner.session(session_id(runner, text))
         session.cancel(reason)
         # Where nobody drove it, this process does, and stops what runs.
         status = session.wait() if session.is_driven_here else session.status
         ending = not status.is_terminal
-    note(f"session {session_id} is {'being cancelled' if ending else status}")
+    note(f"session {session.id} is {'being cancelled' if ending else status}")
 
 
 @session_group.command("resume")
-@click.argument("session_id", metavar="SESSION")
+@session_argument
 @click.option(
     "--assume",
     type=(click.Choice(WORDS), str),
     multiple=True,
     metavar="succeeded|failed|rerun JOB",
-    help="What became of a job that is unknown; may be given more than once. JOB[ITEM] is one item.",
+    help="What became of a job that is unknown; may be given more than once. JOB[ITEM] is one item."
+    " 'succeeded' gives it the output null.",
 )
 @store_option
 @format_option("text", "json")
-def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: str | None, form: str) -> int:
+def resume_command(text: str, assume: tuple[tuple[str, str], ...], store: str | None, form: str) -> int:
     """Continue a session that is paused, or whose runner is gone, and wait for its end.
 
     Jobs that have ended do not run again. It works from any folder.
@@ -168,10 +186,11 @@ def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: 
             raise click.UsageError(
                 f"--assume says of {quoted(job)} both {said[job]} and {word}; say one of them"
             )
-    progress = render.Progress(quiet=form != "text", session_id=session_id)
+    progress = render.Progress(quiet=form != "text")
     with Runner(store, plugins=[progress]) as runner:
-        session = runner.session(session_id)
+        session = runner.session(session_id(runner, text))
         prepare(session.definition, progress)
+        progress.session_id = session.id
         progress.know(session.state)
 
         def begin() -> Session:
@@ -182,7 +201,7 @@ def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: 
 
 
 @session_group.command("rerun")
-@click.argument("session_id", metavar="SESSION")
+@session_argument
 @click.option(
     "--jobs",
     metavar="failed|all|JOB[+],...",
@@ -199,7 +218,7 @@ def resume_command(session_id: str, assume: tuple[tuple[str, str], ...], store: 
 @store_option
 @format_option("text", "json")
 def rerun_command(
-    session_id: str,
+    text: str,
     jobs: str,
     file: str | None,
     assignments: tuple[str, ...],
@@ -217,12 +236,41 @@ def rerun_command(
     progress = render.Progress(quiet=form != "text")
     with Runner(store, bindings=bindings, local=local, plugins=[progress]) as runner:
         changed = None if file is None else runner.load(file)
-        pipeline = changed or runner.session(session_id).definition
+        session = session_id(runner, text)
+        pipeline = changed or runner.session(session).definition
         parameters = parse_assignments(pipeline, assignments)
         if is_plan:
-            plans.show(runner.plan(changed, parameters, rerun=session_id, jobs=chosen), form)
+            plans.show(runner.plan(changed, parameters, rerun=session, jobs=chosen), form)
             return 0
         prepare(pipeline, progress)
         return drive(
-            runner, lambda: runner.start_rerun(session_id, chosen, changed, parameters), progress, form
+            runner, lambda: runner.start_rerun(session, chosen, changed, parameters), progress, form
         )
+
+
+@session_group.command("prune")
+@click.option(
+    "--older-than",
+    required=True,
+    metavar="DURATION",
+    help="How long ago a session ended at least, such as 30d (ms, s, m, h, d).",
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be removed.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@store_option
+@format_option("table", "json", "yaml")
+def prune_command(older_than: str, dry_run: bool, yes: bool, store: str | None, form: str) -> int:
+    """Remove sessions that ended long ago, with their histories, logs and artifacts.
+
+    Paused and running sessions stay. The file of a SQLite store keeps its size: what is freed in it is used
+    again. Exit code 1 where a session could not be removed.
+    """
+    from bunsui.cli import pruning  # noqa: PLC0415 - only here
+
+    with Runner(store) as runner:
+        if not dry_run and not yes and not pruning.confirmed(runner, older_than):
+            note("nothing was removed")
+            return 0
+        pruned = runner.prune(older_than, dry_run=dry_run)
+    pruning.show(pruned, form)
+    return 1 if pruned.kept else 0

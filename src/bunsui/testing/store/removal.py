@@ -10,7 +10,7 @@ import pytest
 
 from bunsui.errors import NotFound
 from bunsui.ports.store import Document, Put, Store
-from bunsui.testing.store.entries import CONFLICT, OK, elsewhere, entry, fill
+from bunsui.testing.store.entries import CONFLICT, elsewhere, entry, fill
 
 if TYPE_CHECKING:
     from bunsui.ports.store import Append

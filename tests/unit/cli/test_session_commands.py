@@ -1,0 +1,183 @@
+"""``bunsui session``: how a session is named, pages of a listing, and what is removed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+import bunsui
+from bunsui.cli.main import run
+from bunsui.runner import index
+from bunsui.stores.sqlite import SqliteStore
+
+PIPELINE = """\
+version: "1.0"
+name: flow
+jobs:
+  - {id: a, type: custom, command: ["true"]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a pipeline and a store of its own, which is the current one."""
+    (tmp_path / "pipeline.yaml").write_text(PIPELINE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BUNSUI_STORE", f"sqlite:///{tmp_path}/store.db")
+    return tmp_path
+
+
+def put(folder: Path, session_id: str, created_at: str, pipeline: str = "flow") -> None:
+    """An index entry, as a session leaves it."""
+    store = SqliteStore(folder / "store.db")
+    value = {"pipeline": pipeline, "status": "succeeded", "jobs": {"succeeded": 1}, "held_by": None}
+    value |= dict.fromkeys(("created_at", "started_at", "finished_at"), created_at)
+    groups = ((index.ALL, created_at), (index.pipeline_group(pipeline), created_at))
+    store.put(index.KIND, session_id, value, groups=groups)
+    store.close()
+
+
+def started(capsys: pytest.CaptureFixture[str]) -> str:
+    """The id of a session that has run."""
+    assert 0 == run(["run", "pipeline.yaml", "--format", "json"])
+    return json.loads(capsys.readouterr().out)["session_id"]
+
+
+class TestNaming:
+    """A session's id, the beginning of it, or @last."""
+
+    @pytest.mark.parametrize("length", [1, 5, 15, 16])
+    def test_the_beginning_is_enough(
+        self, folder: Path, length: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Also one character, where there is one session."""
+        session = started(capsys)
+        assert 0 == run(["session", "status", session[:length], "--format", "json"])
+        assert session == json.loads(capsys.readouterr().out)["session_id"]
+
+    def test_last_is_the_newest(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """By the time of creation."""
+        _, second = started(capsys), started(capsys)
+        assert 0 == run(["session", "status", "@last", "--format", "json"])
+        assert second == json.loads(capsys.readouterr().out)["session_id"]
+
+    @pytest.mark.parametrize("command", ["status", "pause", "cancel", "resume"])
+    def test_every_command_takes_them(
+        self, folder: Path, command: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What is done to a session that has ended names its whole id."""
+        session = started(capsys)
+        assert (0 if command == "status" else 5) == run(["session", command, session[:4]])
+        said = capsys.readouterr()
+        assert session in said.out + said.err
+
+    def test_more_than_one_begin_so(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Exit code 2, with what tells them apart, escaped; ten of them at most."""
+        for letter in "abcdefghijklm":
+            put(folder, f"aaaa{letter * 12}", "2026-01-31T00:00:00.000000Z", "p\x1b[2J")
+        assert 2 == run(["session", "status", "aaaa"])
+        lines = capsys.readouterr().err.splitlines()
+        assert "bunsui: 'aaaa' is the beginning of more than one session's id:" == lines[0]
+        assert "  aaaaaaaaaaaaaaaa  succeeded, 2026-01-31T00:00:00.000000Z, p\\x1b[2J" == lines[1]
+        assert ["  ...", "give more characters of the one that is meant"] == lines[11:]
+
+    @pytest.mark.parametrize("text", ["zz", "", "@first", "A", "\x1b", "zzzzzzzzzzzzzzzz", "-"])
+    def test_none_begins_so(self, folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """Exit code 3."""
+        started(capsys)
+        assert 3 == run(["session", "status", "--", text])
+        assert "\x1b" not in capsys.readouterr().err
+
+    def test_no_last_one(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """In an empty store there is none, and none is made."""
+        assert 3 == run(["session", "status", "@last"])
+        assert "bunsui: there are no sessions in this store\n" == capsys.readouterr().err
+        assert not (folder / "store.db").exists()
+
+
+def test_pages(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each page says which option shows the next one, as a shell takes it; the last one says nothing."""
+    for number in range(5):
+        put(folder, str(number) * 16, f"2026-01-0{number + 1}T00:00:00.000000Z")
+    pages, option = [], []
+    while True:
+        assert 0 == run(["session", "list", "--limit", "2", "--format", "json", *option])
+        shown = capsys.readouterr()
+        pages.append([session["session_id"][0] for session in json.loads(shown.out)])
+        if not shown.err:
+            break
+        option = shlex.split(shown.err.splitlines()[1].removeprefix("the next page: "))
+    assert [["4", "3"], ["2", "1"], ["0"]] == pages
+
+
+def test_a_wrong_place(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2."""
+    assert 2 == run(["session", "list", "--after", "x"])
+    assert "'x' is no cursor" in capsys.readouterr().err
+
+
+class TestPrune:
+    """``session prune``."""
+
+    def test_as_data(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A dry run asks nothing and says what would go; with --yes it goes."""
+        put(folder, "a" * 16, "2020-01-01T00:00:00.000000Z")
+        young = started(capsys)
+        logs = folder / "store.db-logs" / ("a" * 16)
+        logs.mkdir(parents=True)
+        (logs / "a.1.log").write_text("x" * 1500, encoding="utf-8")
+        found = []
+        for option in ("--dry-run", "--yes"):
+            arguments = ["session", "prune", "--older-than", "30d", option, "--format", "json"]
+            assert 0 == run(arguments)
+            found.append(json.loads(capsys.readouterr().out))
+        entry = {
+            "session_id": "a" * 16,
+            "pipeline": "flow",
+            "status": "succeeded",
+            "finished_at": "2020-01-01T00:00:00.000000Z",
+            "log_bytes": 1500,
+            "artifact_bytes": 0,
+        }
+        expected = {"sessions": [entry], "kept": [], "log_bytes": 1500, "artifact_bytes": 0}
+        assert [{"dry_run": dry} | expected for dry in (True, False)] == found
+        with bunsui.Runner(autoload_plugins=False) as runner:
+            assert [young] == [summary.session_id for summary in runner.sessions()]
+        assert not logs.exists()
+
+    def test_as_a_table(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A line for each, and what was freed on stderr."""
+        put(folder, "a" * 16, "2020-01-01T00:00:00.000000Z")
+        assert 0 == run(["session", "prune", "--older-than", "1d", "--yes"])
+        said = capsys.readouterr()
+        assert [["SESSION", "PIPELINE", "STATUS", "FINISHED", "FILES"], ["a" * 16, "flow", "succeeded"]] == [
+            (words := line.split())[: 5 if words[0] == "SESSION" else 3] for line in said.out.splitlines()
+        ]
+        assert "1 session was removed, with 0 B of logs and 0 B of artifacts\n" == said.err
+
+    def test_without_a_terminal_it_wants_to_be_told(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Exit code 2, and nothing is removed."""
+        put(folder, "a" * 16, "2020-01-01T00:00:00.000000Z")
+        assert 2 == run(["session", "prune", "--older-than", "1d"])
+        assert "there is no terminal to ask at; give --yes to remove them, or --dry-run" in (
+            capsys.readouterr().err
+        )
+        assert 0 == run(["session", "list", "--format", "json"])
+        assert 1 == len(json.loads(capsys.readouterr().out))
+
+    def test_what_could_not_be_removed(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """It is named with its reason, and the exit code is 1."""
+        put(folder, "../x", "2020-01-01T00:00:00.000000Z")
+        assert 1 == run(["session", "prune", "--older-than", "1d", "--yes"])
+        assert "session ../x can't be removed: its id is none that bunsui gives\n" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("age", ["soon", "0d", "-1d", "30"])
+    def test_a_wrong_age(self, folder: Path, age: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """Exit code 2, with an example."""
+        assert 2 == run(["session", "prune", "--older-than", age, "--yes"])
+        assert "such as '30d'" in capsys.readouterr().err
