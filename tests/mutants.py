@@ -56,6 +56,22 @@ MUTANTS = (
         "    if found is None:\n        created",
         "    if False:\n        created",
         ("tests/integration/test_rerun.py",),
+    ),
+    Mutant(
+        "a session in the background ignores the end of its terminal",
+        "cli/background.py",
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)",
+        "pass",
+        ["tests/e2e/test_background.py"],
+    ),
+    Mutant(
+        "a session in the background has a terminal session of its own",
+        "cli/background.py",
+        "start_new_session=True",
+        "start_new_session=False",
+        ["tests/e2e/test_background.py"],
+    ),
+    Mutant(
         "only what has ended is pruned",
         "runner/pruning.py",
         "ended = summary.finished_at if summary.status.is_terminal else None",

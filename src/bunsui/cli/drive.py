@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bunsui.cli import plans, render
+from bunsui.cli.parameters import Given, parameters
 from bunsui.cli.streams import note
-from bunsui.dsl.parameters.inputs import parse_assignments
 from bunsui.model.status import SessionStatus
 from bunsui.runner.runner import Runner
 
 if TYPE_CHECKING:
+    from bunsui.cli.background import Background
     from bunsui.model.pipeline import Pipeline
     from bunsui.runner.handle import Session
 
@@ -23,7 +24,7 @@ FAILED, INTERRUPTED, PAUSED = 1, 130, 7
 
 
 @contextlib.contextmanager
-def _termination_interrupts() -> Iterator[None]:
+def termination_interrupts() -> Iterator[None]:
     """SIGTERM and SIGHUP end the command as Ctrl-C does: what was claimed is released."""
 
     def interrupt(*_: Any) -> None:
@@ -50,35 +51,46 @@ def prepare(pipeline: Pipeline, progress: render.Progress) -> None:
 
 def start(
     find: Callable[[Runner], Pipeline],
-    assignments: tuple[str, ...],
+    given: Sequence[Given],
     *,
     bindings: str | None,
     local: bool | None,
     store: str | None,
     form: str,
     is_plan: bool = False,
+    background: Background | None = None,
 ) -> int:
     """Starts a pipeline, waits until its session rests, prints it, and returns the exit code.
 
     Args:
         find: gets the pipeline from the runner that will run it.
-        assignments: the parameters, each as ``KEY=VALUE``.
+        given: the parameters.
         bindings: the path of a bindings file.
         local: whether nothing may run on AWS; None: as configured.
         store: its URL.
         form: ``text`` or ``json``.
         is_plan: whether it only says what would run.
+        background: told when the store is open, and when the session is durable.
     """
     progress = render.Progress(quiet=form != "text")
     runner = Runner(store, bindings=bindings, local=local, plugins=[progress])
     with runner:
         pipeline = find(runner)
         prepare(pipeline, progress)
-        parameters = parse_assignments(pipeline, assignments)
+        values = parameters(pipeline, given)
         if is_plan:
-            plans.show(runner.plan(pipeline, parameters), form)
+            plans.show(runner.plan(pipeline, values), form)
             return 0
-        return drive(runner, lambda: runner.start(pipeline, parameters), progress, form)
+        if background is not None:
+            background.opened(runner)
+
+        def begin() -> Session:
+            session = runner.start(pipeline, values)
+            if background is not None:
+                background.began(session)
+            return session
+
+        return drive(runner, begin, progress, form)
 
 
 def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progress, form: str) -> int:
@@ -90,7 +102,7 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progres
         progress: an observer of the runner: it knows the session as soon as it is durable.
         form: ``text`` or ``json``.
     """
-    with _termination_interrupts():
+    with termination_interrupts():
         try:
             session = begin()
             session.wait()

@@ -35,6 +35,11 @@ EXIT_CODES: tuple[tuple[type[errors.BunsuiError], int], ...] = (
 )
 
 
+def exit_code(error: errors.BunsuiError) -> int:
+    """The exit code of an error."""
+    return next(code for cls, code in EXIT_CODES if isinstance(error, cls))
+
+
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         import sqlite3  # noqa: PLC0415 - only here
@@ -91,7 +96,7 @@ def run(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except errors.BunsuiError as error:
         note(f"bunsui: {error}")
-        return next(code for cls, code in EXIT_CODES if isinstance(error, cls))
+        return exit_code(error)
     except OSError as error:
         # Who reads the output has gone, as `head` does, or there is no room for it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

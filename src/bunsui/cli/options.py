@@ -36,8 +36,9 @@ parameter_option = click.option(
     "--parameter",
     "assignments",
     multiple=True,
-    metavar="KEY=VALUE",
-    help="A parameter; may be given more than once. A string takes VALUE as it is, any other type JSON.",
+    metavar="KEY=VALUE|@FILE",
+    help="A parameter; may be given more than once. A string takes VALUE as it is, any other type JSON."
+    " @FILE: all those of a JSON object (YAML by its ending; @- is standard input); what stands later wins.",
 )
 plan_option = click.option(
     "--plan", "is_plan", is_flag=True, help="Say what would run, in which order and why, and start nothing."

@@ -612,9 +612,9 @@ class TestSchemaAndExplain:
 class TestTheOtherCommand:
     """Who gives a name to one command that another takes is told so."""
 
-    def test_a_file_is_not_started(self, folder: Path, said: Said) -> None:
-        """`session start` takes a name, `run` a file."""
-        assert 3 == run(["session", "start", "pipeline.yaml"])
+    def test_a_file_is_not_shown(self, folder: Path, said: Said) -> None:
+        """`pipeline show` takes a name, `run` a file."""
+        assert 3 == run(["pipeline", "show", "pipeline.yaml"])
         assert "a file is run with 'bunsui run pipeline.yaml'" in said()[1]
 
     def test_a_name_is_not_run(self, folder: Path, said: Said) -> None:

@@ -98,6 +98,59 @@ class TestNaming:
         assert not (folder / "store.db").exists()
 
 
+class TestStarting:
+    """``session start NAME[@REVISION]|FILE``."""
+
+    def started(self, *arguments: str) -> int:
+        """The exit code."""
+        return run(["session", "start", *arguments, "--format", "json"])
+
+    @pytest.mark.parametrize(
+        "path", ["pipeline.yaml", "./pipeline.yaml", "../{0.name}/pipeline.yaml", "{0}/pipeline.yaml"]
+    )
+    def test_a_file(self, folder: Path, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """A file that is there needs not be registered."""
+        assert 0 == self.started(path.format(folder))
+        assert "flow" == json.loads(capsys.readouterr().out)["pipeline"]
+
+    def test_a_registered_one(self, folder: Path) -> None:
+        """By its name, with or without a revision."""
+        run(["pipeline", "create", "-f", "pipeline.yaml"])
+        assert [0, 0, 3] == [self.started(name) for name in ("flow", "flow@1", "flow@2")]
+
+    def test_both(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Nothing is guessed, and each of the two ways that are said works."""
+        run(["pipeline", "create", "-f", "pipeline.yaml"])
+        (folder / "flow").write_text(PIPELINE.replace("flow", "other"), encoding="utf-8")
+        capsys.readouterr()
+        assert 2 == self.started("flow")
+        assert (
+            "bunsui: 'flow' is both a file here and a registered pipeline; the file is './flow'; for the"
+            " other, give its revision ('flow@1') or run this in another folder\n"
+        ) == capsys.readouterr().err
+        found = []
+        for name in ("./flow", "flow@1"):
+            assert 0 == self.started(name)
+            found.append(json.loads(capsys.readouterr().out)["pipeline"])
+        assert ["other", "flow"] == found
+
+    @pytest.mark.parametrize("name", ["flo", "no.yaml", "a/b", "x" * 5000, "\x1b[2J"])
+    def test_neither(self, folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """Both possibilities are named; exit code 3."""
+        run(["pipeline", "create", "-f", "pipeline.yaml"])
+        capsys.readouterr()
+        assert 3 == self.started(name)
+        said = capsys.readouterr().err
+        assert said.startswith("bunsui: there is no file '")
+        assert "and there is no pipeline '" in said
+        assert ("did you mean 'flow'?" in said) == (name == "flo")
+
+    def test_a_path_that_is_not_there(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What can only be a file is reported as one."""
+        assert 2 == self.started("./no.yaml")
+        assert "./no.yaml: error[unreadable-file]" in capsys.readouterr().err.replace("no.yaml", "./no.yaml")
+
+
 def test_pages(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each page says which option shows the next one, as a shell takes it; the last one says nothing."""
     for number in range(5):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bunsui.cli import drive
+from bunsui.cli import drive, parameters
 from bunsui.cli.options import (
     bindings_option,
     format_option,
@@ -36,9 +36,10 @@ def run_command(
 
     Every step is durable: a session that was interrupted goes on with 'bunsui session resume'.
     """
+    given = parameters.read(assignments)
     return drive.start(
         lambda runner: runner.load(file),
-        assignments,
+        given,
         bindings=bindings,
         local=local,
         store=store,

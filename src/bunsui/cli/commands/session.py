@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bunsui.cli import plans, render
+from bunsui.cli import parameters, plans, render
+from bunsui.cli.definitions import pipeline_of
 from bunsui.cli.drive import drive, prepare, start
 from bunsui.cli.options import (
     bindings_option,
@@ -12,14 +13,11 @@ from bunsui.cli.options import (
     local_option,
     parameter_option,
     plan_option,
-    registered,
-    registered_argument,
     session_argument,
     session_id,
     store_option,
 )
 from bunsui.cli.streams import note
-from bunsui.dsl.parameters.inputs import parse_assignments
 from bunsui.dsl.problems import quoted
 from bunsui.model.status import SessionStatus
 from bunsui.runner.assuming import WORDS
@@ -33,11 +31,16 @@ def session_group() -> None:
 
 
 @session_group.command("start")
-@registered_argument
+@click.argument("pipeline", metavar="NAME[@REVISION]|FILE")
 @parameter_option
 @bindings_option
 @local_option
 @plan_option
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Run it in the background: print the session's id as soon as it is durable, and return.",
+)
 @store_option
 @format_option("text", "json")
 def start_command(
@@ -46,16 +49,27 @@ def start_command(
     bindings: str | None,
     local: bool | None,
     is_plan: bool,
+    detach: bool,
     store: str | None,
     form: str,
 ) -> int:
-    """Run a registered pipeline and wait for its end; the newest revision unless one is given.
+    """Run a registered pipeline, or the one in a file, and wait for its end.
 
-    Its commands run in the folder that it was registered from.
+    Of a registered one it is the newest revision unless one is given; its commands run in the folder that it
+    was registered from. './NAME' is always a file.
     """
+    given = parameters.read(assignments)
+    if detach:
+        from bunsui.cli import background  # noqa: PLC0415 - only here
+
+        if is_plan:
+            raise click.UsageError("--plan starts nothing: leave --detach out")
+        if form != "text":
+            raise click.UsageError("--detach prints the session's id alone; leave --format out")
+        return background.detach(pipeline, given, bindings=bindings, local=local, store=store)
     return start(
-        lambda runner: registered(runner, pipeline),
-        assignments,
+        lambda runner: pipeline_of(runner, pipeline),
+        given,
         bindings=bindings,
         local=local,
         store=store,
@@ -233,19 +247,18 @@ def rerun_command(
     Jobs whose work has not changed take their outputs over. Parameters that are not given are the session's.
     """
     chosen = jobs if jobs in ("failed", "all") else [job.strip() for job in jobs.split(",") if job.strip()]
+    given = parameters.read(assignments)
     progress = render.Progress(quiet=form != "text")
     with Runner(store, bindings=bindings, local=local, plugins=[progress]) as runner:
         changed = None if file is None else runner.load(file)
         session = session_id(runner, text)
         pipeline = changed or runner.session(session).definition
-        parameters = parse_assignments(pipeline, assignments)
+        values = parameters.parameters(pipeline, given, partial=True)
         if is_plan:
-            plans.show(runner.plan(changed, parameters, rerun=session, jobs=chosen), form)
+            plans.show(runner.plan(changed, values, rerun=session, jobs=chosen), form)
             return 0
         prepare(pipeline, progress)
-        return drive(
-            runner, lambda: runner.start_rerun(session, chosen, changed, parameters), progress, form
-        )
+        return drive(runner, lambda: runner.start_rerun(session, chosen, changed, values), progress, form)
 
 
 @session_group.command("prune")
