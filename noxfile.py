@@ -105,6 +105,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/sessions.py")
     session.run("python", "benchmarks/idle.py")
     session.run("python", "benchmarks/resume.py")
+    session.run("python", "benchmarks/sessions_list.py")
 
 
 @nox.session

@@ -58,6 +58,13 @@ MUTANTS = (
         ("tests/integration/test_rerun.py",),
     ),
     Mutant(
+        "what a job says is escaped in the table",
+        "cli/watch_table.py",
+        "Text(printable(progress[:200])),",
+        "Text(progress[:200]),",
+        ["tests/unit/cli/test_watch_table.py"],
+    ),
+    Mutant(
         "a session in the background ignores the end of its terminal",
         "cli/background.py",
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)",

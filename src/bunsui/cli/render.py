@@ -265,14 +265,16 @@ def jobs(state: SessionState) -> None:
                 str(job_state.status),
                 str(job_state.attempt_count),
                 seconds,
-                job_state.reason or _items_done(job_state) or _origin(job_state),
+                job_note(job_state),
             )
         )
     table(("JOB", "STATUS", "ATTEMPTS", "SECONDS", "REASON"), rows)
 
 
-def _origin(state: JobState) -> str:
-    return "" if state.reused_from is None else f"reused from {state.reused_from}"
+def job_note(state: JobState) -> str:
+    """Why a job was not run, or how far one that fans out has come, or where its output is from."""
+    origin = "" if state.reused_from is None else f"reused from {state.reused_from}"
+    return state.reason or _items_done(state) or origin
 
 
 def _items_done(state: JobState) -> str:
@@ -322,12 +324,17 @@ def outcome(session: Session) -> None:
             say(f"    log: {log}")
     if state.error is not None:
         say(f"  outputs: {error_text(state.error)}")
+    say(f"\n{ending(state)}")
+
+
+def ending(state: SessionState) -> str:
+    """How a session ended or rests, on one line."""
     took = ""
     if state.started_at is not None and state.finished_at is not None:
         took = f" in {(state.finished_at - state.started_at).total_seconds():.2f} s"
     reason = f" ({state.paused_reason})" if state.paused_reason else ""
     again = "" if state.rerun_of is None else f", a rerun of {state.rerun_of}"
-    say(f"\nsession {state.id} {state.status}{reason}{took}{again}")
+    return f"session {state.id} {state.status}{reason}{took}{again}"
 
 
 def pause(state: SessionState) -> None:

@@ -6,7 +6,7 @@ import click
 
 from bunsui.cli import parameters, plans, render
 from bunsui.cli.definitions import pipeline_of
-from bunsui.cli.drive import drive, prepare, start
+from bunsui.cli.drive import INTERRUPTED, drive, prepare, start, termination_interrupts
 from bunsui.cli.options import (
     bindings_option,
     format_option,
@@ -145,6 +145,30 @@ def status_command(text: str, store: str | None, form: str) -> None:
             note("it is being cancelled: what runs is stopped")
         if session.is_orphaned:
             note(f"nobody drives it; continue it with: bunsui session resume {session.id}")
+
+
+@session_group.command("watch")
+@session_argument
+@store_option
+@format_option("text", "json")
+def watch_command(text: str, store: str | None, form: str) -> int:
+    """Show what happens to a session until it rests, whoever drives it.
+
+    At a terminal it is a table; elsewhere a line for each change. json is a line for each event: its fields,
+    and session_id. Ctrl-C stops the watching, not the session.
+    """
+    from bunsui.cli.watching import watch  # noqa: PLC0415 - only here
+
+    with Runner(store) as runner, termination_interrupts():
+        session = runner.session(session_id(runner, text))
+        try:
+            watch(runner, session, form)
+        except KeyboardInterrupt:
+            note(
+                f"\nthe session is not touched by this; see it again with: bunsui session watch {session.id}"
+            )
+            return INTERRUPTED
+    return 0
 
 
 @session_group.command("pause")

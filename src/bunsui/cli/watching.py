@@ -1,0 +1,111 @@
+"""``session watch``: what happens to a session, whoever drives it, until it rests.
+
+At a terminal a table that is drawn again and again, elsewhere a line for each change, or each event as a line
+of JSON. The store is looked at as one who waits for a session does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from bunsui.cli import render
+from bunsui.cli.streams import note, say
+from bunsui.runner import reading
+from bunsui.runner.waiting import POLL, pauses
+from bunsui.stores.records import encode_event
+
+if TYPE_CHECKING:
+    from bunsui.engine.events import Event
+    from bunsui.runner.handle import Session
+    from bunsui.runner.runner import Runner
+
+#: Seconds between two drawings of the table, in which seconds go on.
+FRAME = 0.25
+
+
+def watch(runner: Runner, session: Session, form: str) -> None:
+    """Shows a session until it rests, then how it rests."""
+    if form == "json":
+        for event in _events(runner, session, lambda: None):
+            say(json.dumps({"session_id": session.id} | json.loads(encode_event(event))))
+        return
+    if sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
+        _live(session)
+    else:
+        _lines(runner, session)
+    state = session.state
+    say(f"\n{render.ending(state)}")
+    render.pause(state)
+
+
+def unattended(session: Session) -> str | None:
+    """What to do where nobody drives a session that could go on; None where somebody does, or it rests."""
+    if not session.is_orphaned:
+        return None
+    return f"nobody drives it; continue it with: bunsui session resume {session.id}"
+
+
+def _lines(runner: Runner, session: Session) -> None:
+    """Prints a line for each change, as a run does."""
+    progress = render.Progress(quiet=False)
+    progress.width = max(len(job.id) for job in session.definition.jobs)
+    said: list[str | None] = [None]
+
+    def look() -> None:
+        told = unattended(session)
+        if told is not None and told != said[0]:
+            note(told)
+        said[0] = told
+
+    for event in _events(runner, session, look):
+        progress.bunsui_session_event(session.id, event)
+
+
+def _events(runner: Runner, session: Session, look: Callable[[], None]) -> Iterator[Event]:
+    """The facts of a session, oldest first, until it rests; `look` is called where there is nothing new."""
+    position = 0
+    looks = pauses(POLL)
+    while True:
+        resting = session.status.is_resting  # Before: nothing comes after what is read then.
+        before = position
+        for last, events in reading.history(runner.store, session.id, before):
+            yield from events
+            position = last
+        if resting:
+            return
+        if position == before:
+            look()
+            time.sleep(next(looks))
+        else:
+            looks = pauses(POLL)
+
+
+def _live(session: Session) -> None:
+    """Draws the table until the session rests; what it shows last stays."""
+    # Late, as all of rich: no other command pays for it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    from bunsui.cli.watch_table import WatchTable  # noqa: PLC0415
+
+    # That it is a terminal is known; colours are NO_COLOR's matter.
+    console = Console(highlight=False, markup=False, emoji=False, force_terminal=True)
+    table = WatchTable(session.state, unattended(session))
+    due, looks = time.monotonic(), pauses(POLL)
+    with Live(table, console=console, auto_refresh=False) as live:
+        while not table.state.status.is_resting:
+            time.sleep(min(FRAME, max(due - time.monotonic(), 0.0)))
+            if time.monotonic() >= due:
+                before, table.state = table.state.position, session.state
+                table.note = unattended(session)
+                if table.state.position != before:
+                    looks = pauses(POLL)
+                due = time.monotonic() + next(looks)
+            live.refresh()
+        table.is_last = True
+        live.refresh()
