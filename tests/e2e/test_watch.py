@@ -142,9 +142,9 @@ def test_ctrl_c_stops_the_watching_alone(folder: Path, running: str) -> None:
 def test_it_fits_a_terminal_that_changes(folder: Path, running: str) -> None:
     """The next drawing has the new width."""
     terminal = Terminal(folder, running, 24, 30)
-    terminal.read_until("SECONDS")
+    assert "SECONDS" not in terminal.read_until("running", "STATUS")
     terminal.resize(24, 200)
-    terminal.read_until("PROGRESS")
+    terminal.read_until("SECONDS")
     (folder / "go").touch()
     terminal.read_until()
     assert 0 == terminal.close()

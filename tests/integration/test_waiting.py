@@ -14,7 +14,8 @@ import pytest
 
 import bunsui
 from bunsui.engine import events as ev
-from bunsui.ports.store import Append, Commit, Document
+from bunsui.ports.store import Append, Commit, Document, Put
+from bunsui.runner import index
 from bunsui.runner.driver import TICK
 from bunsui.runner.reading import DEFINITION
 from bunsui.runner.waiting import POLL, pauses
@@ -62,7 +63,8 @@ def store() -> Counting:
         ev.SessionStarted(AT),
     ]
     for position, commit in enumerate((events[:1], events[1:]), start=1):
-        store.append([Append(SESSION, Commit(position, f"c{position}", body_of(map(encode_event, commit))))])
+        body = body_of(map(encode_event, commit))
+        store.append([Append(SESSION, Commit(position, f"c{position}", body), Put(index.KIND, SESSION, {}))])
     return store
 
 

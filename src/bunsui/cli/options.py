@@ -99,10 +99,11 @@ def session_id(runner: Runner, text: str) -> str:
     found = index.beginning(runner.store, text, _SHOWN + 1) if text else []
     if not found:
         raise NotFound(
-            f"there is no session whose id begins with {quoted(text)} in this store",
+            f"there is no session {quoted(text)} in this store",
             kind="session",
             name=text,
-            hint=f"'bunsui session list' shows those that there are, and {LAST} is the newest",
+            hint="'bunsui session list' shows those that there are; the beginning of an id is enough, and"
+            f" {LAST} is the newest",
         )
     if len(found) == 1:
         return found[0].session_id

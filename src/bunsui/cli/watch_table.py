@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 AROUND = 7
 #: Jobs that the last drawing, which stays, shows at least.
 LAST = 20
+#: Columns below which there are no attempts and seconds.
+NARROW = 60
 #: A job's place where not all have one: what runs, what ended last, what waits.
 _FIRST = {JobStatus.RUNNING: 0, JobStatus.RETRYING: 0, JobStatus.UNKNOWN: 0, JobStatus.PENDING: 2}
 _STYLES = {
@@ -60,13 +62,16 @@ class WatchTable:
         )
         yield _line(Text(_counts(state)))
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-        for heading in ("JOB", "STATUS", "ATTEMPTS", "SECONDS"):
-            right = heading in ("ATTEMPTS", "SECONDS")
-            table.add_column(heading, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+        table.add_column("JOB", no_wrap=True, overflow="ellipsis")
+        table.add_column("STATUS", no_wrap=True, overflow="ellipsis")
+        is_narrow = options.max_width < NARROW
+        for heading in () if is_narrow else ("ATTEMPTS", "SECONDS"):
+            table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("PROGRESS", no_wrap=True, overflow="ellipsis", ratio=1)
         now = datetime.now(UTC)
         for job in jobs:
-            table.add_row(*_cells(job, state.jobs[job], now))
+            name, status, *numbers, note = _cells(job, state.jobs[job], now)
+            table.add_row(name, status, *([] if is_narrow else numbers), note)
         yield table
         if len(jobs) < len(state.jobs):
             yield _line(Text(f"and {len(state.jobs) - len(jobs):,} more"))
