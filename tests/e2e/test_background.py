@@ -170,7 +170,8 @@ def test_a_process_that_falls_is_not_taken_for_a_session(folder: Path) -> None:
         "    os.write(2, b'no memory')\n    os._exit(9)\n",
         encoding="utf-8",
     )
-    environment = os.environ | {"BUNSUI_STORE": "sqlite:///s.db", "PYTHONPATH": str(folder / "broken")}
+    path = os.pathsep.join(filter(None, (str(folder / "broken"), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"BUNSUI_STORE": "sqlite:///s.db", "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, "-m", "bunsui", "session", "start", "p.yaml", "--detach"],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False,

@@ -47,6 +47,8 @@ def folder(tmp_path: Path) -> Path:
 def bunsui(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     """A command on the store of the folder."""
     environment = os.environ | {"BUNSUI_STORE": "sqlite:///s.db", "TERM": "xterm"} | options.pop("env", {})
+    for name in ("COLUMNS", "LINES"):  # They would be taken for the terminal's size.
+        environment.pop(name, None)
     command = [sys.executable, "-m", "bunsui", *arguments]
     return subprocess.Popen(command, cwd=folder, env=environment, **options)
 
