@@ -82,7 +82,8 @@ def seen(password):
     return [digest(password), found]
 
 def variables(password):
-    return sorted(name for name in os.environ if name.startswith("BUNSUI_"))
+    # BUNSUI_CONFIG is what the tests themselves are started with.
+    return sorted(name for name in os.environ if name.startswith("BUNSUI_") and name != "BUNSUI_CONFIG")
 
 def log(password):
     logger = bunsui.current_call().logger
@@ -133,7 +134,7 @@ parameters = os.environ.get("BUNSUI_PARAMETERS_FILE")
 if parameters:
     modes = [oct(stat.S_IMODE(os.stat(path).st_mode)) for path in (parameters, os.path.dirname(parameters))]
     found += [modes, json.load(open(parameters))["password"] == os.environ["BUNSUI_PARAM_PASSWORD"]]
-names = sorted(name for name in os.environ if name.startswith("BUNSUI_"))
+names = sorted(name for name in os.environ if name.startswith("BUNSUI_") and name != "BUNSUI_CONFIG")
 json.dump([*found, names], open(os.environ["BUNSUI_OUTPUT"], "w"))
 """
 PRINTING = f'echo "{"y" * 281}$BUNSUI_PARAM_PASSWORD"; exit 3'
