@@ -24,8 +24,13 @@ The history
 A session's history is a list of commits; a commit is a list of events. In a store each commit's body is
 JSON, ``{"v": 1, "crc": CHECKSUM, "events": [...]}``, its checksum the CRC-32 of the text of the events, and
 each event an object with ``event`` (its name), ``at`` (RFC 3339 in UTC, six digits, never decreasing) and
-its fields. All events have version 1. An event that this version
+its fields. An event that this version
 does not know is ignored where it says ``"optional": true``; else the session can't be read, and says so.
+
+All events have version 1, but for those whose output is an artifact, a file of its own, as it is larger than
+32 KiB. They have version 2, and their name says so: ``"event": "JobSucceeded@2"``, with
+``"artifact": {"sha256": ..., "bytes": ...}`` in place of the output. A bunsui that knows no artifacts so refuses the
+session, where it would else take the output for null.
 
 Events
 ------

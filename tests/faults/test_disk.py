@@ -34,7 +34,7 @@ import os
 def task(name):
     with open(os.environ["HARNESS_RUNS"], "a") as ran:
         ran.write(name + "\\n")
-    return name * 500
+    return name * SIZE
 """
 DEFINITION = """
 version: "1.0"
@@ -45,7 +45,9 @@ jobs:
   - {id: c, type: custom, callable: "tasks:task", parameters: {name: c}, depends_on: [a]}
   - {id: d, type: custom, callable: "tasks:task", parameters: {name: d}, depends_on: [b, c]}
 """
-OUTPUTS = {name: name * 500 for name in "abcd"}
+#: Characters of an output: in the history, and in an artifact.
+SMALL, LARGE = 500, 40_000
+OUTPUTS = {name: name * SMALL for name in "abcd"}
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +62,10 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def harness(shim: Path, folder: Path, faults: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
+def harness(shim: Path, folder: Path, faults: list[tuple[str, int, int]], size: int) -> list[dict[str, Any]]:
     """What became of a run with each of these faults."""
     folder.mkdir()
-    (folder / "tasks.py").write_text(TASKS, encoding="utf-8")
+    (folder / "tasks.py").write_text(f"SIZE = {size}\n{TASKS}", encoding="utf-8")
     (folder / "p.yaml").write_text(DEFINITION, encoding="utf-8")
     plan = {"definition": str(folder / "p.yaml"), "folder": str(folder / "runs"), "faults": faults}
     (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
@@ -82,11 +84,12 @@ def harness(shim: Path, folder: Path, faults: list[tuple[str, int, int]]) -> lis
     return results
 
 
-def check(result: dict[str, Any]) -> None:
+def check(result: dict[str, Any], size: int = SMALL) -> None:
     """The run ended or said why not; the next one finished it; nothing was lost, and nothing ran twice."""
     fault = result["fault"]
     assert (fault, 0) == (fault, result["finished"]), result["stderr"]
-    assert (fault, "succeeded", OUTPUTS) == (fault, result["status"], result["outputs"])
+    outputs = {name: name * size for name in "abcd"}
+    assert (fault, "succeeded", outputs) == (fault, result["status"], result["outputs"])
     # All that was acknowledged is there, in its place.
     assert (fault, []) == (fault, [line for line in result["noted"] if line not in result["commits"]])
     # Nothing that was recorded as ended ran again, and nothing ran more often than its start was recorded.
@@ -104,29 +107,32 @@ def ended_well(result: dict[str, Any]) -> None:
     assert (fault, 0) == (fault, result["code"]), result["stderr"]
     status, _, _ = result["said"]
     if status != "succeeded":
-        assert status.startswith("StoreError: store "), (fault, status)
+        unwritten = ("StoreError: store ", "StoreError: the output of job ")
+        assert status.startswith(unwritten), (fault, status)
 
 
-def calls(shim: Path, folder: Path) -> int:
+def calls(shim: Path, folder: Path, size: int) -> int:
     """How many calls a run without faults makes, about."""
-    (result,) = harness(shim, folder, [("none", 0, 0)])
-    check(result)
+    (result,) = harness(shim, folder, [("none", 0, 0)], size)
+    check(result, size)
     status, counted, injected = result["said"]
     assert ("succeeded", False) == (status, injected)
     assert counted > 40
     return int(counted)
 
 
+@pytest.mark.parametrize("size", [SMALL, LARGE])
 @pytest.mark.parametrize(("mode", "error"), MODES)
-def test_a_fault_at_every_call(shim: Path, tmp_path: Path, mode: str, error: int) -> None:
+def test_a_fault_at_every_call(shim: Path, tmp_path: Path, mode: str, error: int, size: int) -> None:
     """A run whose n-th call to the disk goes wrong, for each n, or a sample of them."""
-    count = calls(shim, tmp_path / "whole")
+    count = calls(shim, tmp_path / "whole", size)
     # Which calls are looked at differs from mode to mode.
     step, first = (1, 1) if FULL else (SAMPLE, 1 + MODES.index((mode, error)) * 2)
-    results = harness(shim, tmp_path / "faulty", [(mode, n, error) for n in range(first, count + 3, step)])
+    faults = [(mode, n, error) for n in range(first, count + 3, step)]
+    results = harness(shim, tmp_path / "faulty", faults, size)
     for result in results:
         ended_well(result)
-        check(result)
+        check(result, size)
     met = [result for result in results if result["said"] is None or result["said"][2]]
     assert len(met) > len(results) / 2
     if mode == "from":

@@ -416,3 +416,28 @@ reading(id)
     printed = script(place, code)
     assert printed.startswith(f"store {place / 'store' / 'store.db'}: database is locked; another process")
     assert printed.endswith(READ)
+
+
+@needs_mounts
+def test_a_large_output_on_a_full_disk(place: Path) -> None:
+    """Nothing of it counts; once there is room, within a lease, it is kept, and its job ran once."""
+    code = f"""{SMALL_DISK}
+import threading, time
+from bunsui import Job, Pipeline
+calls = []
+def big():
+    calls.append(1)
+    fill_up()
+    return "x" * 300_000
+with runner() as one:
+    session = one.start(Pipeline(name="big", jobs=[Job.from_callable(big, id="big")]))
+    while not calls:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    folder = path.parent / "store.db-artifacts"
+    assert [] == [file for file in folder.rglob("*") if file.is_file() and len(file.name) == 64]
+    print(session.jobs["big"].status)
+    free()
+    print(session.wait(30), len(session.outputs["big"]), len(calls), len(list(folder.rglob("*"))))
+"""
+    assert "running\nsucceeded 300000 1 2\n" == script(place, code, mounts=True)

@@ -114,7 +114,7 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progres
                 runner.close(timeout=0)
     state = session.state
     if form == "json":
-        render.data(render.session_data(state, session.outputs), form)
+        render.data(render.session_data(session), form)
         if state.error is not None:  # No job's: it has no place in there.
             note(f"outputs: {render.error_text(state.error)}")
     else:

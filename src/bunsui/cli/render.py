@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from bunsui.cli.outputs import Shown
 from bunsui.cli.streams import note, say
 from bunsui.dsl.problems import display_width
 from bunsui.dsl.problems import printable as printable  # noqa: PLC0414 - for the commands, too
@@ -144,13 +145,13 @@ class Progress:
         say("  ".join(parts).rstrip())
 
 
-def job_data(state: JobState) -> dict[str, Any]:
-    """A job as ``session status`` and ``run`` give it."""
+def job_data(state: JobState, output: Any) -> dict[str, Any]:
+    """A job, with what it returned, as ``session status`` and ``run`` give it."""
     error = state.error
     return {
         "status": str(state.status),
         "attempts": state.attempt_count,
-        "output": state.output,
+        "output": output,
         "error": (
             None
             if error is None or state.status is JobStatus.SUCCEEDED
@@ -161,16 +162,18 @@ def job_data(state: JobState) -> dict[str, Any]:
     }
 
 
-def session_data(state: SessionState, outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A session as ``session status`` and ``run`` give it."""
+def session_data(session: Session) -> dict[str, Any]:
+    """A session as ``session status`` and ``run`` give it; what can't be read of it is null, and noted."""
+    shown = Shown(session)
+    state = shown.state
     return {
         "session_id": state.id,
         "pipeline": state.pipeline,
         "status": str(state.status),
         "paused_reason": state.paused_reason,
         "parameters": dict(state.parameters),
-        "outputs": dict(outputs),
-        "jobs": {job: job_data(job_state) for job, job_state in state.jobs.items()},
+        "outputs": shown.outputs,
+        "jobs": {job: job_data(job_state, shown.jobs[job]) for job, job_state in state.jobs.items()},
     }
 
 
@@ -305,11 +308,11 @@ def error_text(error: Failure) -> str:
 
 def outcome(session: Session) -> None:
     """Prints how a session ended or rests: outputs, errors with their logs, and what to do next."""
-    state = session.state
-    declared = bool(session.definition.outputs)
+    shown = Shown(session)
+    state = shown.state
     say("\noutputs")
-    for name, output in session.outputs.items():
-        if (state.status if declared else state.jobs[name].status) == "succeeded":
+    for name, output in shown.outputs.items():
+        if shown.is_there(name):
             text = printable(json.dumps(output, ensure_ascii=False))
             say(f"  {name}: {text[:SHOWN_OUTPUT]}{'…' if len(text) > SHOWN_OUTPUT else ''}")
     failed = {job: s for job, s in state.jobs.items() if s.status is JobStatus.FAILED}

@@ -6,7 +6,18 @@ from attrs import frozen
 
 from bunsui.engine.events import Event
 
-__all__ = ["Action", "Conclude", "Evaluate", "Expand", "Record", "Recover", "Reuse", "Start", "Stop"]
+__all__ = [
+    "Action",
+    "Conclude",
+    "Evaluate",
+    "Expand",
+    "Gather",
+    "Record",
+    "Recover",
+    "Reuse",
+    "Start",
+    "Stop",
+]
 
 
 @frozen
@@ -55,6 +66,16 @@ class Conclude:
 
 
 @frozen
+class Gather:
+    """Make the list of what all items of the job returned: it is larger than what the history holds.
+
+    Comes back as FanOutSucceeded, or as JobFailed where it can't be made.
+    """
+
+    job: str
+
+
+@frozen
 class Start:
     """Resolve the job's input, and start this attempt.
 
@@ -89,4 +110,4 @@ class Stop:
     item: int | None = None
 
 
-Action = Record | Evaluate | Expand | Reuse | Conclude | Start | Recover | Stop
+Action = Record | Evaluate | Expand | Gather | Reuse | Conclude | Start | Recover | Stop

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Reuse, Stop
+from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Gather, Record, Recover, Reuse, Stop
 from bunsui.engine.fanout import FanOut
 from bunsui.engine.fold import Fold
 from bunsui.engine.matching import matches
 from bunsui.engine.ready import Ready
 from bunsui.engine.units import Unit, about, cancelled, named
 from bunsui.expressions.conditions import parse_condition
+from bunsui.model.artifact import INLINE
 from bunsui.model.status import JobStatus, SessionStatus
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Machine:
         self._fans: dict[str, FanOut] = {}
         #: Those of them that are over.
         self._to_settle: dict[str, FanOut] = {}
+        #: What the driver has begun and not given the fact for: fan-outs' lists, the declared outputs.
+        self._begun: set[Gather | Conclude] = set()
         self._not_succeeded: set[str] = set()
         self._to_skip: dict[str, str] = {}
         self._to_cancel: dict[Unit, str] = {}
@@ -89,6 +92,7 @@ class Machine:
             # Whatever ran, ran under the claim before: this runner must ask what became of it.
             self._to_recover = dict(self.running)
             self._suspects = tuple(self.running)
+            self._begun.clear()
         elif type(event) is ev.CancelRequested:
             self._stop(event.reason or "the session was cancelled")
         elif type(event) is ev.TimeoutReached:
@@ -181,6 +185,7 @@ class Machine:
         fan = self._fans.pop(job, None)
         if fan is not None:
             self._to_settle.pop(job, None)
+            self._begun.discard(Gather(job))
             for item in fan.waiting:
                 self.waiting.pop((job, item), None)
         for plans in (
@@ -278,6 +283,23 @@ class Machine:
         else:
             self._to_settle.pop(job, None)
 
+    def _settlements(self, at: datetime) -> list[Action]:
+        """How fan-outs that are over end; those whose list is being made wait for it."""
+        actions: list[Action] = []
+        for job, fan in self._to_settle.items():
+            if Gather(job) in self._begun:
+                continue
+            if fan.has_succeeded and self._list_size(job) > INLINE:
+                actions.append(Gather(job))
+            else:
+                actions.append(Record(self._settle(at, job, fan)))
+        return actions
+
+    def _list_size(self, job: str) -> int:
+        """Bytes of the list of what a fan-out's items returned."""
+        items = self.state.items[job]
+        return sum(item.encoded_output.size for item in items) + max(len(items) - 1, 0) + 2
+
     def _settle(self, at: datetime, job: str, fan: FanOut) -> ev.Event:
         if fan.has_succeeded:
             return ev.FanOutSucceeded(at, job)
@@ -320,6 +342,10 @@ class Machine:
             fan = self._fans[unit[0]]
             fan.again(unit[1], failed.attempt + 1)
             self._look_at(unit[0], fan)
+
+    def begun(self, action: Gather | Conclude) -> None:
+        """The driver carries this action out beside its turns, and gives the fact later."""
+        self._begun.add(action)
 
     # Decisions out
 
@@ -368,13 +394,13 @@ class Machine:
         if ending := self._ending(at):
             return ending
         if not self._open:
-            return [self._end(at)]
+            return self._end(at)
         if state.status is not SessionStatus.RUNNING:
             return []
         if self._to_skip:
             return [Record(ev.JobSkipped(at, job, reason)) for job, reason in self._to_skip.items()]
         if (paused := self._pause(at)) is not None:
-            return [] if self.running else [Record(paused)]
+            return [] if self.running or self._begun else [Record(paused)]
         if self._to_evaluate or self._to_expand or self._to_reuse:
             return [
                 *map(Evaluate, self._to_evaluate),
@@ -401,7 +427,7 @@ class Machine:
             return stops
         if self._to_cancel:
             return [Record(cancelled(at, unit, reason)) for unit, reason in self._to_cancel.items()]
-        return [Record(self._settle(at, job, fan)) for job, fan in self._to_settle.items()]
+        return self._settlements(at) if self._to_settle else []
 
     def _pause(self, at: datetime) -> ev.SessionPaused | None:
         """How the session comes to rest before its end, once nothing runs; None: it goes on."""
@@ -417,11 +443,13 @@ class Machine:
             return ev.SessionPaused(at, "user", state.pause.reason)
         return None
 
-    def _end(self, at: datetime) -> Action:
+    def _end(self, at: datetime) -> list[Action]:
         if self.state.cancel is not None and not self.state.is_overdue:
-            return Record(ev.SessionCancelled(at))
+            return [Record(ev.SessionCancelled(at))]
         if self.state.is_overdue:
-            return Record(ev.SessionTimedOut(at))
+            return [Record(ev.SessionTimedOut(at))]
         if self._failed:
-            return Record(ev.SessionFailed(at))
-        return Conclude() if self.pipeline.outputs else Record(ev.SessionSucceeded(at))
+            return [Record(ev.SessionFailed(at))]
+        if not self.pipeline.outputs:
+            return [Record(ev.SessionSucceeded(at))]
+        return [] if Conclude() in self._begun else [Conclude()]

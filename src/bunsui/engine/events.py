@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from bunsui.model.artifact import Artifact
 from bunsui.model.json import NULL, Json
 from bunsui.model.session import Failure
 
@@ -308,6 +309,9 @@ class FanOutStarted(JobEvent):
 @frozen
 class FanOutSucceeded(JobEvent):
     """All items succeeded; the job's output is the list of theirs, in the order of the items."""
+
+    #: The list, where it is an artifact; None: it is made of the items' own.
+    output: Artifact | None = None
 
 
 @frozen

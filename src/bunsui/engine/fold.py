@@ -15,6 +15,7 @@ from bunsui.engine.transitions import (
     next_job_status,
     next_session_status,
 )
+from bunsui.model.artifact import Artifact
 from bunsui.model.json import NULL, Json
 from bunsui.model.session import JobState, SessionState
 from bunsui.model.status import JobStatus, SessionStatus
@@ -279,8 +280,7 @@ class Fold:
             raise IllegalTransition(
                 f"FanOutSucceeded for job '{event.job}', whose items have not all succeeded"
             )
-        output = Json(f"[{','.join(item.encoded_output.text for item in items)}]")
-        self._settled(event, before, status, output=output)
+        self._settled(event, before, status, output=event.output or _listed(event.job, items))
 
     def _settled(
         self,
@@ -318,6 +318,15 @@ class Fold:
         items[event.item] = after = _ITEM[type(event)](before, status, event)
         if after.status in _PROGRESS:
             self.deaths = 0
+
+
+def _listed(job: str, items: list[JobState]) -> Json:
+    """The list of the items' outputs, where the history does not hold it."""
+    outputs = [item.encoded_output for item in items]
+    if any(type(output) is Artifact for output in outputs):
+        # Nothing is read here; whoever wrote such a history wrote the list as an artifact, too.
+        raise IllegalTransition(f"FanOutSucceeded for job '{job}' without the list, which is an artifact")
+    return Json(f"[{','.join(output.text for output in outputs)}]")
 
 
 _PENDING = JobState()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from bunsui.errors import JobError
+from bunsui.errors import JobError, NotFound, StoreError
 from bunsui.expressions.references import Reference, parse
 from bunsui.model.json import compact, whole
 from bunsui.model.status import JobStatus
@@ -33,6 +33,8 @@ MAX_RENDERED = 64 * 1024
 
 #: Most outputs that are kept decoded.
 MAX_DECODED = 4
+#: Bytes of an output that references may reach into: it is read, as a whole, while nothing else is decided.
+MAX_READ = 128 * 2**20
 #: Most that the references of one job, or of one condition, may bring in, in characters; a value that is no
 #: text counts as `_VALUE`.
 MAX_RESOLVED = 32 * 2**20
@@ -230,12 +232,27 @@ def _of_job(reference: Reference, scope: Scope) -> Any:
     if state.status is not JobStatus.SUCCEEDED:
         return None
     if not rest:
-        return state.output
+        return _output_of(state, reference)
     if job not in scope.decoded:
+        output = _output_of(state, reference)
         if len(scope.decoded) >= MAX_DECODED:
             scope.decoded.clear()
-        scope.decoded[str(job)] = state.output
+        scope.decoded[str(job)] = output
     return deepcopy(_walk(scope.decoded[str(job)], rest, f"jobs.{job}.output", reference))
+
+
+def _output_of(state: JobState, reference: Reference) -> Any:
+    """What a job returned, where it can be had; the one who refers to it fails, and says why, where not."""
+    size = state.encoded_output.size
+    if size > MAX_READ:
+        raise ReferenceFailed(
+            f"${{{reference.text}}}: the output has {size:,} bytes, and references reach into at most"
+            f" {MAX_READ:,}; have the job write it to a file or a bucket, and return where that is"
+        )
+    try:
+        return state.output
+    except (NotFound, StoreError) as error:
+        raise ReferenceFailed(f"${{{reference.text}}}: {error}", code="OutputLost") from error
 
 
 def _walk(value: Any, path: Sequence[str | int], at: str, reference: Reference) -> Any:

@@ -40,6 +40,11 @@ class Json:
         return cls(_dumps(value))
 
     @property
+    def size(self) -> int:
+        """Bytes of the text."""
+        return len(self.text)
+
+    @property
     def value(self) -> Any:
         """The document, decoded anew at each call."""
         return json.loads(self.text)

@@ -76,7 +76,12 @@ class JobState:
 
     @property
     def output(self) -> Any:
-        """What the job returned, decoded anew at each call; None unless it succeeded."""
+        """What the job returned, decoded anew at each call; None unless it succeeded.
+
+        Raises:
+            NotFound: it is an artifact that is gone.
+            StoreError: it is an artifact that is damaged, or can't be read.
+        """
         return self.encoded_output.value
 
 

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from bunsui.configuration.settings import Settings
+from bunsui.errors import ConfigError
 from bunsui.local.supervisor import Supervisor
+from bunsui.model.artifact import INLINE
 from bunsui.ports.store import Store
+from bunsui.runner.artifacts import Artifacts
 from bunsui.runner.driver import Driver
 from bunsui.runner.event_loop import EventLoop
 from bunsui.runner.heartbeat import Heartbeat
 from bunsui.runner.host import Host
+from bunsui.runner.keeping import Keeping
 from bunsui.runner.logs import Logs
 from bunsui.runner.observers import Observers
 from bunsui.runner.places import Places
 from bunsui.runner.pool import Pools
 from bunsui.runner.secrets import Secrets
-from bunsui.runner.starting import Starter
+from bunsui.runner.starting import EVENT_MARGIN, Starter
 from bunsui.runner.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -51,6 +55,8 @@ class Parts:
     calls: Pools
     event_loop: EventLoop
     logs: Logs
+    #: Where large outputs lie; None: in the history, as the store is no file.
+    artifacts: Artifacts | None
     driver: Driver
     heartbeat: Heartbeat
     #: What the runner was configured with.
@@ -80,6 +86,23 @@ class Parts:
             self.store.close()
 
 
+def artifacts_of(given: str | Path | None, store: Path | None) -> Artifacts | None:
+    """Where large outputs lie: in the folder that was given, else beside the store's file, if it is one.
+
+    Raises:
+        ConfigError: what was given is no folder's path.
+    """
+    if given is None:
+        return None if store is None else Artifacts(Path(f"{store}-artifacts"))
+    if not isinstance(given, str | Path) or not str(given).strip() or "://" in str(given):
+        hint = "it is the path of a folder, such as 'artifacts' or '/var/lib/bunsui/artifacts'"
+        raise ConfigError(f"artifacts is {given!r}", hint=hint)
+    folder = Path(given).expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"artifacts is {folder}, which is no folder", hint="name a folder, or a new path")
+    return Artifacts(folder)
+
+
 def assemble(
     plugins: Plugins,
     store: str | Store,
@@ -88,11 +111,13 @@ def assemble(
     settings: Settings | None = None,
     pools: Mapping[str, int] | None = None,
     surroundings: Surroundings | None = None,
+    artifacts: str | Path | None = None,
 ) -> Parts:
     """The parts of a Runner; see its arguments. Without `surroundings` they are those of this machine.
 
     Raises:
-        ConfigError: the store's URL is wrong, or a secret's source is not registered.
+        ConfigError: the store's URL or the folder of artifacts is wrong, or a secret's source is not
+            registered.
         PluginError: the configuration names secrets, and a plugin's secret sources are wrong.
         StoreError: the store can't be opened.
     """
@@ -112,7 +137,9 @@ def assemble(
     calls = Pools(lambda: around.pool(CALLS))
     event_loop = EventLoop()
     logs = Logs(None if path is None else Path(f"{path}-logs"))
-    host = Host(supervisor, logs, clock, secrets.get, event_loop)
+    kept = artifacts_of(artifacts, path)
+    keeping = Keeping(kept, clock, lease, min(INLINE, opened.max_commit_bytes - EVENT_MARGIN))
+    host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping)
     driver = Driver(
         runner_id,
         opened,
@@ -139,6 +166,7 @@ def assemble(
         calls=calls,
         event_loop=event_loop,
         logs=logs,
+        artifacts=kept,
         driver=driver,
         heartbeat=heartbeat,
         settings=settings,

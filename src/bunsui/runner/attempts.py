@@ -80,7 +80,9 @@ class Attempts:
         self._starter = starter
         self._served = count(1)
         self._remotes = Remotes(self, calls, timers, clock, random)
-        self._results = Results(turns, clock, timers, pool, starter, self._remotes, random, self._give_back)
+        self._results = Results(
+            turns, clock, timers, pool, starter, self._remotes, random, self._give_back, calls
+        )
         #: Takes in an attempt that has ended; see `Results.finished`.
         self.finished = self._results.finished
 
@@ -154,6 +156,7 @@ class Attempts:
         live.then.append(partial(self._follow, work))
 
     def _follow(self, work: RemoteWork) -> None:
+        work.report = self._turns.post
         self._limit_time(work)
         self._remotes.take_over(work)
 
@@ -193,7 +196,8 @@ class Attempts:
     def holds(self, work: RemoteWork) -> bool:
         """Whether the attempt is still this runner's to follow."""
         live = work.live
-        return self._turns.is_driving(live) and live.error is None and live.works.get(work.unit) is work
+        followed = live.works.get(work.unit) is work and not work.has_ended
+        return followed and self._turns.is_driving(live) and live.error is None
 
     def guard(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
         """See `Turns.guard`."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobType
     from bunsui.ports.store import Store
+    from bunsui.runner.artifacts import Artifacts
     from bunsui.runner.assembly import Parts
     from bunsui.runner.live import Live
     from bunsui.runner.logs import Logs
@@ -61,6 +62,11 @@ class Control:
     def logs(self) -> Logs:
         """Where the jobs' logs are."""
         return self.parts.logs
+
+    @property
+    def artifacts(self) -> Artifacts | None:
+        """Where large outputs are; None: in the histories."""
+        return self.parts.artifacts
 
     @property
     def is_here(self) -> bool:
@@ -118,7 +124,7 @@ class Control:
             NotFound: there is no such session.
             StoreError: its history is damaged, or of a later version.
         """
-        return recovery.load(self.store, session, self._known)
+        return recovery.load(self.store, session, self._known, self.artifacts)
 
     def earlier(self, session: str) -> reruns.Earlier:
         """A session that is to run again; see `reruns.Earlier.load`."""
@@ -196,6 +202,8 @@ class Control:
         for event in said:
             live.record(evolve(event, at=live.at(clock.now())))
         yield from self.driving(live)
+        if self.artifacts is not None:
+            self.artifacts.tidy(session)
         return live
 
     def watch(self, session: str, position: int, held: RunnerClaimed) -> recovery.Watch:

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Reuse, Start
+from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Gather, Record, Recover, Reuse, Start
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.model.status import SessionStatus
 from bunsui.runner import reruns
 from bunsui.runner.attempts import Attempts
 from bunsui.runner.commits import Commits
 from bunsui.runner.ending import Ending
+from bunsui.runner.gathering import Gathering
 from bunsui.runner.live import Live
 from bunsui.runner.mailbox import Mailbox, closed, refuse
 from bunsui.runner.releases import Releases
@@ -97,6 +98,7 @@ class Driver:
         self._ending = Ending()
         self._mailbox = Mailbox(self._run, self._lives, thread)
         self._attempts = Attempts(self, clock, self._timers, pool, calls, event_loop, places, starter, random)
+        self._gathering = Gathering(self, calls, starter.keeping, clock)
 
     # From any thread
 
@@ -295,7 +297,11 @@ class Driver:
         elif isinstance(action, Reuse):
             live.record(reruns.take_over(live, action.job, live.at(self._clock.now())))
         elif isinstance(action, Evaluate | Expand | Conclude):
-            live.record(self._starter.resolve(live, action, live.at(self._clock.now())))
+            event = self._starter.resolve(live, action, live.at(self._clock.now()))
+            if not self._gathering.takes(live, event):
+                live.record(event)
+        elif isinstance(action, Gather):
+            self._gathering.gather(live, action.job)
         else:
             self._attempts.stop(live, action)
 

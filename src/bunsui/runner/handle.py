@@ -14,6 +14,7 @@ from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.runner import awaiting, reading, requests
 from bunsui.runner.index import is_orphaned
+from bunsui.runner.outputs import Outputs
 from bunsui.runner.waiting import ASK_POLL, POLL, Steps, complete, pauses
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class Session:
         if not self._fold.status.is_terminal:
             before = self._position
             try:
-                self._position = reading.replay(self._store, self._id, self._fold.apply, before)
+                fold, artifacts = self._fold, self._control.artifacts
+                self._position = reading.replay(self._store, self._id, fold.apply, before, artifacts)
                 if self._position == before:  # Nothing new, or nothing at all any more.
                     reading.require(self._store, self._id, before)
             except BaseException:  # Only to read anew: a part of a commit may be in the state. It goes on.
@@ -140,11 +142,17 @@ class Session:
     def outputs(self) -> dict[str, Any]:
         """The declared outputs, else every job's output by its id.
 
-        A declared output is None until the session has succeeded, a job's until the job has.
+        A declared output is None until the session has succeeded, a job's until the job has. Outputs of jobs
+        that are artifacts are read when they are asked for, each by itself.
+
+        Raises:
+            NotFound: the artifact that holds the declared outputs is gone; of a job's it is raised when that
+                output is asked for.
+            StoreError: likewise, where it is damaged or can't be read.
         """
         state = self.state
         if not self._pipeline.outputs:
-            return {job: job_state.output for job, job_state in state.jobs.items()}
+            return Outputs({job: job_state.encoded_output for job, job_state in state.jobs.items()})
         if state.outputs is None:
             return dict.fromkeys(self._pipeline.outputs)
         return dict(state.outputs.value)
@@ -162,7 +170,7 @@ class Session:
         position = 0
         while True:
             resting = self.status.is_resting
-            for last, events in reading.history(self._store, self._id, position):
+            for last, events in reading.history(self._store, self._id, position, self._control.artifacts):
                 yield from events
                 position = last
             if not follow or resting:
@@ -179,7 +187,9 @@ class Session:
     def _news(self, position: int) -> awaiting.News:
         """Some of its facts behind a position; it reads the store."""
         resting = self.status.is_resting
-        read = list(islice(reading.history(self._store, self._id, position), MOST_COMMITS))
+        read = list(
+            islice(reading.history(self._store, self._id, position, self._control.artifacts), MOST_COMMITS)
+        )
         events = [event for _, committed in read for event in committed]
         last = read[-1][0] if read else position
         return awaiting.News(events, last, len(read) == MOST_COMMITS, resting)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bunsui.ports.clock import Clock
     from bunsui.ports.job_type import Function
     from bunsui.runner.event_loop import EventLoop
+    from bunsui.runner.keeping import Keeping
     from bunsui.runner.logs import Logs
 
 
@@ -27,10 +28,13 @@ class Host:
         clock: Clock,
         secret: Callable[[str], str],
         event_loop: EventLoop,
+        keeping: Keeping,
     ) -> None:
         self.supervisor = supervisor
         self.logs = logs
         self.event_loop = event_loop
+        #: Makes artifacts of large outputs.
+        self.keeping = keeping
         self.clock = clock
         #: The value of a secret by its name.
         self.secret = secret

@@ -18,27 +18,44 @@ if TYPE_CHECKING:
 
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
+    from bunsui.runner.artifacts import Artifacts
 
 #: The kind of the documents that hold definitions, by digest.
 DEFINITION = "definition"
 
 
-def history(store: Store, session: str, after: int = 0) -> Iterator[tuple[int, list[ev.Event]]]:
-    """The commits of a session behind position `after`, as (position, events)."""
+def history(
+    store: Store, session: str, after: int = 0, artifacts: Artifacts | None = None
+) -> Iterator[tuple[int, list[ev.Event]]]:
+    """The commits of a session behind position `after`, as (position, events).
+
+    Args:
+        store: where it is.
+        session: its id.
+        after: the position.
+        artifacts: where its large outputs lie, for who is going to look at outputs.
+    """
+    load = None if artifacts is None else artifacts.loader(session)
     for commit in store.read(session, after):
         where = f"commit {commit.position} of session {session}"
-        yield commit.position, decode_body(commit.body, where)
+        yield commit.position, decode_body(commit.body, where, load)
 
 
-def replay(store: Store, session: str, apply: Callable[[ev.Event], None], after: int = 0) -> int:
-    """Applies all facts behind position `after`; the position of the last one.
+def replay(
+    store: Store,
+    session: str,
+    apply: Callable[[ev.Event], None],
+    after: int = 0,
+    artifacts: Artifacts | None = None,
+) -> int:
+    """Applies all facts behind position `after`; the position of the last one. See `history`.
 
     Raises:
         StoreError: the history is damaged, contradicts itself, or is of a later version; some of its facts
             have been applied.
     """
     position = after
-    for position, events in history(store, session, after):
+    for position, events in history(store, session, after, artifacts):
         try:
             for event in events:
                 apply(event)

@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
+    from bunsui.runner.artifacts import Artifacts
     from bunsui.runner.waiting import Steps
 
 
-def load(store: Store, session: str, known: Mapping[str, Pipeline] | None = None) -> Live:
+def load(
+    store: Store,
+    session: str,
+    known: Mapping[str, Pipeline] | None = None,
+    artifacts: Artifacts | None = None,
+) -> Live:
     """A session as its history leaves it: not yet claimed, and without its bindings.
 
     Args:
         store: where it is.
         session: its id.
         known: pipelines of this process by digest, which have callables that a store can't hold.
+        artifacts: where its large outputs lie.
 
     Raises:
         NotFound: there is no such session.
@@ -37,7 +44,7 @@ def load(store: Store, session: str, known: Mapping[str, Pipeline] | None = None
     first = reading.created(store, session)
     pipeline = reading.pipeline_of(store, first, (known or {}).get(first.digest))
     machine = Machine(pipeline)
-    position = reading.replay(store, session, machine.handle)
+    position = reading.replay(store, session, machine.handle, artifacts=artifacts)
     return Live(
         id=session,
         pipeline=pipeline,

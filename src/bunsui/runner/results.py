@@ -13,6 +13,7 @@ from bunsui.engine.actions import Recover
 from bunsui.errors import BunsuiError
 from bunsui.model.session import Failure
 from bunsui.runner import outcomes
+from bunsui.runner.gathering import THREADS
 from bunsui.runner.remote_work import RemoteWork
 from bunsui.runner.remotes import OVERDUE, STOPPED
 from bunsui.runner.retry import wait_seconds
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from bunsui.ports.job_type import OnLost
     from bunsui.runner.attempts import Turns
     from bunsui.runner.live import Live
-    from bunsui.runner.pool import Pool
+    from bunsui.runner.pool import Pool, Pools
     from bunsui.runner.remotes import Remotes
     from bunsui.runner.starting import Starter
     from bunsui.runner.timers import Timers
@@ -43,6 +44,7 @@ class Results:
     Args:
         turns: the driver.
         give_back: takes the place of an attempt back.
+        calls: threads for outputs that nobody else has a thread for.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Results:
         remotes: Remotes,
         random: Random,
         give_back: Callable[[Work], None],
+        calls: Pools,
     ) -> None:
         self._turns = turns
         self._remotes = remotes
@@ -64,6 +67,7 @@ class Results:
         self._starter = starter
         self._random = random
         self._give_back = give_back
+        self._calls = calls
 
     # Ends
 
@@ -74,11 +78,16 @@ class Results:
         if work.abandoned:
             self._pool.limit -= 1
             return
+        if self._is_to_be_kept(live, work):
+            self._calls.submit(THREADS, [work.keep_and_report])
+            return
         live.works.pop(work.unit, None)
         self._give_back(work)
         if not self._turns.is_driving(live) or live.error is not None:
             return
         self._turns.touch(live)
+        if work.unkept is not None and not work.interrupted:
+            raise work.unkept
         if work.failure is not None:
             if not work.interrupted:
                 self._failed(live, work, work.failure)
@@ -91,6 +100,12 @@ class Results:
         else:
             at = live.at(work.finished_at or self._clock.now())
             live.record(outcomes.succeeded(at, work, output))
+
+    def _is_to_be_kept(self, live: Live, work: Work) -> bool:
+        """Whether its output has yet to be made an artifact: where it ended, nobody could wait for a disk."""
+        if work.failure is not None or not self._starter.keeping.is_due(work.output):
+            return False
+        return live.works.get(work.unit) is work and self._turns.is_driving(live) and live.error is None
 
     def _failed(self, live: Live, work: Work, failed: Failure) -> None:
         at = live.at(work.finished_at or self._clock.now())
@@ -149,7 +164,9 @@ class Results:
     def stop(self, live: Live, unit: Unit) -> None:
         """Has the work of an attempt stopped, as its session is to end."""
         work = live.works.get(unit)
-        if isinstance(work, RemoteWork):
+        if work is not None and work.has_ended:
+            work.cancel()  # Its output is being kept; only where that can't be done now, it is given up.
+        elif isinstance(work, RemoteWork):
             self._remotes.stop(work, STOPPED)
         elif work is not None:
             work.cancel()
@@ -166,7 +183,7 @@ class Results:
     def _still_there(live: Live, reference: weakref.ref[Work]) -> Work | None:
         """The attempt, while somebody waits for it: one that the runner itself has stopped counts as lost."""
         work = reference()
-        if work is None or work.interrupted or live.works.get(work.unit) is not work:
+        if work is None or work.interrupted or work.has_ended or live.works.get(work.unit) is not work:
             return None
         return work
 

@@ -49,6 +49,8 @@ class Runner(Register):
             configured ones.
         lease: seconds without a sign of life after which another runner may take a session over; None: as
             configured, else 30.
+        artifacts: the folder of outputs above 32 KiB; None: ``STORE-artifacts`` beside a SQLite store,
+            and for any other store its histories.
         plugins: further plugins; see `Plugins`.
         autoload_plugins: whether installed entry points are imported.
         config: what counts where an argument is None. None: `Config.load()`, so files and environment. A
@@ -72,6 +74,7 @@ class Runner(Register):
         max_concurrency: int | None = None,
         pools: Mapping[str, int] | None = None,
         lease: float | None = None,
+        artifacts: str | Path | None = None,
         plugins: Sequence[Any] = (),
         autoload_plugins: bool = True,
         config: Config | Mapping[str, Any] | None = None,
@@ -90,7 +93,9 @@ class Runner(Register):
         self._bindings = use.bindings
         self._local = use.local
         given = use.bindings if isinstance(use.bindings, Mapping) else {}
-        parts = assemble(self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools)
+        parts = assemble(
+            self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools, artifacts=artifacts
+        )
         self._control = Control(parts, self.plugins.job_types, given, use.lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
 

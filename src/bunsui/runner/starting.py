@@ -16,6 +16,7 @@ from bunsui.expressions.evaluation import describe, holds
 from bunsui.expressions.resolution import Scope, resolve
 from bunsui.local.bindings import for_options
 from bunsui.local.results import encode, failure
+from bunsui.model.artifact import Artifact
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 from bunsui.ports.remote import RemoteJobType
@@ -43,10 +44,15 @@ class Starter:
         self._job_types = job_types
         self._host = host
         self._max_output = max_commit_bytes - EVENT_MARGIN
+        #: Makes artifacts of large outputs.
+        self.keeping = host.keeping
 
     def too_large(self, output: Json) -> Failure | None:
-        """The failure of an output that the store can't take in one commit, or None where it can."""
-        if len(output.text) <= self._max_output:
+        """The failure of an output that the store can't take in one commit, or None where it can.
+
+        An artifact it always can, and what is to become one.
+        """
+        if type(output) is Artifact or len(output.text) <= self._max_output or self.keeping.is_due(output):
             return None
         text = f"the output has {len(output.text)} bytes; the store takes at most {self._max_output}"
         return Failure("OutputTooLarge", text, False)

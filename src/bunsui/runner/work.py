@@ -19,15 +19,18 @@ from bunsui.errors import BunsuiError, JobCancelled, JobTimeout, SecretInOutput,
 from bunsui.expressions.resolution import reveal
 from bunsui.local.callables import invoke
 from bunsui.local.results import encode, failure, traceback_text
+from bunsui.model.artifact import owner
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import Json
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
 from bunsui.runner.event_loop import GRACE, Running, drop
+from bunsui.runner.keeping import Unkept
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from bunsui.engine.units import Unit
+    from bunsui.errors import StoreError
     from bunsui.local.bindings import Bound
     from bunsui.local.redaction import Redactor
     from bunsui.model.pipeline import Job
@@ -79,6 +82,7 @@ class Work:
         "report",
         "secret_options",
         "secrets",
+        "unkept",
     )
 
     def __init__(
@@ -111,6 +115,8 @@ class Work:
         self.deadline: float | None = None
         self.output: Json | None = None
         self.failure: Failure | None = None
+        #: Why its output can't be kept: the session is set aside by that.
+        self.unkept: StoreError | None = None
         self.finished_at: datetime | None = None
         #: Whether it was reported as timed out while its code goes on.
         self.abandoned = False
@@ -149,7 +155,32 @@ class Work:
                 return
         except BaseException as error:  # The border: a job's code may raise anything.
             self._take_error(error)
+        if self._host.keeping.is_due(self.output):
+            self.keep()
         self._end()
+
+    def keep(self) -> None:
+        """Makes an artifact of the output, or notes why that can't be done; in a thread that may wait."""
+        assert self.output is not None  # noqa: S101 - it is due
+        # Its code has ended: whoever wants it stopped has to wait only while the disk can't be written.
+        self._endable, self._end_by = True, None
+        try:
+            whose = owner(self.job.id, self.item_index)
+            self.output = self._host.keeping.keep(self.live.id, self.output, whose, self.cancelled)
+        except Unkept as error:
+            self.output = None
+            if self.cancelled.is_set():
+                self.failure = failure(JobCancelled("the attempt was stopped before its output was kept"))
+            else:
+                self.unkept = error
+        except BaseException as error:  # The border: a fault of ours must not take the thread.
+            self.output = None
+            self._take_error(error)
+
+    def keep_and_report(self) -> None:
+        """The same for an attempt that has ended where nobody may wait; it then reports again."""
+        self.keep()
+        self.report(self)
 
     def _call_code(self) -> bool:
         """Calls the job's code; whether that is async, goes on in the event loop, and reports from there."""

@@ -3,6 +3,10 @@
 A commit's body is ``{"v": 1, "crc": CHECKSUM, "events": [{"event": NAME, "at": TIME, ...fields}]}``; the
 checksum is the CRC-32 of the text of the events, so that a damaged store can't tell a wrong story.
 
+An event whose output is an artifact has another name, "JobSucceeded@2", and in place of the output
+``"artifact": {"sha256": ..., "bytes": ...}``: a version that knows none would take what is not there for
+null.
+
 The events that a run consists of are written by hand, with the output's text, encoded once by the
 thread that made it, put in as it is; one `json.dumps` for each event would cost more than all the rest
 of the engine.
@@ -18,9 +22,12 @@ from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve, fields_dict
+
 from bunsui.engine import events as ev
 from bunsui.errors import StoreError
-from bunsui.model.json import Json, compact
+from bunsui.model.artifact import Artifact, owner
+from bunsui.model.json import NULL, Json, compact
 from bunsui.model.times import from_text, to_text
 
 if TYPE_CHECKING:
@@ -32,6 +39,13 @@ VERSION = 1
 _EVENTS = '","events":'
 #: Bytes that a body takes beside its events.
 OVERHEAD = len('{"v":1,"crc":"00000000","events":[]}')
+#: What follows the name of an event whose output is an artifact.
+_ARTIFACT = "@2"
+#: The events that hold an output, by the name of the field.
+_OUTPUT: dict[type[ev.Event], str] = {
+    cls: name for cls in ev.EVENTS.values() for name in ("output", "outputs") if name in fields_dict(cls)
+}
+_WITH_ARTIFACT = {f"{cls.__name__}{_ARTIFACT}": cls for cls in _OUTPUT}
 #: What to do about a history that is damaged.
 DAMAGED = "restore the store from a backup; its other sessions are not touched by this"
 
@@ -54,6 +68,11 @@ def _seconds(value: object, _: type) -> float:
     raise ValueError(f"{value!r} is no number")
 
 
+def _no_artifact(value: object, _: type) -> Artifact:
+    # Those are put in by `_decode_event`, from a place of their own.
+    raise ValueError(f"{value!r} is no artifact")
+
+
 @cache
 def _converter() -> Converter:
     # Imported late: 35 ms that a program which only imports bunsui does not need.
@@ -68,6 +87,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(datetime, lambda text, _: from_text(text))
     converter.register_unstructure_hook(Json, lambda value: value.value)
     converter.register_structure_hook(Json, lambda value, _: Json.of(value))
+    converter.register_structure_hook(Artifact, _no_artifact)
     for cls in ev.EVENTS.values():
         converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
     # What came later is written only where it says something: an earlier version reads all other sessions.
@@ -86,26 +106,45 @@ def encode_event(event: ev.Event) -> str:
             f'"attempt":{event.attempt},"key":"{event.key}"}}'
         )
     if isinstance(event, ev.JobSucceeded):
+        if type(event.output) is Artifact:
+            return _with_artifact(event, event.output)
         return (
             f'{{"event":"JobSucceeded","at":"{to_text(event.at)}","job":"{event.job}",'
             f'"attempt":{event.attempt},"output":{event.output.text}}}'
         )
+    if isinstance(event, ev.FanOutSucceeded) and event.output is None:
+        return f'{{"event":"FanOutSucceeded","at":"{to_text(event.at)}","job":"{event.job}"}}'
     if isinstance(event, ev.ItemStarted):
         return (
             f'{{"event":"ItemStarted","at":"{to_text(event.at)}","job":"{event.job}","item":{event.item},'
             f'"attempt":{event.attempt},"key":"{event.key}"}}'
         )
     if isinstance(event, ev.ItemSucceeded):
+        if type(event.output) is Artifact:
+            return _with_artifact(event, event.output)
         return (
             f'{{"event":"ItemSucceeded","at":"{to_text(event.at)}","job":"{event.job}","item":{event.item},'
             f'"attempt":{event.attempt},"output":{event.output.text}}}'
         )
     if isinstance(event, ev.SessionSucceeded):
+        if type(event.outputs) is Artifact:
+            return _with_artifact(event, event.outputs)
         outputs = "null" if event.outputs is None else event.outputs.text
         return f'{{"event":"SessionSucceeded","at":"{to_text(event.at)}","outputs":{outputs}}}'
     if isinstance(event, ev.Unknown):
         return compact(dict(event.data))
+    output = getattr(event, _OUTPUT.get(type(event), ""), None)
+    if type(output) is Artifact:
+        return _with_artifact(event, output)
     return compact({"event": type(event).__name__, **_converter().unstructure(event)})
+
+
+def _with_artifact(event: ev.Event, artifact: Artifact) -> str:
+    name = _OUTPUT[type(event)]
+    data = _converter().unstructure(_with_output(event, NULL))
+    data.pop(name, None)
+    told = {"sha256": artifact.sha256, "bytes": artifact.size}
+    return compact({"event": f"{type(event).__name__}{_ARTIFACT}", **data, "artifact": told})
 
 
 def body_of(encoded: Iterable[str]) -> str:
@@ -114,12 +153,19 @@ def body_of(encoded: Iterable[str]) -> str:
     return f'{{"v":{VERSION},"crc":"{zlib.crc32(events.encode()):08x}{_EVENTS}{events}}}'
 
 
-def decode_body(body: str, where: str) -> list[ev.Event]:
-    """The events of a commit.
+def _with_output(event: ev.Event, output: Json) -> ev.Event:
+    """The event with another output."""
+    fields: dict[str, Any] = {_OUTPUT[type(event)]: output}
+    return evolve(event, **fields)
+
+
+def decode_body(body: str, where: str, load: Callable[[Artifact], str] | None = None) -> list[ev.Event]:
+    """The events of a commit. No artifact is read: their texts are, when somebody asks for them.
 
     Args:
         body: as it was read from a store.
         where: names the commit in errors.
+        load: reads the artifacts of this session; None: nobody is going to ask for them.
 
     Raises:
         StoreError: it is damaged, or was written by a later version.
@@ -134,18 +180,23 @@ def decode_body(body: str, where: str) -> list[ev.Event]:
         events = body[body.index(_EVENTS) + len(_EVENTS) : -1]
         if data["crc"] != f"{zlib.crc32(events.encode()):08x}":
             raise StoreError(f"{where} is damaged: its checksum is wrong", hint=DAMAGED)
-        return [_decode_event(item, where) for item in data["events"]]
+        return [_decode_event(item, where, load) for item in data["events"]]
     except StoreError:
         raise
     except Exception as error:  # Damaged data fails in as many ways as there are hooks.
         raise StoreError(f"{where} is damaged: {type(error).__name__}: {error}", hint=DAMAGED) from error
 
 
-def _decode_event(item: dict[str, Any], where: str) -> ev.Event:
+def _decode_event(item: dict[str, Any], where: str, load: Callable[[Artifact], str] | None) -> ev.Event:
     name = item["event"]
     cls = ev.EVENTS.get(name)
     if cls is not None:
         return _converter().structure(item, cls)
+    cls = _WITH_ARTIFACT.get(name)
+    if cls is not None:
+        told = item.pop("artifact")
+        artifact = Artifact(told["sha256"], told["bytes"], owner(item.get("job"), item.get("item")), load)
+        return _with_output(_converter().structure(item, cls), artifact)
     if item.get("optional") is True:
         return ev.Unknown(from_text(item["at"]), name, item)
     raise StoreError(

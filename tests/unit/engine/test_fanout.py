@@ -9,14 +9,18 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Evaluate, Expand, Record, Recover, Start, Stop
+from bunsui.engine.actions import Evaluate, Expand, Gather, Record, Recover, Start, Stop
 from bunsui.engine.decide import Machine
 from bunsui.engine.fanout import FanOut
+from bunsui.engine.transitions import IllegalTransition
+from bunsui.model.artifact import INLINE, Artifact
 from bunsui.model.json import Json
 from bunsui.model.pipeline import Job, RetryPolicy, checked
 from bunsui.model.session import Failure
+from bunsui.model.status import JobStatus
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 ERROR = Failure("E", "m")
@@ -502,8 +506,8 @@ def run_through(count: int, at_once: int = 8) -> int:
         asked += 1
         actions = machine.decide(T0, at_once - len(waiting))
         for action in actions:
-            if isinstance(action, Record):
-                assert SUCCEEDED == action
+            if isinstance(action, Record | Gather):
+                assert action in (SUCCEEDED, Gather("a"))
                 return asked
             assert isinstance(action, Start)
             assert action.item is not None
@@ -577,3 +581,63 @@ def test_a_step_of_one_session_does_not_look_at_all_its_fan_outs() -> None:
         return lines(lambda: (machine.decide(T0, 1), machine.handle(started(0, job="a0"))))
 
     assert cost(10) == cost(1_000)
+
+
+# Large lists
+
+
+def ended_large(count: int = 3) -> Machine:
+    """A fan-out all of whose items have succeeded, and whose list is larger than the history takes."""
+    machine = fanned(count)
+    for item in range(count):
+        machine.handle(started(item, 1))
+        machine.handle(evolve(done(item), output=LARGE))
+    return machine
+
+
+LARGE = Artifact("a" * 64, INLINE)
+GATHERED = ev.FanOutSucceeded(T0, "a", Artifact("b" * 64, 3 * INLINE))
+
+
+def test_a_large_list_is_asked_for() -> None:
+    """Nothing is read for it, and it is asked for until the driver says that it has begun."""
+    machine = ended_large()
+    assert [Gather("a")] == machine.decide(T0, 9) == machine.decide(T0, 9)
+    machine.begun(Gather("a"))
+    assert [] == machine.decide(T0, 9)
+    machine.handle(GATHERED)
+    state = machine.state.jobs["a"]
+    assert (JobStatus.SUCCEEDED, GATHERED.output) == (state.status, state.encoded_output)
+
+
+def test_the_limit_of_a_list() -> None:
+    """Its brackets and commas count."""
+    for size, larger in ((INLINE - 4, False), (INLINE - 3, True)):
+        machine = fanned(2)
+        for item in range(2):
+            machine.handle(started(item, 1))
+        machine.handle(evolve(done(0), output=Json("1")))
+        machine.handle(evolve(done(1), output=Json("1" * size)))
+        assert [Gather("a") if larger else SUCCEEDED] == machine.decide(T0, 9)
+
+
+def test_a_pause_waits_for_a_large_list() -> None:
+    """As for running attempts: what it comes to is recorded before the session rests."""
+    machine = ended_large()
+    machine.begun(Gather("a"))
+    machine.handle(ev.PauseRequested(T0, "r"))
+    assert [] == machine.decide(T0, 9)
+
+
+def test_a_next_runner_asks_for_it_again() -> None:
+    """What the one before it had begun is gone with it."""
+    machine = ended_large()
+    machine.begun(Gather("a"))
+    machine.handle(ev.RunnerClaimed(T0, "other", machine.state.epoch + 1))
+    assert [Gather("a")] == machine.decide(T0, 9)
+
+
+def test_a_list_of_artifacts_must_be_there() -> None:
+    """A history that lacks it contradicts itself; nothing is read to find that out."""
+    with pytest.raises(IllegalTransition, match="without the list"):
+        ended_large().handle(ev.FanOutSucceeded(T0, "a"))

@@ -21,6 +21,7 @@ from bunsui.engine.fold import Fold
 from bunsui.engine.replay import replay
 from bunsui.engine.transitions import ITEM, JOB, SESSION
 from bunsui.errors import BunsuiError
+from bunsui.model.artifact import Artifact
 from bunsui.model.json import Json
 from bunsui.model.status import JobStatus, SessionStatus
 from bunsui.model.times import from_text
@@ -55,7 +56,9 @@ def pipeline_of(history: dict[str, Any]) -> bunsui.Pipeline:
 
 def assert_same(frozen: Any, found: Any, where: str = "state") -> None:
     """Fails unless `found` says all that was frozen; fields that later versions add are not looked at."""
-    if isinstance(found, Json):
+    if isinstance(found, Artifact):
+        assert frozen == {"sha256": found.sha256, "bytes": found.size}, where
+    elif isinstance(found, Json):
         assert frozen == found.value, where
     elif isinstance(found, datetime):
         assert from_text(frozen) == found, where

@@ -23,6 +23,7 @@ from bunsui.ports.job_type import Command, Function, JobCall, JobType, current_c
 from bunsui.runner.clock import SystemClock
 from bunsui.runner.event_loop import GRACE, EventLoop
 from bunsui.runner.host import Host
+from bunsui.runner.keeping import Keeping
 from bunsui.runner.logs import Logs
 from bunsui.runner.work import Work
 
@@ -64,7 +65,8 @@ class Desk:
         self.event_loop = EventLoop()
         self.secrets: dict[str, str] = {}
         secret = self.secrets.__getitem__
-        self.host = Host(self.supervisor, Logs(folder / "logs"), Noon(), secret, self.event_loop)
+        logs, keeping = Logs(folder / "logs"), Keeping(None, Noon(), 1.0)
+        self.host = Host(self.supervisor, logs, Noon(), secret, self.event_loop, keeping)
         self.pipeline = Pipeline(name="p", jobs=[Job("a", "custom", {"command": ["true"]})]).at(folder)
 
     def work(

@@ -23,7 +23,7 @@ class Anything:
 def test_an_attempt_that_its_runner_has_stopped_is_not_reported() -> None:
     """Its session may have been released meanwhile: it counts as lost, and nobody waits for it any more."""
     nothing: Any = Anything()
-    results = Results(nothing, nothing, nothing, nothing, nothing, nothing, Random(), nothing)
+    results = Results(nothing, nothing, nothing, nothing, nothing, nothing, Random(), nothing, nothing)
     work: Any = Anything(interrupted=True, endable=False, unit="x", abandoned=False, goes_on=None)
     live: Any = Anything(works={"x": work}, error=None)
 
@@ -36,7 +36,7 @@ def test_an_attempt_that_its_runner_has_stopped_is_not_reported() -> None:
 def test_a_retry_that_comes_after_the_session_was_given_up_records_nothing() -> None:
     """Whoever drives the session next decides about it."""
     nothing: Any = Anything()
-    results = Results(nothing, nothing, nothing, nothing, nothing, nothing, Random(), nothing)
+    results = Results(nothing, nothing, nothing, nothing, nothing, nothing, Random(), nothing, nothing)
     work: Any = Anything(has_ended=False, unit="x")
     live: Any = Anything(is_released=True, machine=Anything(waiting={"x": 1}))
 

@@ -22,6 +22,7 @@ from bunsui.ports.job_type import JobCall, JobType
 from bunsui.runner.clock import SystemClock
 from bunsui.runner.event_loop import EventLoop
 from bunsui.runner.host import Host
+from bunsui.runner.keeping import Keeping
 from bunsui.runner.live import Live
 from bunsui.runner.logs import Logs
 from bunsui.runner.starting import EVENT_MARGIN, Starter
@@ -48,7 +49,9 @@ def starter(folder: Path, most: int = 1 << 20) -> Starter:
     def secret(name: str) -> str:
         raise AssertionError(f"{name} was asked for before its job has begun")
 
-    host = Host(Supervisor(), Logs(folder / "logs"), SystemClock(), secret, EventLoop())
+    clock = SystemClock()
+    keeping = Keeping(None, clock, 1.0)
+    host = Host(Supervisor(), Logs(folder / "logs"), clock, secret, EventLoop(), keeping)
     return Starter({"custom": CustomJobType(), "typed": Typed()}, host, most + EVENT_MARGIN)
 
 

@@ -22,6 +22,7 @@ from bunsui.ports.job_type import Command, JobCall, JobType, current_call
 from bunsui.runner.clock import SystemClock
 from bunsui.runner.event_loop import EventLoop
 from bunsui.runner.host import Host
+from bunsui.runner.keeping import Keeping
 from bunsui.runner.logs import Logs
 from bunsui.runner.work import Work, idempotency_key
 
@@ -43,9 +44,8 @@ class Desk:
         self.supervisor = Supervisor()
         self.event_loop = EventLoop()
         self.secrets: dict[str, str] = {}
-        self.host = Host(
-            self.supervisor, Logs(folder / "logs"), Noon(), self.secrets.__getitem__, self.event_loop
-        )
+        secret, keeping = self.secrets.__getitem__, Keeping(None, Noon(), 1.0)
+        self.host = Host(self.supervisor, Logs(folder / "logs"), Noon(), secret, self.event_loop, keeping)
         self.pipeline = Pipeline(name="p", jobs=[Job("a", "custom", {"command": ["true"]})]).at(folder)
 
     def work(self, function: Any = None, job_type: JobType | None = None, **options: Any) -> Work:

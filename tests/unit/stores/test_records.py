@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bunsui.engine import events as ev
 from bunsui.errors import StoreError
+from bunsui.model.artifact import Artifact
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 from bunsui.stores.records import OVERHEAD, body_of, decode_body, encode_event, split
@@ -38,6 +39,7 @@ values = st.recursive(
 mappings = st.dictionaries(text, values, max_size=3)
 failures = st.builds(Failure, code=text, message=text, retryable=st.booleans())
 attempts = st.integers(0, 1000)
+artifacts = st.builds(Artifact, st.from_regex(r"[0-9a-f]{64}", fullmatch=True), st.integers(0, 2**40))
 
 FIELDS = {
     "at": times,
@@ -58,9 +60,9 @@ FIELDS = {
     "job": ids,
     "attempt": attempts,
     "key": ids,
-    "output": values.map(Json.of),
+    "output": values.map(Json.of) | artifacts,
     "handle": values.map(Json.of),
-    "outputs": st.none() | mappings.map(Json.of),
+    "outputs": st.none() | mappings.map(Json.of) | artifacts,
     "delay": st.floats(0, 1e9),
 }
 TYPES = {
@@ -71,6 +73,7 @@ TYPES = {
     str | None: st.none() | text,
     bool: st.booleans(),
     tuple[str, ...]: st.lists(text, max_size=3).map(tuple),
+    Artifact | None: st.none() | artifacts,
     Failure: failures,
     Failure | None: st.none() | failures,
 }
@@ -81,7 +84,7 @@ def events_of(cls: type[ev.Event]) -> st.SearchStrategy[ev.Event]:
     kinds = typing.get_type_hints(cls)
     fields = dict(FIELDS)
     for name in attrs.fields_dict(cls):  # A field that is not listed above is drawn by its type.
-        if name not in fields:
+        if name not in fields or kinds[name] == Artifact | None:
             fields[name] = TYPES[kinds[name]]
     return st.builds(cls, **{name: fields[name] for name in attrs.fields_dict(cls)})
 

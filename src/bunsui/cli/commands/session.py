@@ -134,7 +134,7 @@ def status_command(text: str, store: str | None, form: str) -> None:
     with Runner(store) as runner:
         session = runner.session(session_id(runner, text))
         if form != "text":
-            render.data(render.session_data(session.state, session.outputs), form)
+            render.data(render.session_data(session), form)
             return
         render.jobs(session.state)
         render.outcome(session)

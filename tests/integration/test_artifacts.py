@@ -1,0 +1,511 @@
+"""Large outputs, end to end: they lie beside the store, are read when asked for, and missed by name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bunsui
+from bunsui import Job, Pipeline, Runner
+from bunsui.engine import events as ev
+from bunsui.errors import ConfigError, NotFound, StoreError
+from bunsui.model.artifact import INLINE, Artifact
+from bunsui.ports.remote import Found, NeverRan, RemoteJobType, Running, Succeeded
+from bunsui.runner.artifacts import Artifacts
+from bunsui.stores.memory import MemoryStore
+
+LARGE = 40_000
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A store on the real disk."""
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
+def runner(url: str) -> Iterator[Runner]:
+    """A runner that is closed at the end."""
+    with Runner(url, autoload_plugins=False) as made:
+        yield made
+
+
+def text(size: int) -> str:
+    return "x" * size
+
+
+def echo(**given: Any) -> dict[str, Any]:
+    return given
+
+
+def sized(name: str, size: int = LARGE, **fields: Any) -> Job:
+    """A job whose output has this many characters."""
+    return Job.from_callable(text, id=name, parameters={"size": size}, **fields)
+
+
+def files(tmp_path: Path, session: bunsui.Session) -> list[Path]:
+    """The artifacts of a session."""
+    folder = tmp_path / "store.db-artifacts" / session.id
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def artifact_of(session: bunsui.Session, job: str) -> Artifact:
+    """A job's output, which is one."""
+    found = session.jobs[job].encoded_output
+    assert isinstance(found, Artifact)
+    return found
+
+
+def file_of(tmp_path: Path, session: bunsui.Session, job: str) -> Path:
+    """Where it lies."""
+    return tmp_path / "store.db-artifacts" / session.id / artifact_of(session, job).sha256
+
+
+class TestWhatIsOne:
+    """Above 32 KiB an output is a file; up to that it is in the history."""
+
+    def test_the_limit(self, runner: Runner, tmp_path: Path) -> None:
+        """Of its JSON, to the byte; all is read as if it were in the history."""
+        session = runner.run(
+            Pipeline(name="p", jobs=[sized("in", INLINE - 2), sized("out", INLINE - 1), sized("small", 1)])
+        )
+        kinds = [type(state.encoded_output) is Artifact for state in session.jobs.values()]
+        assert ("succeeded", [False, True, False], 1) == (
+            session.status,
+            kinds,
+            len(files(tmp_path, session)),
+        )
+        assert {"in": text(INLINE - 2), "out": text(INLINE - 1), "small": "x"} == session.outputs
+
+    def test_the_history_does_not_hold_it(self, runner: Runner) -> None:
+        """Commits stay small, whatever jobs return."""
+        session = runner.run(Pipeline(name="p", jobs=[sized("a", 10**6)]))
+        assert all(len(commit.body) < 10_000 for commit in runner.store.read(session.id))
+
+    def test_references_reach_it(self, runner: Runner) -> None:
+        """As a whole and in parts, in inputs, conditions, lists of items and declared outputs."""
+
+        def rows() -> dict[str, Any]:
+            return {"all": list(range(10_000)), "few": [1, 2], "n": 3}
+
+        pipeline = Pipeline(
+            name="p",
+            jobs=[
+                Job.from_callable(rows, id="rows"),
+                Job.from_callable(
+                    echo,
+                    id="one",
+                    depends_on=["rows"],
+                    condition="${jobs.rows.output.n} == 3",
+                    parameters={"n": "${jobs.rows.output.n}", "whole": "${jobs.rows.output}"},
+                ),
+                Job.from_callable(
+                    echo,
+                    id="fan",
+                    depends_on=["rows"],
+                    for_each="${jobs.rows.output.few}",
+                    parameters={"item": "${item}"},
+                ),
+            ],
+            outputs={"last": "${jobs.one.output.whole.all.9999}", "fan": "${jobs.fan.output}"},
+        )
+        session = runner.run(pipeline)
+        assert {"last": 9999, "fan": [{"item": 1}, {"item": 2}]} == session.outputs
+        assert rows() == session.jobs["one"].output["whole"]
+
+    @pytest.mark.parametrize(("size", "count"), [(LARGE, 3), (2_000, 20), (0, 12_000 // 2)])
+    def test_the_list_of_a_fan_out(self, runner: Runner, tmp_path: Path, size: int, count: int) -> None:
+        """Large items make a large list, and so do many small ones; it is in the items' order."""
+
+        def item(i: int) -> list[Any]:
+            return [i, text(size)]
+
+        jobs = [
+            Job.from_callable(item, id="fan", for_each=list(range(count)), parameters={"i": "${item}"}),
+            Job.from_callable(
+                echo, id="after", depends_on=["fan"], parameters={"last": f"${{jobs.fan.output.{count - 1}}}"}
+            ),
+        ]
+        session = runner.run(Pipeline(name="p", jobs=jobs))
+        ended = next(event for event in session.events() if isinstance(event, ev.FanOutSucceeded))
+        assert ended.output == session.jobs["fan"].encoded_output == artifact_of(session, "fan")
+        assert [item(i) for i in range(count)] == session.outputs["fan"]
+        assert {"last": item(count - 1)} == session.outputs["after"]
+
+    def test_a_short_list_stays_in_the_history(self, runner: Runner, tmp_path: Path) -> None:
+        """It is put together from its items, as before."""
+        fan = Job.from_callable(text, id="fan", for_each=[1, 2], parameters={"size": "${item}"})
+        session = runner.run(Pipeline(name="p", jobs=[fan]))
+        ended = next(event for event in session.events() if isinstance(event, ev.FanOutSucceeded))
+        assert (None, ["x", "xx"], []) == (ended.output, session.outputs["fan"], files(tmp_path, session))
+
+    def test_declared_outputs(self, runner: Runner) -> None:
+        """What a session gives is an artifact, too, where it is large."""
+        session = runner.run(Pipeline(name="p", jobs=[sized("a")], outputs={"x": "${jobs.a.output}"}))
+        assert isinstance(session.state.outputs, Artifact)
+        assert {"x": text(LARGE)} == session.outputs
+
+    def test_async_and_remote_and_processes(self, tmp_path: Path, url: str) -> None:
+        """Wherever an attempt ends, its output is kept, and neither loop nor driver writes it."""
+        wrote: set[str] = set()
+
+        class Service(RemoteJobType):
+            name = "service"
+            schema = {"type": "object"}
+            poll_interval = 0.01
+
+            def submit(self, call: Any) -> Any:
+                return call.parameters["size"]
+
+            def poll(self, handles: Any) -> Any:
+                return [Succeeded(text(handle)) for handle in handles]
+
+            def cancel(self, handle: Any) -> None:
+                raise AssertionError
+
+            def find(self, call: Any) -> Any:
+                return NeverRan()
+
+        class Plugin:
+            @bunsui.hookimpl
+            def bunsui_job_types(self) -> list[Any]:
+                return [Service()]
+
+        async def later(size: int) -> str:
+            await asyncio.sleep(0)
+            return text(size)
+
+        real = Artifacts.put
+
+        def put(self: Artifacts, *arguments: Any) -> Artifact:
+            wrote.add(threading.current_thread().name)
+            return real(self, *arguments)
+
+        command = "import json, os; json.dump('x' * 40000, open(os.environ['BUNSUI_OUTPUT'], 'w'))"
+        jobs = [
+            Job.from_callable(later, id="later", parameters={"size": LARGE}),
+            Job("remote", "service", parameters={"size": LARGE}),
+            Job("command", "custom", {"command": ["python", "-c", command]}),
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Artifacts, "put", put)
+            with Runner(url, autoload_plugins=False, plugins=[Plugin()]) as runner:
+                session = runner.run(Pipeline(name="p", jobs=jobs))
+        assert dict.fromkeys(["later", "remote", "command"], text(LARGE)) == session.outputs
+        assert 3 == len({artifact_of(session, job.id).whose for job in jobs})
+        assert all(name.startswith("bunsui-job-") for name in wrote), wrote
+
+    def test_secrets_are_looked_for_before(
+        self, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What holds one is not written anywhere."""
+        monkeypatch.setenv("ARTIFACT_SECRET", "open sesame 12345")
+        leak = Job.from_callable(lambda key: [key, text(LARGE)], id="a", parameters={"key": "${secrets.k}"})
+        with Runner(url, autoload_plugins=False, config={"secrets": {"k": "env:ARTIFACT_SECRET"}}) as runner:
+            session = runner.run(Pipeline(name="p", jobs=[leak]))
+        error = session.jobs["a"].error
+        assert error is not None
+        assert ("SecretInOutput", []) == (error.code, files(tmp_path, session))
+
+    def test_a_store_that_is_no_file(self, tmp_path: Path) -> None:
+        """There they stay in the history, unless a folder is given."""
+        pipeline = Pipeline(name="p", jobs=[sized("a")], outputs={"x": "${jobs.a.output}"})
+        with Runner(MemoryStore(), autoload_plugins=False) as runner:
+            session = runner.run(pipeline)
+        assert (type(session.jobs["a"].encoded_output) is Artifact, {"x": text(LARGE)}) == (
+            False,
+            session.outputs,
+        )
+        folder = tmp_path / "given"
+        with Runner(MemoryStore(), autoload_plugins=False, artifacts=folder) as runner:
+            session = runner.run(pipeline)
+        assert ({"x": text(LARGE)}, [session.id]) == (
+            session.outputs,
+            [path.name for path in folder.iterdir()],
+        )
+
+    @pytest.mark.parametrize("given", ["", " ", 3, "s3://bucket", b"x"])
+    def test_what_is_no_folder(self, given: Any) -> None:
+        """It is refused when the runner is made."""
+        with pytest.raises(ConfigError, match=r"artifacts is .*path of a folder, such as"):
+            Runner("memory://", autoload_plugins=False, artifacts=given)
+        with pytest.raises(ConfigError, match="which is no folder"):
+            Runner("memory://", autoload_plugins=False, artifacts=__file__)
+
+
+class TestWhatIsLost:
+    """It is named; everything else still reads, and runs."""
+
+    @pytest.fixture
+    def session(self, runner: Runner, tmp_path: Path) -> bunsui.Session:
+        """One of whose two artifacts the first is gone."""
+        session = runner.run(Pipeline(name="p", jobs=[sized("a"), sized("b", LARGE + 1), sized("c", 3)]))
+        file_of(tmp_path, session, "a").unlink()
+        return session
+
+    def test_reading(self, session: bunsui.Session, url: str, tmp_path: Path) -> None:
+        """Status, events, the other outputs; by whoever opens the store later, too."""
+        missing = f"the output of job 'a' in session {session.id} is gone: there is no file {tmp_path}"
+        with Runner(url, autoload_plugins=False) as other:
+            for read in (session, other.session(session.id)):
+                with pytest.raises(NotFound) as caught:
+                    read.outputs["a"]
+                assert str(caught.value).startswith(missing)
+                with pytest.raises(NotFound):
+                    read.jobs["a"].output  # noqa: B018
+                assert (text(LARGE + 1), "xxx") == (read.outputs["b"], read.outputs.get("c"))
+                assert ("succeeded", 3, ["a", "b", "c"]) == (read.status, len(read.jobs), list(read.outputs))
+                assert 3 == sum(isinstance(event, ev.JobSucceeded) for event in read.events())
+            assert ["succeeded"] == [str(summary.status) for summary in other.sessions()]
+
+    @pytest.mark.parametrize("declared", [False, True])
+    def test_the_command_shows_the_rest(
+        self, runner: Runner, tmp_path: Path, url: str, declared: bool
+    ) -> None:
+        """Null in the JSON, and a note on stderr that names it, once; the text leaves it out."""
+        outputs = {"all": "${jobs.a.output}"} if declared else {}
+        session = runner.run(Pipeline(name="p", jobs=[sized("a"), sized("c", 3)], outputs=outputs))
+        file_of(tmp_path, session, "a").unlink()
+        if declared:
+            (tmp_path / "store.db-artifacts" / session.id / session.state.outputs.sha256).unlink()  # type: ignore[union-attr]
+        command = [sys.executable, "-m", "bunsui", "session", "status", session.id, "--store", url]
+        shown = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, check=False)
+        data = json.loads(shown.stdout)
+        expected = {"all": None} if declared else {"a": None, "c": "xxx"}
+        assert (0, expected, None, "xxx", "succeeded") == (
+            shown.returncode,
+            data["outputs"],
+            data["jobs"]["a"]["output"],
+            data["jobs"]["c"]["output"],
+            data["status"],
+        )
+        lines = shown.stderr.splitlines()
+        assert (1 + declared, 1) == (len(lines), sum("the output of job 'a'" in line for line in lines))
+        plain = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (0, declared, 1) == (
+            plain.returncode,
+            "c: " not in plain.stdout,
+            plain.stderr.count("is gone"),
+        )
+
+    @pytest.mark.parametrize(
+        ("damage", "says"),
+        [(Path.unlink, "is gone"), (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is damaged")],
+    )
+    def test_who_needs_it_fails(self, url: str, tmp_path: Path, damage: Any, says: str) -> None:
+        """For good, by a JobError that names it; who does not need it runs, and so does the runner."""
+        gate = threading.Event()
+        jobs = [
+            sized("a"),
+            Job.from_callable(lambda: gate.wait(30), id="wait", depends_on=["a"]),
+            Job.from_callable(
+                echo, id="needs", depends_on=["wait", "a"], parameters={"x": "${jobs.a.output}"}, retry=5
+            ),
+            Job.from_callable(lambda: 1, id="no-need", depends_on=["wait"]),
+        ]
+        with Runner(url, autoload_plugins=False) as runner:
+            session = runner.start(Pipeline(name="p", jobs=jobs))
+            _until(lambda: session.jobs["a"].status == "succeeded")
+            damage(file_of(tmp_path, session, "a"))
+            gate.set()
+            session.wait(30)
+            error = session.jobs["needs"].error
+            assert error is not None
+            assert ("OutputLost", False, 0) == (
+                error.code,
+                error.retryable,
+                session.jobs["needs"].attempt_count,
+            )
+            assert (
+                f"${{jobs.a.output}}: the output of job 'a' in session {session.id} {says}" in error.message
+            )
+            assert ("failed", "succeeded") == (session.status, session.jobs["no-need"].status)
+
+    def test_a_fan_out_whose_item_is_lost(self, url: str, tmp_path: Path) -> None:
+        """Its list can't be made: the job fails by it, and names the item."""
+        gate = threading.Event()
+
+        def item(i: int) -> str:
+            return text(LARGE) if i == 0 else str(gate.wait(30))
+
+        fan = Job.from_callable(item, id="fan", for_each=[0, 1], parameters={"i": "${item}"})
+        with Runner(url, autoload_plugins=False) as runner:
+            session = runner.start(Pipeline(name="p", jobs=[fan]))
+            _until(lambda: len(files(tmp_path, session)) == 1)
+            _until(lambda: any(isinstance(event, ev.ItemSucceeded) for event in session.events()))
+            files(tmp_path, session)[0].unlink()
+            gate.set()
+            session.wait(30)
+        error = session.jobs["fan"].error
+        assert error is not None
+        assert ("NotFound", True) == (error.code, "item 0 of job 'fan' in session" in error.message)
+
+
+class TestInterrupted:
+    """A runner that dies, or whose disk is full, loses nothing that was recorded."""
+
+    def test_who_resumes_reads_what_was_kept(self, url: str, tmp_path: Path) -> None:
+        """After kill -9 behind the first artifact another runner goes on, and removes half a file."""
+        (tmp_path / "tasks.py").write_text(
+            "import os\n"
+            "def first(): return 'x' * 40000\n"
+            "def second(size):\n"
+            "    if os.environ.get('KILL'): os.kill(os.getpid(), 9)\n"
+            "    return size\n"
+        )
+        (tmp_path / "p.yaml").write_text(
+            'version: "1.0"\nname: p\njobs:\n'
+            '  - {id: a, type: custom, callable: "tasks:first"}\n'
+            '  - {id: b, type: custom, callable: "tasks:second", depends_on: [a],'
+            ' parameters: {size: "${jobs.a.output}"}}\n'
+        )
+        command = [sys.executable, "-m", "bunsui", "run", tmp_path / "p.yaml", "--store", url]
+        killed = subprocess.run(command, env={**os.environ, "KILL": "1"}, capture_output=True, check=False)
+        assert -signal.SIGKILL == killed.returncode
+        with Runner(url, autoload_plugins=False) as runner:
+            (summary,) = runner.sessions()
+            stray = tmp_path / "store.db-artifacts" / summary.session_id / "writing-abc"
+            stray.write_text("half")
+            session = runner.resume(summary.session_id)
+        assert ("succeeded", dict.fromkeys("ab", text(40_000))) == (session.status, session.outputs)
+        assert not stray.exists()
+        assert 1 == sum(isinstance(e, ev.JobStarted) and e.job == "a" for e in session.events())
+
+    def test_a_disk_that_stays_full(self, url: str, tmp_path: Path) -> None:
+        """After a lease the session is set aside with what to do, and can be resumed."""
+        (tmp_path / "store.db-artifacts").write_text("in the way")
+        ran: list[str] = []
+
+        def once() -> str:
+            ran.append("x")
+            return text(LARGE)
+
+        pipeline = Pipeline(name="p", jobs=[Job.from_callable(once, id="a"), sized("b", 1)])
+        with Runner(url, autoload_plugins=False, lease=0.6) as runner:
+            with pytest.raises(
+                StoreError, match=r"the output of job 'a' can't be written: .*make room"
+            ) as caught:
+                runner.run(pipeline)
+            (summary,) = runner.sessions()
+            assert "running" == summary.status
+            _until(lambda: runner.session(summary.session_id).is_orphaned)
+            (tmp_path / "store.db-artifacts").unlink()
+            session = runner.resume(summary.session_id)
+        assert ("succeeded", text(LARGE), 2) == (session.status, session.outputs["a"], len(ran))
+        assert not caught.value.lasting
+
+    def test_a_disk_with_room_again(self, url: str, tmp_path: Path) -> None:
+        """Within a lease nothing is lost, and nothing runs again; lists and declared outputs included."""
+        way = tmp_path / "store.db-artifacts"
+        way.write_text("in the way")
+        ran: list[str] = []
+
+        def once(i: int) -> str:
+            ran.append("x")
+            return text(20_000)
+
+        fan = Job.from_callable(once, id="fan", for_each=[0, 1], parameters={"i": "${item}"})
+        pipeline = Pipeline(name="p", jobs=[fan], outputs={"all": "${jobs.fan.output}"})
+        with Runner(url, autoload_plugins=False) as runner:
+            session = runner.start(pipeline)
+            _until(lambda: sum(isinstance(e, ev.ItemSucceeded) for e in session.events()) == 2)
+            assert "running" == session.jobs["fan"].status
+            way.unlink()
+            session.wait(30)
+        assert ("succeeded", {"all": [text(20_000)] * 2}, 2) == (session.status, session.outputs, len(ran))
+
+    def test_a_pause_waits_for_the_list(self, url: str, tmp_path: Path) -> None:
+        """And a session that is cancelled meanwhile ends: nothing is recorded after its end."""
+        way = tmp_path / "store.db-artifacts"
+        fan = Job.from_callable(text, id="fan", for_each=[20_000] * 2, parameters={"size": "${item}"})
+        pipeline = Pipeline(name="p", jobs=[fan, sized("after", 1, depends_on=["fan"])])
+        with Runner(url, autoload_plugins=False) as runner:
+            way.write_text("in the way")
+            session = runner.start(pipeline)
+            _until(lambda: sum(isinstance(e, ev.ItemSucceeded) for e in session.events()) == 2)
+            session.pause()
+            time.sleep(0.2)
+            assert "running" == session.status
+            way.unlink()
+            assert "paused" == session.wait(30)
+            assert ("succeeded", "pending") == tuple(str(state.status) for state in session.jobs.values())
+            session.resume()
+            assert "succeeded" == session.wait(30)
+
+    def test_declared_outputs_of_a_session_that_is_cancelled(self, url: str, tmp_path: Path) -> None:
+        """It is cancelled; what was being written comes too late."""
+        way = tmp_path / "store.db-artifacts"
+        jobs = [sized(name, 20_000) for name in "ab"]
+        pipeline = Pipeline(name="p", jobs=jobs, outputs={"a": "${jobs.a.output}", "b": "${jobs.b.output}"})
+        with Runner(url, autoload_plugins=False) as runner:
+            way.write_text("in the way")
+            session = runner.start(pipeline)
+            _until(lambda: all(state.status == "succeeded" for state in session.jobs.values()))
+            session.cancel()
+            assert "cancelled" == session.wait(30)
+            way.unlink()
+            time.sleep(0.7)
+        assert isinstance(list(session.events())[-1], ev.SessionCancelled | ev.RunnerReleased)
+
+    def test_a_service_goes_on_while_the_disk_is_full(self, url: str, tmp_path: Path) -> None:
+        """What it gave is kept once there is room: it is asked neither to stop nor again."""
+        asked: list[str] = []
+
+        class Service(RemoteJobType):
+            name = "service"
+            schema = {"type": "object"}
+            poll_interval = 0.01
+
+            def submit(self, call: Any) -> Any:
+                return "handle"
+
+            def poll(self, handles: Any) -> Any:
+                asked.append("poll")
+                return [Succeeded(text(LARGE)) if len(asked) > 1 else Running() for _ in handles]
+
+            def cancel(self, handle: Any) -> None:
+                asked.append("cancel")
+
+            def find(self, call: Any) -> Any:
+                return Found("handle")
+
+        class Plugin:
+            @bunsui.hookimpl
+            def bunsui_job_types(self) -> list[Any]:
+                return [Service()]
+
+        (tmp_path / "store.db-artifacts").write_text("in the way")
+        with Runner(url, autoload_plugins=False, plugins=[Plugin()]) as runner:
+            session = runner.start(Pipeline(name="p", jobs=[Job("a", "service", timeout=2)]))
+            _until(lambda: len(asked) == 2)
+            time.sleep(2.2)  # Its timeout is over meanwhile.
+            (tmp_path / "store.db-artifacts").unlink()
+            session.wait(30)
+        assert ("succeeded", text(LARGE), ["poll"] * 2) == (session.status, session.outputs["a"], asked)
+
+
+def test_an_earlier_version_refuses_the_session(runner: Runner) -> None:
+    """It would take an output that is not there for null; so the event has a name that it does not know."""
+    session = runner.run(Pipeline(name="p", jobs=[sized("a"), sized("b", 1)]))
+    bodies = [json.loads(commit.body) for commit in runner.store.read(session.id)]
+    names = {event["event"] for body in bodies for event in body["events"]}
+    assert ("JobSucceeded@2" in names, "JobSucceeded" in names) == (True, True)
+    assert not {"JobSucceeded@2"} & set(ev.EVENTS)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
