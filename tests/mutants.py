@@ -156,6 +156,13 @@ MUTANTS = (
         ["tests/unit/configuration/test_editing.py"],
     ),
     Mutant(
+        "the claim of who computes",
+        "performance/claims.py",
+        "return None\n        return Claim(",
+        "version = 1\n        return Claim(",
+        ["tests/unit/performance/test_cache.py"],
+    ),
+    Mutant(
         "the check of an artifact's content",
         "runner/artifacts.py",
         "if data is None or hashlib.sha256(data).hexdigest() != artifact.sha256:",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from bunsui.model.plan import Plan, PlannedJob
     from bunsui.model.session import Attempt, Failure, JobState, SessionState
     from bunsui.model.status import JobStatus, SessionStatus
+    from bunsui.performance.cache import CacheManager
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.hooks import hookimpl, hookspec
     from bunsui.ports.job_type import JobCall, JobType, current_call
@@ -91,6 +92,7 @@ _HOMES = {
     "bunsui.model.plan": ("Plan", "PlannedJob"),
     "bunsui.model.session": ("Attempt", "Failure", "JobState", "SessionState"),
     "bunsui.model.status": ("JobStatus", "SessionStatus"),
+    "bunsui.performance.cache": ("CacheManager",),
     "bunsui.plugins.registry": ("Plugins",),
     "bunsui.ports.hooks": ("hookimpl", "hookspec"),
     "bunsui.ports.job_type": ("JobCall", "JobType", "current_call"),
@@ -116,6 +118,7 @@ __all__ = [
     "AuthenticationError",
     "AwsError",
     "BunsuiError",
+    "CacheManager",
     "CannotTell",
     "Config",
     "ConfigError",
