@@ -156,6 +156,20 @@ MUTANTS = (
         ["tests/unit/configuration/test_editing.py"],
     ),
     Mutant(
+        "an attempt that failed leaves nothing in the cache",
+        "runner/work.py",
+        "if self.output is None:\n            raise NoOutput\n        return self.output",
+        "return self.output or Json.of(None)",
+        ["tests/integration/test_job_cache.py"],
+    ),
+    Mutant(
+        "the folder of a cached job counts",
+        "runner/caching.py",
+        '"folder": None if folder is None else str(folder),',
+        '"folder": None,',
+        ["tests/integration/test_job_cache.py"],
+    ),
+    Mutant(
         "the claim of who computes",
         "performance/claims.py",
         "return None\n        return Claim(",

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         StateError,
         StoreError,
     )
-    from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy
+    from bunsui.model.pipeline import CachePolicy, Job, Parameter, Pipeline, RetryPolicy
     from bunsui.model.plan import Plan, PlannedJob
     from bunsui.model.session import Attempt, Failure, JobState, SessionState
     from bunsui.model.status import JobStatus, SessionStatus
@@ -88,7 +88,7 @@ _HOMES = {
         "StateError",
         "StoreError",
     ),
-    "bunsui.model.pipeline": ("Job", "Parameter", "Pipeline", "RetryPolicy"),
+    "bunsui.model.pipeline": ("CachePolicy", "Job", "Parameter", "Pipeline", "RetryPolicy"),
     "bunsui.model.plan": ("Plan", "PlannedJob"),
     "bunsui.model.session": ("Attempt", "Failure", "JobState", "SessionState"),
     "bunsui.model.status": ("JobStatus", "SessionStatus"),
@@ -119,6 +119,7 @@ __all__ = [
     "AwsError",
     "BunsuiError",
     "CacheManager",
+    "CachePolicy",
     "CannotTell",
     "Config",
     "ConfigError",

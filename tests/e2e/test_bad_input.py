@@ -98,9 +98,9 @@ CASES = {
         "bunsui: pipeline.yaml:5:10: error[duplicate-id]: two jobs have the id 'a'; the first is job 1\n",
     ),
     "later feature": (
-        HEAD + "jobs:\n  - {id: a, type: custom, command: [x], cache: {ttl: 3600}}\n",
+        HEAD + "alerts: []\njobs:\n  - {id: a, type: custom, command: [x]}\n",
         (),
-        "bunsui: pipeline.yaml:4:41: error[not-supported-yet]: 'cache' is part of the language,"
+        "bunsui: pipeline.yaml:3:1: error[not-supported-yet]: 'alerts' is part of the language,"
         " but this version of bunsui does not do it yet\n",
     ),
 }

@@ -98,7 +98,7 @@ class Progress:
             case ev.ItemSucceeded():
                 self._item_succeeded(event, name)
             case ev.JobSucceeded():
-                self._line(name, "succeeded", event.attempt, event.at)
+                self._line(name, "succeeded", event.attempt, event.at, _cached(event))
             case ev.FanOutSucceeded():
                 total, _ = self._items.get(name, (0, 0))
                 self._line(name, "succeeded", 0, event.at, count(total, "item"))
@@ -129,7 +129,7 @@ class Progress:
         done += 1
         self._items[event.job] = total, done
         if total <= SHOWN_ITEMS:
-            self._line(name, "succeeded", event.attempt, event.at)
+            self._line(name, "succeeded", event.attempt, event.at, _cached(event))
         elif done * 10 // total > (done - 1) * 10 // total and done < total:
             self._line(event.job, "running", 0, event.at, f"{done} of {count(total, 'item')}")
         self._started.pop(name, None)
@@ -143,6 +143,10 @@ class Progress:
         if note:
             parts.append(printable(note))
         say("  ".join(parts).rstrip())
+
+
+def _cached(event: ev.JobSucceeded | ev.ItemSucceeded) -> str:
+    return "" if event.cached_from is None else f"cached from {event.cached_from}"
 
 
 def job_data(state: JobState, output: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from attrs import fields
 from bunsui.dsl.fields import JOB_FIELDS
 from bunsui.dsl.parameters.fields import DECLARATION_FIELDS
 from bunsui.dsl.schema import seconds
-from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy, checked
+from bunsui.model.pipeline import CachePolicy, Job, Parameter, Pipeline, RetryPolicy, checked
 
 
 def to_pipeline(
@@ -66,6 +66,7 @@ def _job(data: Mapping[str, Any], function: Callable[..., Any] | None) -> Job:
         timeout=_seconds(data.get("timeout")),
         isolation=data.get("isolation"),
         allow_failure=data.get("allow_failure", False),
+        cache=_cache(data.get("cache")),
         function=function,
     )
 
@@ -78,6 +79,12 @@ def _retry(data: int | Mapping[str, Any] | None) -> RetryPolicy:
     # With `retry`, max_attempts is 3 unless it says otherwise.
     numbers = {key: value if key in ("on", "jitter") else _whole(value) for key, value in data.items()}
     return RetryPolicy(**{"max_attempts": 3, **numbers})
+
+
+def _cache(data: Mapping[str, Any] | None) -> CachePolicy | None:
+    if data is None:
+        return None
+    return CachePolicy(ttl=_seconds(data.get("ttl", CachePolicy().ttl)), key=data.get("key"))
 
 
 def _seconds(duration: float | str | None) -> Any:
@@ -142,8 +149,16 @@ def _job_tree(job: Job) -> dict[str, Any]:
         tree["allow_failure"] = job.allow_failure
     if job.retry != RetryPolicy():
         tree["retry"] = _retry_tree(job.retry)
+    if job.cache is not None:
+        tree["cache"] = _cache_tree(job.cache)
     tree.update(job.options)
     return tree | _unless_empty("parameters", job.parameters)
+
+
+def _cache_tree(policy: Any) -> Any:
+    if not isinstance(policy, CachePolicy):
+        return policy
+    return {"ttl": policy.ttl} if policy.key is None else {"ttl": policy.ttl, "key": policy.key}
 
 
 def _retry_tree(policy: RetryPolicy) -> Any:

@@ -161,7 +161,26 @@ JOB_FIELDS: dict[str, Any] = {
         "description": "How many items of 'for_each' may run at once; by default all that the runner allows.",
         **_COUNT,
     },
-    "cache": {"title": "Cache", "description": "Reuses the output of an equal earlier job."},
+    "cache": {
+        "title": "Cache",
+        "description": "Reuses the output of an equal earlier job, of whatever session: one with the same"
+        " type, fields of the type and parameters, or with the same key.",
+        "type": "object",
+        "properties": {
+            "ttl": {
+                **_duration("Time to live", "How long an output may be reused."),
+                "default": 3600,
+                "examples": [3600, "1d"],
+            },
+            "key": {
+                "title": "Key",
+                "description": "Any value, with references: what counts in place of the parameters.",
+                "examples": ["${day}", ["${jobs.list.output.version}", "${item}"]],
+            },
+        },
+        "additionalProperties": False,
+        "examples": [{"ttl": "1d"}, {"ttl": 3600, "key": "${day}"}],
+    },
     "allow_failure": {
         "title": "Allow failure",
         "description": "Whether what follows, and the session, treat this job's failure as success, with a"
@@ -286,4 +305,4 @@ PIPELINE_FIELDS: dict[str, Any] = {
 
 #: What the language has and this version does not do yet: refused, so that nothing is ignored silently.
 LATER_PIPELINE_FIELDS = ("alerts",)
-LATER_JOB_FIELDS = ("cache",)
+LATER_JOB_FIELDS: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from bunsui.dsl.problems import display_width
 #: Columns that a list or mapping may take to be printed in one line.
 _SHORT = 80
 #: The mappings that are printed in one line if they are short, by their keys.
-_FLOW_KEYS = frozenset({"retry"})
+_FLOW_KEYS = frozenset({"retry", "cache"})
 #: So that the emitter folds nothing.
 _UNLIMITED = 2**31 - 1
 

@@ -136,7 +136,7 @@ class Wiring:
         texts = _by_field(job)
         yield from self._resolved(expanded, texts.get("for_each", ()), names, before)
         own = () if kind is None else own_of(job, kind)
-        resolved = [name for name in texts if name == "parameters" or name in own]
+        resolved = [name for name in texts if name in ("parameters", "cache") or name in own]
         for name in resolved:
             is_open = kind is not None and (name in kind.open_fields or name == kind.binding_field)
             place = evolve(in_job, no_secret=f"'{name}' can be read by others") if is_open else in_job

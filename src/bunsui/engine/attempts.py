@@ -61,7 +61,7 @@ def submitted(before: JobState, status: JobStatus, event: ev.JobSubmitted | ev.I
 def succeeded(before: JobState, status: JobStatus, event: ev.JobSucceeded | ev.ItemSucceeded) -> JobState:
     """The last attempt succeeded."""
     last = _last(before, event)
-    done = Attempt(last.number, last.started_at, event.at, None, last.handle)
+    done = Attempt(last.number, last.started_at, event.at, None, last.handle, event.cached_from)
     return JobState(
         status,
         (done,) if last.number == 1 else (*before.attempts[:-1], done),

@@ -233,6 +233,8 @@ class JobSucceeded(JobEvent):
 
     attempt: int
     output: Json = NULL
+    #: The session of an equal job whose output this is, by its cache; None: the attempt ran.
+    cached_from: str | None = None
 
 
 @frozen
@@ -347,6 +349,8 @@ class ItemSucceeded(ItemEvent):
 
     attempt: int
     output: Json = NULL
+    #: The session of an equal job whose output this is, by its cache; None: the attempt ran.
+    cached_from: str | None = None
 
 
 @frozen

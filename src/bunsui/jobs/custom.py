@@ -116,6 +116,15 @@ def _check_callable(target: str, job: Mapping[str, Any]) -> list[Finding]:
                     " so it can't have 'timeout' or 'isolation: process'",
                 )
             ]
+        if isinstance(cache := job.get("cache"), Mapping) and cache.get("key") is None:
+            return [
+                (
+                    "callable",
+                    "local-callable",
+                    f"callable '{target}' has no name that stands for the same code elsewhere,"
+                    " so it can't have 'cache' without a 'key', which says what does",
+                )
+            ]
         return []
     if next(references(target), None) is not None:
         message = "a callable can't hold references: who starts a session would choose what runs"

@@ -11,7 +11,7 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOCAL_PREFIX", "Job", "RetryPolicy", "with_keywords"]
+__all__ = ["LOCAL_PREFIX", "CachePolicy", "Job", "RetryPolicy", "with_keywords"]
 
 #: What stands for a callable that other processes can't name; the name follows.
 LOCAL_PREFIX = "local:"
@@ -51,6 +51,17 @@ class RetryPolicy:
     jitter: str = "full"
     #: Patterns (``*`` stands for any text) of the error codes to retry on; empty: all that is retryable.
     on: tuple[str, ...] = field(default=(), converter=_texts)
+
+
+@frozen
+class CachePolicy:
+    """When a job takes the output of an equal earlier one instead of running."""
+
+    #: Seconds from the earlier job's end for which its output may be reused; more than 0.
+    ttl: float = 3600
+    #: Any JSON value, whose texts may hold references: what makes two jobs of one type and options equal.
+    #: None: their parameters do, and the items of a fan-out.
+    key: Any = None
 
 
 #: What a job has that says nothing of it.
@@ -98,6 +109,8 @@ class Job:
     #: ``rerun``, ``unknown`` or ``fail``: what to do about an attempt of which, after its runner died, it
     #: can't be told whether it ran; None: what its type says.
     on_lost: str | None = None
+    #: None: it runs each time. A mapping stands for `CachePolicy`; a `Pipeline` makes one of it.
+    cache: CachePolicy | None = None
     #: The object behind a callable that has no name, by its ``local:`` name.
     function: Callable[..., Any] | None = field(default=None, eq=False, repr=False)
 
@@ -119,6 +132,7 @@ class Job:
         isolation: str | None = None,
         allow_failure: bool = False,
         on_lost: str | None = None,
+        cache: CachePolicy | Mapping[str, Any] | None = None,
         function: Callable[..., Any] | str | None = None,
         **fields: Any,
     ) -> None:
@@ -142,6 +156,7 @@ class Job:
             isolation=isolation,
             allow_failure=allow_failure,
             on_lost=on_lost,
+            cache=cache,  # type: ignore[arg-type] # The pipeline makes a policy of a mapping.
             function=function,
         )
 

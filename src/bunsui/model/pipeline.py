@@ -1,4 +1,4 @@
-"""What a definition says: `Pipeline`, `Job`, `Parameter`, `RetryPolicy`."""
+"""What a definition says: `Pipeline`, `Job`, `Parameter`, `RetryPolicy`, `CachePolicy`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 
 from bunsui.model.graph import Graph
-from bunsui.model.job import Job, RetryPolicy, with_keywords
+from bunsui.model.job import CachePolicy, Job, RetryPolicy, with_keywords
 from bunsui.model.json import canonical
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.job_type import JobType
 
-__all__ = ["Job", "Parameter", "Pipeline", "RetryPolicy"]
+__all__ = ["CachePolicy", "Job", "Parameter", "Pipeline", "RetryPolicy"]
 
 #: The version of the definition language that this library reads.
 LANGUAGE_VERSION = "1.0"

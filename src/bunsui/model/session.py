@@ -47,6 +47,8 @@ class Attempt:
     error: Failure | None = None
     #: What a remote service knows it by, once it was submitted to one.
     handle: Json | None = None
+    #: The session of an equal job whose output it took, by the job's cache; None: it ran.
+    cached_from: str | None = None
 
 
 @frozen

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 KIND = "cache"
 #: Seconds for which what this process has seen of a key is not looked up in the store again.
 FRESH = 1.0
-#: Bytes that a value's JSON may have: documents of a store are small.
-MAX_VALUE = INLINE
+#: Bytes that a value's JSON may have, documents of a store being small: what an output in a history may have,
+#: and a little about it.
+MAX_VALUE = INLINE + 1024
 #: Seconds between two looks at a value that another process computes: at first, and at most.
 LOOK, RARELY = 0.02, 0.5
 
@@ -75,8 +76,8 @@ class CacheManager:
     """JSON values by key, each for a time; from any thread.
 
     Two tiers: memory, bounded, the least recently used goes first; and the documents of a store, shared by
-    all processes that use it with the same namespace. What another process sets or deletes is seen after at most
-    `FRESH` (1) seconds.
+    all processes that use it with the same namespace. What another process sets or deletes is seen after at
+    most `FRESH` (1) seconds.
 
     Args:
         store: such as ``runner.store``; None: memory only.
@@ -131,7 +132,7 @@ class CacheManager:
 
         Args:
             key: a text, of any length.
-            value: JSON of at most `MAX_VALUE` bytes (32 KiB), and not None, which would look like a miss.
+            value: JSON of at most `MAX_VALUE` bytes (33 KiB), and not None, which would look like a miss.
             ttl: seconds for which it is good; more than 0.
 
         Raises:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.clock import Clock
+    from bunsui.runner.caching import Caching
     from bunsui.runner.pool import Pool
 
 #: Calls at once to the services of one job type, whatever the number of jobs that they run.
@@ -139,7 +140,13 @@ def assemble(
     logs = Logs(None if path is None else Path(f"{path}-logs"))
     kept = artifacts_of(artifacts, path)
     keeping = Keeping(kept, clock, lease, min(INLINE, opened.max_commit_bytes - EVENT_MARGIN))
-    host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping)
+
+    def caching() -> Caching:
+        from bunsui.runner.caching import Caching  # noqa: PLC0415 - few jobs have a cache
+
+        return Caching(opened, kept, clock)
+
+    host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping, caching)
     driver = Driver(
         runner_id,
         opened,

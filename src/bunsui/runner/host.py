@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bunsui.local.supervisor import Supervisor
     from bunsui.ports.clock import Clock
     from bunsui.ports.job_type import Function
+    from bunsui.runner.caching import Caching
     from bunsui.runner.event_loop import EventLoop
     from bunsui.runner.keeping import Keeping
     from bunsui.runner.logs import Logs
@@ -29,17 +30,27 @@ class Host:
         secret: Callable[[str], str],
         event_loop: EventLoop,
         keeping: Keeping,
+        caching: Callable[[], Caching] | None = None,
     ) -> None:
         self.supervisor = supervisor
         self.logs = logs
         self.event_loop = event_loop
         #: Makes artifacts of large outputs.
         self.keeping = keeping
+        self._make_caching = caching
+        self._caching: Caching | None = None
         self.clock = clock
         #: The value of a secret by its name.
         self.secret = secret
         #: Callables that were found before: looking beside the definition costs more than a small job.
         self._found: dict[tuple[str, tuple[Path, ...]], Callable[..., Any]] = {}
+
+    @property
+    def caching(self) -> Caching | None:
+        """The cached outputs of jobs, made when the first of them is asked for; on the driver's thread."""
+        if self._caching is None and self._make_caching is not None:
+            self._caching = self._make_caching()
+        return self._caching
 
     def find(self, function: Function) -> Callable[..., Any]:
         """The callable that `function` names; see `bunsui.local.callables.find`."""

@@ -45,6 +45,8 @@ def _holders(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tupl
     """Everything in which references are resolved."""
     for i, job in enumerate(pipeline.jobs):
         yield ("jobs", i, "parameters"), job.parameters
+        if job.cache is not None:
+            yield ("jobs", i, "cache", "key"), job.cache.key
         for name, value in job.options.items():
             yield ("jobs", i, name), value
         # References in quotes are errors, so a condition can be looked through as any text.

@@ -33,8 +33,8 @@ def not_started(at: datetime, start: Start, failure: Failure) -> ev.Event:
 def succeeded(at: datetime, work: Work, output: Json) -> ev.Event:
     """The attempt succeeded."""
     if work.item_index is None:
-        return ev.JobSucceeded(at, work.job.id, work.attempt, output)
-    return ev.ItemSucceeded(at, work.job.id, work.item_index, work.attempt, output)
+        return ev.JobSucceeded(at, work.job.id, work.attempt, output, work.cached_from)
+    return ev.ItemSucceeded(at, work.job.id, work.item_index, work.attempt, output, work.cached_from)
 
 
 def failed(at: datetime, work: Work, failure: Failure) -> ev.Event:

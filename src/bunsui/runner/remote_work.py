@@ -10,12 +10,13 @@ from attrs import frozen
 
 from bunsui.errors import AwsError, JobCancelled, JobError, JobTimeout, SecretInOutput
 from bunsui.local.results import encode, failure
+from bunsui.model.artifact import owner
+from bunsui.model.json import NULL, Json
 from bunsui.model.session import Failure
 from bunsui.ports.remote import Found, RemoteJobType
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
-    from bunsui.model.json import Json
     from bunsui.ports.job_type import JobCall
 
 
@@ -123,7 +124,17 @@ class RemoteWork(Work):
             raise JobCancelled("the attempt was stopped before it was submitted")
         if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
             raise JobTimeout("the attempt's timeout was over before it was submitted")
+        if self.caching is not None:
+            found = self.caching.find(self.cache_key, self.live.id, owner(self.job.id, self.item_index))
+            if found is not None:
+                self.output, self.cached_from = found.output, found.session
+                return NULL
         return self._as_handle(self.job_type.submit(self._asking()), "submit() of job type '{}' returned")
+
+    def remember(self) -> None:
+        """Leaves its output for equal jobs; in a thread."""
+        if self.caching is not None and self.job.cache is not None and self.output is not None:
+            self.caching.remember(self.cache_key, self.output, self.live.id, self.job.cache.ttl)
 
     def find(self) -> Any:
         """Asks the service for work under this attempt's key; see `RemoteJobType.find`.

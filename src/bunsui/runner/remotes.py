@@ -161,7 +161,9 @@ class Remotes:
         self._timers.after(wait_seconds(_AGAIN, work.tries, self._random), work.live, call, work)
 
     def _submitted(self, live: Live, work: RemoteWork, told: Told) -> None:
-        if told.kind is Kind.DONE:
+        if told.kind is Kind.DONE and work.output is not None:
+            self._end(work, None, even_if_stopped=True)  # An equal one has run before.
+        elif told.kind is Kind.DONE:
             work.handle = told.value
             self._has_handle(work)
         elif told.kind is Kind.REFUSED:

@@ -100,6 +100,8 @@ class Results:
         else:
             at = live.at(work.finished_at or self._clock.now())
             live.record(outcomes.succeeded(at, work, output))
+            if isinstance(work, RemoteWork) and work.caching is not None and work.cached_from is None:
+                self._calls.submit(THREADS, [work.remember])
 
     def _is_to_be_kept(self, live: Live, work: Work) -> bool:
         """Whether its output has yet to be made an artifact: where it ended, nobody could wait for a disk."""

@@ -167,9 +167,22 @@ class Starter:
         work = (RemoteWork if remote else Work)(
             live, job, start.attempt, job_type, bound, parameters, options, self._host, start.item, own
         )
+        if job.cache is not None:
+            self._cache(live, work, resolve(job.cache.key, evolve(scope, secrets=[])))
         work.secrets = tuple(dict.fromkeys(scope.secrets))
         work.secret_options = secret_options
         return work
+
+    def _cache(self, live: Live, work: Work, key: Any) -> None:
+        """Lets the attempt take the output of an equal earlier one."""
+        from bunsui.runner.caching import cache_key  # noqa: PLC0415 - few jobs have a cache
+
+        folder = live.pipeline.base_dir
+        name = cache_key(
+            work.job, work.options, work.parameters, key, item=work.item, bound=work.bound, folder=folder
+        )
+        if name is not None and self._host.caching is not None:
+            work.caching, work.cache_key = self._host.caching, name
 
 
 def _scope(live: Live, item: Any = None, item_index: int | None = None) -> Scope:

@@ -35,11 +35,16 @@ if TYPE_CHECKING:
     from bunsui.local.redaction import Redactor
     from bunsui.model.pipeline import Job
     from bunsui.model.session import Failure
+    from bunsui.runner.caching import Caching
     from bunsui.runner.host import Host
     from bunsui.runner.live import Live
 
 
 _making = threading.Lock()
+
+
+class NoOutput(Exception):
+    """An attempt whose output can't be kept; it knows why."""
 
 
 def idempotency_key(session: str, job: str, attempt: int, item: int | None = None) -> str:
@@ -64,6 +69,9 @@ class Work:
         "abandoned",
         "attempt",
         "bound",
+        "cache_key",
+        "cached_from",
+        "caching",
         "deadline",
         "failure",
         "finished_at",
@@ -128,6 +136,11 @@ class Work:
         self.interrupted = False
         #: Where it reports its end; set when it is submitted.
         self.report: Callable[[Work], None] = _unreported
+        #: Where outputs of equal jobs are found; None: it runs each time.
+        self.caching: Caching | None = None
+        self.cache_key = ""
+        #: The session whose output this is; None: its own.
+        self.cached_from: str | None = None
         self._host = host
         self._endable = True
         #: When (monotonic) what runs in the event loop should have ended, as it was cancelled.
@@ -187,6 +200,40 @@ class Work:
         self._endable = False
         # After that line: a timeout before it is left to these checks, one after it to the driver.
         self._check_begin()
+        if self.caching is not None:
+            self._look_or_run(self.caching)
+            return False
+        return self._run_code()
+
+    def _look_or_run(self, caching: Caching) -> None:
+        """Takes the output of an equal attempt, also of one that runs, or runs and leaves its own there."""
+        self._endable = True  # While it waits it looks whether it is to stop.
+        policy = self.job.cache
+        assert policy is not None  # noqa: S101 - what has a cache was given one
+        whose = owner(self.job.id, self.item_index)
+        try:
+            found = caching.find_or_compute(
+                self.cache_key, self.live.id, whose, self._computed, policy.ttl, self._check_begin
+            )
+        except NoOutput:
+            return
+        if self.output is None:
+            self.output, self.cached_from = found.output, found.session
+
+    def _computed(self) -> Json:
+        """What its code returned, waited for and kept."""
+        self._endable = False
+        self._check_begin()  # Somebody else may have been waited for.
+        if self._run_code(wait=True):
+            raise BunsuiError(f"job '{self.job.id}' was not waited for")
+        if self._host.keeping.is_due(self.output):
+            self.keep()
+        if self.output is None:
+            raise NoOutput
+        return self.output
+
+    def _run_code(self, *, wait: bool = False) -> bool:
+        """Calls the job's code; whether that goes on in the event loop: not where it is waited for."""
         if self.secrets:
             self._reveal()
             self._check_begin()  # The source may have taken its time.
@@ -195,6 +242,9 @@ class Work:
         try:
             output = self.job_type.run(call) if self.bound is None else self.begin(self.bound, call)
             if hasattr(output, "__await__"):
+                if wait:
+                    self._take_output(self._waited_for(output))
+                    return False
                 self._endable = True
                 self._await(output, self._ended)
                 return True
@@ -292,6 +342,10 @@ class Work:
                 f"job '{self.job.id}' would wait for its event loop in that loop",
                 hint="await call.workbench.begin(...) instead of calling run",
             )
+        return self._waited_for(output)
+
+    def _waited_for(self, output: Awaitable[Any]) -> Any:
+        """What an awaitable comes to in the event loop."""
         ended: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         with self._ending():
             self._await(output, lambda *outcome: ended.put(outcome))
@@ -361,7 +415,7 @@ class Work:
     @property
     def is_async(self) -> bool:
         """Whether its code is known to be async, so that no thread is needed to begin it."""
-        if self.secrets:  # Looking them up may take its time.
+        if self.secrets or self.caching is not None:  # Looking them up may take its time.
             return False
         if self.bound is None and iscoroutinefunction(self.job_type.run):
             return True

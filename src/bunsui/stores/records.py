@@ -110,7 +110,7 @@ def encode_event(event: ev.Event) -> str:
             return _with_artifact(event, event.output)
         return (
             f'{{"event":"JobSucceeded","at":"{to_text(event.at)}","job":"{event.job}",'
-            f'"attempt":{event.attempt},"output":{event.output.text}}}'
+            f'"attempt":{event.attempt},"output":{event.output.text}{_cached(event.cached_from)}}}'
         )
     if isinstance(event, ev.FanOutSucceeded) and event.output is None:
         return f'{{"event":"FanOutSucceeded","at":"{to_text(event.at)}","job":"{event.job}"}}'
@@ -124,7 +124,7 @@ def encode_event(event: ev.Event) -> str:
             return _with_artifact(event, event.output)
         return (
             f'{{"event":"ItemSucceeded","at":"{to_text(event.at)}","job":"{event.job}","item":{event.item},'
-            f'"attempt":{event.attempt},"output":{event.output.text}}}'
+            f'"attempt":{event.attempt},"output":{event.output.text}{_cached(event.cached_from)}}}'
         )
     if isinstance(event, ev.SessionSucceeded):
         if type(event.outputs) is Artifact:
@@ -139,10 +139,17 @@ def encode_event(event: ev.Event) -> str:
     return compact({"event": type(event).__name__, **_converter().unstructure(event)})
 
 
+def _cached(session: str | None) -> str:
+    """Written only where it says something."""
+    return "" if session is None else f',"cached_from":{compact(session)}'
+
+
 def _with_artifact(event: ev.Event, artifact: Artifact) -> str:
     name = _OUTPUT[type(event)]
     data = _converter().unstructure(_with_output(event, NULL))
     data.pop(name, None)
+    if data.get("cached_from", "") is None:
+        del data["cached_from"]
     told = {"sha256": artifact.sha256, "bytes": artifact.size}
     return compact({"event": f"{type(event).__name__}{_ARTIFACT}", **data, "artifact": told})
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bunsui
-from bunsui import Job, Parameter, Pipeline, RetryPolicy
+from bunsui import CachePolicy, Job, Parameter, Pipeline, RetryPolicy
 from bunsui.dsl.parser import plain
 from bunsui.dsl.validator import validate
 from bunsui.errors import DefinitionError
@@ -300,9 +300,18 @@ def test_a_mapping_as_retry():
     assert RetryPolicy(3, delay=1) == made({"retry": {"delay": 1}}).jobs[0].retry
 
 
-@pytest.mark.parametrize("name", ["cache"])
-def test_what_comes_later_is_refused_as_in_a_file(name):
-    """A field that this version does not know yet is no option of the job's type."""
+def test_a_mapping_as_cache():
+    """What a text may say a job may say, too; durations become seconds, and what is wrong is refused."""
+    job = made({"cache": {"ttl": "2m", "key": "x"}}).jobs[0]
+    assert CachePolicy(120, "x") == job.cache == made({"cache": CachePolicy(120, "x")}).jobs[0].cache
+    assert CachePolicy(3600) == made({"cache": {}}).jobs[0].cache
     with pytest.raises(DefinitionError) as caught:
-        Pipeline("p", [Job("a", "lambda", function="f", **{name: "rerun"})])
-    assert [("not-supported-yet", f"/jobs/0/{name}")] == [(p.code, p.path) for p in caught.value.problems]
+        Pipeline("p", [Job("a", "lambda", function="f", cache={"ttl": -1})])
+    assert [("out-of-range", "/jobs/0/cache/ttl")] == [(p.code, p.path) for p in caught.value.problems]
+
+
+def test_code_without_a_name_is_not_cached_without_a_key():
+    """Another function may have its name elsewhere; a key says what makes two jobs equal."""
+    with pytest.raises(DefinitionError, match="can't have 'cache' without a 'key'"):
+        Pipeline("p", [Job.from_callable(lambda: 1, id="a", cache={})])
+    Pipeline("p", [Job.from_callable(lambda: 1, id="a", cache={"key": "v1"})])

@@ -294,13 +294,22 @@ def test_duplicate_dependency_is_harmless():
     assert shown(head(jobs)) == ""
 
 
-@pytest.mark.parametrize("field", ["cache: {}"])
-def test_later_job_field(field):
-    """A field of a job that this version does not do yet is refused, not ignored."""
-    assert shown_job(field) == (
-        f"not-supported-yet: '{field.partition(':')[0]}' is part of the language, but this version of bunsui"
-        " does not do it yet"
-    )
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("cache: {}", ""),
+        ("cache: {ttl: 1d, key: [1, {a: b}]}", ""),
+        ("cache: true", "wrong-type: 'cache' of job 'a' must be a mapping, not true"),
+        ("cache: {ttl: 0}", "out-of-range: 'cache.ttl' of job 'a' is 0; it must be more than 0"),
+        ("cache: {ttl: soon}", "bad-value: 'cache.ttl'"),
+        ("cache: {tll: 5}", "unknown-field: 'cache' of job 'a' has no field 'tll'"),
+        ("cache: {key: '${nothing}'}", "unknown-reference: ${nothing}: there is no parameter 'nothing'"),
+    ],
+)
+def test_cache(field, text):
+    """It is a mapping with a duration and any key, whose references are checked as those of parameters."""
+    shown = shown_job(field)
+    assert shown.startswith(text) if text else shown == ""
 
 
 def test_later_pipeline_field():
@@ -309,14 +318,6 @@ def test_later_pipeline_field():
         "p.yaml:3:1: error[not-supported-yet]: 'alerts' is part of the language, but this version of bunsui"
         " does not do it yet\n    3 | alerts: []\n      | ^^^^^^"
     )
-
-
-def test_later_field_of_the_defaults():
-    """Where it comes from the defaults it is reported there, and once, however many jobs get it."""
-    text = head("  - {id: a, type: probe}\n  - {id: b, type: probe}\n", "defaults: {cache: {}}\n")
-    assert [("not-supported-yet", "/defaults/cache", 3, 12)] == [
-        (p.code, p.path, p.line, p.column) for p in found(text)
-    ]
 
 
 # Fields of jobs and pipelines that earlier versions refused

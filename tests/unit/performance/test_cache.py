@@ -172,7 +172,7 @@ def test_statistics() -> None:
         (lambda c: c.set("k", 1, ttl="1h"), "ttl is '1h'"),
         (lambda c: c.set("k", None), "the value is None, which looks like a miss"),
         (lambda c: c.set("k", {1: 2}), "the value is not JSON: keys must be text"),
-        (lambda c: c.set("k", "x" * MAX_VALUE), "bytes as JSON; a cache takes at most 32,768"),
+        (lambda c: c.set("k", "x" * MAX_VALUE), "bytes as JSON; a cache takes at most 33,792"),
         (lambda c: c.get_or_compute("k", object), "the value is not JSON"),
         (lambda c: CacheManager(max_entries=0), "max_entries is 0; it is a whole number"),
         (lambda c: CacheManager(max_bytes=1.5), "max_bytes is 1.5"),

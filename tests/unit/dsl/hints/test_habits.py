@@ -27,6 +27,7 @@ TYPES = bunsui.Plugins(autoload=False).job_types
 CUSTOM = {**JOB_FIELDS, **own_fields(TYPES["custom"])}
 LAMBDA = {**JOB_FIELDS, **own_fields(TYPES["lambda"])}
 EVERYWHERE = {*PIPELINE_FIELDS, *JOB_FIELDS, *TEMPLATE_FIELDS, *PARAMETER_FIELDS, *RETRY["properties"]}
+EVERYWHERE |= {*JOB_FIELDS["cache"]["properties"]}
 EVERYWHERE |= {field for kind in TYPES.values() for field in own_fields(kind)}
 
 
