@@ -29,8 +29,8 @@ does not know is ignored where it says ``"optional": true``; else the session ca
 
 All events have version 1, but for those whose output is an artifact, a file of its own, as it is larger than
 32 KiB. They have version 2, and their name says so: ``"event": "JobSucceeded@2"``, with
-``"artifact": {"sha256": ..., "bytes": ...}`` in place of the output. A bunsui that knows no artifacts so refuses the
-session, where it would else take the output for null.
+``"artifact": {"sha256": ..., "bytes": ...}`` in place of the output. A bunsui that knows no artifacts so
+refuses the session, where it would else take the output for null.
 
 Events
 ------

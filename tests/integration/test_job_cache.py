@@ -17,6 +17,7 @@ from bunsui import CacheManager, Job, Pipeline, Runner
 from bunsui.engine import events as ev
 from bunsui.errors import StoreError
 from bunsui.ports.remote import NeverRan, RemoteJobType, Succeeded
+from bunsui.runner import artifacts
 from bunsui.runner.caching import NAMESPACE
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
@@ -186,6 +187,15 @@ class TestKept:
         job = 'id: a, type: custom, callable: "tasks:flaky", cache: {}, retry: {max_attempts: 2, delay: 0}'
         assert ["failed"] * 2 == [run(runner, folder, job).status for _ in range(2)]
         assert 4 == ran(folder)
+
+    def test_an_output_that_can_not_be_kept(
+        self, runner: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It leaves nothing behind that an equal job would take."""
+        monkeypatch.setattr(artifacts, "MAX_ARTIFACT", 100_000)
+        job = 'id: a, type: custom, callable: "tasks:large", cache: {}, parameters: {size: 200000}'
+        errors = [run(runner, folder, job).jobs["a"].error for _ in range(2)]
+        assert (["OutputTooLarge"] * 2, 2) == ([error.code for error in errors if error], ran(folder))
 
     def test_its_time(self, runner: Runner, folder: Path) -> None:
         """After that it runs again."""
