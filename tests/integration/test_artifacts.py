@@ -509,3 +509,64 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+class TestReruns:
+    """A session that runs another one again has files of its own."""
+
+    def test_what_is_taken_over(self, url: str, tmp_path: Path) -> None:
+        """It outlives the session that it came from; what is lost there runs here."""
+        fails = [True]
+
+        def last(a: str, fan: list[str]) -> list[int]:
+            if fails:
+                raise ValueError(fails.pop())
+            return [len(a), *map(len, fan)]
+
+        jobs = [
+            sized("a"),
+            sized("lost"),
+            Job.from_callable(text, id="fan", for_each=[20_000] * 2, parameters={"size": "${item}"}),
+            Job.from_callable(
+                last,
+                id="last",
+                depends_on=["a", "fan", "lost"],
+                parameters={"a": "${jobs.a.output}", "fan": "${jobs.fan.output}"},
+            ),
+        ]
+        with Runner(url, autoload_plugins=False) as runner:
+            first = runner.run(Pipeline(name="p", jobs=jobs))
+            # The same content as that of `a`, and so the same file: it is another one here.
+            other = runner.run(Pipeline(name="q", jobs=[sized("b")]))
+            again = runner.rerun(first.id)
+            reused = {job: state.reused_from for job, state in again.jobs.items()}
+            assert ({"a", "lost", "fan"}, [LARGE, 20_000, 20_000]) == (
+                {job for job in reused if reused[job] == first.id},
+                again.outputs["last"],
+            )
+            for path in files(tmp_path, first):
+                path.unlink()
+            third = runner.rerun(again.id, jobs=["last"])
+            assert (first.id, text(LARGE)) == (third.jobs["a"].reused_from, third.outputs["a"])
+            fourth = runner.rerun(first.id, jobs=["last"])
+        assert other.outputs["b"] == text(LARGE)
+        assert ("succeeded", None, text(LARGE)) == (
+            fourth.status,
+            fourth.jobs["a"].reused_from,
+            fourth.outputs["a"],
+        )
+        assert any(
+            isinstance(event, ev.ReuseFailed) and "is gone" in event.reason for event in fourth.events()
+        )
+
+    def test_pruning_takes_the_files_along(self, tmp_path: Path) -> None:
+        """Also those of a folder that was given."""
+        folder = tmp_path / "given"
+        with Runner(f"sqlite:///{tmp_path}/s.db", autoload_plugins=False, artifacts=folder) as runner:
+            session = runner.run(Pipeline(name="p", jobs=[sized("a")]))
+            (pruned,) = runner.prune(0.000001).sessions
+        assert (session.id, LARGE + 2, []) == (
+            pruned.session_id,
+            pruned.artifact_bytes,
+            list(folder.iterdir()),
+        )

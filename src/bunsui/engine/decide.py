@@ -61,8 +61,9 @@ class Machine:
         self._fans: dict[str, FanOut] = {}
         #: Those of them that are over.
         self._to_settle: dict[str, FanOut] = {}
-        #: What the driver has begun and not given the fact for: fan-outs' lists, the declared outputs.
-        self._begun: set[Gather | Conclude] = set()
+        #: What the driver has begun and not given the fact for: lists of fan-outs, outputs that are taken
+        #: over, the declared outputs.
+        self._begun: set[Gather | Reuse | Conclude] = set()
         self._not_succeeded: set[str] = set()
         self._to_skip: dict[str, str] = {}
         self._to_cancel: dict[Unit, str] = {}
@@ -181,6 +182,7 @@ class Machine:
 
     def _forget(self, job: str) -> None:
         """Drops all plans for a job that has ended."""
+        self._begun.discard(Reuse(job))
         self._ready.forget(job, self.pipeline.job(job).pool)
         fan = self._fans.pop(job, None)
         if fan is not None:
@@ -242,6 +244,7 @@ class Machine:
     def _reuse_failed(self, job: str) -> None:
         """It has no output to take over, so it runs as any other."""
         self._reused.discard(job)
+        self._begun.discard(Reuse(job))
         self._to_reuse.pop(job, None)
         if self._halted is None:  # Else it is in _to_cancel already.
             self._admit(job)
@@ -343,7 +346,7 @@ class Machine:
             fan.again(unit[1], failed.attempt + 1)
             self._look_at(unit[0], fan)
 
-    def begun(self, action: Gather | Conclude) -> None:
+    def begun(self, action: Gather | Reuse | Conclude) -> None:
         """The driver carries this action out beside its turns, and gives the fact later."""
         self._begun.add(action)
 
@@ -405,7 +408,7 @@ class Machine:
             return [
                 *map(Evaluate, self._to_evaluate),
                 *map(Expand, self._to_expand),
-                *map(Reuse, self._to_reuse),
+                *(action for job in self._to_reuse if (action := Reuse(job)) not in self._begun),
             ]
         return self._starts(free, pools or {}) if self._ready else []
 

@@ -128,7 +128,7 @@ class Control:
 
     def earlier(self, session: str) -> reruns.Earlier:
         """A session that is to run again; see `reruns.Earlier.load`."""
-        return reruns.Earlier.load(self.store, session, self._known)
+        return reruns.Earlier.load(self.store, session, self._known, self.artifacts)
 
     def take_over(
         self,
@@ -185,7 +185,7 @@ class Control:
         if request is None or request.action == "resume":
             live.bindings = recovery.bindings(live, bound.from_mapping(self._bindings, self._job_types))
             preflight.check_resumable(live, self.parts, self._job_types)
-            reruns.restore(live, self.store)
+            reruns.restore(live, self.store, self.artifacts)
         else:  # Nothing starts, so nothing needs to be found; but what ran at a service is asked for there.
             live.bindings = recovery.bindings_to_tell_apart(live)
         if orphaned_at is None:

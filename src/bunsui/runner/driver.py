@@ -295,7 +295,8 @@ class Driver:
         elif isinstance(action, Recover):
             self._attempts.recover(live, action)
         elif isinstance(action, Reuse):
-            live.record(reruns.take_over(live, action.job, live.at(self._clock.now())))
+            if not self._gathering.adopts(live, action.job):
+                live.record(reruns.take_over(live, action.job, live.at(self._clock.now())))
         elif isinstance(action, Evaluate | Expand | Conclude):
             event = self._starter.resolve(live, action, live.at(self._clock.now()))
             if not self._gathering.takes(live, event):

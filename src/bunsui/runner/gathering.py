@@ -1,6 +1,6 @@
-"""What a session as a whole gives, where it is large: fan-outs' lists and declared outputs become artifacts.
+"""Large outputs that no attempt's thread writes: fan-outs' lists, declared outputs, and what is taken over.
 
-Both may be a gigabyte, so they are written in a thread, and the driver goes on meanwhile.
+Each may be a gigabyte, so they are written in a thread, and the driver goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Conclude, Gather
+from bunsui.engine.actions import Conclude, Gather, Reuse
 from bunsui.errors import JobError, NotFound, StoreError
 from bunsui.local.results import failure
-from bunsui.model.artifact import owner
+from bunsui.model.artifact import Artifact, owner
 from bunsui.model.status import SessionStatus
 from bunsui.runner.keeping import Unkept
 
 if TYPE_CHECKING:
-    from bunsui.model.artifact import Artifact
     from bunsui.model.session import Failure
     from bunsui.ports.clock import Clock
     from bunsui.runner.attempts import Turns
@@ -53,7 +52,27 @@ class Gathering:
             lambda: self._keeping.gather(live.id, job, outputs, live.done),
             lambda at, output: ev.FanOutSucceeded(at, job, output),
             lambda at, failed: ev.JobFailed(at, job, 0, failed),
+            job,
         )
+
+    def adopts(self, live: Live, job: str) -> bool:
+        """Whether a job takes over an artifact of the session that this one runs again: that is begun."""
+        created, found = live.machine.state.created, live.reusable.get(job)
+        if created is None or created.rerun_of is None or found is None or not self._keeping.has_place:
+            return False
+        origin, output = found
+        if not isinstance(output, Artifact):
+            return False
+        source = created.rerun_of
+        live.machine.begun(Reuse(job))
+        self._write(
+            live,
+            lambda: self._keeping.adopt(output, source, live.id, owner(job)),
+            lambda at, adopted: ev.JobReused(at, job, origin, adopted),
+            lambda at, failed: ev.ReuseFailed(at, job, failed.message),
+            job,
+        )
+        return True
 
     def takes(self, live: Live, event: ev.Event) -> bool:
         """Whether a fact holds declared outputs that have to be written first; then it is recorded later."""
@@ -75,28 +94,32 @@ class Gathering:
         write: Callable[[], Artifact],
         succeeded: Callable[..., ev.Event],
         failed: Callable[..., ev.Event],
+        job: str | None = None,
     ) -> None:
         def task() -> None:
             try:
-                ends = partial(self._ended, live, succeeded, write())
+                ends = partial(self._ended, live, job, succeeded, write())
             except Unkept as error:
                 ends = partial(self._unkept, live, error)
             except (JobError, NotFound, StoreError) as error:
                 wrong = evolve(failure(error), retryable=False)
-                ends = partial(self._ended, live, failed, wrong)
+                ends = partial(self._ended, live, job, failed, wrong)
             except BaseException as error:  # A fault of ours: the driver sets the session aside.
                 ends = partial(self._unkept, live, error)
             self._turns.post(partial(self._turns.guard, live, ends))
 
         self._calls.submit(THREADS, [task])
 
-    def _ended(self, live: Live, event: Callable[..., ev.Event], result: Artifact | Failure) -> None:
+    def _ended(
+        self, live: Live, job: str | None, event: Callable[..., ev.Event], result: Artifact | Failure
+    ) -> None:
         # Meanwhile it may have been cancelled and ended, or given back: the next runner does it again.
         if (
             not self._turns.is_driving(live)
             or live.is_released
             or live.error is not None
             or live.machine.state.status is not SessionStatus.RUNNING
+            or (job is not None and live.machine.state.jobs[job].status.is_terminal)
         ):
             return
         live.record(event(live.at(self._clock.now()), result))

@@ -83,6 +83,19 @@ class Keeping:
         """
         return self._patiently(session, lambda: _list_of(outputs), owner(job), given_up)
 
+    def adopt(self, artifact: Artifact, source: str, target: str, whose: str) -> Artifact:
+        """An artifact of the session `source` as one of the session `target`, too.
+
+        Raises:
+            NotFound: it is gone.
+            StoreError: it is damaged, or can't be read or written.
+        """
+        assert self._artifacts is not None  # noqa: S101 - whoever calls this has looked
+        try:
+            return self._artifacts.adopt(artifact, source, target, whose)
+        except OSError as error:
+            raise StoreError(f"the output of {whose} can't be taken over: {error}") from error
+
     def _patiently(
         self, session: str, texts: Callable[[], str | Iterable[str]], whose: str, given_up: Event
     ) -> Artifact:

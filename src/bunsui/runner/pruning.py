@@ -150,8 +150,8 @@ def _ended(store: Store, before: datetime) -> Iterator[index.SessionSummary]:
 
 def folders(control: Control, session: str) -> tuple[Path, Path | None]:
     """The folders of a session's logs and of its artifacts, there or not."""
-    path = getattr(control.store, "path", None)
-    return control.logs.session_folder(session), None if path is None else Path(f"{path}-artifacts") / session
+    artifacts = None if control.artifacts is None else control.artifacts.session_folder(session)
+    return control.logs.session_folder(session), artifacts
 
 
 def _weighed(control: Control, summary: index.SessionSummary) -> PrunedSession | KeptSession:

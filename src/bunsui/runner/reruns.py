@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.session import SessionState
     from bunsui.ports.store import Store
+    from bunsui.runner.artifacts import Artifacts
     from bunsui.runner.live import Live
 
 #: What ``jobs`` of `Runner.rerun` may say beside a list of jobs.
@@ -48,7 +49,9 @@ class Earlier:
     tags: Mapping[str, str] = field(factory=dict)
 
     @classmethod
-    def load(cls, store: Store, session: str, known: Mapping[str, Pipeline]) -> Earlier:
+    def load(
+        cls, store: Store, session: str, known: Mapping[str, Pipeline], artifacts: Artifacts | None
+    ) -> Earlier:
         """A session that has ended.
 
         Raises:
@@ -56,7 +59,7 @@ class Earlier:
             StateError: it has not ended.
             StoreError: its history can't be read.
         """
-        live = recovery.load(store, session, known)
+        live = recovery.load(store, session, known, artifacts)
         state = live.machine.state.snapshot(live.position)
         if not state.status.is_terminal:
             raise StateError(
@@ -172,7 +175,7 @@ def outputs(state: SessionState, jobs: Sequence[str]) -> dict[str, tuple[str, Js
     }
 
 
-def restore(live: Live, store: Store) -> None:
+def restore(live: Live, store: Store, artifacts: Artifacts | None) -> None:
     """Reads again what the jobs of a session, which somebody else began, are to take over.
 
     What is gone is left out: those jobs run.
@@ -184,7 +187,7 @@ def restore(live: Live, store: Store) -> None:
     if not open_:
         return
     try:
-        earlier = recovery.load(store, created.rerun_of)
+        earlier = recovery.load(store, created.rerun_of, artifacts=artifacts)
     except (NotFound, StoreError):
         return
     live.reusable = outputs(earlier.machine.state.snapshot(earlier.position), open_)
