@@ -184,3 +184,20 @@ with bunsui.Runner("sqlite:///store.db") as runner:
     )
     assert '[["a", "run"], ["b", "run"], ["c", "run"]] 1 False' == done.stdout.strip()
     assert {"evil.py", "bindings.yaml", "flow.yaml"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_what_the_cache_has_is_told() -> None:
+    """A job whose equal has run is cached; one whose input is another one, or not known yet, is not."""
+    jobs = (
+        {"id": "a", "cache": {"ttl": "1h"}, "parameters": {"x": "${x}", "key": "${secrets.db}"}},
+        {"id": "b", "cache": {}, "parameters": {"of": "${jobs.a.output}"}, "depends_on": ["a"]},
+    )
+    config = {"secrets": {"db": "env:HOME"}}
+    with bunsui.Runner("memory://", config=config) as runner:
+        assert {"run": 2} == runner.plan(pipeline(*jobs, **X)).counts
+        first = runner.run(pipeline(*jobs, **X))
+        plan = runner.plan(pipeline(*jobs, **X))
+        assert ("cached", first.id) == (plan.job("a").prospect, plan.job("a").origin)
+        assert "run" == plan.job("b").prospect
+        assert "run" == runner.plan(pipeline(*jobs, **X), {"x": 4}).job("a").prospect
+        assert first.id == runner.run(pipeline(*jobs, **X)).jobs["a"].cached_from

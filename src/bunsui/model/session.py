@@ -77,6 +77,11 @@ class JobState:
         return len(self.attempts) + sum(len(item.attempts) for item in self.items or ())
 
     @property
+    def cached_from(self) -> str | None:
+        """The session whose output its last attempt found in the cache; None where it ran."""
+        return self.attempts[-1].cached_from if self.attempts else None
+
+    @property
     def output(self) -> Any:
         """What the job returned, decoded anew at each call; None unless it succeeded.
 

@@ -48,7 +48,8 @@ def past(store: Store, pipeline: str) -> tuple[dict[str, float], int]:
         sessions += 1
         jobs += len(states)
         for job, state in states.items():
-            if state.status is JobStatus.SUCCEEDED and state.started_at and state.finished_at:
+            ran = state.status is JobStatus.SUCCEEDED and state.cached_from is None
+            if ran and state.started_at and state.finished_at:
                 took.setdefault(job, []).append((state.finished_at - state.started_at).total_seconds())
     return {job: median(seconds) for job, seconds in took.items()}, sessions
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.fields import MAX_ITEMS
-from bunsui.errors import BunsuiError
+from bunsui.errors import BunsuiError, StoreError
 from bunsui.expressions.conditions import parse_condition
 from bunsui.expressions.evaluation import holds
+from bunsui.expressions.references import Reference, references
+from bunsui.expressions.resolution import ReferenceFailed, resolve
 from bunsui.expressions.settling import Unsettled, settle
 from bunsui.local.bindings import for_options
 from bunsui.model.plan import Plan, PlannedJob, Prospect
@@ -17,7 +19,6 @@ from bunsui.ports.job_type import Command
 from bunsui.runner import creation, digests, durations
 
 if TYPE_CHECKING:
-    from bunsui.expressions.references import Reference
     from bunsui.expressions.resolution import Scope
     from bunsui.local.bindings import Bindings, Bound
     from bunsui.model.job import Job
@@ -49,7 +50,7 @@ def plan(
     inputs, used = creation.take_in(pipeline, parameters, given, job_types, parts, local=local)
     verdicts = {} if earlier is None else earlier.verdicts(pipeline, inputs, jobs)
     past, sessions = durations.past(parts.store, pipeline.name)
-    foreseen = _Foresight(pipeline, inputs, verdicts, earlier, job_types, used)
+    foreseen = _Foresight(pipeline, inputs, verdicts, earlier, job_types, used, _lookup(pipeline, parts))
     stages = _stages(pipeline)
     of_stage = {job: number for number, stage in enumerate(stages, start=1) for job in stage}
     planned = {job: foreseen.job(job, of_stage[job], past.get(job)) for job in pipeline.graph.order}
@@ -82,6 +83,7 @@ class _Foresight:
         earlier: Earlier | None,
         job_types: Mapping[str, JobType],
         bindings: Bindings,
+        lookup: Callable[[str], str | None] | None,
     ) -> None:
         self._pipeline = pipeline
         self._inputs = inputs
@@ -89,6 +91,8 @@ class _Foresight:
         self._earlier = earlier
         self._job_types = job_types
         self._bindings = bindings
+        #: The session whose output the cache has under a key; None: no job has a cache.
+        self._lookup = lookup
         self._prospects: dict[str, Prospect] = {}
         #: The states of the jobs whose outputs are known already.
         self._known: dict[str, JobState] = {}
@@ -128,6 +132,8 @@ class _Foresight:
             return "reuse", verdict.reason, verdict.origin
         if certain is None:
             return "maybe", reason, None
+        if (session := self._cached(job)) is not None:
+            return "cached", "an equal job has run, and its output is kept", session
         return "run", None if verdict is None else verdict.reason, None
 
     def _admitted(self, job: Job) -> tuple[bool | None, str | None]:
@@ -152,6 +158,30 @@ class _Foresight:
             return None, f"it will fail: {error.message}"
         return (True, None) if doubt is None else (None, doubt)
 
+    def _cached(self, job: Job) -> str | None:
+        """The session whose output a job would find in the cache, as far as anybody can tell."""
+        if job.cache is None or self._lookup is None or job.for_each is not None:
+            return None
+        from bunsui.runner.caching import cache_key  # noqa: PLC0415 - few jobs have a cache
+
+        named = references([job.options, job.parameters, job.cache.key])
+        if not all(isinstance(each[3], Reference) and self._is_settled(each[3]) for each in named):
+            return None
+        scope = self._scope()
+        try:
+            options, parameters, key = (
+                resolve(v, scope) for v in (job.options, job.parameters, job.cache.key)
+            )
+            bound = for_options(self._bindings, self._job_types[job.type], options)
+            name = cache_key(job, options, parameters, key, bound=bound, folder=self._pipeline.base_dir)
+            return None if name is None else self._lookup(name)
+        except (ReferenceFailed, StoreError):  # It fails when it starts, and says so; or runs.
+            return None
+
+    def _is_settled(self, reference: Reference) -> bool:
+        """Whether a reference means the same when the job starts; a secret counts by its name."""
+        return reference.root == "secrets" or self._is_known(reference)
+
     def _is_known(self, reference: Reference) -> bool:
         if reference.root == "jobs":
             return str(reference.path[0]) in self._known
@@ -166,6 +196,14 @@ class _Foresight:
     def _shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values as a plan shows them: what is not known stands there as in the definition."""
         return {name: _text(self._settled(value)) for name, value in values.items()}
+
+
+def _lookup(pipeline: Pipeline, parts: Parts) -> Callable[[str], str | None] | None:
+    if all(job.cache is None for job in pipeline.jobs):
+        return None
+    from bunsui.runner.caching import Caching  # noqa: PLC0415 - few jobs have a cache
+
+    return Caching(parts.store, parts.artifacts, parts.clock).lookup
 
 
 def _text(value: Any) -> Any:
