@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         StateError,
         StoreError,
     )
+    from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import CachePolicy, Job, Parameter, Pipeline, RetryPolicy
     from bunsui.model.plan import Plan, PlannedJob
     from bunsui.model.session import Attempt, Failure, JobState, SessionState
@@ -88,6 +89,7 @@ _HOMES = {
         "StateError",
         "StoreError",
     ),
+    "bunsui.model.log": ("LogRecord",),
     "bunsui.model.pipeline": ("CachePolicy", "Job", "Parameter", "Pipeline", "RetryPolicy"),
     "bunsui.model.plan": ("Plan", "PlannedJob"),
     "bunsui.model.session": ("Attempt", "Failure", "JobState", "SessionState"),
@@ -137,6 +139,7 @@ __all__ = [
     "JobStatus",
     "JobTimeout",
     "JobType",
+    "LogRecord",
     "NeverRan",
     "NotFound",
     "OutcomeUnknown",

@@ -71,7 +71,7 @@ def test_many_items_have_a_line_for_each_tenth(tmp_path: Path) -> None:
 def test_an_item_that_fails(tmp_path: Path) -> None:
     """Its attempts have lines, its error names it, and its log is named; exit code 1."""
     done = run(tmp_path, bad=[2])
-    log = next((tmp_path / "s.db-logs").iterdir()) / "bad.0.2.log"
+    session = next((tmp_path / "s.db-logs").iterdir()).name
 
     assert [
         ["bad", "running", "1", "item"],
@@ -79,7 +79,9 @@ def test_an_item_that_fails(tmp_path: Path) -> None:
         ["bad[0]", "failed", "attempt", "2", "ValueError"],
         ["bad", "failed", "ValueError"],
     ] == progress(done)
-    assert f"  bad: ValueError: item 0: no two\n    log: {log}\n" in done.stdout
+    assert (
+        f"  bad: ValueError: item 0: no two\n    log: bunsui logs filter {session} --job bad\n" in done.stdout
+    )
     assert (1, "") == (done.returncode, done.stderr)
 
 

@@ -294,8 +294,8 @@ class TestEnds:
         assert "  bad: LookupError: no such flight\n" in done.stdout
         assert "skipped    job 'bad' is failed" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
-        (log,) = (tmp_path / "store.db-logs").rglob("bad.1.log")
-        text = log.read_text(encoding="utf-8")
+        (log,) = (tmp_path / "store.db-logs").rglob("bad.jsonl")
+        text = json.loads(log.read_text(encoding="utf-8"))["exception"]
         assert "Traceback (most recent call last):" in text
         assert "raise LookupError('no such flight')" in text
         assert "bunsui" not in text

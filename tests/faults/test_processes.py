@@ -25,9 +25,13 @@ from attrs import field, frozen
 from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.local import processes as starting
 from bunsui.local.identity import _started, is_alive, is_dead, process_of_this_host
-from bunsui.local.process import GRACE, files_of
+from bunsui.local.process import GRACE
 from bunsui.local.supervisor import Supervisor
+from bunsui.logging.attempt import AttemptLog
+from bunsui.logging.collector import Collector
+from bunsui.logging.log_store import LogStore
 from bunsui.ports.job_type import Command, Function, JobCall
+from bunsui.runner.clock import SystemClock
 from bunsui.runner.logs import Logs
 
 HARNESS = Path(__file__).resolve().parents[1] / "fixtures" / "process_harness.py"
@@ -110,6 +114,15 @@ def up(folder: Path) -> list[str]:
         return []
 
 
+#: Reads what the processes of these tests write.
+COLLECTOR, KEPT, CLOCK = Collector(), LogStore(SystemClock()), SystemClock()
+
+
+def log_in(folder: Path, name: str = "a") -> AttemptLog:
+    """The log of an attempt, below a folder."""
+    return AttemptLog(KEPT, COLLECTOR, CLOCK, folder / "logs" / "s", name, 1)
+
+
 def hung_module(folder: Path) -> None:
     """Puts the module `hung` into a folder."""
     program = f"import runpy; print(runpy.run_path({str(HARNESS)!r})['HUNG'])"
@@ -126,7 +139,7 @@ def stopped(supervisor: Supervisor, command: Command, call: JobCall) -> BaseExce
     """The error of a command, whose log is in its folder."""
     assert command.folder is not None
     try:
-        supervisor.run(command, call, command.folder / "log")
+        supervisor.run(command, call, log_in(command.folder))
     except JobError as error:
         return error
     return None
@@ -193,7 +206,7 @@ class TestHungJobs:
             supervisor.run(
                 Command([script], tmp_path, shell=True),
                 marked.call(deadline=time.monotonic() + 1.0),
-                tmp_path / "log",
+                log_in(tmp_path),
             )
         assert (True, []) == ((tmp_path / "up").exists(), marked.alive())
 
@@ -220,7 +233,7 @@ class TestHungJobs:
             supervisor.run(
                 Command(["python", "-c", program], tmp_path),
                 marked.call(deadline=time.monotonic() + 1.0),
-                tmp_path / "log",
+                log_in(tmp_path),
             )
         assert (tmp_path / "up").exists()
         assert marked.alive() == []
@@ -290,7 +303,7 @@ class TestDeathOfAWatcher:
         # Where nobody watches any more, the job's own process group is all that the runner can find.
         left = 2 if victims == "both" else 0
         gone = wait_for(lambda: len(marked.alive()) == left, AFTER)
-        again = supervisor.run(Command(["true"], tmp_path), marked.call(), tmp_path / "log")
+        again = supervisor.run(Command(["true"], tmp_path), marked.call(), log_in(tmp_path))
         assert isinstance(error, JobError)
         assert ("ProcessLost", self.LOST, True, True, None) == (
             error.code,
@@ -324,7 +337,7 @@ class TestDeathOfAWatcher:
 
         def call() -> BaseException | None:
             try:
-                supervisor.call(hanging, marked.call(), "hang", tmp_path / "log")
+                supervisor.call(hanging, marked.call(), "hang", log_in(tmp_path))
             except JobError as error:
                 return error
             return None
@@ -339,7 +352,7 @@ class TestDeathOfAWatcher:
             Function("calls:pid", (tmp_path,), "custom", isolation="process"),
             marked.call(),
             "pid",
-            tmp_path / "log",
+            log_in(tmp_path),
         )
         assert ("ProcessLost", True, False) == (
             error.code,
@@ -362,7 +375,7 @@ class TestRecovery:
         call = marked.call()
         outcome = in_thread(lambda: stopped(supervisor, Command([script], tmp_path, shell=True), call))
         assert wait_for((tmp_path / "pid").exists)
-        noted = files_of(tmp_path / "log") / "process.json"
+        noted = log_in(tmp_path).files / "process.json"
         assert wait_for(noted.read_text)
         record = json.loads(noted.read_text())
         alive = is_alive(record)
@@ -377,7 +390,7 @@ class TestRecovery:
     def left(self, folder: Path, marked: Marked) -> tuple[Logs, Path, subprocess.Popen[bytes]]:
         """Logs in which an attempt has left a process that runs, and what the attempt noted of it."""
         logs = Logs(folder / "logs")
-        noted = files_of(logs.path("s", "a", 1)) / "process.json"
+        noted = logs.attempt("s", "a", 1).files / "process.json"
         noted.parent.mkdir()
         process = subprocess.Popen(
             ["sleep", "600"], env={MARK: marked.mark, "PATH": os.environ["PATH"]}, start_new_session=True

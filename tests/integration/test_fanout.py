@@ -374,8 +374,8 @@ class TestKindsOfWork:
 
         assert [[{"a": 1}, {"a": 1}, 0], [None, None, 1]] == session.outputs["fan"]
 
-    def test_each_attempt_of_each_item_has_a_log(self, runner: Runner, tmp_path: Path) -> None:
-        """JOB.ITEM.ATTEMPT.log, for commands and for threads."""
+    def test_each_attempt_of_each_item_is_in_the_log(self, runner: Runner, tmp_path: Path) -> None:
+        """Each record of a command names the item and the attempt."""
         script = (
             'echo "item $BUNSUI_PARAM_X, attempt $BUNSUI_ATTEMPT"; test $BUNSUI_ATTEMPT$BUNSUI_PARAM_X != 1b'
         )
@@ -389,15 +389,13 @@ class TestKindsOfWork:
             "retry": {"max_attempts": 2, "delay": 0},
         }
         session = runner.run(load(runner, tmp_path, {"jobs": [command]}))
-        logs = {path.name: path.read_text(encoding="utf-8") for path in session.log_folder.iterdir()}
-
         assert {
-            "sh.0.1.log": "item a, attempt 1\n",
-            "sh.1.1.log": "item b, attempt 1\n",
-            "sh.1.2.log": "item b, attempt 2\n",
-        } == logs
+            (0, 1, "item a, attempt 1"),
+            (1, 1, "item b, attempt 1"),
+            (1, 2, "item b, attempt 2"),
+        } == {(record.item, record.attempt, record.message) for record in session.logs("sh")}
 
-    def test_the_logger_of_an_item_writes_to_its_log(self, runner: Runner) -> None:
+    def test_the_logger_of_an_item_names_it(self, runner: Runner) -> None:
         """As do tracebacks."""
 
         def work(x: int) -> None:
@@ -406,11 +404,10 @@ class TestKindsOfWork:
                 raise ValueError("boom")
 
         session = runner.run(alone(fan(work, [0, 1])))
-        logs = {path.name: path.read_text(encoding="utf-8") for path in session.log_folder.iterdir()}
+        logs = {(record.item, record.message): record for record in session.logs()}
 
-        assert {"fan.0.1.log", "fan.1.1.log"} == set(logs)
-        assert logs["fan.0.1.log"].endswith(" INFO about 0\n")
-        assert "ValueError: boom" in logs["fan.1.1.log"]
+        assert {(0, "about 0"), (1, "about 1"), (1, "the attempt failed")} == set(logs)
+        assert str(logs[1, "the attempt failed"].exception).endswith("ValueError: boom")
 
 
 def test_a_number_in_a_command_is_rendered() -> None:

@@ -49,11 +49,11 @@ def holds(content: bytes | str) -> bool:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All files below a folder, but for the logs of processes: what these print is as they print it."""
+    """All files below a folder, those of the logs too."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith("printing") and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 
@@ -322,20 +322,22 @@ class TestSinks:
         assert not holds(repr(list(ran.session.events())))
 
     def test_no_file(self, ran: Ran) -> None:
-        """Neither logs of threads, nor what else lies about; only what a process printed by itself."""
+        """Neither logs, also of what a process printed by itself, nor what else lies about."""
         assert [] == [name for name, content in ran.open.items() if holds(content)]
-        printed = [path for path in ran.folder.rglob("printing*.1.log") if holds(path.read_bytes())]
+        printed = [path for path in ran.folder.rglob("printing*.jsonl") if b"***" in path.read_bytes()]
         assert 2 == len(printed)
 
     def test_logs_say_what_they_can(self, ran: Ran) -> None:
         """The rest of each record, and tracebacks, are there."""
         for where in ("thread", "process"):
-            text = (ran.session.log_folder / f"log-{where}.1.log").read_text(encoding="utf-8")
+            text = "\n".join(
+                f"{record.message}\n{record.exception}" for record in ran.session.logs(f"log-{where}")
+            )
             assert all(part in text for part in ("with ***", "lines {'p': '***'}", "KeyError: '***'"))
             assert "a log record from tasks.py:" in text
             assert "call: JobCall(session_id=" in text
-            failed = (ran.session.log_folder / f"fail-{where}.1.log").read_text(encoding="utf-8")
-            assert "Odd: ***\nnoted ***" in failed
+            failed = [str(record.exception) for record in ran.session.logs(f"fail-{where}")]
+            assert "Odd: ***\nnoted ***" in failed[0]
 
     def test_what_the_session_shows(self, ran: Ran) -> None:
         """Its state, outputs, jobs, listing, and all their reprs."""

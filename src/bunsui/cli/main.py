@@ -12,6 +12,7 @@ import click
 from bunsui import __version__, errors
 from bunsui.cli.commands.config import config_group
 from bunsui.cli.commands.doctor import doctor_command
+from bunsui.cli.commands.logs import logs_group
 from bunsui.cli.commands.pipeline import pipeline_group
 from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.schema import explain_command, schema_command
@@ -71,6 +72,7 @@ cli.add_command(pipeline_group)
 cli.add_command(session_group)
 cli.add_command(config_group)
 cli.add_command(doctor_command)
+cli.add_command(logs_group)
 cli.add_command(schema_command)
 cli.add_command(explain_command)
 

@@ -15,6 +15,7 @@ from bunsui.cli.streams import note, say
 from bunsui.dsl.problems import display_width
 from bunsui.dsl.problems import printable as printable  # noqa: PLC0414 - for the commands, too
 from bunsui.engine import events as ev
+from bunsui.errors import BunsuiError
 from bunsui.model.status import JobStatus, SessionStatus
 from bunsui.model.times import to_text
 from bunsui.ports.hooks import hookimpl
@@ -292,19 +293,6 @@ def _items_done(state: JobState) -> str:
     return f"{done} of {count(len(state.items), 'item')}"
 
 
-def _last_log(job: str, state: JobState) -> str:
-    """The name of the log of a failed job's last attempt, or of that of the item that failed first."""
-    failed = [
-        (item.finished_at, i, len(item.attempts))
-        for i, item in enumerate(state.items or ())
-        if item.status is JobStatus.FAILED and item.finished_at is not None
-    ]
-    if failed:
-        _, i, attempts = min(failed)
-        return f"{job}.{i}.{attempts}.log"
-    return f"{job}.{len(state.attempts)}.log"
-
-
 def error_text(error: Failure) -> str:
     """Why a job or a session failed."""
     return f"{printable(error.code)}: {printable(error.message)}"
@@ -326,9 +314,7 @@ def outcome(session: Session) -> None:
         error = job_state.error
         if error is not None:
             say(f"  {job}: {error_text(error)}")
-        log = session.log_folder / _last_log(job, job_state)
-        if log.exists():
-            say(f"    log: {log}")
+        _log_command(session, job)
     if state.error is not None:
         say(f"  outputs: {error_text(state.error)}")
     say(f"\n{ending(state)}")
@@ -342,6 +328,17 @@ def ending(state: SessionState) -> str:
     reason = f" ({state.paused_reason})" if state.paused_reason else ""
     again = "" if state.rerun_of is None else f", a rerun of {state.rerun_of}"
     return f"session {state.id} {state.status}{reason}{took}{again}"
+
+
+def _log_command(session: Session, job: str) -> None:
+    """Says how to see the log of a failed job, where it has one."""
+    try:
+        if not any(session.logs(job, last=1)):
+            return
+    except (BunsuiError, OSError) as error:
+        say(f"    log: {printable(str(error))}")
+        return
+    say(f"    log: bunsui logs filter {session.id} --job {job}")
 
 
 def pause(state: SessionState) -> None:

@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.expressions.resolution import render
@@ -23,6 +23,7 @@ from bunsui.local.processes import NotStarted
 from bunsui.model.json import compact
 
 if TYPE_CHECKING:
+    from bunsui.local.output import AttemptLog, Streams
     from bunsui.local.processes import Process, Processes
     from bunsui.ports.job_type import Command, JobCall
 
@@ -45,14 +46,12 @@ def variable_name(parameter: str) -> str:
     return "BUNSUI_PARAM_" + "".join(c if c.isalnum() else "_" for c in parameter).upper()
 
 
-def files_of(log: Path) -> Path:
-    """The folder of a running command's input and output: beside its log, under the attempt's own name."""
-    return log.with_suffix(".files")
+def clear(folder: Path) -> None:
+    """Removes what an attempt whose runner is gone has left: a process that still runs, and its files.
 
-
-def clear(log: Path) -> None:
-    """Removes what an attempt whose runner is gone has left: a process that still runs, and its files."""
-    folder = files_of(log)
+    Args:
+        folder: of the attempt's files; it need not exist.
+    """
     if folder.exists():
         left = _left_process(folder / IDENTITY)
         if left is not None:
@@ -61,7 +60,7 @@ def clear(log: Path) -> None:
 
 
 def run_command(
-    processes: Processes, command: Command, call: JobCall, log: Path, *, quote_log: bool = True
+    processes: Processes, command: Command, call: JobCall, log: AttemptLog, *, quote_log: bool = True
 ) -> Any:
     """Runs a command until it ends, and returns what it wrote to ``$BUNSUI_OUTPUT``, or None.
 
@@ -71,7 +70,7 @@ def run_command(
         processes: what starts it.
         command: what to run.
         call: the attempt that it runs for.
-        log: the file that its stdout and stderr are appended to.
+        log: what its stdout and stderr go to.
         quote_log: whether the error of one that failed quotes the log's last line.
 
     Raises:
@@ -83,23 +82,23 @@ def run_command(
         StateError: `processes` are closed.
     """
     # What a killed runner has left goes when the attempt runs again, or is given up.
-    clear(log)
-    folder = files_of(log)
+    folder = log.files
+    clear(folder)
     folder.mkdir(mode=0o700)
     try:
         output = folder / "output.json"
         environment = _environment(call, folder, output)
         # Made before the command can make it: nothing that it puts there is written to.
-        with (folder / IDENTITY).open("x", encoding="utf-8") as identity, log.open("ab") as sink:
-            process = _start(processes, command, environment, sink, call)
+        with (folder / IDENTITY).open("x", encoding="utf-8") as identity, log.streams() as streams:
+            process = _start(processes, command, environment, streams, call)
             with contextlib.closing(process):
                 identity.write(json.dumps(process.identity))
                 identity.flush()
                 wait(process, call)
-        if process.returncode is None:
-            raise process.lost("the command")
-        if process.returncode != 0:
-            raise exit_error("the command", process.returncode, log if quote_log else None)
+            if process.returncode is None:
+                raise process.lost("the command")
+            if process.returncode != 0:
+                raise exit_error("the command", process.returncode, streams if quote_log else None)
         return _read_output(output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -147,12 +146,15 @@ def _environment(call: JobCall, folder: Path, output: Path) -> dict[str, str]:
 
 
 def _start(
-    processes: Processes, command: Command, environment: dict[str, str], sink: IO[bytes], call: JobCall
+    processes: Processes, command: Command, environment: dict[str, str], streams: Streams, call: JobCall
 ) -> Process:
     argv = _argv(command)
     try:
         process = processes.start(
-            argv, env=environment, folder=command.folder, descriptors={sink.fileno(): (1, 2)}
+            argv,
+            env=environment,
+            folder=command.folder,
+            descriptors={streams.stdout: (1,), streams.stderr: (2,)},
         )
         try:
             wait(process, call, until_started=True)
@@ -218,30 +220,21 @@ def wait(
         raise process.reason
 
 
-def exit_error(what: str, code: int, log: Path | None) -> JobError:
-    """What the exit code of a process says, with the last line of its log.
+def exit_error(what: str, code: int, streams: Streams | None) -> JobError:
+    """What the exit code of a process says, with the last line that it wrote.
 
     Args:
         what: the process, as a message begins with it.
         code: as `subprocess` gives it: below 0 the signal that ended it.
-        log: the file that its stdout and stderr went to.
+        streams: what it wrote to; None: nothing is quoted.
     """
-    last = "" if log is None else last_line(log)
+    last = "" if streams is None else streams.last_line()
     said = f"; it last said: {last}" if last else ""
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         return JobError(f"{what} was ended by {name}{said}", code=f"Signal.{name}")
     verb = "failed" if code else "ended"
     return JobError(f"{what} {verb} with exit code {code}{said}", code=f"ExitCode.{code}")
-
-
-def last_line(log: Path, most: int = 300) -> str:
-    """The last line of a file that is not blank, at most `most` characters of it; "" without a file."""
-    with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-        return next((line.strip()[:most] for line in reversed(lines) if line.strip()), "")
-    return ""
 
 
 def _read_output(path: Path) -> Any:

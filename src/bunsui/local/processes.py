@@ -40,8 +40,8 @@ CLOSING = 5.0
 #: Seconds between two looks by a thread that waits for what another may read.
 POLL = 0.2
 
-# A host may have set SIGPIPE back to what it is by default. macOS has no such flag.
-_QUIET = getattr(socket, "MSG_NOSIGNAL", 0)
+#: A host may have set SIGPIPE back to what it is by default. macOS has no such flag.
+QUIET = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class NotStarted(OSError):
@@ -144,7 +144,7 @@ class Process:
             # The keeper may be waiting for another process by now, and take this for the request.
             self._reusable = False
             with contextlib.suppress(OSError):  # It was killed.
-                self._connection.send(f"{grace}\n".encode(), _QUIET)
+                self._connection.send(f"{grace}\n".encode(), QUIET)
         if not self._is_gone_in(descriptor, grace + LAST_WAIT) and self.keeper is not None:
             # It was stopped, or something waits for a disk. What has no keeper is the fork server's.
             send_signal(os.kill, self.keeper, signal.SIGKILL)
@@ -236,7 +236,7 @@ class _Server:
         ours, theirs = socket.socketpair()
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(ours.close)
-            socket.send_fds(self.connection, [b"k"], [theirs.fileno()], _QUIET)
+            socket.send_fds(self.connection, [b"k"], [theirs.fileno()], QUIET)
             on_failure.pop_all()
         return ours, None
 
@@ -309,8 +309,8 @@ class Processes:
                 on_failure.callback(keeper.close)
                 keeper.settimeout(PATIENCE)
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `Process.gone` says so.
-                    sent = socket.send_fds(keeper, [document], list(descriptors), _QUIET)
-                    keeper.sendall(memoryview(document)[sent:], _QUIET)
+                    sent = socket.send_fds(keeper, [document], list(descriptors), QUIET)
+                    keeper.sendall(memoryview(document)[sent:], QUIET)
                 on_failure.pop_all()
         except OSError as error:
             raise not_started("the server that starts processes", error) from error

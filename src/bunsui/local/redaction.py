@@ -10,11 +10,14 @@ from urllib.parse import quote
 
 from attrs import frozen
 
+from bunsui.local.finding import MASK, Edges, Finder, FinderStream
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: What stands in place of a value.
-MASK = "***"
+#: Characters of the shortest line of a longer value that is looked for by itself, as in the log of a program
+#: that prints a key line by line.
+MIN_LINE = 16
 #: Characters of the shortest value that is looked for inside other text.
 MIN_VALUE = 4
 #: Characters of the shortest piece of base64 that is looked for. Six carry 36 bits: in a megabyte of other
@@ -24,7 +27,6 @@ MIN_BASE64 = 6
 #: What different encoders leave as it is in a URL: Python's `quote` and `quote_plus`, and JavaScript's
 #: `encodeURIComponent` and `encodeURI`.
 _URL_SAFE = ("/", "", "!'()*", ";/?:@&=+$,#!'()*")
-_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 
 
 @frozen(repr=False)
@@ -38,16 +40,6 @@ class _Form:
     before: bool = False
     behind: bool = False
 
-    def places(self, text: str) -> Iterator[tuple[int, int]]:
-        """Start and end of each place in `text` that holds the form."""
-        start = text.find(self.text)
-        while start >= 0:
-            end = start + len(self.text)
-            left = self.before and start > 0 and text[start - 1] in _BASE64
-            right = self.behind and end < len(text) and text[end] in _BASE64
-            yield start - left, end + right
-            start = text.find(self.text, end)
-
 
 class Redactor:
     """Knows the values of some secrets, and finds them in text.
@@ -60,13 +52,15 @@ class Redactor:
         values: the secrets; empty ones are ignored.
     """
 
-    __slots__ = ("_forms", "_short", "_values")
+    __slots__ = ("_finder", "_forms", "_short", "_values")
 
     def __init__(self, values: Iterable[str]) -> None:
         # Whoever reads a secret from a file often strips it.
         self._values = frozenset(text for value in values for text in (value, value.strip()) if text)
         self._short = frozenset(value for value in self._values if len(value) < MIN_VALUE)
         self._forms = tuple(form for value in self._values - self._short for form in _forms(value))
+        #: Made when it is first needed.
+        self._finder: Finder | None = None
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -78,17 +72,32 @@ class Redactor:
         """`text` with `MASK` in place of each value."""
         if text in self._short:
             return MASK
-        places = [place for form in self._forms for place in form.places(text)]
-        if not places:
+        if not self._forms or not text:
             return text
-        places.sort()
-        parts: list[str] = []
-        done = 0
-        for start, end in places:
-            if start >= done:
-                parts += text[done:start], MASK
-            done = max(done, end)  # Two that overlap have one mask.
-        return "".join([*parts, text[done:]])
+        data = text.encode("utf-8", "surrogatepass")
+        masked = self._find().mask(data)
+        if masked is data:
+            return text
+        try:
+            return masked.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:  # A value that is not UTF-8 stood across two characters.
+            return masked.decode("utf-8", "replace")
+
+    def stream(self) -> FinderStream | None:
+        """Masks the values in the output of a process, which comes in pieces; None where nothing can.
+
+        Values of fewer than `MIN_VALUE` characters are not for it: see `redact`, for a whole line.
+        """
+        return FinderStream(self._find()) if self._forms else None
+
+    def is_short(self, line: str) -> bool:
+        """Whether a text equals a value that is too short to be looked for inside other text."""
+        return line in self._short
+
+    def _find(self) -> Finder:
+        if self._finder is None:
+            self._finder = Finder(_in_bytes(self._forms, self._values - self._short))
+        return self._finder
 
     def found_in(self, json_text: str) -> bool:
         """Whether a string, a key or a number of a JSON document holds a value.
@@ -130,6 +139,25 @@ def _leaves(json_text: str) -> Iterator[str]:
             yield value
         elif isinstance(value, list | tuple):
             pending.extend(value)
+
+
+def _in_bytes(forms: Iterable[_Form], values: Iterable[str]) -> dict[bytes, Edges]:
+    """The forms as they stand in UTF-8, and the lines of values that have several."""
+    found: dict[bytes, Edges] = {}
+    for form in forms:
+        # A variable of the environment that is not UTF-8 is written as it is by a process, and as text here.
+        for content in (form.text.encode("utf-8", "surrogatepass"), _bytes(form.text)):
+            known = found.get(content, Edges())
+            found[content] = Edges(known.before or form.before, known.behind or form.behind)
+    for value in values:
+        lines = value.splitlines()
+        if len(lines) > 1:
+            for text in (
+                "\r\n".join(lines),
+                *(line for line in map(str.strip, lines) if len(line) >= MIN_LINE),
+            ):
+                found.setdefault(_bytes(text), Edges())
+    return found
 
 
 def _forms(value: str) -> Iterator[_Form]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bunsui.errors import JobError
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
-
-if TYPE_CHECKING:
-    from logging import LogRecord
 
 #: Characters of an exception's text that the history keeps; the log has all of it.
 MAX_MESSAGE = 10_000
@@ -74,9 +69,3 @@ def traceback_text(error: BaseException) -> str | None:
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("bunsui."):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
-
-
-def unwritable(record: LogRecord) -> str:
-    """What is said, within a handler's `handleError`, of a log record whose arguments must not be shown."""
-    reason = type(sys.exc_info()[1]).__name__
-    return f"a log record from {record.filename}:{record.lineno} can't be written: {reason}"

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import socket
 import sys
 import threading
 from collections import defaultdict
@@ -15,13 +16,13 @@ from attrs import asdict
 
 from bunsui.errors import JobError
 from bunsui.local.process import exit_error, inherited, run_command, wait
-from bunsui.local.processes import NotStarted, Processes, closed, not_started
+from bunsui.local.processes import QUIET, NotStarted, Processes, closed, not_started
 from bunsui.model.json import Json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from bunsui.local.output import AttemptLog, Streams
     from bunsui.ports.job_type import Command, Function, JobCall
 
 
@@ -31,57 +32,64 @@ class WorkerProcess:
     Args:
         processes: what starts it.
         function: what it imports, and then calls.
-        log: the file that its stdout and stderr are appended to while it imports; None: nowhere.
+        streams: what its stdout and stderr go to while it imports; None: nowhere.
 
     Raises:
         JobError: it can't be started (``ProcessNotStarted``).
     """
 
-    def __init__(self, processes: Processes, function: Function, log: Path | None = None) -> None:
+    def __init__(self, processes: Processes, function: Function, streams: Streams | None = None) -> None:
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as theirs:
-            requests, self._requests = os.pipe()
-            theirs.callback(os.close, requests)
-            on_failure.callback(os.close, self._requests)
+            # A socket, since descriptors go over it.
+            self._requests, requests = socket.socketpair()
+            theirs.callback(requests.close)
+            on_failure.callback(self._requests.close)
             self._replies, replies = os.pipe()
             theirs.callback(os.close, replies)
             on_failure.callback(os.close, self._replies)
-            descriptors: dict[int, tuple[int, ...]] = {requests: (3,), replies: (4,)}
-            if log is not None:
-                descriptors[theirs.enter_context(log.open("ab")).fileno()] = (1, 2)
+            descriptors: dict[int, tuple[int, ...]] = {requests.fileno(): (3,), replies: (4,)}
+            if streams is not None:
+                descriptors |= {streams.stdout: (1,), streams.stderr: (2,)}
             # -P: what lies in the working directory must not shadow what the worker itself imports.
             argv = [sys.executable, "-P", "-m", "bunsui.local.worker", "3", "4"]
             self._process = processes.start(argv, env=inherited(), descriptors=descriptors)
             on_failure.pop_all()
         # A worker that hangs, or whose children hold the pipes after its end, must not hold a thread.
-        os.set_blocking(self._requests, False)
+        self._requests.setblocking(False)
         os.set_blocking(self._replies, False)
         self._loaded = False
         folders = [str(folder) for folder in function.folders]
-        load = {"target": function.target, "folders": folders, "style": function.style, "sys_path": sys.path}
+        load: dict[str, Any] = {
+            "target": function.target,
+            "folders": folders,
+            "style": function.style,
+            "sys_path": sys.path,
+        }
+        load["mark"] = None if streams is None else streams.mark
         try:
             self._send({"load": load})
         except BaseException:  # Only to clean up: it goes on.
             self.close()
             raise
 
-    def load(self, call: JobCall | None = None, log: Path | None = None) -> None:
+    def load(self, call: JobCall | None = None, streams: Streams | None = None) -> None:
         """Waits until the function is imported; with `call`, not longer than that may take.
 
         Raises:
             JobError: it can't be (``CallableNotFound``), or the worker ended.
         """
         if not self._loaded:
-            self._result(self._reply(call), log)
+            self._result(self._reply(call), streams)
             self._loaded = True
 
-    def call(self, call: JobCall, name: str, log: Path, secrets: Sequence[str] = ()) -> Json:
+    def call(self, call: JobCall, name: str, streams: Streams, secrets: Sequence[str] = ()) -> Json:
         """Calls the function; its output as JSON.
 
         Args:
             call: what it is called for.
             name: what a binding calls it.
-            log: the file that its stdout, stderr and log are appended to.
-            secrets: values that its errors and its log must not show.
+            streams: what its stdout, stderr and log go to.
+            secrets: values that its errors must not show.
 
         Raises:
             JobError: it failed.
@@ -90,17 +98,26 @@ class WorkerProcess:
         fields = asdict(call, recurse=False, filter=lambda a, _: a.name != "workbench")
         fields["folder"] = None if call.folder is None else str(call.folder)
         fields["callable_folders"] = [str(folder) for folder in call.callable_folders]
-        self._send({"call": fields, "name": name, "log": str(log), "secrets": list(secrets)}, call)
-        return self._result(self._reply(call), None if secrets else log)
+        request = {"call": fields, "name": name, "mark": streams.mark, "secrets": list(secrets)}
+        self._send(request, call, (streams.stdout, streams.stderr))
+        return self._result(self._reply(call), None if secrets else streams)
 
-    def _send(self, request: dict[str, Any], call: JobCall | None = None) -> None:
+    def _send(
+        self, request: dict[str, Any], call: JobCall | None = None, descriptors: Sequence[int] = ()
+    ) -> None:
         data = memoryview(json.dumps(request).encode() + b"\n")
-        with contextlib.suppress(BrokenPipeError):  # Its end is seen when the reply is read.
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # Its end is seen when the reply is read.
             while data:
                 try:
-                    data = data[os.write(self._requests, data) :]
+                    if descriptors:
+                        sent = socket.send_fds(self._requests, [data], list(descriptors), QUIET)
+                    else:
+                        sent = self._requests.send(data, QUIET)
+                    data, descriptors = data[sent:], ()
                 except BlockingIOError:
-                    self._wait(call, self._requests, select.POLLOUT)
+                    self._wait(call, self._requests.fileno(), select.POLLOUT)
                     if self._process.returncode is not None or self._process.gone:
                         return
 
@@ -125,11 +142,11 @@ class WorkerProcess:
         except NotStarted as error:
             raise not_started("the worker process", error) from error
 
-    def _result(self, line: bytes | None, log: Path | None) -> Json:
+    def _result(self, line: bytes | None, streams: Streams | None) -> Json:
         if line is None:
             code = self._process.returncode
             what = "the worker process"
-            raise self._process.lost(what) if code is None else exit_error(what, code, log)
+            raise self._process.lost(what) if code is None else exit_error(what, code, streams)
         reply = json.loads(line)
         if (error := reply.get("error")) is not None:
             raise JobError(error["message"], code=error["code"], retryable=error["retryable"])
@@ -148,7 +165,7 @@ class WorkerProcess:
         """Ends it, and closes what leads to it."""
         self.end()
         self._process.close()
-        os.close(self._requests)
+        self._requests.close()
         os.close(self._replies)
 
 
@@ -186,7 +203,7 @@ class Supervisor:
         return reasons
 
     def call(
-        self, function: Function, call: JobCall, name: str, log: Path, secrets: Sequence[str] = ()
+        self, function: Function, call: JobCall, name: str, log: AttemptLog, secrets: Sequence[str] = ()
     ) -> Json:
         """Calls `function` in a worker process; its output as JSON. See `WorkerProcess.call`.
 
@@ -195,25 +212,26 @@ class Supervisor:
                 process could not be started (``ProcessNotStarted``) or watched (``ProcessLost``).
             StateError: this supervisor is closed.
         """
-        worker = self._take(function, log)
-        try:
-            # The log's last line is what the job wrote: with secrets, it is not quoted.
-            worker.load(call, None if secrets else log)
-            return worker.call(call, name, log, secrets)
-        finally:
-            # A failed call leaves a good worker; one that was ended, or ended itself, is replaced.
-            self._give_back(function, worker)
+        with log.streams() as streams:
+            worker = self._take(function, streams)
+            try:
+                # The log's last line is what the job wrote: with secrets, it is not quoted.
+                worker.load(call, None if secrets else streams)
+                return worker.call(call, name, streams, secrets)
+            finally:
+                # A failed call leaves a good worker; one that was ended, or ended itself, is replaced.
+                self._give_back(function, worker)
 
-    def run(self, command: Command, call: JobCall, log: Path, *, quote_log: bool = True) -> Any:
+    def run(self, command: Command, call: JobCall, log: AttemptLog, *, quote_log: bool = True) -> Any:
         """Runs a command; see `bunsui.local.process.run_command`."""
         return run_command(self._processes, command, call, log, quote_log=quote_log)
 
-    def _take(self, function: Function, log: Path | None = None) -> WorkerProcess:
+    def _take(self, function: Function, streams: Streams | None = None) -> WorkerProcess:
         while (idle := self._pop(function)) is not None:
             if idle.ready:
                 return idle
             self._remove(idle)  # It ended while nobody called it.
-        worker = WorkerProcess(self._processes, function, log)
+        worker = WorkerProcess(self._processes, function, streams)
         with self._lock:
             if not self._closed:
                 self._all.add(worker)

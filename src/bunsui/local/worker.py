@@ -1,8 +1,9 @@
 """A worker process: calls one Python function, over and over, for the runner that started it.
 
-``python -m bunsui.local.worker REQUESTS REPLIES`` reads one JSON document a line from one file
-descriptor and writes one a line to the other. Its own stdout and stderr are the job's log. It ends, with
-all that it started, when the runner does: the requests then end.
+``python -m bunsui.local.worker REQUESTS REPLIES`` reads one JSON document a line from a socket and writes
+one a line to a pipe. With each call come the pipes that are its stdout and stderr from then on: the job's
+log. A record of `logging` goes to stderr too, as a line of JSON behind the call's mark. It ends, with all
+that it started, when the runner does: the requests then end.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import logging
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from attrs import asdict
 
 from bunsui.errors import JobError
 from bunsui.local.callables import call_variables, find, invoke
-from bunsui.local.results import encode, failure, traceback_text, unwritable
+from bunsui.local.log_records import CallLogger, RecordHandler, of_failure
+from bunsui.local.results import encode, failure
 from bunsui.ports.job_type import Function, JobCall, current
 
 
@@ -33,7 +36,7 @@ class _Bench:
 
     def __init__(self, call: dict[str, Any]) -> None:
         self.cancelled = threading.Event()  # A worker is ended, not asked; see the signal handler.
-        self.logger = logging.LoggerAdapter(logging.getLogger(f"bunsui.job.{call['job_id']}"), {})
+        self.logger = CallLogger(logging.getLogger(f"bunsui.job.{call['job_id']}"))
 
     def run(self, work: Any, call: JobCall) -> Any:
         del work, call
@@ -48,6 +51,8 @@ class _Worker:
         self._spec = Function("")
         #: Takes the values of the call's secrets out of a text; None where it has none.
         self.redact: Callable[[str], str] | None = None
+        #: What goes before a record in stderr; None: nobody reads that.
+        self.mark: str | None = None
         #: Whether the runner has asked it to end.
         self.ending = False
 
@@ -58,15 +63,27 @@ class _Worker:
                 return {"output": None}
             return {"output": self._call(request)}
         except BaseException as error:  # The border: a job's code may raise anything, SystemExit too.
-            if (text := traceback_text(error)) is not None:
-                sys.stderr.write(text if self.redact is None else self.redact(text))
+            if (found := of_failure(error)) is not None:
+                self.log(found)
             return {"error": asdict(failure(error, self.redact))}
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
                 sys.stderr.flush()
 
+    def log(self, found: Mapping[str, Any]) -> None:
+        """Writes a record to stderr, behind what stands there."""
+        with contextlib.suppress(OSError, ValueError):  # The job has closed it.
+            sys.stderr.flush()
+        if self.mark is not None:
+            # At once, so that what a child writes does not come in between, if it is short.
+            data = memoryview(f"{self.mark}{json.dumps(found)}\n".encode())
+            with contextlib.suppress(OSError):
+                while data:
+                    data = data[os.write(2, data) :]
+
     def _load(self, load: dict[str, Any]) -> None:
+        self.mark = load["mark"]
         folders = [Path(folder) for folder in load["folders"]]
         sys.path[:] = [*load["folders"], *load["sys_path"]]
         # The folders are on sys.path here, in a process of its own, so that modules beside the
@@ -78,10 +95,10 @@ class _Worker:
         self._function = find(self._spec)
 
     def _call(self, request: dict[str, Any]) -> str:
-        log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
+        for number, descriptor in enumerate(request["descriptors"], start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        self.mark = request["mark"]
         self.redact = None
         if request["secrets"]:
             from bunsui.local.redaction import Redactor  # noqa: PLC0415 - where there are secrets
@@ -118,30 +135,22 @@ def _complete(awaitable: Any) -> Any:
     return asyncio.run(result())
 
 
-class _Records(logging.StreamHandler[Any]):
-    """Writes log records to stderr, the values of secrets taken out."""
-
-    def __init__(self, worker: _Worker) -> None:
-        super().__init__()
-        self._worker = worker
-
-    def format(self, record: logging.LogRecord) -> str:
-        text, redact = super().format(record), self._worker.redact
-        return text if redact is None else redact(text)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        redact = self._worker.redact
-        if redact is None:
-            super().handleError(record)
-        else:  # It would show the record's arguments.
-            sys.stderr.write(redact(unwritable(record)) + "\n")
-
-
-def _read_requests(descriptor: int, requests: queue.SimpleQueue[dict[str, Any]]) -> None:
+def _read_requests(connection: socket.socket, requests: queue.SimpleQueue[dict[str, Any]]) -> None:
+    data, descriptors = b"", []
     try:
-        with os.fdopen(descriptor, "rb") as lines:
+        while True:
+            received, given, _, _ = socket.recv_fds(connection, 1 << 16, 2)
+            if not received:
+                return
+            descriptors += given
+            *lines, data = (data + received).split(b"\n")
             for line in lines:
-                requests.put(json.loads(line))
+                request = json.loads(line)
+                # They come with the first bytes of a call, which is answered before the next one is sent.
+                request["descriptors"], descriptors = descriptors, []
+                for descriptor in request["descriptors"]:
+                    os.set_inheritable(descriptor, False)
+                requests.put(request)
     finally:
         # The runner has ended: so does this process, in the middle of a call too, and all of its group.
         os.killpg(os.getpgid(0), signal.SIGKILL)
@@ -159,13 +168,11 @@ def main(argv: list[str]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace", line_buffering=True)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s",
-        handlers=[_Records(worker)],
-    )
+    logging.basicConfig(level=logging.INFO, handlers=[RecordHandler(worker.log)])
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_read_requests, args=(requests_fd, requests), daemon=True).start()
+    threading.Thread(
+        target=_read_requests, args=(socket.socket(fileno=requests_fd), requests), daemon=True
+    ).start()
     with os.fdopen(replies_fd, "wb") as replies:
         while not worker.ending:
             reply = worker.handle(requests.get())

@@ -83,6 +83,7 @@ class Parts:
         self.calls.close()
         self.event_loop.close()
         self.supervisor.close()
+        self.logs.close()
         if self.owns_store:
             self.store.close()
 
@@ -137,7 +138,7 @@ def assemble(
     pool = around.pool(max_concurrency)
     calls = Pools(lambda: around.pool(CALLS))
     event_loop = EventLoop()
-    logs = Logs(None if path is None else Path(f"{path}-logs"))
+    logs = Logs(None if path is None else Path(f"{path}-logs"), clock)
     kept = artifacts_of(artifacts, path)
     keeping = Keeping(kept, clock, lease, min(INLINE, opened.max_commit_bytes - EVENT_MARGIN))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bunsui.engine.events import Event
+    from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.session import JobState, SessionState
     from bunsui.runner.control import Control
@@ -159,11 +160,45 @@ class Session:
 
     @property
     def log_folder(self) -> Path:
-        """The folder of the log files, JOB.ATTEMPT.log, of a fan-out's items JOB.ITEM.ATTEMPT.log.
+        """The folder of the log files, ``JOB.jsonl``, a line of JSON for each record; see `logs`.
 
         There is none before one is written.
         """
         return self._control.logs.session_folder(self._id)
+
+    def logs(
+        self,
+        job: str | Iterable[str] | None = None,
+        level: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        grep: str | None = None,
+        follow: bool = False,
+        fields: Mapping[str, str] | None = None,
+        last: int | None = None,
+    ) -> Iterator[LogRecord]:
+        """What its jobs have written and logged, by time, for each job in the order in which it was written.
+
+        Args:
+            job: only of the job, or jobs, with this id.
+            level: only this level and those above it, such as ``WARNING``; see `LogRecord.level`.
+            since: only from this time on: an aware time, or a text, RFC 3339 or how long ago, as ``10m``.
+            until: only before this time, likewise.
+            grep: only where this regular expression (of RE2) is found in the message or the traceback.
+            follow: whether further records are waited for, until the session rests and all has been read.
+            fields: only where these have these values: what was given as ``extra``, or what the record itself
+                has under that name, such as ``stream``. A text is compared as it is, all else as JSON.
+            last: only the last so many records; with `follow`, those and what follows.
+
+        Raises:
+            ConfigError: a level, time or expression is wrong.
+            NotFound: the session has no such job. When all else has been read: a log is gone.
+            StoreError: the store can't be read.
+        """
+        from bunsui.runner import session_logs  # noqa: PLC0415 - where logs are read
+
+        given = (job, level, since, until, grep, follow, fields, last)
+        return session_logs.read(self, self.log_folder, self._control.parts.clock.now(), *given)
 
     def events(self, follow: bool = False) -> Iterator[Event]:
         """Its facts so far, oldest first; with `follow`, further ones as they come, until it rests."""

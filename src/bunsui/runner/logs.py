@@ -1,92 +1,94 @@
-"""Where the logs of jobs are: a folder beside the store, a file for each attempt."""
+"""The logs of the sessions of a store, as a runner writes them and a handle reads them."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import os
 import shutil
+import stat
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bunsui.local.identity import is_dead, this_process
+from bunsui.local.log_records import CallLogger, RecordHandler
 from bunsui.local.process import clear
-from bunsui.local.results import unwritable
+from bunsui.logging.attempt import AttemptLog, files_of
+from bunsui.logging.collector import Collector
+from bunsui.logging.log_store import LogStore
+from bunsui.runner.clock import SystemClock
 
-#: Such as ``2013-01-31 17:00:00,000 INFO text``; files of processes hold what they wrote, as it is.
-_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+if TYPE_CHECKING:
+    from bunsui.local.redaction import Redactor
+    from bunsui.ports.clock import Clock
+
+#: How the temporary folder of a runner begins, and the file in it that says whose it is.
+_PREFIX = "bunsui-logs-"
+_OWNER = "owner.json"
 
 
 class Logs:
-    """The log files of a store's sessions: ``FOLDER/SESSION/JOB.ATTEMPT.log``, or ``JOB.ITEM.ATTEMPT.log``.
+    """The logs of a store's sessions; nothing is made, and no thread started, before something is written.
 
     Args:
-        folder: made when the first log is written; None: a temporary one, gone with this object.
+        folder: of all sessions; None: a temporary one, gone with this object.
+        clock: what records take their times from; None: the system's.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, clock: Clock | None = None) -> None:
         self._folder = folder
+        self._clock = clock or SystemClock()
         self._making = threading.Lock()
         self._temporary: weakref.finalize[Any, Any] | None = None
+        self._store = LogStore(self._clock)
+        self._collector = Collector()
 
     def session_folder(self, session: str) -> Path:
         """The folder of a session's logs; it need not exist."""
         with self._making:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="bunsui-logs-"))
+                _remove_left_folders()
+                self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
                 self._temporary = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # Then it is nobody's to remove.
+                    (self._folder / _OWNER).write_text(json.dumps(this_process()), encoding="utf-8")
         return self._folder / session
 
-    def path(self, session: str, job: str, attempt: int, item: int | None = None) -> Path:
-        """The file of an attempt's log, in a folder that exists."""
+    def attempt(
+        self, session: str, job: str, attempt: int, item: int | None = None, redactor: Redactor | None = None
+    ) -> AttemptLog:
+        """The log of an attempt; the values that `redactor` knows do not come into it."""
         folder = self.session_folder(session)
-        for each in (folder.parent, folder):  # `mode` is not for parents.
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder / _name(job, attempt, item)
+        return AttemptLog(self._store, self._collector, self._clock, folder, job, attempt, item, redactor)
 
     def clear(self, session: str, job: str, attempt: int, item: int | None) -> None:
         """Ends and removes what an attempt whose runner is gone left: its process, and files with secrets."""
         if self._folder is not None:
-            clear(self._folder / session / _name(job, attempt, item))
+            clear(files_of(self._folder / session, job, attempt, item))
 
-    def write(self, path: Path, text: str) -> None:
-        """Appends text to a log file."""
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-
-    def logger(self, path: Path, redact: Callable[[str], str] | None = None) -> logging.LoggerAdapter[Any]:
-        """A logger that writes to a log file only, opened for each record; each passes through `redact`."""
-        # Not from logging.getLogger: those live as long as the process.
-        logger = logging.Logger(path.stem, logging.DEBUG)
-        handler = _FileHandler(self, path, redact)
-        handler.setFormatter(logging.Formatter(_FORMAT))
-        logger.addHandler(handler)
-        return logging.LoggerAdapter(logger, {})
+    def close(self) -> None:
+        """Takes in what processes have written, and ends."""
+        self._collector.close()
 
 
-def _name(job: str, attempt: int, item: int | None) -> str:
-    return f"{job}.{attempt}.log" if item is None else f"{job}.{item}.{attempt}.log"
+def logger(log: AttemptLog, name: str) -> logging.LoggerAdapter[Any]:
+    """A logger that writes to the log of an attempt only, from ``DEBUG`` on."""
+    # Not from logging.getLogger: those live as long as the process.
+    made = logging.Logger(name, logging.DEBUG)
+    made.addHandler(RecordHandler(log.take))
+    return CallLogger(made)
 
 
-class _FileHandler(logging.Handler):
-    def __init__(self, logs: Logs, path: Path, redact: Callable[[str], str] | None) -> None:
-        super().__init__()
-        self._logs = logs
-        self._path = path
-        self._redact = redact
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            text = self.format(record)
-            self._logs.write(self._path, (text if self._redact is None else self._redact(text)) + "\n")
-        except Exception:  # As every handler does: what can't be logged must not fail the job.
-            self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        if self._redact is None:
-            super().handleError(record)
-            return
-        with contextlib.suppress(OSError):  # Not on stderr, nor with the record's arguments.
-            self._logs.write(self._path, self._redact(unwritable(record)) + "\n")
+def _remove_left_folders() -> None:
+    """Removes the temporary folders of this user's runners that were killed."""
+    with contextlib.suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                about = folder.lstat()
+                mine = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+                if mine and is_dead(json.loads((folder / _OWNER).read_text(encoding="utf-8"))):
+                    shutil.rmtree(folder, ignore_errors=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import math
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from inspect import iscoroutinefunction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -18,21 +16,25 @@ from attrs import evolve
 from bunsui.errors import BunsuiError, JobCancelled, JobTimeout, SecretInOutput, StateError
 from bunsui.expressions.resolution import reveal
 from bunsui.local.callables import invoke
-from bunsui.local.results import encode, failure, traceback_text
+from bunsui.local.log_records import of_failure
+from bunsui.local.results import encode, failure
 from bunsui.model.artifact import owner
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import Json
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
 from bunsui.runner.event_loop import GRACE, Running, drop
 from bunsui.runner.keeping import Unkept
+from bunsui.runner.logs import logger
 
 if TYPE_CHECKING:
+    import logging
     from datetime import datetime
 
     from bunsui.engine.units import Unit
     from bunsui.errors import StoreError
     from bunsui.local.bindings import Bound
     from bunsui.local.redaction import Redactor
+    from bunsui.logging.attempt import AttemptLog
     from bunsui.model.pipeline import Job
     from bunsui.model.session import Failure
     from bunsui.runner.caching import Caching
@@ -62,6 +64,7 @@ class Work:
         "_end_by",
         "_endable",
         "_host",
+        "_log",
         "_logger",
         "_redactor",
         "_running",
@@ -148,6 +151,8 @@ class Work:
         #: What was given to the event loop.
         self._running: tuple[Running, ...] = ()
         self._cancelled: threading.Event | None = None
+        #: Made when something is written to it.
+        self._log: AttemptLog | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
         #: Knows the values of the secrets; None where there are none.
         self._redactor: Redactor | None = None
@@ -259,11 +264,12 @@ class Work:
     def _take_error(self, error: BaseException) -> None:
         redact = None if self._redactor is None else self._redactor.redact
         self.failure = failure(error, redact)
-        if (text := traceback_text(error)) is not None:
-            with contextlib.suppress(OSError):  # A full disk: the error itself is what counts.
-                self._host.logs.write(self.log_path, text if redact is None else redact(text))
+        if (found := of_failure(error)) is not None:
+            self.log.take(found)
 
     def _end(self) -> None:
+        if self._log is not None:
+            self._log.close()
         self.finished_at = self._host.clock.now()
         self.report(self)
 
@@ -358,11 +364,11 @@ class Work:
         """See `Workbench.begin`."""
         if isinstance(work, Command):
             with self._ending():
-                return self._host.supervisor.run(work, call, self.log_path, quote_log=self._redactor is None)
+                return self._host.supervisor.run(work, call, self.log, quote_log=self._redactor is None)
         if self._isolation(work) == "process":
             work = evolve(work, isolation="process")
             with self._ending():
-                return self._host.supervisor.call(work, call, self._name, self.log_path, self._values)
+                return self._host.supervisor.call(work, call, self._name, self.log, self._values)
         function = self.job.function if work.target == self.job.options.get("callable") else None
         return invoke(function or self._host.find(work), work.style, self._name, call)
 
@@ -388,16 +394,21 @@ class Work:
         return str(self.options.get(field)) if field is not None else self.job.id
 
     @property
-    def log_path(self) -> Path:
-        """The file that this attempt's stdout, stderr and log go to."""
-        return self._host.logs.path(self.live.id, self.job.id, self.attempt, self.item_index)
+    def log(self) -> AttemptLog:
+        """What this attempt's stdout, stderr and log go to."""
+        if self._log is None:
+            with _making:
+                if self._log is None:
+                    self._log = self._host.logs.attempt(
+                        self.live.id, self.job.id, self.attempt, self.item_index, self._redactor
+                    )
+        return self._log
 
     @property
     def logger(self) -> logging.LoggerAdapter[Any]:
         """See `Workbench.logger`."""
         if self._logger is None:
-            redact = None if self._redactor is None else self._redactor.redact
-            self._logger = self._host.logs.logger(self.log_path, redact)
+            self._logger = logger(self.log, f"bunsui.job.{self.job.id}")
         return self._logger
 
     @property

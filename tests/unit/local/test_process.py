@@ -20,7 +20,13 @@ from attrs import field, frozen
 from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.local import process
 from bunsui.local.processes import Process, Processes
+from bunsui.logging.attempt import AttemptLog
+from bunsui.logging.collector import Collector
+from bunsui.logging.filters import Filter
+from bunsui.logging.log_store import LogStore
+from bunsui.logging.reading import Reading
 from bunsui.ports.job_type import Command, JobCall
+from bunsui.runner.clock import SystemClock
 
 DUMP = "import json, os; json.dump(dict(os.environ), open(os.environ['BUNSUI_OUTPUT'], 'w'))"
 NASTY = [
@@ -84,6 +90,26 @@ PROCESSES = Processes()
 def _end_of_processes() -> Iterator[None]:
     yield
     PROCESSES.close()
+    COLLECTOR.close()
+
+
+#: Reads what the processes of these tests write.
+COLLECTOR, KEPT, CLOCK = Collector(), LogStore(SystemClock()), SystemClock()
+
+
+def log_in(folder: Path, name: str = "a") -> AttemptLog:
+    """The log of an attempt, below a folder."""
+    return AttemptLog(KEPT, COLLECTOR, CLOCK, folder / "logs" / "s", name, 1)
+
+
+def said(folder: Path, name: str = "a") -> list[str]:
+    """What is in that log, with level and logger where it was logged."""
+    found = []
+    for record in Reading(folder / "logs" / "s", {name}, Filter()).records():
+        source = "" if record.logger is None else f"{record.level} {record.logger}: "
+        found += f"{source}{record.message}".split("\n")
+        found += [] if record.exception is None else record.exception.split("\n")
+    return found
 
 
 def wait_for(condition: Any, seconds: float = 20.0) -> bool:
@@ -97,10 +123,9 @@ def wait_for(condition: Any, seconds: float = 20.0) -> bool:
 
 
 def run(tmp_path: Path, *argv: str, shell: bool = False, **fields: Any) -> Any:
-    """What a command in `tmp_path` gives back; its log is ``tmp_path/log``."""
-    return process.run_command(
-        PROCESSES, Command(argv, tmp_path, shell), make_call(**fields), tmp_path / "log"
-    )
+    """What a command in `tmp_path` gives back; its log is that of `log_in`."""
+    with contextlib.closing(log_in(tmp_path)) as log:
+        return process.run_command(PROCESSES, Command(argv, tmp_path, shell), make_call(**fields), log)
 
 
 def python(tmp_path: Path, code: str, **fields: Any) -> Any:
@@ -207,42 +232,46 @@ class TestCommand:
     def test_parameter_is_not_code(self, tmp_path: Path, text: str) -> None:
         """A parameter in a shell's script is a value: nothing in it runs."""
         run(tmp_path, 'printf %s "$BUNSUI_PARAM_X"', shell=True, parameters={"x": text})
-        assert (text, False) == ((tmp_path / "log").read_text(), (tmp_path / "pwned").exists())
+        assert (text.removesuffix("\n").split("\n"), False) == (said(tmp_path), (tmp_path / "pwned").exists())
 
     def test_no_shell_unless_asked_for(self, tmp_path: Path) -> None:
         """Without ``shell`` no shell looks at the arguments."""
         run(tmp_path, "echo", "$HOME", "*", ";", "touch", "pwned")
-        assert (tmp_path / "log").read_text() == "$HOME * ; touch pwned\n"
+        assert said(tmp_path) == ["$HOME * ; touch pwned"]
 
     def test_shell_arguments(self, tmp_path: Path) -> None:
         """What follows a shell's script are its arguments, from $1."""
         run(tmp_path, 'printf "%s|" "$0" "$@"', "a b", "$(x)", shell=True)
-        assert (tmp_path / "log").read_text() == "sh|a b|$(x)|"
+        assert said(tmp_path) == ["sh|a b|$(x)|"]
 
-    def test_log_holds_both_streams_in_order(self, tmp_path: Path) -> None:
-        """stdout and stderr are in the log, in the order in which they were written."""
+    def test_log_holds_both_streams(self, tmp_path: Path) -> None:
+        """stdout and stderr are in the log, each in the order in which it was written."""
         code = (
             "import sys\nfor i in range(3):\n"
             "  print('out', i)\n  print('err', i, file=sys.stderr, flush=True)"
         )
         python(tmp_path, code)
-        assert (tmp_path / "log").read_text() == "out 0\nerr 0\nout 1\nerr 1\nout 2\nerr 2\n"
+        lines = said(tmp_path)
+        assert (["out 0", "out 1", "out 2"], ["err 0", "err 1", "err 2"]) == (
+            [line for line in lines if line.startswith("out")],
+            [line for line in lines if line.startswith("err")],
+        )
 
     def test_log_is_appended_to(self, tmp_path: Path) -> None:
         """A log that is there already is kept."""
-        (tmp_path / "log").write_text("before\n")
+        run(tmp_path, "echo", "before")
         run(tmp_path, "echo", "after")
-        assert (tmp_path / "log").read_text() == "before\nafter\n"
+        assert said(tmp_path) == ["before", "after"]
 
     def test_stdin_is_empty(self, tmp_path: Path) -> None:
         """A command that reads its stdin finds the end at once."""
         run(tmp_path, "cat")
-        assert (tmp_path / "log").read_text() == ""
+        assert said(tmp_path) == []
 
     def test_flood_of_output(self, tmp_path: Path) -> None:
         """10 MB of stdout are written to the log, and nothing waits."""
         python(tmp_path, "import sys; sys.stdout.write('x' * 10_000_000)")
-        assert (tmp_path / "log").stat().st_size == 10_000_000
+        assert sum(map(len, said(tmp_path))) == 10_000_000
 
 
 class TestOutput:
@@ -325,7 +354,7 @@ class TestFailure:
     def test_log_removed_by_the_command(self, tmp_path: Path) -> None:
         """A command that fails and has removed its log fails with its exit code all the same."""
         with pytest.raises(JobError) as caught:
-            run(tmp_path, "rm log; exit 7", shell=True)
+            run(tmp_path, "rm -r logs; exit 7", shell=True)
         assert caught.value.code == "ExitCode.7"
 
     @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGTERM"])
@@ -361,7 +390,7 @@ class TestFailure:
         """A folder that is gone is the reason, not the program."""
         command = Command(["true"], tmp_path / "gone")
         with pytest.raises(JobError) as caught:
-            process.run_command(PROCESSES, command, make_call(), tmp_path / "log")
+            process.run_command(PROCESSES, command, make_call(), log_in(tmp_path))
         folder = tmp_path / "gone"
         message = f"command 'true' can't be started in {folder}: the folder: No such file or directory"
         assert ("CommandNotStarted", message, False) == code_and_message(caught)
@@ -395,13 +424,14 @@ class TestFailure:
             (b"one\ntwo  \n\n", "two"),
             (b"x" * 1000, "x" * 300),
             (b"\xff\xfe", "��"),
-            (b"first\n" + b"\n" * 5000, ""),
+            (b"first\n" + b"\n" * 5000, "first"),
         ],
     )
     def test_last_line(self, tmp_path: Path, data: bytes, line: str) -> None:
-        """The last line is the last that is not blank, short, and looked for near the end only."""
-        (tmp_path / "log").write_bytes(data)
-        assert line == process.last_line(tmp_path / "log")
+        """The last line is the last that is not blank, and short."""
+        with log_in(tmp_path).streams() as streams:
+            os.write(streams.stdout, data)
+            assert line == streams.last_line()
 
 
 FORKING = """
@@ -546,8 +576,8 @@ class TestOddOutputs:
 
 def test_what_a_killed_runner_left_goes_with_the_next_run(tmp_path: Path) -> None:
     """The folder of the output has the attempt's own name, and is gone after it."""
-    left = tmp_path / "log.files"
-    left.mkdir()
+    left = tmp_path / "logs" / "s" / "a.1.files"
+    left.mkdir(parents=True)
     (left / "output.json").write_text('"old"', encoding="utf-8")
     assert run(tmp_path, "true", shell=True) is None
     assert not left.exists()

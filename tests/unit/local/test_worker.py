@@ -21,7 +21,13 @@ from attrs import field, frozen
 from bunsui.errors import JobCancelled, JobError, JobTimeout, StateError
 from bunsui.local.processes import Processes
 from bunsui.local.supervisor import Supervisor, WorkerProcess
+from bunsui.logging.attempt import AttemptLog
+from bunsui.logging.collector import Collector
+from bunsui.logging.filters import Filter
+from bunsui.logging.log_store import LogStore
+from bunsui.logging.reading import Reading
 from bunsui.ports.job_type import Function, JobCall
+from bunsui.runner.clock import SystemClock
 
 MODULE = """
 import json, logging, os, signal, subprocess, sys, threading, time
@@ -186,12 +192,37 @@ def wait_for(condition: Any, seconds: float = 20.0) -> bool:
     return True
 
 
+#: Reads what the processes of these tests write.
+COLLECTOR, KEPT, CLOCK = Collector(), LogStore(SystemClock()), SystemClock()
+
+
+def log_in(folder: Path, name: str = "a") -> AttemptLog:
+    """The log of an attempt, below a folder."""
+    return AttemptLog(KEPT, COLLECTOR, CLOCK, folder / "logs" / "s", name, 1)
+
+
+def said(folder: Path, name: str = "a") -> list[str]:
+    """What is in that log, with level and logger where it was logged."""
+    found = []
+    for record in Reading(folder / "logs" / "s", {name}, Filter()).records():
+        source = "" if record.logger is None else f"{record.level} {record.logger}: "
+        found += f"{source}{record.message}".split("\n")
+        found += [] if record.exception is None else record.exception.split("\n")
+    return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _end_of_reading() -> Iterator[None]:
+    yield
+    COLLECTOR.close()
+
+
 class Bound:
     """The functions of MODULE, bound in a supervisor."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.log = folder / "log"
+        self.log = log_in(folder)
         self.supervisor = Supervisor()
         (folder / "handlers.py").write_text(MODULE)
         (folder / "neighbour.py").write_text("WORD = 'next door'\n")
@@ -216,6 +247,7 @@ def bound(tmp_path: Path) -> Iterator[Bound]:
     bound = Bound(tmp_path)
     yield bound
     bound.supervisor.close()
+    bound.log.close()
 
 
 def code_and_message(caught: pytest.ExceptionInfo[JobError]) -> tuple[str, str, bool]:
@@ -320,32 +352,32 @@ class TestLog:
             "from a child",
             "at the end \\ud800",
         ]
-        assert expected == bound.log.read_text().splitlines()
+        assert expected == said(bound.folder)
 
     def test_each_call_has_its_log(self, bound: Bound) -> None:
         """A warm worker writes into the log of the call that runs."""
         function = bound.function("flood")
         for n in (1, 2):
-            bound.supervisor.call(function, make_call({"size": n}), "f", bound.folder / str(n))
-        assert ["x", "xx"] == [(bound.folder / str(n)).read_text() for n in (1, 2)]
+            bound.supervisor.call(function, make_call({"size": n}), "f", log_in(bound.folder, f"n{n}"))
+        assert [["x"], ["xx"]] == [said(bound.folder, f"n{n}") for n in (1, 2)]
 
     def test_flood(self, bound: Bound) -> None:
         """10 MB of stdout go to the log, and nothing waits."""
         bound.call("flood", {"size": 10_000_000})
-        assert bound.log.stat().st_size == 10_000_000
+        assert sum(map(len, said(bound.folder))) == 10_000_000
 
     def test_words_of_an_import(self, bound: Bound) -> None:
         """What a module says while it is imported for a call is in that call's log."""
         (bound.folder / "loud.py").write_text("print('importing')\ndef f(event, context): pass\n")
         bound.supervisor.call(bound.function("f", "loud"), make_call(), "f", bound.log)
-        assert bound.log.read_text() == "importing\n"
+        assert said(bound.folder) == ["importing"]
 
     def test_traceback_of_an_import(self, bound: Bound) -> None:
         """The traceback of a module that can't be imported is in the log of the call."""
         (bound.folder / "broken.py").write_text("raise ValueError('not ready')\n")
         with pytest.raises(JobError):
             bound.supervisor.call(bound.function("f", "broken"), make_call(), "f", bound.log)
-        assert bound.log.read_text().splitlines()[-1] == "ValueError: not ready"
+        assert said(bound.folder)[-1] == "ValueError: not ready"
 
 
 class TestFailure:
@@ -362,23 +394,24 @@ class TestFailure:
         file = bound.folder / "handlers.py"
         first = MODULE.splitlines().index('    deep(event["message"])') + 1
         second = MODULE.splitlines().index("    raise LookupError(message)") + 1
-        expected = (
-            "Traceback (most recent call last):\n"
-            f'  File "{file}", line {first}, in fail\n'
-            '    deep(event["message"])\n'
-            f'  File "{file}", line {second}, in deep\n'
-            "    raise LookupError(message)\n"
-            "LookupError: no such row\n"
-        )
+        expected = [
+            "ERROR bunsui.job: the attempt failed",
+            "Traceback (most recent call last):",
+            f'  File "{file}", line {first}, in fail',
+            '    deep(event["message"])',
+            f'  File "{file}", line {second}, in deep',
+            "    raise LookupError(message)",
+            "LookupError: no such row",
+        ]
         # Python 3.13 marks parts of some lines.
-        lines = [line for line in bound.log.read_text().splitlines(keepends=True) if line.strip(" ~^\n")]
-        assert expected == "".join(lines)
+        lines = [line for line in said(bound.folder) if line.strip(" ~^")]
+        assert expected == lines
 
     def test_job_error(self, bound: Bound) -> None:
         """A JobError keeps its code and whether it is retryable, and needs no traceback."""
         with pytest.raises(JobError) as caught:
             bound.call("job_error")
-        assert ("Busy", "not today", False, False) == (*code_and_message(caught), bound.log.read_text() != "")
+        assert ("Busy", "not today", False, False) == (*code_and_message(caught), said(bound.folder) != [])
 
     @pytest.mark.parametrize("code", [0, 3])
     def test_sys_exit(self, bound: Bound, code: int) -> None:
@@ -628,9 +661,9 @@ class TestEnd:
         class ClosingLog:
             """A log that is opened at the very moment at which the supervisor is closed."""
 
-            def open(self, mode: str) -> Any:
+            def streams(self) -> Any:
                 bound.supervisor.close()
-                return bound.log.open(mode)
+                return bound.log.streams()
 
         before = children()
         with pytest.raises(StateError):
@@ -670,17 +703,18 @@ class TestEnd:
             files = sum(1 for _ in Path("/proc/self/fd").iterdir())
             return files, threading.active_count(), children()
 
+        some()  # From here on the log is open, and the thread that reads for it runs.
         before = left()
         for _ in range(2):
             some()
-        assert before == left()
+        assert wait_for(lambda: left() == before), (before, left())
 
     def test_no_descriptor_of_a_failed_start(self, bound: Bound, monkeypatch: pytest.MonkeyPatch) -> None:
         """A worker that can't be started leaves no descriptor open."""
         monkeypatch.setattr(sys, "executable", "/no/such/python")
         before = sum(1 for _ in Path("/proc/self/fd").iterdir())
         with pytest.raises(JobError) as caught:
-            WorkerProcess(Processes(), bound.function("pid"), bound.log)
+            WorkerProcess(Processes(), bound.function("pid"))
         message = "the server that starts processes can't be started: No such file or directory"
         assert ("ProcessNotStarted", message, True) == code_and_message(caught)
         assert before == sum(1 for _ in Path("/proc/self/fd").iterdir())
@@ -695,7 +729,8 @@ class TestEnd:
             "folder = Path(sys.argv[1])\n"
             "call = JobCall('s', 'p', 'a', 1, {}, {}, 'k', workbench=Bench())\n"
             "function = Function('handlers:hang_with_child', (folder,), 'lambda')\n"
-            "Supervisor().call(function, call, 'f', folder / 'log')\n"
+            "from bunsui.runner.logs import Logs\n"
+            "Supervisor().call(function, call, 'f', Logs(folder / 'logs').attempt('s', 'a', 1))\n"
         )
         runner = subprocess.Popen([sys.executable, "-c", program, str(bound.folder)])
         assert wait_for((bound.folder / "pids").exists)

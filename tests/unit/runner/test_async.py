@@ -141,7 +141,7 @@ class TestOutcomes:
 
         work = desk.done(desk.work(Later(body)))
         assert (type(error).__name__, str(error)) == failed(work)
-        log = work.log_path.read_text(encoding="utf-8")
+        log = (work.log.files.parent / "a.jsonl").read_text(encoding="utf-8")
         assert ("in body" in log, "event_loop" in log) == (True, False)
 
     def test_an_output_that_is_not_json(self, desk: Desk) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import re
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bunsui.runner.logs import Logs
+from bunsui.local.identity import this_process
+from bunsui.local.redaction import Redactor
+from bunsui.runner.logs import Logs, logger
 
 
 def test_nothing_before_it_is_needed(tmp_path: Path) -> None:
@@ -20,71 +24,103 @@ def test_nothing_before_it_is_needed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_path(tmp_path: Path) -> None:
-    """An attempt's log is SESSION/JOB.ATTEMPT.log, in a folder that exists."""
-    path = Logs(tmp_path / "logs").path("s1", "a", 2)
-    assert (tmp_path / "logs" / "s1" / "a.2.log", True) == (path, path.parent.is_dir())
+def records(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the log of job `a`."""
+    return [json.loads(line) for line in (folder / "a.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def test_private(tmp_path: Path) -> None:
-    """Only their owner may look into the folders of logs."""
-    path = Logs(tmp_path / "logs").path("s1", "a", 1)
-    modes = [stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parent.parent)]
-    assert [0o700, 0o700] == modes
-
-
-def test_write_appends(tmp_path: Path) -> None:
-    """Text is put behind what is there; what is no Unicode is escaped."""
-    logs = Logs(tmp_path)
-    path = logs.path("s1", "a", 1)
-    logs.write(path, "é\n")
-    logs.write(path, "\ud800\n")
-    assert path.read_bytes() == "é\n\\ud800\n".encode()
+    """Only their owner may look into the logs, and their folders."""
+    log = Logs(tmp_path / "logs").attempt("s1", "a", 1)
+    logger(log, "x").info("secret")
+    log.close()
+    folder = tmp_path / "logs" / "s1"
+    found = [folder.parent, folder, folder / "a.jsonl", folder / ".jobs"]
+    assert [0o700, 0o700, 0o600, 0o600] == [stat.S_IMODE(path.stat().st_mode) for path in found]
 
 
 def test_logger(tmp_path: Path) -> None:
-    """A logger writes time, level and text of each record to the file, from DEBUG on."""
-    logs = Logs(tmp_path)
-    path = logs.path("s1", "a", 1)
-    logger = logs.logger(path)
-    logger.debug("%d rows", 3)
-    logger.error("no more")
-    line = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (.*)")
-    assert ["DEBUG 3 rows", "ERROR no more"] == [
-        line.sub(r"\1", row) for row in path.read_text().splitlines()
-    ]
+    """A record has level, logger, message and what was given as extra, from DEBUG on; in UTC."""
+    log = Logs(tmp_path).attempt("s1", "a", 2, 7)
+    logger(log, "x.y").debug("%d rows", 3, extra={"table": "t", "odd": {1}})
+    log.close()
+    (record,) = records(tmp_path / "s1")
+    assert record.pop("time").endswith("Z")
+    assert record == {
+        "level": "DEBUG",
+        "job": "a",
+        "item": 7,
+        "attempt": 2,
+        "stream": "log",
+        "logger": "x.y",
+        "message": "3 rows",
+        "fields": {"table": "t", "odd": "{1}"},
+    }
+
+
+def test_level_of_ones_own(tmp_path: Path) -> None:
+    """It counts as the one below it, and its name is kept."""
+    log = Logs(tmp_path).attempt("s1", "a", 1)
+    logger(log, "x").log(35, "between")
+    log.close()
+    (record,) = records(tmp_path / "s1")
+    assert ("WARNING", {"level_name": "Level 35"}) == (record["level"], record["fields"])
 
 
 def test_logger_is_the_jobs_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What a job logs reaches none of the host's handlers, and no logger stays behind."""
-    logs = Logs(tmp_path)
     before = set(logging.Logger.manager.loggerDict)
-    logs.logger(logs.path("s1", "a", 1)).warning("mine")
+    log = Logs(tmp_path).attempt("s1", "a", 1)
+    logger(log, "mine").warning("mine")
+    log.close()
     assert ([], before) == (caplog.records, set(logging.Logger.manager.loggerDict))
 
 
-def test_record_that_cant_be_formatted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A record with wrong arguments is reported on stderr, and raises nothing in the job."""
-    logs = Logs(tmp_path)
-    logs.logger(logs.path("s1", "a", 1)).info("%d rows", "three")
-    assert "--- Logging error ---" in capsys.readouterr().err
+def test_after_its_end(tmp_path: Path) -> None:
+    """What a thread logs that an attempt has left behind is kept as well."""
+    log = Logs(tmp_path).attempt("s1", "a", 1)
+    log.close()
+    logger(log, "x").info("late")
+    assert ["late"] == [record["message"] for record in records(tmp_path / "s1")]
 
 
-def test_file_that_cant_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A log that can't be written raises nothing in the job."""
-    Logs(tmp_path).logger(tmp_path).info("to a folder")
-    assert "Is a directory" in capsys.readouterr().err
+def test_folder_that_cant_be_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A log that can't be written raises nothing in the job; a warning says so, and how much is lost."""
+    (tmp_path / "logs").write_text("a file in the folder's place")
+    log = Logs(tmp_path / "logs").attempt("s1", "a", 1)
+    logger(log, "x").info("one")
+    logger(log, "x").info("two")
+    log.close()
+    first, last = [record.getMessage() for record in caplog.records]
+    assert ("can't be written" in first, "has lost 2 records" in last) == (True, True)
 
 
 def test_temporary_folder_goes_with_its_logs() -> None:
     """Logs without a folder have a temporary one, which is gone with them."""
     logs = Logs(None)
-    path = logs.path("s1", "a", 1)
-    logs.write(path, "x")
-    there = path.exists()
+    log = logs.attempt("s1", "a", 1)
+    logger(log, "x").info("x")
+    log.close()
+    folder = logs.session_folder("s1")
+    there = (folder / "a.jsonl").exists()
     del logs
     gc.collect()
-    assert (True, False) == (there, path.parent.parent.exists())
+    assert (True, False) == (there, folder.parent.exists())
+
+
+@pytest.mark.parametrize(("started", "stays"), [(1, False), (None, True)])
+def test_temporary_folder_of_a_killed_runner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: int | None, stays: bool
+) -> None:
+    """It is removed by the next one, where it is certain that its process has ended."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / "bunsui-logs-left"
+    left.mkdir()
+    owner = this_process() if started is None else {**this_process(), "started": started}
+    (left / "owner.json").write_text(json.dumps(owner), encoding="utf-8")
+    (tmp_path / "bunsui-logs-unknown").mkdir()
+    Logs(None).session_folder("s1")
+    assert (stays, True) == (left.exists(), (tmp_path / "bunsui-logs-unknown").exists())
 
 
 def test_one_temporary_folder() -> None:
@@ -103,49 +139,40 @@ def test_one_temporary_folder() -> None:
     assert len(found) == 1
 
 
-def test_items_have_logs_of_their_own(tmp_path: Path) -> None:
-    """The log of an item's attempt is SESSION/JOB.ITEM.ATTEMPT.log."""
-    assert tmp_path / "s1" / "a.0.2.log" == Logs(tmp_path).path("s1", "a", 2, 0)
-
-
-def test_logger_that_redacts(tmp_path: Path) -> None:
-    """Each record passes through what takes secrets out, with its exception and its stack."""
-    logs = Logs(tmp_path)
-    path = logs.path("s1", "a", 1)
-    logger = logs.logger(path, lambda text: text.replace("hunter2", "***"))
+def test_exception_that_holds_a_secret(tmp_path: Path) -> None:
+    """Message, traceback, stack and fields pass through what takes secrets out."""
+    log = Logs(tmp_path).attempt("s1", "a", 1, redactor=Redactor(["hunter2secret"]))
     try:
-        raise ValueError("hunter2")
+        raise ValueError("hunter2secret")
     except ValueError:
-        logger.exception("with %s", "hunter2", stack_info=True)
-    text = path.read_text()
-    assert (False, True) == ("hunter2" in text, "ValueError: ***" in text)
+        extra = {"hunter2secret": ["hunter2secret", 1]}
+        logger(log, "x").exception("with %s", "hunter2secret", stack_info=True, extra=extra)
+    log.close()
+    (record,) = records(tmp_path / "s1")
+    assert ("with ***", {"***": ["***", 1]}) == (record["message"], record["fields"])
+    assert ("hunter2secret" in str(record), "ValueError: ***" in record["exception"]) == (False, True)
 
 
-def test_record_that_cant_be_formatted_and_may_hold_a_secret(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_record_that_cant_be_formatted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its arguments are shown nowhere; the log says that there was one, and where."""
-    logs = Logs(tmp_path)
-    path = logs.path("s1", "a", 1)
-    logs.logger(path, str.upper).info("%d rows", "hunter2")
-    assert ("", True) == (
-        capsys.readouterr().err,
-        bool(
-            re.match(r"A LOG RECORD FROM TEST_LOGS.PY:\d+ CAN'T BE WRITTEN: TYPEERROR\n\Z", path.read_text())
-        ),
-    )
+    log = Logs(tmp_path).attempt("s1", "a", 1)
+    logger(log, "x").info("%d rows", "hunter2")
+    log.close()
+    (record,) = records(tmp_path / "s1")
+    said = r"a log record from test_logs.py:\d+ can't be written: TypeError"
+    assert ("", True) == (capsys.readouterr().err, bool(re.fullmatch(said, record["message"])))
 
 
 def test_clear(tmp_path: Path) -> None:
     """What an attempt has left beside its log goes, and nothing else; there may be nothing."""
     logs = Logs(tmp_path)
-    path = logs.path("s1", "a", 1)
-    path.touch()
+    folder = logs.attempt("s1", "a", 1).files.parent
+    (folder / "a.jsonl").touch()
     for name in ("a.1.files", "a.1.2.files", "b.1.files"):
-        (path.parent / name).mkdir()
+        (folder / name).mkdir()
     logs.clear("s1", "a", 1, None)
     logs.clear("s2", "a", 1, None)
-    assert ["a.1.2.files", "a.1.log", "b.1.files"] == sorted(each.name for each in path.parent.iterdir())
+    assert ["a.1.2.files", "a.jsonl", "b.1.files"] == sorted(each.name for each in folder.iterdir())
 
 
 def test_clear_makes_no_folder() -> None:

@@ -14,7 +14,6 @@ from bunsui.engine.actions import Conclude, Evaluate, Expand, Recover, Start
 from bunsui.engine.decide import Machine
 from bunsui.errors import JobError
 from bunsui.jobs.custom import CustomJobType
-from bunsui.local.process import files_of
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.json import Json
 from bunsui.model.pipeline import Job, Parameter, Pipeline
@@ -225,8 +224,9 @@ def test_wrong_options_without_secrets_say_what_is_wrong() -> None:
 def test_clear(tmp_path: Path) -> None:
     """What a killed runner has left of an attempt's input goes; the log stays."""
     logs = Logs(tmp_path / "logs")
-    log = logs.path("s1", "a", 2, 7)
-    log.write_text("kept")
-    (files_of(log) / "deep").mkdir(parents=True)
+    log = logs.attempt("s1", "a", 2, 7)
+    log.take({"level": "INFO", "logger": "x", "message": "kept"})
+    log.close()
+    (log.files / "deep").mkdir(parents=True)
     starter(tmp_path).clear(live(command()), Recover("a", 2, 7))
-    assert [log] == list(log.parent.iterdir())
+    assert {".jobs", "a.jsonl"} == {path.name for path in log.files.parent.iterdir()}

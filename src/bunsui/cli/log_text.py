@@ -1,0 +1,73 @@
+"""Records of logs as text, lines of JSON and CSV, safe for a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+
+from bunsui.dsl.problems import printable
+from bunsui.logging.records import to_dict
+from bunsui.model.log import LogRecord
+from bunsui.model.times import to_text
+
+#: The columns of CSV.
+COLUMNS = ("time", "level", "job", "item", "attempt", "stream", "logger", "message", "fields", "exception")
+
+
+def text(record: LogRecord) -> str:
+    """A record for people: a line, and an indented one for each further line of message and traceback.
+
+    So no message can look like a record of its own.
+    """
+    where = record.job if record.item is None else f"{record.job}[{record.item}]"
+    if record.attempt is not None and record.attempt > 1:
+        where += f"#{record.attempt}"
+    source = record.logger if record.logger is not None else record.stream
+    mark = " (damaged)" if record.damaged else ""
+    more = " (goes on)" if record.continues else ""
+    first, *rest = record.message.split("\n")
+    fields = "".join(f" {name}={_value(value)}" for name, value in record.fields.items())
+    head = f"{to_text(record.time)} {record.level:<8} {printable(where)} {printable(source)}:"
+    lines = [f"{head} {printable(first)}{printable(fields) if not rest else ''}{more}{mark}"]
+    rest += record.exception.split("\n") if record.exception is not None else []
+    lines += [f"    {printable(line)}" for line in rest]
+    if len(lines) > 1 and fields and "\n" in record.message:
+        lines.append(f"   {printable(fields)}")
+    return "\n".join(lines)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str) and value and " " not in value and "=" not in value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def json_line(record: LogRecord) -> str:
+    """A record as a line of JSON, in ASCII."""
+    return json.dumps(to_dict(record), separators=(",", ":")).replace("\x7f", "\\u007f")
+
+
+def csv_line(record: LogRecord) -> str:
+    """A record as a line of CSV; what a terminal must not get is escaped, line breaks too."""
+    found = to_dict(record)
+    if "fields" in found:
+        found["fields"] = json.dumps(found["fields"], ensure_ascii=False)
+    return _csv([printable(str(found.get(name, ""))) for name in COLUMNS])
+
+
+def _csv(cells: list[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(cells)
+    return out.getvalue()
+
+
+#: How a record is written, by the name of the format, and what stands before the first one.
+FORMATS: dict[str, tuple[Callable[[LogRecord], str], str | None]] = {
+    "text": (text, None),
+    "jsonl": (json_line, None),
+    "csv": (csv_line, ",".join(COLUMNS)),
+}
+#: What a file of each format is called.
+ENDINGS = {"text": "log", "jsonl": "jsonl", "csv": "csv"}

@@ -1,0 +1,86 @@
+"""The logs of a session, as its handle gives them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from bunsui.dsl.problems import did_you_mean, quoted
+from bunsui.errors import ConfigError, NotFound
+from bunsui.logging.filters import make_filter
+from bunsui.logging.reading import Reading
+from bunsui.runner.waiting import POLL, pauses
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from bunsui.model.log import LogRecord
+    from bunsui.model.pipeline import Job, Pipeline
+    from bunsui.runner.handle import Session
+
+
+def read(
+    session: Session,
+    folder: Path,
+    now: datetime,
+    job: str | Iterable[str] | None,
+    level: str | None,
+    since: datetime | str | None,
+    until: datetime | str | None,
+    grep: str | None,
+    follow: bool,
+    fields: Mapping[str, str] | None,
+    last: int | None,
+) -> Iterator[LogRecord]:
+    """The records of a session, whose logs are in `folder`; see `Session.logs` for all the rest."""
+    if last is not None and (not isinstance(last, int) or last < 0):
+        raise ConfigError(f"last is {quoted(last)}; it is a number of records, such as 10")
+    chosen = make_filter(level, since, until, grep, fields, now)
+    wanted = None if job is None else _jobs(session.definition, job)
+    reading = Reading(folder, wanted, chosen, lambda: _ran_as_processes(session))
+    return _records(session, reading, last, follow=follow)
+
+
+def _records(session: Session, reading: Reading, last: int | None, *, follow: bool) -> Iterator[LogRecord]:
+    yield from reading.records() if last is None else reading.last(last)
+    if follow:
+        looks = pauses(POLL)
+
+        def wait(any_new: bool) -> None:
+            nonlocal looks
+            if any_new:
+                looks = pauses(POLL)
+            time.sleep(next(looks))
+
+        yield from reading.follow(lambda: session.status.is_resting, wait)
+    reading.check()
+
+
+def _jobs(pipeline: Pipeline, job: str | Iterable[str]) -> frozenset[str]:
+    ids = [each.id for each in pipeline.jobs]
+    wanted = frozenset([job] if isinstance(job, str) else job)
+    for name in sorted(map(str, wanted)):
+        if name not in ids:
+            raise NotFound(
+                f"the session has no job {quoted(name)}",
+                kind="job",
+                name=name,
+                hint=did_you_mean(name, ids) or f"there are: {', '.join(ids[:20])}",
+            )
+    return wanted
+
+
+def _ran_as_processes(session: Session) -> list[str]:
+    """The jobs of which it is certain that they have left a folder of logs: commands that have ended."""
+    states = session.jobs
+    return [
+        job.id
+        for job in session.definition.jobs
+        if _is_command(job) and any(a.finished_at is not None for a in states[job.id].attempts)
+    ]
+
+
+def _is_command(job: Job) -> bool:
+    return job.type == "custom" and "command" in job.options
