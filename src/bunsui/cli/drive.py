@@ -104,8 +104,10 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progres
     """
     with termination_interrupts():
         try:
-            session = begin()
-            session.wait()
+            # What jobs in threads print must not stand before the JSON.
+            with contextlib.redirect_stdout(sys.stderr) if form == "json" else contextlib.nullcontext():
+                session = begin()
+                session.wait()
         except KeyboardInterrupt:
             return _let_go(runner, progress)
         finally:

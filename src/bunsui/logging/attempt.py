@@ -92,12 +92,15 @@ class AttemptLog:
             if self._log is None and self._users:
                 self._log = self._store.take(self._folder, self._job)
             log = self._log
-            if log is not None:
+            self._users += log is not None
+        if log is None:  # After the attempt's end: by a thread that it has left behind.
+            with self._store.taken(self._folder, self._job) as log:
                 log.append(lines)
-                return
-        # After the attempt's end: by a thread that it has left behind.
-        with self._store.taken(self._folder, self._job) as log:
+            return
+        try:
             log.append(lines)
+        finally:
+            self.close()
 
     @contextlib.contextmanager
     def streams(self) -> Iterator[Pipes]:

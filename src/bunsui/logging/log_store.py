@@ -73,6 +73,8 @@ class JobLog:
         #: Whether the limit has been reached, and how many records came after that.
         self._full = False
         self._beyond = 0
+        #: What is to be said to the host, once the lock is free: its handlers may write to this log.
+        self._warnings: list[tuple[object, ...]] = []
         self._warned = False
 
     def append(self, data: bytes) -> None:
@@ -83,6 +85,7 @@ class JobLog:
         """
         with self._lock:
             self._append(data)
+        self.warn()
 
     def _append(self, data: bytes) -> None:
         try:
@@ -187,12 +190,16 @@ class JobLog:
         self._lost += records
         if not self._warned:
             self._warned = True
-            _log.warning(
-                "the log of job '%s' in %s can't be written: %s; the job goes on, what is lost is counted",
-                self._job,
-                self._folder,
-                error.strerror or error,
-            )
+            text = "the log of job '%s' in %s can't be written: %s; the job goes on, what is lost is counted"
+            self._warnings.append((text, self._job, self._folder, error.strerror or error))
+
+    def warn(self) -> None:
+        """Logs what there is to say about the log itself, as warnings."""
+        if self._warnings:
+            with self._lock:
+                warnings, self._warnings = self._warnings, []
+            for text, *values in warnings:
+                _log.warning(text, *values)
 
     def _missing(self) -> bytes:
         lost = self._lost
@@ -223,15 +230,17 @@ class JobLog:
             self._file = None
 
     def close(self) -> None:
-        """Closes the file; what is missing is noted in it, and logged as a warning."""
+        """Closes the file; what is missing is noted in it. `warn` says so."""
         with self._lock:
             beyond, self._beyond = self._beyond, 0
             if beyond:
                 self._count(beyond)
-                _log.warning("the log of job '%s' is full: %d records were not kept", self._job, beyond)
+                text = "the log of job '%s' in %s is full: %d records were not kept"
+                self._warnings.append((text, self._job, self._folder, beyond))
             if lost := self._lost:
                 self._append(b"")
-                _log.warning("the log of job '%s' has lost %d records", self._job, lost)
+                text = "the log of job '%s' in %s has lost %d records"
+                self._warnings.append((text, self._job, self._folder, lost))
             self._shut()
 
     def _count(self, beyond: int) -> None:
@@ -281,6 +290,7 @@ class LogStore:
                 return
             # Within the lock: who takes it next has to see all that was written.
             log.close()
+        log.warn()
 
     @contextlib.contextmanager
     def taken(self, folder: Path, job: str) -> Iterator[JobLog]:

@@ -13,6 +13,7 @@ from bunsui.local.supervisor import Supervisor
 from bunsui.model.artifact import INLINE
 from bunsui.ports.store import Store
 from bunsui.runner.artifacts import Artifacts
+from bunsui.runner.captured import Captured
 from bunsui.runner.driver import Driver
 from bunsui.runner.event_loop import EventLoop
 from bunsui.runner.heartbeat import Heartbeat
@@ -68,11 +69,18 @@ class Parts:
     pools: Mapping[str, int]
     #: How many attempts may run at once, over all sessions.
     max_concurrency: int
+    #: Takes in what jobs in threads log; None: nobody does.
+    captured: Captured | None
 
     @property
     def clock(self) -> Clock:
         """Where the runner takes its times from."""
         return self.surroundings.clock
+
+    def begin(self) -> None:
+        """Has logging captured, where that is wanted: a session is about to be driven."""
+        if self.captured is not None:
+            self.captured.install()
 
     def close(self, timeout: float) -> None:
         """Ends all of them, in the order in which they need each other."""
@@ -83,6 +91,8 @@ class Parts:
         self.calls.close()
         self.event_loop.close()
         self.supervisor.close()
+        if self.captured is not None:
+            self.captured.close()
         self.logs.close()
         if self.owns_store:
             self.store.close()
@@ -114,6 +124,8 @@ def assemble(
     pools: Mapping[str, int] | None = None,
     surroundings: Surroundings | None = None,
     artifacts: str | Path | None = None,
+    *,
+    capture_logging: bool = False,
 ) -> Parts:
     """The parts of a Runner; see its arguments. Without `surroundings` they are those of this machine.
 
@@ -181,4 +193,5 @@ def assemble(
         secrets=secrets,
         pools=pools or {},
         max_concurrency=max_concurrency,
+        captured=Captured(host) if capture_logging else None,
     )

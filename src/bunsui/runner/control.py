@@ -100,6 +100,7 @@ class Control:
         with self._lock:
             if not self._used:
                 self._used = True
+                self.parts.begin()
                 if self.parts.surroundings.closes_at_exit:
                     _close_at_exit(self)
         self.parts.heartbeat.start()

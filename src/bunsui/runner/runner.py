@@ -53,6 +53,9 @@ class Runner(Register):
             and for any other store its histories.
         plugins: further plugins; see `Plugins`.
         autoload_plugins: whether installed entry points are imported.
+        capture_logging: whether what a job in a thread logs with `logging` also goes to the job's log, as far
+            as the levels of the host let it. A handler of the root logger sees to it, from the first session
+            until `close`.
         config: what counts where an argument is None. None: `Config.load()`, so files and environment. A
             mapping says what definitions may name: ``env``, a list of variables, and ``secrets``, where each
             is found, such as ``{"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}``; then nothing
@@ -77,6 +80,7 @@ class Runner(Register):
         artifacts: str | Path | None = None,
         plugins: Sequence[Any] = (),
         autoload_plugins: bool = True,
+        capture_logging: bool = False,
         config: Config | Mapping[str, Any] | None = None,
     ) -> None:
         from bunsui.runner.assembly import assemble
@@ -94,8 +98,9 @@ class Runner(Register):
         self._local = use.local
         given = use.bindings if isinstance(use.bindings, Mapping) else {}
         parts = assemble(
-            self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools, artifacts=artifacts
-        )
+            self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools,
+            artifacts=artifacts, capture_logging=capture_logging,
+        )  # fmt: skip
         self._control = Control(parts, self.plugins.job_types, given, use.lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
 

@@ -404,6 +404,10 @@ class Work:
                     )
         return self._log
 
+    def is_of(self, host: Host) -> bool:
+        """Whether a runner has made it, by what its attempts share."""
+        return self._host is host
+
     @property
     def logger(self) -> logging.LoggerAdapter[Any]:
         """See `Workbench.logger`."""
