@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Leaves the user's file out, here and in what tests start, and refuses to run below a project's file."""
     with tempfile.NamedTemporaryFile(prefix="bunsui-", suffix=".toml", delete=False) as empty:
         os.environ["BUNSUI_CONFIG"] = empty.name
+    Path(empty.name).chmod(0o644)  # Some tests become another user.
     config.add_cleanup(Path(empty.name).unlink)
     for folder in (Path.cwd(), Path(tempfile.gettempdir())):
         for path in project_paths(folder):
