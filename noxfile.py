@@ -106,6 +106,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/idle.py")
     session.run("python", "benchmarks/resume.py")
     session.run("python", "benchmarks/sessions_list.py")
+    session.run("python", "benchmarks/logs.py")
 
 
 @nox.session

@@ -17,7 +17,7 @@ from bunsui.model.log import LEVELS, LogRecord
 from bunsui.model.times import from_text, to_text
 
 #: Where the time stands in a line.
-_TIME = slice(len('{"time":"'), len('{"time":"2013-01-31T17:00:00.000000Z'))
+TIME = slice(len('{"time":"'), len('{"time":"2013-01-31T17:00:00.000000Z'))
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 #: What has a meaning of its own in a regular expression.
@@ -34,7 +34,7 @@ class Filter:
     #: The first time, and the first one that is too late; "" where there is none.
     since: str = ""
     until: str = ""
-    #: A compiled expression of RE2, over bytes; None: any text.
+    #: A text, or a compiled expression of RE2 over bytes; None: any text.
     grep: Any = None
     #: Names with the texts that their values must have.
     fields: tuple[tuple[str, str], ...] = ()
@@ -81,8 +81,13 @@ class Filter:
     def _in_time(self, line: bytes) -> bool:
         if not (self.since or self.until) or not line.startswith(b'{"time":"'):
             return True
-        time = line[_TIME].decode("latin-1")
+        time = line[TIME].decode("latin-1")
         return time >= self.since and (not self.until or time < self.until)
+
+    def _is_in(self, text: str) -> bool:
+        if isinstance(self.grep, str):
+            return self.grep in text
+        return self.grep.search(text.encode("utf-8", "backslashreplace")) is not None
 
     def takes(self, record: LogRecord) -> bool:
         """Whether a record is wanted."""
@@ -92,13 +97,11 @@ class Filter:
             time = to_text(record.time)
             if time < self.since or (self.until and time >= self.until):
                 return False
-        if self.grep is not None and not any(
-            self.grep.search(text.encode("utf-8", "backslashreplace"))
-            for text in (record.message, record.exception)
-            if text is not None
+        if self.grep is not None and not (
+            self._is_in(record.message) or (record.exception is not None and self._is_in(record.exception))
         ):
             return False
-        return all(_text_of(record, name) == value for name, value in self.fields)
+        return not self.fields or all(_text_of(record, name) == value for name, value in self.fields)
 
 
 def _text_of(record: LogRecord, name: str) -> str | None:
@@ -137,7 +140,7 @@ def make_filter(
     """
     number = 0 if level is None else _level(level)
     wanted = tuple((str(name), str(value)) for name, value in (fields or {}).items())
-    pattern = None if grep is None else _compile(grep)
+    pattern = grep if grep is None or _is_literal(grep) else _compile(grep)
     return Filter(
         number,
         "" if since is None else _time("since", since, now),
@@ -192,11 +195,12 @@ def _compile(text: str, *, lines: bool = False) -> Any:
 
 def _sign(level: int, grep: str | None, fields: tuple[tuple[str, str], ...]) -> Any:
     """What every line has that is wanted; see `Filter`. A line that has it need not be wanted."""
-    if grep and not _SPECIAL & set(grep):
+    if grep and _is_literal(grep):
         return as_json_string(grep)[1:-1].encode("utf-8", "backslashreplace")
     if grep and not _is_anchored(grep):
-        # A text that is written otherwise in JSON has a backslash there, whatever the expression asks for.
-        return _compile(rf"(?:{grep})|\\", lines=True)
+        # Tracebacks stand behind messages. A text that is written otherwise in JSON has a backslash there,
+        # whatever the expression asks for, and a damaged line need not have a message.
+        return _compile(rf'"message":".*(?:{grep})|\\|(?m:^[^{{])', lines=True)
     if fields:
         import re2  # noqa: PLC0415 - where somebody looks for something
 
@@ -206,6 +210,11 @@ def _sign(level: int, grep: str | None, fields: tuple[tuple[str, str], ...]) -> 
         names = "|".join(name for name, number in LEVELS.items() if number >= level)
         return _compile(f'"level":"(?:{names})"', lines=True)
     return None
+
+
+def _is_literal(grep: str) -> bool:
+    """Whether an expression stands for itself."""
+    return isinstance(grep, str) and not _SPECIAL & set(grep)
 
 
 def _is_anchored(grep: str) -> bool:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from bunsui.errors import NotFound
 from bunsui.logging.files import JobFiles, jobs_in, noted_jobs
-from bunsui.logging.filters import Filter
+from bunsui.logging.filters import TIME, Filter
 from bunsui.logging.records import from_line
 from bunsui.model.log import LogRecord
-from bunsui.model.times import to_text
 
 #: Bytes of the blocks that are held in memory, over all jobs, and of one of them.
 _MEMORY = 32 * 1024 * 1024
@@ -57,14 +56,15 @@ class Reading:
         for _, record in heapq.merge(*(self._of_job(each, size) for each in files), key=itemgetter(0)):
             yield record
 
-    def _of_job(self, files: JobFiles, size: int) -> Iterator[tuple[str, LogRecord]]:
+    def _of_job(self, files: JobFiles, size: int) -> Iterator[tuple[bytes, LogRecord]]:
         """The records of a job, with a time that never falls."""
-        latest = ""
+        latest = b""
         while block := files.block(size):
             for line in self._filter.records(block):
                 record = from_line(line, files.job)
                 if self._filter.takes(record):
-                    latest = max(latest, to_text(record.time))
+                    if not record.damaged and (time := line[TIME]) > latest:
+                        latest = time
                     yield latest, record
 
     def last(self, count: int) -> Iterator[LogRecord]:
