@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bunsui.dsl.problems import printable
 from bunsui.logging.records import to_dict
@@ -14,6 +14,8 @@ from bunsui.model.times import to_text
 
 #: The columns of CSV.
 COLUMNS = ("time", "level", "job", "item", "attempt", "stream", "logger", "message", "fields", "exception")
+#: How a formula begins in a spreadsheet.
+_FORMULA = ("=", "+", "-", "@")
 
 
 def text(record: LogRecord) -> str:
@@ -50,16 +52,24 @@ def json_line(record: LogRecord) -> str:
 
 
 def csv_line(record: LogRecord) -> str:
-    """A record as a line of CSV; what a terminal must not get is escaped, line breaks too."""
+    """A record as a line of CSV (RFC 4180), with its CR; what a terminal must not get is escaped.
+
+    A cell that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
     found = to_dict(record)
     if "fields" in found:
         found["fields"] = json.dumps(found["fields"], ensure_ascii=False)
-    return _csv([printable(str(found.get(name, ""))) for name in COLUMNS])
+    return _csv([_cell(str(found.get(name, ""))) for name in COLUMNS])
 
 
-def _csv(cells: list[str]) -> str:
+def _cell(text: str) -> str:
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+
+def _csv(cells: Sequence[str]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(cells)
+    csv.writer(out, lineterminator="\r").writerow(cells)
     return out.getvalue()
 
 
@@ -67,7 +77,5 @@ def _csv(cells: list[str]) -> str:
 FORMATS: dict[str, tuple[Callable[[LogRecord], str], str | None]] = {
     "text": (text, None),
     "jsonl": (json_line, None),
-    "csv": (csv_line, ",".join(COLUMNS)),
+    "csv": (csv_line, _csv(COLUMNS)),
 }
-#: What a file of each format is called.
-ENDINGS = {"text": "log", "jsonl": "jsonl", "csv": "csv"}

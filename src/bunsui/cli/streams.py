@@ -17,11 +17,18 @@ def unread(name: Literal["stdout", "stderr"]) -> Iterator[None]:
     try:
         yield
     except OSError:
-        # The stream still holds what it could not write. Its flush at the end of the program, which would
-        # fail and so choose the exit code, finds a place for it.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, getattr(sys, name).fileno())
-        os.close(null)
+        to_nowhere(name)
+
+
+def to_nowhere(name: Literal["stdout", "stderr"]) -> None:
+    """Lets go of a stream that can't be written any more.
+
+    It still holds what it could not write. Its flush at the end of the program, which would fail and so
+    choose the exit code, finds a place for it.
+    """
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, getattr(sys, name).fileno())
+    os.close(null)
 
 
 def say(text: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
+from bunsui.errors import StoreError
 from bunsui.logging.log_store import INDEX, segment_name
+
+_NAME = re.compile(r"([^.]+)(?:\.(\d{4,}))?\.jsonl")
 
 
 class JobFiles:
@@ -20,52 +25,98 @@ class JobFiles:
         self._folder = folder
         #: Where the next block begins: the number of a file, and bytes in it.
         self._number = self._offset = 0
+        #: The number of the last file that there was, and its bytes, when that was looked at.
+        self._end = (0, 0)
         #: The files that should be there and are not.
         self.gone: list[Path] = []
 
+    def look(self, last: int) -> None:
+        """Finds out where the log ends now: what is written later is not read before the next look.
+
+        Args:
+            last: the number of the last file that is known.
+        """
+        last = max(last, self._number)
+        while self._path(last + 1).exists():
+            last += 1
+        self._end = (last, self._size(last))
+        if self._number == last and self._offset > self._end[1]:  # Somebody has begun it anew.
+            self._offset = 0
+
     def block(self, size: int) -> bytes:
-        """The next whole lines; nothing where there are no more, yet.
+        """The next whole lines; nothing where there are no more up to the last look.
 
         Args:
             size: bytes that they have at most, unless a line is longer.
         """
-        while True:
-            # Looked for first: then what is read here is all that the file before it will ever have.
-            goes_on = self._path(self._number + 1).exists()
-            data = self._read(self._path(self._number), size, goes_on=goes_on)
+        last, length = self._end
+        while (self._number, self._offset) < self._end:
+            # The files before the last one are complete.
+            complete = self._number < last
+            data = self._read(size if complete else min(size, length - self._offset))
             end = data.rfind(b"\n") + 1
             if end:
                 self._offset += end
                 return data[:end]
-            if len(data) == size:
+            if len(data) == size and (complete or self._offset + size < length):
                 size *= 2
-            elif goes_on:
-                self._number, self._offset = self._number + 1, 0
-                if data:  # A torn line, that nobody will complete.
-                    return data + b"\n"
-            else:
-                return b""
+                continue
+            if not complete:
+                break
+            self._number, self._offset = self._number + 1, 0
+            if data:  # A torn line, that nobody will complete.
+                return data + b"\n"
+        return b""
 
-    def _read(self, path: Path, size: int, *, goes_on: bool) -> bytes:
+    def rest(self) -> bytes:
+        """The beginning of a line that was not complete at the last look; it is not given again."""
+        last, length = self._end
+        if self._number != last or self._offset >= length:
+            return b""
+        data = self._read(length - self._offset)
+        self._offset += len(data)
+        return data
+
+    def _read(self, size: int) -> bytes:
+        path = self._path(self._number)
         try:
             with path.open("rb") as file:
                 file.seek(self._offset)
                 return file.read(size)
         except FileNotFoundError:
-            if goes_on and path not in self.gone:
-                self.gone.append(path)
+            self._miss(path)
             return b""
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+    def _size(self, number: int) -> int:
+        path = self._path(number)
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            self._miss(path)
+            return 0
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+    def _miss(self, path: Path) -> None:
+        if path not in self.gone:
+            self.gone.append(path)
 
     def _path(self, number: int) -> Path:
         return self._folder / segment_name(self.job, number)
 
     def go_to_last(self, lines: int) -> None:
-        """Goes to where the last lines begin: so many, or as many as there are."""
-        number = 0
-        while self._path(number + 1).exists():
-            number += 1
+        """Goes to where the last lines begin: so many, or as many as there are; `look` comes before."""
+        number, _ = self._end
         while True:
-            left, offset = _before_last(self._path(number), lines)
+            try:
+                left, offset = _before_last(self._path(number), lines)
+            except FileNotFoundError:
+                self._miss(self._path(number))
+                left, offset = lines, 0
+            except OSError as error:
+                raise unreadable(self._path(number), error) from error
             if left <= 0 or number == 0:
                 break
             lines, number = left, number - 1
@@ -74,41 +125,56 @@ class JobFiles:
 
 def _before_last(path: Path, lines: int, step: int = 1 << 16) -> tuple[int, int]:
     """How many of the last lines a file does not have, and where they begin in it."""
-    try:
-        with path.open("rb") as file:
-            start = file.seek(0, 2)
-            # The line break that ends a line is before the one that is looked for.
-            lines += 1
-            while start > 0:
-                size = min(step, start)
-                start -= size
-                file.seek(start)
-                data = file.read(size)
-                found = data.count(b"\n")
-                if found < lines:
-                    lines -= found
-                    continue
-                at = len(data)
-                for _ in range(lines):
-                    at = data.rfind(b"\n", 0, at)
-                return 0, start + at + 1
-    except FileNotFoundError:
-        return lines, 0
+    with path.open("rb") as file:
+        start = file.seek(0, os.SEEK_END)
+        # The line break that ends a line is before the one that is looked for.
+        lines += 1
+        while start > 0:
+            size = min(step, start)
+            start -= size
+            file.seek(start)
+            data = file.read(size)
+            found = data.count(b"\n")
+            if found < lines:
+                lines -= found
+                continue
+            at = len(data)
+            for _ in range(lines):
+                at = data.rfind(b"\n", 0, at)
+            return 0, start + at + 1
     return lines - 1, 0
 
 
-def jobs_in(folder: Path) -> set[str]:
-    """The jobs that have files in a folder."""
+def jobs_in(folder: Path) -> dict[str, int]:
+    """The jobs that have files in a folder, each with the number of its last one."""
+    found: dict[str, int] = {}
     try:
-        names = [path.name for path in folder.iterdir()]
+        names = os.listdir(folder)  # noqa: PTH208 - names are all that is wanted, of thousands of files
     except FileNotFoundError:
-        return set()
-    return {name.partition(".")[0] for name in names if name.endswith(".jsonl")}
+        return found
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    for name in names:
+        parts = _NAME.fullmatch(name)
+        if parts is not None:
+            found[parts[1]] = max(found.get(parts[1], 0), int(parts[2] or 0))
+    return found
 
 
 def noted_jobs(folder: Path) -> set[str]:
     """The jobs that have logged something, as the folder itself says."""
+    path = folder / INDEX
     try:
-        return set((folder / INDEX).read_text(encoding="ascii", errors="replace").split("\n")) - {""}
+        return set(path.read_text(encoding="ascii", errors="replace").split("\n")) - {""}
     except FileNotFoundError:
         return set()
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> StoreError:
+    """The error that a log can't be read."""
+    return StoreError(
+        f"the log {path} can't be read: {error.strerror or error}",
+        hint="see whom it belongs to, and whether the disk is well",
+    )

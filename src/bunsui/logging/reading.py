@@ -5,25 +5,29 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
+from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 
 from bunsui.errors import NotFound
 from bunsui.logging.files import JobFiles, jobs_in, noted_jobs
-from bunsui.logging.filters import TIME, Filter
+from bunsui.logging.filters import Filter
+from bunsui.logging.log_store import segment_name
 from bunsui.logging.records import from_line
 from bunsui.model.log import LogRecord
 
 #: Bytes of the blocks that are held in memory, over all jobs, and of one of them.
 _MEMORY = 32 * 1024 * 1024
-_BLOCKS = (16 * 1024, 1024 * 1024)
+_BLOCKS = (4 * 1024, 1024 * 1024)
+#: Files that are named where more are gone.
+_NAMED = 5
 
 
 class Reading:
     """The records of a session, by time, those of each job in the order in which they were written.
 
     Args:
-        folder: of the session's logs.
+        folder: of the session's logs; its name is the session's id.
         wanted: the ids of jobs; None: all.
         chosen: which records are wanted.
         expected: the jobs that must have left a folder here, as far as that is known.
@@ -42,79 +46,96 @@ class Reading:
         self._expected = expected
         self._files: dict[str, JobFiles] = {}
 
-    def records(self) -> Iterator[LogRecord]:
-        """What has been written since the last call."""
-        for job in sorted(jobs_in(self._folder) - set(self._files)):
+    def records(self, last: int | None = None, *, ends: bool = True) -> Iterator[LogRecord]:
+        """What was written between the last call and this one.
+
+        Args:
+            last: only so many of them, the last ones.
+            ends: whether a line that is not complete counts as one: nobody may go on with it.
+        """
+        files = self._look()
+        if last is None:
+            yield from self._merged(files, ends=ends)
+            return
+        if self._filter.takes_all:
+            for each in files:
+                each.go_to_last(last)
+        yield from deque(self._merged(files, ends=ends), maxlen=last)
+
+    def _look(self) -> list[JobFiles]:
+        """The logs, each up to where it ends now: so this pass ends, and the next one has what is new."""
+        there = jobs_in(self._folder)
+        for job in sorted(there.keys() - self._files.keys()):
             if self._wanted is None or job in self._wanted:
                 self._files[job] = JobFiles(self._folder, job)
-        files = list(self._files.values())
+        for job, files in self._files.items():
+            files.look(there.get(job, 0))
+        return list(self._files.values())
+
+    def _merged(self, files: list[JobFiles], *, ends: bool) -> Iterator[LogRecord]:
         least, most = _BLOCKS
         size = min(max(_MEMORY // max(len(files), 1), least), most)
-        if len(files) == 1:
-            yield from map(itemgetter(1), self._of_job(files[0], size))
-            return
-        for _, record in heapq.merge(*(self._of_job(each, size) for each in files), key=itemgetter(0)):
-            yield record
+        parts = [self._of_job(each, size, ends=ends) for each in files]
+        merged = parts[0] if len(parts) == 1 else heapq.merge(*parts, key=itemgetter(0))
+        return map(itemgetter(1), merged)
 
-    def _of_job(self, files: JobFiles, size: int) -> Iterator[tuple[bytes, LogRecord]]:
+    def _of_job(self, files: JobFiles, size: int, *, ends: bool) -> Iterator[tuple[datetime, LogRecord]]:
         """The records of a job, with a time that never falls."""
-        latest = b""
-        while block := files.block(size):
-            for line in self._filter.records(block):
+        latest = datetime.min.replace(tzinfo=UTC)
+        while block := files.block(size) or (files.rest() if ends else b""):
+            for line in self._filter.lines(block):
                 record = from_line(line, files.job)
-                if self._filter.takes(record):
-                    if not record.damaged and (time := line[TIME]) > latest:
-                        latest = time
+                if self._filter.takes(record, line):
+                    latest = max(latest, record.time)
                     yield latest, record
-
-    def last(self, count: int) -> Iterator[LogRecord]:
-        """The last records that there are; what is written after them, `records` gives."""
-        for job in jobs_in(self._folder):
-            if self._wanted is None or job in self._wanted:
-                self._files[job] = JobFiles(self._folder, job)
-                if self._filter.takes_all:
-                    self._files[job].go_to_last(count)
-        yield from deque(self.records(), maxlen=count)
 
     def follow(self, rests: Callable[[], bool], wait: Callable[[bool], None]) -> Iterator[LogRecord]:
         """What is written from now on, until the session rests and all of it has been read.
 
         Args:
-            rests: whether the session rests.
+            rests: whether the session rests; what its jobs have logged was written before it does.
             wait: waits until something may have been written; it is told whether something was, just now.
         """
         while True:
             resting, any_new = rests(), False
-            for record in self.records():
+            for record in self.records(ends=resting):
                 any_new = True
                 yield record
-            if resting and not any_new:
+            if resting:
                 return
-            if not resting:
-                wait(any_new)
+            wait(any_new)
 
     def check(self) -> None:
         """Makes sure that all that should be there was.
 
         Raises:
-            NotFound: a log is gone; it is named.
+            NotFound: a log is gone: it names job, session and file.
         """
         if not self._folder.exists():
-            jobs = [job for job in self._expected() if self._wanted is None or job in self._wanted]
-            if jobs:
-                raise _gone(
-                    self._folder, f"that of job '{jobs[0]}' should be there" if len(jobs) == 1 else ""
-                )
-            return
-        noted = noted_jobs(self._folder)
-        for job in sorted(noted):
-            if (self._wanted is None or job in self._wanted) and job not in self._files:
-                raise _gone(self._folder / f"{job}.jsonl", "the rest can be read")
-        for files in self._files.values():
-            for path in files.gone:
-                raise _gone(path, "the rest can be read")
+            jobs = [job for job in self._expected() if self._is_wanted(job)]
+            if jobs and not self._folder.exists():  # Their runner may have made it just now.
+                raise self._gone([(job, self._folder / segment_name(job, 0)) for job in jobs])
+        # In this order: the file of a job is there before it is noted.
+        noted, there = noted_jobs(self._folder), jobs_in(self._folder)
+        gone = [(job, path) for job, files in self._files.items() for path in files.gone]
+        gone += [
+            (job, self._folder / segment_name(job, 0))
+            for job in noted - there.keys() - self._files.keys()
+            if self._is_wanted(job)
+        ]
+        if gone:
+            raise self._gone(sorted(gone))
 
+    def _is_wanted(self, job: str) -> bool:
+        return self._wanted is None or job in self._wanted
 
-def _gone(path: Path, more: str) -> NotFound:
-    said = f": {more}" if more else ""
-    return NotFound(f"the log {path} is gone{said}", kind="log", name=str(path))
+    def _gone(self, gone: list[tuple[str, Path]]) -> NotFound:
+        job, path = gone[0]
+        others = [str(each) for _, each in gone[1:_NAMED]] + (["more"] if len(gone) > _NAMED else [])
+        also = f"; also {', '.join(others)}" if others else ""
+        return NotFound(
+            f"the log of job '{job}' of session {self._folder.name} is gone: {path}{also}",
+            kind="log",
+            name=str(path),
+            hint="all else that there is has been read" if self._files else None,
+        )

@@ -35,7 +35,7 @@ def read(
     last: int | None,
 ) -> Iterator[LogRecord]:
     """The records of a session, whose logs are in `folder`; see `Session.logs` for all the rest."""
-    if last is not None and (not isinstance(last, int) or last < 0):
+    if last is not None and (not isinstance(last, int) or isinstance(last, bool) or last < 0):
         raise ConfigError(f"last is {quoted(last)}; it is a number of records, such as 10")
     chosen = make_filter(level, since, until, grep, fields, now)
     wanted = None if job is None else _jobs(session.definition, job)
@@ -44,7 +44,7 @@ def read(
 
 
 def _records(session: Session, reading: Reading, last: int | None, *, follow: bool) -> Iterator[LogRecord]:
-    yield from reading.records() if last is None else reading.last(last)
+    yield from reading.records(last, ends=not follow)
     if follow:
         looks = pauses(POLL)
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from bunsui.cli.log_text import ENDINGS, FORMATS
+from bunsui.cli.log_text import FORMATS
 from bunsui.cli.options import Command, session_argument, session_id, store_option
-from bunsui.cli.streams import note
-from bunsui.dsl.problems import quoted
-from bunsui.errors import ConfigError
+from bunsui.cli.streams import note, to_nowhere
+from bunsui.dsl.problems import printable, quoted
+from bunsui.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from bunsui.model.log import LogRecord
-
-#: Records that are written at once; each at once where they are followed.
-_BATCH = 1000
 
 
 def _filters(command: Command) -> Command:
@@ -84,7 +82,7 @@ def logs_group() -> None:
 
 @logs_group.command("tail")
 @_filters
-@click.option("-n", "--lines", type=click.IntRange(0), default=20, show_default=True, metavar="N")
+@click.option("-n", "--lines", type=click.IntRange(0), default=100, show_default=True, metavar="N")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the session rests.")
 def tail_command(
     text: str,
@@ -100,7 +98,7 @@ def tail_command(
     It ends with the session, and joins jobs that start later.
     """
     with _records(store, text, jobs, fields, last=lines, **given) as records:
-        _print(records, form, at_once=bool(given["follow"]))
+        _show(records, form, at_once=bool(given["follow"]))
 
 
 @logs_group.command("filter")
@@ -115,19 +113,15 @@ def filter_command(
 ) -> None:
     """Show the records of a session that the options ask for; without any, all."""
     with _records(store, text, jobs, fields, **given) as records:
-        _print(records, form)
+        _show(records, form)
 
 
 @logs_group.command("download")
 @_filters
 @click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="FILE|DIR",
-    type=click.Path(),
-    help="A file for all; a folder (or a name that ends with /) for a file of each job.",
+    "-o", "--output", required=True, metavar="FILE", type=click.Path(), help="Where to; - is standard output."
 )
+@click.option("--force", is_flag=True, help="Replace the file if there is one.")
 def download_command(
     text: str,
     jobs: tuple[str, ...],
@@ -135,62 +129,75 @@ def download_command(
     form: str,
     store: str | None,
     output: str,
+    force: bool,
     **given: Any,
 ) -> None:
-    """Save the records of a session to a file, or to a file for each job."""
-    path = Path(output)
-    apart = path.is_dir() or output.endswith("/")
-    if apart:
-        path.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as saved, _records(store, text, jobs, fields, **given) as records:
-        files: dict[str, IO[str]] = {}
-        count = 0
+    """Save the records of a session in a file, which is there once it is complete.
+
+    Where the log of a job is gone, what can be read is saved all the same.
+    """
+    with _records(store, text, jobs, fields, **given) as records:
+        if output == "-":
+            _show(records, form)
+        else:
+            _save(records, form, Path(output), force=force)
+
+
+def _save(records: Iterator[LogRecord], form: str, path: Path, *, force: bool) -> None:
+    gone: NotFound | None = None
+    with _saving(path, force=force) as file:
         try:
-            for record in records:
-                name = f"{record.job}.{ENDINGS[form]}" if apart else ""
-                if name not in files:
-                    files[name] = saved.enter_context(_saving(path / name if apart else path, form))
-                files[name].write(f"{FORMATS[form][0](record)}\n")
-                count += 1
-        finally:
-            # What could be read is kept, also where one of several logs is gone.
-            if not apart and not files:
-                saved.enter_context(_saving(path, form))
-            saved.close()
-    note(f"{count} records saved in {output}")
+            count = _write(records, form, file)
+        except NotFound as error:
+            gone = error
+    if gone is not None:
+        raise gone
+    note(f"{count} {'record' if count == 1 else 'records'} saved in {printable(str(path))}")
 
 
 @contextlib.contextmanager
-def _saving(path: Path, form: str) -> Iterator[IO[str]]:
-    """A file that is there when it is complete, for its owner alone."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def _saving(path: Path, *, force: bool) -> Iterator[TextIO]:
+    """A file for its owner alone, which is there when it is complete."""
+    exists = ConfigError(f"{quoted(str(path))} is there already", hint="give another name, or --force")
+    if path.exists() and not force:
+        raise exists
     with contextlib.ExitStack() as on_failure:
-        on_failure.callback(os.unlink, name)
-        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
-            heading = FORMATS[form][1]
-            if heading is not None:
-                file.write(f"{heading}\n")
-            yield file
-        Path(name).replace(path)
-        on_failure.pop_all()
+        try:
+            number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+            on_failure.callback(os.unlink, name)
+            with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                yield file
+            if force:
+                Path(name).replace(path)
+                on_failure.pop_all()
+            else:
+                os.link(name, path)  # Unlike a rename, it fails where somebody else was faster.
+        except FileExistsError:
+            raise exists from None
+        except OSError as error:
+            raise ConfigError(f"{quoted(str(path))} can't be written: {error.strerror}") from error
 
 
-def _print(records: Iterator[LogRecord], form: str, *, at_once: bool = False) -> None:
-    show, heading = FORMATS[form]
-    if heading is not None:
-        click.echo(heading)
-    _write(records, show, 1 if at_once else _BATCH)
-
-
-def _write(records: Iterator[LogRecord], show: Callable[[LogRecord], str], batch: int) -> None:
-    lines: list[str] = []
+def _show(records: Iterator[LogRecord], form: str, *, at_once: bool = False) -> None:
+    """Prints records; quietly ends where nobody reads them any more."""
     try:
-        for record in records:
-            lines.append(show(record))
-            if len(lines) >= batch:
-                click.echo("\n".join(lines))
-                lines.clear()
-    finally:
-        # Before an error says what is missing.
-        if lines:
-            click.echo("\n".join(lines))
+        try:
+            _write(records, form, sys.stdout, at_once=at_once)
+        finally:
+            sys.stdout.flush()  # Before an error says what is missing.
+    except BrokenPipeError:
+        to_nowhere("stdout")
+
+
+def _write(records: Iterator[LogRecord], form: str, file: TextIO, *, at_once: bool = False) -> int:
+    """Writes records, each as it comes, and returns how many there were."""
+    show, heading = FORMATS[form]
+    count = 0
+    if heading is not None:
+        file.write(f"{heading}\n")
+    for record in records:
+        file.write(f"{show(record)}\n")
+        count += 1
+        if at_once:
+            file.flush()
+    return count
