@@ -121,7 +121,7 @@ class JobLog:
             self._begin()
             self._look_at_end()
             self._note()
-        elif self._size >= self._segment and not self._full:
+        if self._size >= self._segment and not self._full:
             self._shut()
             self._before += self._size
             self._number += 1
@@ -182,9 +182,10 @@ class JobLog:
                 self._torn = data[done - 1 : done] != b"\n"
             elif done == 0:  # Nothing, or the line break that ends a torn line.
                 self._torn = False
-            # A torn line is lost as well: its end is not written.
             self._lost = owed if done < noted else 0
-            self._lose(data.count(b"\n", max(done, noted)), error)
+            # A torn line is lost as well, as its end is not written; unless that is but the line break.
+            whole = done > noted and data[done : done + 1] == b"\n"
+            self._lose(data.count(b"\n", max(done, noted)) - whole, error)
 
     def _lose(self, records: int, error: OSError) -> None:
         self._lost += records

@@ -1,0 +1,225 @@
+"""The files that the logs of jobs are kept in."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bunsui.logging.filters import Filter
+from bunsui.logging.log_store import INDEX, LIMIT, SEGMENT, JobLog, LogStore
+from bunsui.logging.reading import Reading
+from bunsui.logging.records import to_line
+from bunsui.runner.clock import SystemClock
+
+CLOCK = SystemClock()
+
+
+def line(text: str, size: int = 0) -> bytes:
+    """A record with this message, of so many bytes where that is more."""
+    record = {"time": "2013-01-31T17:00:00.000000Z", "level": "INFO", "job": "a", "stream": "stdout"}
+    short = to_line({**record, "message": text})
+    return to_line({**record, "message": text + "." * (size - len(short))}) if size else short
+
+
+def open_log(folder: Path, segment: int = SEGMENT, limit: int = LIMIT) -> JobLog:
+    return JobLog(folder / "s", "a", CLOCK, segment, limit)
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def said(folder: Path) -> list[str]:
+    """The messages that are kept, damaged lines in brackets."""
+    records = Reading(folder / "s", None, Filter()).records()
+    return [f"[{r.message}]" if r.damaged else r.message.rstrip(".") for r in records]
+
+
+def lost(folder: Path) -> list[Any]:
+    """What records say that some are missing."""
+    return [r.fields["lost"] for r in Reading(folder / "s", None, Filter()).records() if "lost" in r.fields]
+
+
+@contextmanager
+def file_size(most: int) -> Iterator[None]:
+    """No file may be larger than that: writing beyond it fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_next_file(tmp_path: Path) -> None:
+    """A file that is large enough is left, and all of them are one log, for a later writer too."""
+    for first in (0, 5):
+        log = open_log(tmp_path, segment=300)
+        for n in range(first, first + 5):
+            log.append(line(str(n)))
+        log.close()
+    names = sorted(path.name for path in (tmp_path / "s").iterdir())
+    assert [".jobs", "a.0001.jsonl", "a.0002.jsonl", "a.jsonl"] == names
+    assert list(map(str, range(10))) == said(tmp_path)
+
+
+def test_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What does not fit is counted in a last record, also of later attempts; a warning says how much."""
+    for _ in range(2):
+        log = open_log(tmp_path, segment=1000, limit=4000)
+        log.append(b"".join(line(str(n), 200) for n in range(30)))
+        log.append(line("more"))
+        log.close()
+        log.warn()
+    kept = said(tmp_path)
+    size = sum(path.stat().st_size for path in (tmp_path / "s").glob("a*.jsonl"))
+    assert (list(map(str, range(17))), 18, True) == (kept[:17], len(kept), size <= 4000)
+    assert (kept[17].startswith("this log is full"), [14 + 31]) == (True, lost(tmp_path))
+    assert ["14", "31"] == [record.getMessage().split(": ")[-1].split()[0] for record in caplog.records]
+
+
+def test_last_record_is_written_over_in_its_place(tmp_path: Path) -> None:
+    """The file is no longer for it, and its lines are lines of JSON."""
+    log = open_log(tmp_path, limit=2000)
+    log.append(line("x", 3000))
+    size = (tmp_path / "s" / "a.jsonl").stat().st_size
+    log.close()
+    data = (tmp_path / "s" / "a.jsonl").read_bytes()
+    assert (size, [1]) == (len(data), [json.loads(each)["fields"]["lost"] for each in data.splitlines()])
+
+
+@pytest.mark.parametrize("room", range(0, 400, 7))
+def test_full_disk(tmp_path: Path, room: int) -> None:
+    """Wherever it is full: nothing is raised, what is whole is kept, the rest counted where it is missing."""
+    log = open_log(tmp_path)
+    log.append(line("first"))
+    full = (tmp_path / "s" / "a.jsonl").stat().st_size + room
+    with file_size(full):
+        log.append(b"".join(line(str(n)) for n in range(3)))
+        log.append(line("3") + line("4"))
+    log.append(line("last"))
+    log.close()
+    kept = said(tmp_path)
+    whole = [text for text in kept if text in {"0", "1", "2", "3", "4"}]
+    assert (["first", "last"], 5) == ([kept[0], kept[-1]], len(whole) + sum(lost(tmp_path)))
+    assert whole == sorted(whole)
+
+
+def test_disk_that_stays_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two warnings: that it can't be written, and at the end how many are lost."""
+    log = open_log(tmp_path)
+    log.append(line("first"))
+    with file_size((tmp_path / "s" / "a.jsonl").stat().st_size):
+        for n in range(5):
+            log.append(line(str(n)))
+        log.close()
+        log.warn()
+    first, last = [record.getMessage() for record in caplog.records]
+    assert ("File too large" in first, last.endswith("has lost 5 records")) == (True, True)
+    assert ["first"] == said(tmp_path)
+
+
+def test_folder_that_is_removed(tmp_path: Path) -> None:
+    """What comes after that is kept, in a new one."""
+    log = open_log(tmp_path)
+    log.append(line("before"))
+    shutil.rmtree(tmp_path / "s")
+    log.append(line("after"))
+    log.close()
+    assert ["after"] == said(tmp_path)
+
+
+def test_folder_that_comes_back(tmp_path: Path) -> None:
+    """What was lost while a file stood in its place is counted before what follows."""
+    (tmp_path / "s").write_text("in its place")
+    log = open_log(tmp_path)
+    log.append(line("0") + line("1"))
+    (tmp_path / "s").unlink()
+    log.append(line("2"))
+    log.close()
+    assert ([2], "2") == (lost(tmp_path), said(tmp_path)[-1])
+
+
+def test_torn_line_of_a_killed_writer(tmp_path: Path) -> None:
+    """The next one starts on a line of its own, and what is torn is shown with a mark."""
+    log = open_log(tmp_path)
+    log.append(line("0"))
+    log.close()
+    with (tmp_path / "s" / "a.jsonl").open("ab") as file:
+        file.write(line("torn")[:60])
+    log = open_log(tmp_path)
+    log.append(line("1"))
+    log.close()
+    torn = line("torn")[:60].decode()
+    assert ["0", f"[{torn}]", "1"] == said(tmp_path)
+
+
+def test_frozen_writer_that_wakes_up(tmp_path: Path) -> None:
+    """Two that write to one log at once tear no line of each other."""
+    logs = [open_log(tmp_path), open_log(tmp_path)]
+    for n in range(200):
+        logs[n % 2].append(b"".join(line(f"{n}.{i}") for i in range(20)))
+    for log in logs:
+        log.close()
+    assert sorted(f"{n}.{i}".rstrip(".") for n in range(200) for i in range(20)) == sorted(said(tmp_path))
+
+
+def test_link_in_the_place_of_a_log(tmp_path: Path) -> None:
+    """It is not followed: what is behind it stays as it is."""
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "a.jsonl").symlink_to(tmp_path / "victim")
+    log = open_log(tmp_path)
+    log.append(line("0"))
+    log.close()
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_each_job_is_noted_once(tmp_path: Path) -> None:
+    """However often it is opened."""
+    for _ in range(3):
+        log = open_log(tmp_path)
+        log.append(line("0"))
+        log.close()
+    assert (tmp_path / "s" / INDEX).read_text() == "a\n"
+
+
+def test_store_has_one_log_for_all_that_write_to_it(tmp_path: Path) -> None:
+    """Its file is closed when the last of them gives it back."""
+    store = LogStore(CLOCK)
+    first, second = store.take(tmp_path / "s", "a"), store.take(tmp_path / "s", "a")
+    first.append(line("0"))
+    before = open_files()
+    store.give_back(tmp_path / "s", "a")
+    still = open_files()
+    store.give_back(tmp_path / "s", "a")
+    assert (True, 0, 1) == (first is second, before - still, still - open_files())
+
+
+def test_handler_of_the_host_may_write_to_the_log(tmp_path: Path) -> None:
+    """A warning about a log is given while nobody holds it."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            log.append(line("again"))
+
+    handler = Handler()
+    (tmp_path / "s").write_text("in its place")
+    log = open_log(tmp_path)
+    logging.getLogger("bunsui.logging").addHandler(handler)
+    try:
+        log.append(line("0"))
+    finally:
+        logging.getLogger("bunsui.logging").removeHandler(handler)
+    (tmp_path / "s").unlink()
+    log.append(line("1"))
+    log.close()
+    assert [2] == lost(tmp_path)
