@@ -201,3 +201,21 @@ def test_what_the_cache_has_is_told() -> None:
         assert "run" == plan.job("b").prospect
         assert "run" == runner.plan(pipeline(*jobs, **X), {"x": 4}).job("a").prospect
         assert first.id == runner.run(pipeline(*jobs, **X)).jobs["a"].cached_from
+
+
+def test_what_does_not_run_holds_nobody_up() -> None:
+    """What follows a cached job can run beside what the cached one could have run beside."""
+    jobs = (
+        {"id": "a", "cache": {}},
+        {"id": "b"},
+        {"id": "c", "depends_on": ["a"]},
+        {"id": "d", "depends_on": ["c"]},
+    )
+    with bunsui.Runner("memory://") as runner:
+        assert 2 == runner.plan(pipeline(*jobs[:2])).concurrency
+        runner.run(pipeline(jobs[0]))
+        plan = runner.plan(pipeline(*jobs))
+        assert {"cached": 1, "run": 3} == plan.counts
+        assert 2 == plan.concurrency
+        assert 1 == runner.plan(pipeline(jobs[0], *jobs[2:])).concurrency
+        assert 0 == runner.plan(pipeline(jobs[0])).concurrency

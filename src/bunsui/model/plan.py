@@ -55,7 +55,8 @@ class Plan:
     jobs: tuple[PlannedJob, ...]
     #: Job ids by stage: all of a stage can run at once as soon as the stages before it have ended.
     stages: tuple[tuple[str, ...], ...]
-    #: The most jobs that would run at once: of the limits and of the widest stage the smallest.
+    #: The most attempts that would run at once: the limits of runner and pipeline, or the widest of the
+    #: stages of the jobs that run (those that do not take no time), items of fan-outs counted.
     concurrency: int
     #: The jobs that decide how long it takes: the chain of dependent jobs that takes longest by past
     #: durations, a job without one counting as long as the median of the others; of no past durations, the

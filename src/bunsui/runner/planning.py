@@ -56,9 +56,7 @@ def plan(
     planned = {job: foreseen.job(job, of_stage[job], past.get(job)) for job in pipeline.graph.order}
     path, seconds = _critical_path(pipeline, planned)
     limits = [parts.max_concurrency, pipeline.max_concurrency or parts.max_concurrency]
-    widest = max(
-        (sum(_width(pipeline.job(job), planned[job]) for job in stage) for stage in stages), default=0
-    )
+    widest = _widest(pipeline, planned)
     return Plan(
         pipeline=pipeline.name,
         parameters=inputs.parameters,
@@ -228,6 +226,20 @@ def _width(job: Job, planned: PlannedJob) -> int:
         return 1
     items = MAX_ITEMS if planned.items is None else planned.items
     return items if job.max_concurrency is None else min(items, job.max_concurrency)
+
+
+def _widest(pipeline: Pipeline, planned: Mapping[str, PlannedJob]) -> int:
+    """How many attempts could run at once, were every job as slow as any other that can run beside it.
+
+    Jobs that do not run hold nobody up: what follows them may run beside what is before them.
+    """
+    depth: dict[str, int] = {}
+    widths: dict[int, int] = {}
+    for job, one in planned.items():
+        before = max((depth[parent] for parent in one.depends_on), default=0)
+        depth[job] = before + (one.prospect in RUNNING)
+        widths[depth[job]] = widths.get(depth[job], 0) + _width(pipeline.job(job), one)
+    return max(widths.values(), default=0)
 
 
 def _stages(pipeline: Pipeline) -> tuple[tuple[str, ...], ...]:
