@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
     for folder in (Path.cwd(), Path(tempfile.gettempdir())):
         for path in project_paths(folder):
             pytest.exit(f"{path} would be the configuration of tests: move it away", returncode=4)
+
+
+@pytest.fixture(autouse=True)
+def _sys_path() -> Iterator[None]:
+    """Commands that run in this process put the folders of definitions there, for as long as it lives."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before

@@ -141,7 +141,8 @@ def test_an_interrupt_detaches(bench: Any, successor: Any, tmp_path: Path, round
         assert "interrupted" == process.stdout.readline().strip()
         session = process.stdout.readline().strip()
         if how == "waits" and session:
-            assert "succeeded" == process.stdout.readline().strip()
+            ended = process.stdout.readline().strip()
+            assert "succeeded" == ended, process.communicate(timeout=60)[1]
         elif session not in before | {""}:
             if how == "leaves":
                 process.wait(60)

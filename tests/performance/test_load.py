@@ -161,7 +161,9 @@ def test_thousands_of_jobs_leave_nothing_behind(tmp_path: Path) -> None:
         run(runner, JOBS)
         assert warm == settled(warm)
         assert (before["lives"], before["works"]) == (warm["lives"], warm["works"])
-    assert before == settled(before)
+    # What tests before this one have left may have ended meanwhile.
+    after = settled(before)
+    assert {name: after[name] for name in before if after[name] > before[name]} == {}
 
 
 def test_a_handle_of_an_ended_session_holds_no_decoded_output() -> None:
