@@ -107,6 +107,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/resume.py")
     session.run("python", "benchmarks/sessions_list.py")
     session.run("python", "benchmarks/logs.py")
+    session.run("python", "benchmarks/logs_filter.py")
 
 
 @nox.session

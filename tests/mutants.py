@@ -478,6 +478,27 @@ MUTANTS = (
         ("tests/unit/cli/test_logs_commands.py",),
     ),
     Mutant(
+        "lines that JSON writes otherwise are not ruled out",
+        "logging/signs.py",
+        "if tight is not None and compiled(self.unless).search(block) is not None:",
+        "if False:",
+        ("tests/unit/logging/test_filters.py",),
+    ),
+    Mutant(
+        "half a line is no record while a log is followed",
+        "logging/reading.py",
+        "self.records(ends=resting)",
+        "self.records()",
+        ("tests/unit/logging/test_reading.py",),
+    ),
+    Mutant(
+        "formulas in CSV",
+        "cli/log_text.py",
+        '    return f"\'{shown}" if shown.startswith(_FORMULA) else shown',
+        "    return shown",
+        ("tests/unit/cli/test_logs_commands.py",),
+    ),
+    Mutant(
         "the last look of who follows a log",
         "logging/reading.py",
         "            if resting:\n                return",

@@ -19,8 +19,6 @@ from bunsui.model.times import from_text, to_text
 
 #: The beginning of a line, and where its time stands.
 _BEGINNING = re.compile(rb'\{"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"')
-#: How a message begins; tracebacks stand behind it.
-_MESSAGE = b',"message":"'
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _EXAMPLE = "such as '10m' (ago) or '2013-01-31T17:00:00Z'"
@@ -57,7 +55,7 @@ class Filter:
         """
         find = self._finder(block)
         bounded = bool(self.since or self.until)
-        behind = next((sign.behind for sign in self.signs if sign.behind and sign.is_plain(block)), None)
+        checks = [sign.loose.search for sign in self.signs if sign.loose is not None]
         at, size = 0, len(block)
         while at < size and (hit := find(at)) >= 0:
             start = block.rfind(b"\n", at, hit) + 1 or at
@@ -65,9 +63,7 @@ class Filter:
             end = size if end < 0 else end
             line = block[start:end]
             at = end + 1
-            if behind is not None and _lacks(line, behind):
-                continue
-            if line and (not bounded or self._in_time(line)):
+            if line and (not bounded or self._in_time(line)) and all(check(line) for check in checks):
                 yield line
 
     def _finder(self, block: bytes) -> Callable[[int], int]:
@@ -108,12 +104,6 @@ class Filter:
         if isinstance(self.grep, str):
             return self.grep in text
         return self.grep.search(text.encode("utf-8", "backslashreplace")) is not None
-
-
-def _lacks(line: bytes, behind: Any) -> bool:
-    """Whether nothing of an expression is found from the message of a line on; false where it has none."""
-    message = line.find(_MESSAGE)
-    return message >= 0 and behind.search(line, message + len(_MESSAGE)) is None
 
 
 def _text_of(record: LogRecord, name: str) -> str | None:

@@ -29,21 +29,14 @@ class Sign:
     exact: Any
     #: What every line has that is wanted and can be decoded, or `exact` is found in; None: any line may be.
     loose: Any
-    #: The bytes or the expression to look for instead where there is nothing of `unless`, which is faster.
+    #: The bytes or the expression to look for first where there is nothing of `unless`, which is faster.
     tight: Any = None
     unless: str = _ODD
-    #: What is found behind the beginning of the message of a wanted line, where there is nothing of `unless`:
-    #: an expression may be found in what all lines have before it. None: nothing is known of that.
-    behind: Any = None
-
-    def is_plain(self, block: bytes) -> bool:
-        """Whether there is nothing of `unless` in `block`."""
-        return compiled(self.unless).search(block) is None
 
     def finder(self, block: bytes) -> Callable[[int], int]:
         """A function that says where the next sign is in `block`, from a position on; -1: there is none."""
         tight = self.tight
-        if tight is not None and not self.is_plain(block):
+        if tight is not None and compiled(self.unless).search(block) is not None:
             tight = None
         if isinstance(tight, bytes):
             return lambda at: block.find(tight, at)
@@ -70,9 +63,15 @@ def of_text(grep: str) -> Sign:
     # In JSON, a text begins and ends elsewhere; an open \Q would take in what is put behind it.
     if any(mark in grep for mark in ("^", "$", r"\A", r"\z", r"\Q")):
         return Sign(own, None)
-    # A text that is written otherwise in JSON has a backslash there, whatever the expression asks for.
-    alone = compiled(grep)
-    return Sign(own, compiled(rf"(?:{grep})|\\"), alone, r"\\", alone)
+    # Tracebacks stand behind messages. A text that is written otherwise in JSON has a backslash there,
+    # whatever the expression asks for. What is no record at all is looked through as it is.
+    message, other = r'"message" ?: ?".*', rf"(?m:^)(?:[^{{].*)?(?:{grep})"
+    return Sign(
+        compiled(rf"{message}(?:{grep})|{other}"),
+        compiled(rf"{message}(?:(?:{grep})|\\)|{other}"),
+        compiled(grep),
+        r"\\",
+    )
 
 
 def is_literal(grep: str) -> bool:

@@ -214,6 +214,7 @@ FILTERS = st.fixed_dictionaries(
 @example([to_line(LINE | {"message": "\ud83d\ude00"})[:-1]], {"grep": "😀"})
 @example([b'{"time":"2026-01-31T12:00:00.000000Z","level":"ERROR","mess'], {"level": "ERROR"})
 @example([to_line(LINE)[:-1]], {"fields": {"tags": ["a", "b"]}})
+@example([b'{"time":"2026-01-31T12:00:00.000000Z","level":"ERROR","job":"a","message":"x'], {"grep": "ERR.R"})
 def test_exact(found, given):
     """Looking for signs gives the very lines that decoding all of them gives, whatever stands in them."""
     try:
@@ -229,6 +230,14 @@ def test_rules_out():
     block = to_line(LINE | {"message": "é \x1b[31m \\ \n"}) * 3
     asked = [{"grep": "waits"}, {"level": "CRITICAL"}, {"fields": {"k": "v"}}, {"until": NOW}]
     assert [[], [], [], []] == [list(make(**each).lines(block)) for each in asked]
+
+
+@pytest.mark.parametrize("message", ["it works", "\\ it works"])
+def test_rules_out_before_the_message(message):
+    """What an expression finds in time, level and logger does not have a line decoded."""
+    block = to_line(LINE | {"logger": "app\\db", "message": message, "fields": {}, "exception": "E"}) * 3
+    found = list(make(grep="time.*log").lines(block))
+    assert (3 if "\\" in message else 0) == len(found)
 
 
 def test_damaged():
