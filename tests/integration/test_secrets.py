@@ -385,7 +385,7 @@ SCRIPT = """
 import sys
 import bunsui
 from bunsui.cli.drive import drive
-from bunsui.cli.render import Progress
+from bunsui.cli.progress import Progress
 
 progress = Progress(quiet=sys.argv[2] != "text")
 config = {"secrets": {"db": "file:secret"}}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.cli import plans, render
 from bunsui.cli.parameters import Given, parameters
+from bunsui.cli.progress import Progress
 from bunsui.cli.streams import note
 from bunsui.model.status import SessionStatus
 from bunsui.runner.runner import Runner
@@ -42,7 +43,7 @@ def termination_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def prepare(pipeline: Pipeline, progress: render.Progress) -> None:
+def prepare(pipeline: Pipeline, progress: Progress) -> None:
     """Makes this process ready for a pipeline: how wide its jobs' names are, where its modules lie."""
     progress.width = max(len(job.id) for job in pipeline.jobs)
     if pipeline.base_dir is not None:
@@ -72,7 +73,7 @@ def start(
         is_plan: whether it only says what would run.
         background: told when the store is open, and when the session is durable.
     """
-    progress = render.Progress(quiet=form != "text")
+    progress = Progress(quiet=form != "text")
     runner = Runner(store, bindings=bindings, local=local, plugins=[progress])
     with runner:
         pipeline = find(runner)
@@ -93,7 +94,7 @@ def start(
         return drive(runner, begin, progress, form)
 
 
-def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progress, form: str) -> int:
+def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form: str) -> int:
     """Begins a session, waits until it rests, prints it, and returns the exit code.
 
     Args:
@@ -129,7 +130,7 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: render.Progres
     return FAILED
 
 
-def _let_go(runner: Runner, progress: render.Progress) -> int:
+def _let_go(runner: Runner, progress: Progress) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         runner.close(timeout=0)  # Shows the observers all that is durable, too.
     session = progress.session_id

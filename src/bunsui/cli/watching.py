@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from bunsui.cli import render
+from bunsui.cli.progress import Progress
 from bunsui.cli.streams import note, say
 from bunsui.runner import reading
 from bunsui.runner.waiting import POLL, pauses
@@ -52,7 +53,7 @@ def unattended(session: Session) -> str | None:
 
 def _lines(runner: Runner, session: Session) -> None:
     """Prints a line for each change, as a run does."""
-    progress = render.Progress(quiet=False)
+    progress = Progress(quiet=False)
     progress.width = max(len(job.id) for job in session.definition.jobs)
     said: list[str | None] = [None]
 

@@ -17,6 +17,7 @@ from bunsui.cli.options import (
     session_id,
     store_option,
 )
+from bunsui.cli.progress import Progress
 from bunsui.cli.streams import note
 from bunsui.dsl.problems import quoted
 from bunsui.model.status import SessionStatus
@@ -224,7 +225,7 @@ def resume_command(text: str, assume: tuple[tuple[str, str], ...], store: str | 
             raise click.UsageError(
                 f"--assume says of {quoted(job)} both {said[job]} and {word}; say one of them"
             )
-    progress = render.Progress(quiet=form != "text")
+    progress = Progress(quiet=form != "text")
     with Runner(store, plugins=[progress]) as runner:
         session = runner.session(session_id(runner, text))
         prepare(session.definition, progress)
@@ -272,7 +273,7 @@ def rerun_command(
     """
     chosen = jobs if jobs in ("failed", "all") else [job.strip() for job in jobs.split(",") if job.strip()]
     given = parameters.read(assignments)
-    progress = render.Progress(quiet=form != "text")
+    progress = Progress(quiet=form != "text")
     with Runner(store, bindings=bindings, local=local, plugins=[progress]) as runner:
         changed = None if file is None else runner.load(file)
         session = session_id(runner, text)
