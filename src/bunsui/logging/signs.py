@@ -40,13 +40,24 @@ class Sign:
             tight = None
         if isinstance(tight, bytes):
             return lambda at: block.find(tight, at)
-        search = (self.loose if tight is None else tight).search
+        if tight is None or self._misleads(tight, block):
+            search = self.loose.search
+        else:
+            search = tight.search
 
         def find(at: int) -> int:
             match = search(block, at)
             return -1 if match is None else match.start()
 
         return find
+
+    def _misleads(self, tight: Any, block: bytes) -> bool:
+        """Whether its first hit is none, as of an expression that fits to what all lines begin with."""
+        match = tight.search(block)
+        if match is None:
+            return False
+        start, end = block.rfind(b"\n", 0, match.start()) + 1, block.find(b"\n", match.start())
+        return self.loose.search(block[start : end if end >= 0 else len(block)]) is None
 
 
 def of_text(grep: str) -> Sign:
