@@ -55,7 +55,7 @@ class Filter:
         """
         find = self._finder(block)
         bounded = bool(self.since or self.until)
-        checks = [sign.loose.search for sign in self.signs if sign.loose is not None]
+        checks = [sign.loose.search for sign in self.signs if sign.is_vague]
         at, size = 0, len(block)
         while at < size and (hit := find(at)) >= 0:
             start = block.rfind(b"\n", at, hit) + 1 or at

@@ -32,6 +32,8 @@ class Sign:
     #: The bytes or the expression to look for first where there is nothing of `unless`, which is faster.
     tight: Any = None
     unless: str = _ODD
+    #: Whether `tight` is also found in lines in which `loose` is not.
+    is_vague: bool = False
 
     def finder(self, block: bytes) -> Callable[[int], int]:
         """A function that says where the next sign is in `block`, from a position on; -1: there is none."""
@@ -40,10 +42,8 @@ class Sign:
             tight = None
         if isinstance(tight, bytes):
             return lambda at: block.find(tight, at)
-        if tight is None or self._misleads(tight, block):
-            search = self.loose.search
-        else:
-            search = tight.search
+        misleads = tight is None or (self.is_vague and self._misleads(tight, block))
+        search = self.loose.search if misleads else tight.search
 
         def find(at: int) -> int:
             match = search(block, at)
@@ -82,6 +82,7 @@ def of_text(grep: str) -> Sign:
         compiled(rf"{message}(?:(?:{grep})|\\)|{other}"),
         compiled(grep),
         r"\\",
+        is_vague=True,
     )
 
 
