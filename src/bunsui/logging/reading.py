@@ -18,7 +18,7 @@ from bunsui.model.log import LogRecord
 
 #: Bytes of the blocks that are held in memory, over all jobs, and of one of them.
 _MEMORY = 32 * 1024 * 1024
-_BLOCKS = (4 * 1024, 1024 * 1024)
+_BLOCKS = (4 * 1024, 256 * 1024)
 #: Files that are named where more are gone.
 _NAMED = 5
 
