@@ -81,11 +81,17 @@ class AttemptLog:
             found: ``level``, ``logger`` and ``message``; and ``created`` (seconds since 1970), ``fields`` and
                 ``exception`` as far as there is something to say.
         """
-        created = found.get("created")
-        at = self._clock.now() if created is None else datetime.fromtimestamp(created, UTC)
+        at = self._time(found.get("created"))
         if self._redactor is not None:
             found = {key: redacted(value, self._redactor.redact) for key, value in found.items()}
         self._write(to_line(to_record(found, to_text(at), self._job, self._attempt, self._item)))
+
+    def _time(self, created: Any) -> datetime:
+        """When a record was made; now where that is no time, as of a record that a job has tampered with."""
+        if created is not None:
+            with contextlib.suppress(ValueError, OverflowError, OSError, TypeError):
+                return datetime.fromtimestamp(created, UTC)
+        return self._clock.now()
 
     def _write(self, lines: bytes) -> None:
         with self._lock:

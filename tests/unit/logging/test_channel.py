@@ -213,3 +213,13 @@ def test_nothing_is_left(tmp_path: Path) -> None:
 def test_short_secret_as_a_line() -> None:
     """One of less than 4 characters is masked where it is the whole line, and nowhere else."""
     assert ["***", "abc.", "x"] == said(b"abc\nabc.\nx\n", redactor=Redactor(["abc", "something else"]))
+
+
+@pytest.mark.parametrize("created", [1.7e12, float("nan"), float("inf"), "yesterday", -1e30])
+def test_a_record_whose_time_is_none(tmp_path: Path, collector: Collector, created: object) -> None:
+    """It has the time at which it came; whoever reads the pipes of all jobs must not end by it."""
+    log = log_in(tmp_path, collector)
+    log.take({"level": "INFO", "logger": "mine", "message": "odd", "created": created})
+    log.close()
+    (record,) = records(tmp_path)
+    assert ("odd", True) == (record.message, abs((CLOCK.now() - record.time).total_seconds()) < 3600)
