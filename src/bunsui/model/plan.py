@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import frozen
 
 __all__ = ["Plan", "PlannedJob"]
 
@@ -67,7 +67,7 @@ class Plan:
     #: The session that would be run again.
     rerun_of: str | None = None
     #: How many past sessions the durations are from.
-    past_sessions: int = field(default=0)
+    past_sessions: int = 0
 
     def job(self, id: str) -> PlannedJob:  # noqa: A002 - the public name
         """The job with this id.

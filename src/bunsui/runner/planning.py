@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.fields import MAX_ITEMS
+from bunsui.engine.decide import SHOWN_CONDITION
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.expressions.conditions import parse_condition
 from bunsui.expressions.evaluation import holds
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 #: What is said of jobs that run, or may.
 RUNNING: tuple[Prospect, ...] = ("run", "maybe")
-#: Characters of a condition that a reason shows.
-SHOWN_CONDITION = 200
 
 
 def plan(
