@@ -145,6 +145,135 @@ def test_the_chosen_jobs_run(runner: Any, steps: Steps, pipeline: Any, jobs: Any
     assert before.outputs == after.outputs
 
 
+AFTERMATH: list[dict[str, Any]] = [
+    {"id": "a", "allow_failure": True},
+    {"id": "b", "depends_on": ["a"], "parameters": {"a": "${jobs.a.status}"}},
+    {"id": "c", "depends_on": ["b"], "parameters": {"b": "${jobs.b.output.a}"}},
+    {"id": "d", "depends_on": ["a"], "condition": "failed(a)"},
+    {"id": "e", "depends_on": ["d"], "condition": "always()", "parameters": {"d": "${jobs.d.status}"}},
+    {"id": "aside"},
+]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "ran"),
+    [(["aside"], "a aside b c e"), ([], "a b c e"), (["a"], "a b c e"), (["b"], "a b c e")],
+)
+def test_what_follows_a_job_that_had_failed_runs(
+    runner: Any, steps: Steps, pipeline: Any, jobs: list[str], ran: str
+) -> None:
+    """Whatever is chosen, a job that had failed runs, and may succeed: nothing made of its failure stays."""
+    steps.failing = {"a"}
+    before = runner.run(pipeline(AFTERMATH))
+    assert ("succeeded", "failed") == (before.status, before.outputs["c"]["b"])
+    steps.failing = set()
+    steps.ran.clear()
+    plan = runner.plan(rerun=before.id, jobs=jobs)
+    after = runner.rerun(before.id, jobs)
+    assert ran.split() == sorted(steps.ran)
+    assert ({"b": "succeeded"}, {"d": "skipped"}) == (after.outputs["c"], after.outputs["e"])
+    assert ("it follows 'a', which runs" if "b" not in jobs else "it was asked for") == plan.job("b").reason
+    assert {*ran.split()} == {job.id for job in plan.jobs if job.prospect in ("run", "maybe")} - {"d"}
+
+
+def test_what_follows_a_job_that_is_skipped_again_is_reused(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """A branch that is not taken either time runs nobody; one whose condition is new each time does."""
+    jobs = [
+        {"id": "a"},
+        {"id": "never", "depends_on": ["a"], "condition": "${table} == 'x'"},
+        {"id": "session", "depends_on": ["a"], "condition": "${session.id} == 'x'"},
+        {"id": "b", "depends_on": ["a", "never"], "condition": "always()"},
+        {"id": "c", "depends_on": ["a", "session"], "condition": "always()"},
+        {"id": "load", "depends_on": ["a"]},
+    ]
+    before = failed(runner, steps, pipeline(jobs), "load")
+    after = runner.rerun(before.id)
+    assert ["c", "load"] == sorted(steps.ran)
+    assert (before.id, None) == (after.jobs["b"].reused_from, after.jobs["c"].reused_from)
+    assert (before.id, "skipped") == (after.jobs["a"].reused_from, after.jobs["never"].status)
+    steps.ran.clear()
+    runner.rerun(before.id, ["a"])  # What it comes to now decides whether the others are skipped.
+    assert ["a", "b", "c", "load"] == sorted(steps.ran)
+
+
+def test_a_changed_binding_runs_what_is_bound(tmp_path: Path) -> None:
+    """What a stub on this machine returned is no output of the real thing, nor of another stub."""
+    jobs = [
+        {"id": "stubbed", "type": "lambda", "function": "f"},
+        {"id": "other", "type": "lambda", "function": "g"},
+        {"id": "named", "type": "lambda", "function": "${name}"},
+        {"id": "unknown", "type": "lambda", "function": "${jobs.other.output}", "depends_on": ["other"]},
+    ]
+    pipeline = bunsui.Pipeline.from_dict(
+        {
+            "version": "1.0",
+            "name": "flow",
+            "parameters": [{"name": "name", "type": "string", "default": "f"}],
+            "jobs": jobs,
+        }
+    )
+    write = "import json, os; open(os.environ['BUNSUI_OUTPUT'], 'w').write(json.dumps('g'))"
+    other = {"command": [sys.executable, "-c", write]}
+    store = f"sqlite:///{tmp_path}/store.db"
+
+    def runner(stub: Any, base: Any = other) -> bunsui.Runner:
+        return bunsui.Runner(store, bindings={"lambda": {"f": stub, "g": base}}, autoload_plugins=False)
+
+    with runner({"command": ["true"]}) as made:
+        before = made.run(pipeline)
+        assert "succeeded" == before.status
+        assert {"reuse": 4} == made.plan(rerun=before.id, jobs=[]).counts
+    with runner({"command": ["true"], "shell": False}) as made:
+        assert {"reuse": 4} == made.plan(rerun=before.id, jobs=[]).counts
+    with runner({"command": ["sh", "-c", "true"]}) as made:
+        plan = made.plan(rerun=before.id, jobs=[])
+        assert ["stubbed", "named", "unknown"] == [job.id for job in plan.jobs if job.prospect == "run"]
+        assert "its binding changed" == plan.job("stubbed").reason
+        after = made.rerun(before.id, [])
+        assert {"other"} == {job for job, state in after.jobs.items() if state.reused_from}
+
+
+def test_a_binding_in_another_folder_is_the_same(tmp_path: Path) -> None:
+    """A checkout somewhere else does the same work, as a definition there does."""
+    definition = 'version: "1.0"\nname: flow\njobs: [{id: a, type: lambda, function: f}]\n'
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "p.yaml").write_text(definition)
+        (tmp_path / folder / "bindings.yaml").write_text('lambda: {f: {command: ["true"]}}\n')
+    with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+        before = runner.run(runner.load(tmp_path / "one/p.yaml"))
+        moved = runner.load(tmp_path / "two/p.yaml")
+        assert {"reuse": 1} == runner.plan(moved, rerun=before.id, jobs=[]).counts
+
+
+def test_another_session_of_the_same_id_is_not_taken_over(tmp_path: Path) -> None:
+    """A key that was used again after the housekeeping names another session than was run again."""
+    store = f"sqlite:///{tmp_path}/store.db"
+    steps = Steps()
+    plugins = bunsui.Plugins([steps], autoload=False)
+    definition = {"version": "1.0", "name": "flow", "parameters": PARAMETERS}
+    jobs = [{"type": "step", "id": id_, "parameters": {"of": "${table}"}} for id_ in ("first", "second")]
+    jobs[1] |= {"depends_on": ["first"]}
+    pipeline = bunsui.Pipeline.from_dict({**definition, "jobs": jobs}, plugins)
+    with bunsui.Runner(store, plugins=[steps], autoload_plugins=False) as runner:
+        before = runner.run(pipeline, idempotency_key="key")
+        steps.held["first"] = threading.Event()
+        after = runner.start_rerun(before.id, ["first"])
+        after.pause()
+        steps.held.pop("first").set()
+        after.wait()
+        assert "paused" == after.status
+        with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection, connection:
+            connection.execute("DELETE FROM commits WHERE history = ?", (before.id,))
+        again = runner.run(pipeline, {"table": "other"}, idempotency_key="key")
+        assert (before.id, "succeeded") == (again.id, again.status)
+        steps.ran.clear()
+        after.resume()
+        after.wait()
+        assert ["second"] == steps.ran
+        assert {"of": "t"} == after.outputs["second"]
+
+
 def test_a_changed_parameter_runs_what_it_reaches(runner: Any, steps: Steps, pipeline: Any) -> None:
     """The jobs whose input names the parameter run, and all downstream of them."""
     before = failed(runner, steps, pipeline())
@@ -279,6 +408,10 @@ def test_the_plan_tells_what_will_run(data: Any) -> None:
         job["parameters"] = {"v": data.draw(st.sampled_from(["1", "${source}", "${table}"]))}
         if parents and data.draw(st.booleans()):
             job["parameters"]["above"] = f"${{jobs.j{min(parents)}.output}}"
+        if parents and data.draw(st.booleans()):
+            job["parameters"]["status"] = f"${{jobs.j{max(parents)}.status}}"
+        if data.draw(st.booleans()):
+            job["allow_failure"] = True
         if data.draw(st.booleans()):
             job["condition"] = data.draw(st.sampled_from(["${table} == 't'", "always()", "${table} != 't'"]))
         jobs.append(job)
@@ -288,11 +421,13 @@ def test_the_plan_tells_what_will_run(data: Any) -> None:
         {**definition, "jobs": [{"type": "step", **job} for job in jobs]}, plugins
     )
     with bunsui.Runner("memory://", plugins=[steps], autoload_plugins=False) as runner:
-        steps.failing = data.draw(st.sets(st.sampled_from([job["id"] for job in jobs])))
+        ids = [job["id"] for job in jobs]
+        steps.failing = data.draw(st.sets(st.sampled_from(ids)))
         before = runner.run(pipeline)
         steps.failing, steps.ran = set(), []
         given = data.draw(st.sampled_from([{}, {"source": "x"}, {"table": "x"}]))
-        chosen = data.draw(st.sampled_from(["failed", "all", ["j0"], ["j0+"]]))
+        named = data.draw(st.sampled_from(ids))
+        chosen = data.draw(st.sampled_from(["failed", "all", [], [named], [f"{named}+"]]))
         plan = runner.plan(rerun=before.id, parameters=given, jobs=chosen)
         after = runner.rerun(before.id, chosen, parameters=given)
         prospects = {job.id: job.prospect for job in plan.jobs}
@@ -306,8 +441,8 @@ def test_the_plan_tells_what_will_run(data: Any) -> None:
         assert sorted(ran) == sorted(steps.ran)
         # Running all of it anew would have come to the same.
         whole = runner.run(pipeline, given)
-        if chosen in ("failed", "all", ["j0+"]):
-            assert whole.outputs == after.outputs
+        assert whole.outputs == after.outputs
+        assert [job.status for job in whole.jobs.values()] == [job.status for job in after.jobs.values()]
 
 
 def test_a_rerun_goes_on_after_kill_9(tmp_path: Path) -> None:
@@ -380,6 +515,7 @@ def test_what_is_gone_runs(tmp_path: Path) -> None:
     with bunsui.Runner(store, plugins=[steps], autoload_plugins=False) as runner:
         assert "succeeded" == runner.resume(after.id).status
         assert ["clean", "load"] == steps.ran
-        told, _ = (event for event in after.events() if isinstance(event, ev.ReuseFailed))
+        # What follows it runs, too, and is not asked for.
+        (told,) = (event for event in after.events() if isinstance(event, ev.ReuseFailed))
         assert ("clean", f"the output of session {before.id} is gone") == (told.job, told.reason)
     assert before.outputs == after.outputs

@@ -57,6 +57,8 @@ class Machine:
         self._to_expand: dict[str, None] = {}
         #: Jobs that take an output over when it is their turn, and those of them whose turn it is.
         self._reused: set[str] = set()
+        #: All that follows a job whose output could not be taken over.
+        self._anew: set[str] = set()
         self._to_reuse: dict[str, None] = {}
         self._fans: dict[str, FanOut] = {}
         #: Those of them that are over.
@@ -242,10 +244,20 @@ class Machine:
             self._make_ready(job, 1)
 
     def _reuse_failed(self, job: str) -> None:
-        """It has no output to take over, so it runs as any other."""
-        self._reused.discard(job)
+        """It has no output to take over, so it runs as any other; and so does all that follows it.
+
+        What it comes to now may be something else, or a failure: outputs made of the earlier one would not
+        belong to it.
+        """
         self._begun.discard(Reuse(job))
         self._to_reuse.pop(job, None)
+        stack = [job]
+        while stack:  # Each job is looked at once in all: `_anew` remembers it.
+            each = stack.pop()
+            self._reused.discard(each)
+            fresh = [child for child in self.pipeline.graph.downstream[each] if child not in self._anew]
+            self._anew.update(fresh)
+            stack += fresh
         if self._halted is None:  # Else it is in _to_cancel already.
             self._admit(job)
 
@@ -405,11 +417,13 @@ class Machine:
         if (paused := self._pause(at)) is not None:
             return [] if self.running or self._begun else [Record(paused)]
         if self._to_evaluate or self._to_expand or self._to_reuse:
-            return [
+            settling: list[Action] = [
                 *map(Evaluate, self._to_evaluate),
                 *map(Expand, self._to_expand),
                 *(action for job in self._to_reuse if (action := Reuse(job)) not in self._begun),
             ]
+            if settling:  # Else large outputs are being taken over: nobody waits for them who need not.
+                return settling
         return self._starts(free, pools or {}) if self._ready else []
 
     def _starts(self, free: int, pools: Mapping[str, int]) -> list[Action]:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -46,6 +47,8 @@ class Artifacts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        #: Begins the names of the files that are written through this object.
+        self._temporary = f"{_TEMPORARY}{secrets.token_hex(4)}-"
 
     def session_folder(self, session: str) -> Path:
         """The folder of a session's artifacts; it need not exist."""
@@ -89,7 +92,7 @@ class Artifacts:
         data = self._read(source, named)
         adopted = Artifact(artifact.sha256, artifact.size, whose, self.loader(target))
         folder = self._make_folder(target)
-        file, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
+        file, name = tempfile.mkstemp(prefix=self._temporary, dir=folder)
         os.close(file)
         temporary = Path(name)
         temporary.unlink()
@@ -107,7 +110,7 @@ class Artifacts:
 
     def _write(self, session: str, parts: Iterable[bytes], whose: str) -> Artifact:
         folder = self._make_folder(session)
-        file, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
+        file, name = tempfile.mkstemp(prefix=self._temporary, dir=folder)
         temporary = Path(name)
         digest, size = hashlib.sha256(), 0
         try:
@@ -194,9 +197,12 @@ class Artifacts:
             shutil.rmtree(self.session_folder(session))
 
     def tidy(self, session: str) -> None:
-        """Removes what a process that died was writing. Only for who holds the session's claim."""
+        """Removes what others were writing, such as a process that died. Only for who holds the claim.
+
+        What is written through this object stays: whoever has the claim may have begun to write.
+        """
         for path, _ in self._files(session):
-            if path.name.startswith(_TEMPORARY):
+            if path.name.startswith(_TEMPORARY) and not path.name.startswith(self._temporary):
                 with contextlib.suppress(OSError):
                     path.unlink()
 

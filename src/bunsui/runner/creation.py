@@ -70,7 +70,10 @@ def take_in(
     env = meet(needs(pipeline, values), parts.settings, parts.pools)
     bindings = given_bindings(given, pipeline, job_types)
     used = preflight.used_bindings(pipeline, bindings, job_types, local=local)
-    return Inputs(values, env), used
+    data = {
+        kind: {name: bound.to_data(value) for name, value in names.items()} for kind, names in used.items()
+    }
+    return Inputs(values, env, bindings=data), used
 
 
 def create(
@@ -114,7 +117,7 @@ def create(
             raise ConfigError(f"tag {key!r} is {value!r}; tags are texts by text")
     taken, used = take_in(pipeline, parameters, given, job_types, parts, local=local)
     preflight.check_imports(used, parts.supervisor)
-    reused = () if rerun is None else rerun.reused(pipeline, taken)
+    reused = () if rerun is None else rerun.reused(pipeline, taken, job_types)
     session_id = session_id_of(idempotency_key)
     live = Live(session_id, pipeline, Machine(pipeline), 0, used, 0, local)
     if rerun is not None:
@@ -126,10 +129,7 @@ def create(
             pipeline=pipeline.name,
             digest=pipeline.digest,
             parameters=taken.parameters,
-            bindings={
-                kind: {name: bound.to_data(value) for name, value in names.items()}
-                for kind, names in used.items()
-            },
+            bindings=taken.bindings,
             base_dir=None if pipeline.base_dir is None else str(pipeline.base_dir),
             local=local,
             tags=dict(tags),

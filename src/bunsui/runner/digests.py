@@ -1,8 +1,9 @@
 """What a job's output depends on, known before anything runs: two jobs of equal digests do the same work.
 
-A job's digest is made of its type, its options and its input, with all references replaced that are known
-before a run, and of the digests of the jobs that it depends on. What an output of those brings in stands in
-there as the reference: where their digests are equal, their outputs are taken to be.
+A job's digest is made of its type, its options, its input, with all references replaced that are known
+before a run, what it is bound to on this machine, and the digests of the jobs that it depends on. What an
+output of those brings in stands in there as the reference: where their digests are equal, their outputs are
+taken to be.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
     from bunsui.model.job import Job
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.session import JobState
+    from bunsui.ports.job_type import JobType
 
 #: What is known of a session before it runs.
 _KNOWN = frozenset({"parameters", "pipeline", "env"})
+#: What of a binding says where its program lies: a checkout in another folder has the same.
+_PLACES = frozenset({"folder", "folders"})
 
 
 @frozen
 class Inputs:
-    """What a session is started with, as far as references can reach it."""
+    """What a session is started with, as far as its jobs' work hangs on it."""
 
     #: The values of all declared parameters.
     parameters: Mapping[str, Any]
@@ -39,6 +43,8 @@ class Inputs:
     env: Mapping[str, str] = field(factory=dict)
     #: The session's id; "" before there is one.
     session: str = ""
+    #: What runs in place of AWS: job type to name to binding, as a history holds it.
+    bindings: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
 
     def scope(self, pipeline: Pipeline, jobs: Mapping[str, JobState] | None = None) -> Scope:
         """What references can reach before anything has run, but for `jobs` whose outputs are known."""
@@ -64,6 +70,8 @@ class Digest:
     parameters: Mapping[str, str]
     #: The list that it runs for, likewise; None: it runs once.
     for_each: str | None
+    #: What it is bound to on this machine, likewise; where that is not known yet, all that it may be.
+    binding: str
     #: The jobs that it depends on, each with the digest of what it hands on.
     upstream: Mapping[str, str]
     #: A reference to what is another one in each session, such as ``session.id``; None: there is none.
@@ -74,11 +82,11 @@ class Digest:
     @property
     def work(self) -> str:
         """The digest of what the job itself does: a SHA-256 in hexadecimal digits."""
-        parts = (self.type, self.options, self.parameters, self.for_each, self.upstream, self.session)
-        return _sha256(parts)
+        made = (self.type, self.options, self.parameters, self.for_each, self.binding)
+        return _sha256((*made, self.upstream, self.session))
 
 
-def digests(pipeline: Pipeline, inputs: Inputs) -> dict[str, Digest]:
+def digests(pipeline: Pipeline, inputs: Inputs, job_types: Mapping[str, JobType]) -> dict[str, Digest]:
     """The digest of every job, by its id, in an order in which they can run."""
     scope = inputs.scope(pipeline)
     found: dict[str, Digest] = {}
@@ -92,6 +100,7 @@ def digests(pipeline: Pipeline, inputs: Inputs) -> dict[str, Digest]:
             _encoded(job.options, scope),
             _encoded(job.parameters, scope),
             None if job.for_each is None else _encoded({"": job.for_each}, scope)[""],
+            _binding(job, inputs, scope, job_types.get(job.type)),
             upstream,
             fresh,
             "" if fresh is None else inputs.session,
@@ -106,6 +115,19 @@ def _condition(text: str, scope: Scope) -> tuple[str, list[str]]:
     """A condition, and the values of what it refers to, as far as they are known."""
     named = [f"${{{operand.reference.text}}}" for operand in parse_condition(text).operands]
     return text, [canonical(_plain(settle(each, scope, is_known))) for each in named]
+
+
+def _binding(job: Job, inputs: Inputs, scope: Scope, kind: JobType | None) -> str:
+    bound = inputs.bindings.get(job.type, {})
+    if kind is None or kind.binding_field is None or not bound:
+        return ""
+    named = settle(job.options.get(kind.binding_field, ""), scope, is_known)
+    wanted = bound if isinstance(named, Unsettled) else {name: bound[name] for name in bound if name == named}
+    told = {
+        name: {key: value for key, value in binding.items() if key not in _PLACES}
+        for name, binding in wanted.items()
+    }
+    return canonical(whole(told))
 
 
 def _encoded(values: Mapping[str, Any], scope: Scope) -> dict[str, str]:

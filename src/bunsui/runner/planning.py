@@ -47,7 +47,7 @@ def plan(
 ) -> Plan:
     """What a run would do; see `Runner.plan`."""
     inputs, used = creation.take_in(pipeline, parameters, given, job_types, parts, local=local)
-    verdicts = {} if earlier is None else earlier.verdicts(pipeline, inputs, jobs)
+    verdicts = {} if earlier is None else earlier.verdicts(pipeline, inputs, job_types, jobs)
     past, sessions = durations.past(parts.store, pipeline.name)
     foreseen = _Foresight(pipeline, inputs, verdicts, earlier, job_types, used, _lookup(pipeline, parts))
     stages = _stages(pipeline)

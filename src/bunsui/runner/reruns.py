@@ -10,6 +10,7 @@ from attrs import field, frozen
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.engine import events as ev
 from bunsui.errors import ConfigError, NotFound, StateError, StoreError
+from bunsui.expressions.conditions import parse_condition
 from bunsui.model.status import JobStatus
 from bunsui.runner import recovery
 from bunsui.runner.digests import Digest, Inputs, digests
@@ -17,9 +18,11 @@ from bunsui.runner.digests import Digest, Inputs, digests
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from bunsui.model.job import Job
     from bunsui.model.json import Json
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.session import SessionState
+    from bunsui.ports.job_type import JobType
     from bunsui.ports.store import Store
     from bunsui.runner.artifacts import Artifacts
     from bunsui.runner.live import Live
@@ -68,7 +71,8 @@ class Earlier:
             )
         created = live.machine.state.created
         env = {} if created is None else created.env
-        return cls(live.pipeline, state, Inputs(state.parameters, env, session), state.tags)
+        bindings = {} if created is None else created.bindings
+        return cls(live.pipeline, state, Inputs(state.parameters, env, session, bindings), state.tags)
 
     def definition(self, changed: Pipeline | None) -> Pipeline:
         """What is to run now: the session's own definition unless there is a changed one.
@@ -92,26 +96,58 @@ class Earlier:
         return {**kept, **(given or {})}
 
     def verdicts(
-        self, pipeline: Pipeline, inputs: Inputs, jobs: str | Sequence[str] = FAILED
+        self,
+        pipeline: Pipeline,
+        inputs: Inputs,
+        job_types: Mapping[str, JobType],
+        jobs: str | Sequence[str] = FAILED,
     ) -> dict[str, Verdict]:
         """What becomes of each job, by its id, in an order in which they can run.
+
+        A job that runs because it had failed, say, may succeed now: what follows it runs, too, also where a
+        condition had let that run before. Only of a job that is chosen by itself, and would have been
+        reused, is the outcome taken to be the same.
 
         Args:
             pipeline: what is to run now.
             inputs: with what.
+            job_types: the registered ones, by name.
             jobs: see `Runner.rerun`.
 
         Raises:
             ConfigError, NotFound: `jobs` says something else, or names a job that the pipeline does not have.
         """
         chosen = self._chosen(pipeline, jobs)
-        before, now = digests(self.pipeline, self.inputs), digests(pipeline, inputs)
-        return {job: self._verdict(job, chosen, before.get(job), now[job]) for job in now}
+        before = digests(self.pipeline, self.inputs, job_types)
+        found: dict[str, Verdict] = {}
+        #: The jobs that may come to something else, and those that come to the same and don't run.
+        open_: set[str] = set()
+        settled: set[str] = set()
+        for job, now in digests(pipeline, inputs, job_types).items():
+            verdict = self._verdict(job, before.get(job), now)
+            parents = pipeline.graph.upstream[job]
+            moved = next((parent for parent in parents if parent in open_), None)
+            if verdict.origin is not None and moved is not None:
+                verdict = Verdict(None, _follows(moved))
+            if verdict.origin is None:
+                # Where the value of a parameter in its condition has changed, what follows it runs anyway.
+                again = settled.issuperset(parents) and self._was_skipped(pipeline.job(job))
+                (settled if again else open_).add(job)
+            elif job not in chosen:
+                settled.add(job)
+            found[job] = Verdict(None, chosen[job]) if job in chosen else verdict
+        return found
 
-    def _verdict(self, job: str, chosen: Mapping[str, str], before: Digest | None, now: Digest) -> Verdict:
+    def _was_skipped(self, job: Job) -> bool:
+        """Whether a job was skipped, and not because of something that is another one in each session."""
+        state = self.state.jobs.get(job.id)
+        if state is None or state.status is not JobStatus.SKIPPED:
+            return False
+        operands = () if job.condition is None else parse_condition(job.condition).operands
+        return all(operand.reference.root != "session" for operand in operands)
+
+    def _verdict(self, job: str, before: Digest | None, now: Digest) -> Verdict:
         session = self.state.id
-        if job in chosen:
-            return Verdict(None, chosen[job])
         state = self.state.jobs.get(job)
         if before is None or state is None:
             return Verdict(None, f"session {session} had no such job")
@@ -160,9 +196,9 @@ class Rerun:
     #: The jobs that run in any case; see `Runner.rerun`.
     jobs: str | Sequence[str]
 
-    def reused(self, pipeline: Pipeline, inputs: Inputs) -> tuple[str, ...]:
+    def reused(self, pipeline: Pipeline, inputs: Inputs, job_types: Mapping[str, JobType]) -> tuple[str, ...]:
         """The jobs that take their outputs over."""
-        verdicts = self.earlier.verdicts(pipeline, inputs, self.jobs)
+        verdicts = self.earlier.verdicts(pipeline, inputs, job_types, self.jobs)
         return tuple(job for job, verdict in verdicts.items() if verdict.origin is not None)
 
 
@@ -178,7 +214,8 @@ def outputs(state: SessionState, jobs: Sequence[str]) -> dict[str, tuple[str, Js
 def restore(live: Live, store: Store, artifacts: Artifacts | None) -> None:
     """Reads again what the jobs of a session, which somebody else began, are to take over.
 
-    What is gone is left out: those jobs run.
+    What is gone is left out: those jobs run. Gone is also a session of which another one has the id now: an
+    idempotency key that was used again after the housekeeping.
     """
     created = live.machine.state.created
     if created is None or created.rerun_of is None:
@@ -190,7 +227,9 @@ def restore(live: Live, store: Store, artifacts: Artifacts | None) -> None:
         earlier = recovery.load(store, created.rerun_of, artifacts=artifacts)
     except (NotFound, StoreError):
         return
-    live.reusable = outputs(earlier.machine.state.snapshot(earlier.position), open_)
+    state = earlier.machine.state
+    if state.status.is_terminal and state.created is not None and state.created.at <= created.at:
+        live.reusable = outputs(state.snapshot(earlier.position), open_)
 
 
 def take_over(live: Live, job: str, at: datetime) -> ev.Event:
@@ -219,7 +258,11 @@ def _add_what_follows(chosen: dict[str, str], pipeline: Pipeline, job: str) -> N
             if child not in seen:
                 seen.add(child)
                 stack.append(child)
-                chosen.setdefault(child, f"it follows '{job}', which runs")
+                chosen.setdefault(child, _follows(job))
+
+
+def _follows(job: str) -> str:
+    return f"it follows '{job}', which runs"
 
 
 def _difference(before: Digest, now: Digest) -> str:
@@ -235,6 +278,8 @@ def _difference(before: Digest, now: Digest) -> str:
             return f"its {what} {', '.join(names)} changed"
     if before.for_each != now.for_each:
         return "its for_each changed"
+    if before.binding != now.binding:
+        return "its binding changed"
     if now.fresh is not None and before.session != now.session:
         return f"it refers to ${{{now.fresh}}}, which is another one in each session"
     gone = [parent for parent in before.upstream if parent not in now.upstream]

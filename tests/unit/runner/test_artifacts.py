@@ -246,6 +246,20 @@ Artifacts(Path({str(artifacts.folder)!r})).put("s1", parts(), "job 'a'")
         assert ([put.sha256], TEXT) == (files(artifacts), put.text)
         artifacts.tidy("s9")
 
+    def test_what_this_runner_writes_is_not_tidied_away(self, artifacts: Artifacts) -> None:
+        """A takeover tidies up when its driver may write already; what another runner began goes."""
+        other = Artifacts(artifacts.folder)
+
+        def parts() -> Iterator[str]:
+            yield '"'
+            artifacts.tidy("s1")
+            yield '"'
+
+        assert '""' == artifacts.put("s1", parts(), "a").text
+        writing = iter(parts())
+        with pytest.raises(FileNotFoundError):
+            other.put("s1", writing, "a")
+
 
 class Fails(Artifacts):
     """A disk that fails so many times."""

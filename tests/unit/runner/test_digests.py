@@ -31,7 +31,7 @@ def works(
         **fields,
     }
     pipeline = bunsui.Pipeline.from_dict(definition)
-    found = digests(pipeline, Inputs({"x": x, "y": y}, {}, session))
+    found = digests(pipeline, Inputs({"x": x, "y": y}, {}, session), {})
     return {job: digest.work for job, digest in found.items()}
 
 
