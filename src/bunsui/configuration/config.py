@@ -164,6 +164,8 @@ def _project(folder: Path | None, warnings: list[str]) -> files.ConfigFile | Non
 def _user(environ: Mapping[str, str], given: str | Path | None) -> files.ConfigFile | None:
     path = files.user_path(environ) if given is None else Path(given).expanduser().absolute()
     named = "" if given is None and not environ.get(files.USER_FILE_VARIABLE) else path
+    if str(path) == os.devnull:
+        return None  # How one says that there is none, as to git.
     if given is None and named:
         named = f"{files.USER_FILE_VARIABLE} names {path}, which"
     try:
@@ -178,7 +180,11 @@ def _user(environ: Mapping[str, str], given: str | Path | None) -> files.ConfigF
         # Not left out in silence: what stands in it was set by somebody who relies on it.
         raise ConfigError(
             f"{path} is not read: {found}",
-            hint=f"it decides which secrets are read; try: chown \"$USER\" '{path}' && chmod go-w '{path}'",
+            hint=(
+                f"it decides which secrets are read; try: chown \"$USER\" '{path}' && chmod go-w '{path}'"
+                if path.is_file()
+                else f"name a file, or {os.devnull} for none"
+            ),
         )
     return found
 

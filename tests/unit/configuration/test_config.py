@@ -209,6 +209,14 @@ def test_an_untrusted_user_file_is_an_error(project: Path, user: Path) -> None:
     assert error(project, user).startswith(f"{user} is not read: other users may write it; it decides")
 
 
+def test_no_user_file_at_all(project: Path) -> None:
+    """/dev/null says that there is none; another thing that is no file is not to be given to anybody."""
+    found = Config.load(project.parent, environ={"BUNSUI_CONFIG": os.devnull})
+    assert found.user_file is None
+    with pytest.raises(ConfigError, match=r"it is not a regular file; name a file, or /dev/null for none$"):
+        Config.load(project.parent, environ={}, user_file=project.parent)
+
+
 def test_a_user_file_that_is_not_there(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
