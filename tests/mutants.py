@@ -464,6 +464,23 @@ MUTANTS = (
         ("tests/unit/logging/test_channel.py", "tests/e2e/test_logs.py"),
     ),
     Mutant(
+        "short secrets in lines that end in CRLF",
+        "logging/channel.py",
+        'if "\\r" in text else lines',
+        "if False else lines",
+        ("tests/unit/logging/test_channel.py",),
+    ),
+    Mutant(
+        "short secrets in the line that an error quotes",
+        "logging/channel.py",
+        """            data = _without_short(data, self._redactor)
+        last = data.rstrip()
+""",
+        """            data, last = _without_short(data, self._redactor), data.rstrip()
+""",
+        ("tests/unit/logging/test_channel.py",),
+    ),
+    Mutant(
         "redaction of what is logged",
         "logging/attempt.py",
         "if self._redactor is not None:",

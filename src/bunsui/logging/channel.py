@@ -191,11 +191,11 @@ class Channel:
             self._line = self._line[cut:]
 
     def _write_whole(self, data: bytes, time: str) -> None:
+        if self._redactor is not None:
+            data = _without_short(data, self._redactor)
         last = data.rstrip()
         if last:
             self.last_line = last[last.rfind(b"\n") + 1 :].strip()[-MAX_LINE:]
-        if self._redactor is not None:
-            data = _without_short(data, self._redactor)
         if len(data) <= MAX_LINE or max(map(len, data.split(b"\n"))) <= MAX_LINE:
             self._write(lines_of(data, self._head, time))
             return
@@ -209,10 +209,16 @@ class Channel:
 
 
 def _without_short(data: bytes, redactor: Redactor) -> bytes:
-    lines = data.decode("utf-8", "surrogateescape").split("\n")
-    if not any(map(redactor.is_short, lines)):
+    """Whole lines, with a mask in place of each that is a short secret, however it ends."""
+    text = data.decode("utf-8", "surrogateescape")
+    lines = text.split("\n")
+    bare = [line.removesuffix("\r") for line in lines] if "\r" in text else lines
+    if not any(map(redactor.is_short, bare)):
         return data
-    shown = (redactor.redact(line) if redactor.is_short(line) else line for line in lines)
+    shown = (
+        redactor.redact(line) + whole[len(line) :] if redactor.is_short(line) else whole
+        for line, whole in zip(bare, lines, strict=True)
+    )
     return "\n".join(shown).encode("utf-8", "surrogateescape")
 
 

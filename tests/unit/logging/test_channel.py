@@ -215,6 +215,22 @@ def test_short_secret_as_a_line() -> None:
     assert ["***", "abc.", "x"] == said(b"abc\nabc.\nx\n", redactor=Redactor(["abc", "something else"]))
 
 
+def test_short_secret_as_a_line_that_ends_in_crlf() -> None:
+    """Its line break is none of it, also where the stream ends within that."""
+    redactor = Redactor(["abc", "something else"])
+    assert ["***", "abc.", "***", "x"] == said(b"abc\r\nabc.\r\nabc\r\nx", redactor=redactor)
+    assert ["***"] == said(b"abc\r", redactor=redactor)
+
+
+def test_short_secret_as_the_last_line(tmp_path: Path, collector: Collector) -> None:
+    """What an error quotes is as it is in the log."""
+    log = log_in(tmp_path, collector, Redactor(["abc"]))
+    with log.streams() as pipes:
+        os.write(pipes.stderr, b"before\nabc\r\n")
+        assert "***" == pipes.last_line()
+    log.close()
+
+
 @pytest.mark.parametrize("created", [1.7e12, float("nan"), float("inf"), "yesterday", -1e30])
 def test_a_record_whose_time_is_none(tmp_path: Path, collector: Collector, created: object) -> None:
     """It has the time at which it came; whoever reads the pipes of all jobs must not end by it."""
