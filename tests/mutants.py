@@ -464,6 +464,13 @@ MUTANTS = (
         ("tests/unit/logging/test_channel.py", "tests/e2e/test_logs.py"),
     ),
     Mutant(
+        "records behind one that is damaged",
+        "logging/channel.py",
+        "            if record is None:\n                continue",
+        "            if record is None:\n                return data",
+        ("tests/unit/logging/test_channel.py",),
+    ),
+    Mutant(
         "short secrets in lines that end in CRLF",
         "logging/channel.py",
         'if "\\r" in text else lines',

@@ -26,7 +26,7 @@ def plain(record: logging.LogRecord) -> dict[str, Any]:
     found: dict[str, Any] = {
         "created": record.created,
         "level": level_name(record.levelno),
-        "logger": record.name,
+        "logger": str(record.name),
         "message": record.getMessage(),
     }
     fields = {key: _as_json(value) for key, value in vars(record).items() if key not in _USUAL}

@@ -20,6 +20,8 @@ MAX_LINE = 64 * 1024
 CHUNK = 64 * 1024
 #: Bytes of a structured record of a worker above which it is taken for text.
 MAX_RECORD = 4 * 1024 * 1024
+#: What every record of a worker has, as text.
+_TEXTS = ("level", "logger", "message")
 
 
 class Stream(Protocol):
@@ -149,20 +151,29 @@ class Channel:
             self._lines(b"\n")
 
     def _take_records(self, data: bytes, *, ends: bool) -> bytes:
-        """Takes structured records out of what has come; the text behind the last of them."""
+        """Takes structured records out of what has come; the text behind the last of them.
+
+        What begins like one and is none is text: something else was written into it, or its job has made it
+        up. It ends where its line does, or where the next one begins, as none has a mark within it.
+        """
         self._raw = b""
-        while (start := data.find(self._mark)) >= 0:
-            end = data.find(b"\n", start)
+        after = 0
+        while (start := data.find(self._mark, after)) >= 0:
+            after = start + len(self._mark)
+            following = data.find(self._mark, after)
+            end = data.find(b"\n", after, following if following >= 0 else len(data))
+            if end < 0 and following >= 0:
+                continue
             if end < 0 and not ends and len(data) - start < MAX_RECORD:
                 break
-            record = _as_record(data[start + len(self._mark) : end if end >= 0 else len(data)])
-            if record is None:  # Something else was written into it.
-                return data
+            record = _as_record(data[after : end if end >= 0 else len(data)])
+            if record is None:
+                continue
             self._text(data[:start], ends=True)
             if self._line:
                 self._lines(b"\n")
             self._take(record)
-            data = data[end + 1 :] if end >= 0 else b""
+            data, after = data[end + 1 :] if end >= 0 else b"", 0
         if start < 0 and not ends:
             start = _beginning(data, self._mark)
         if start >= 0 and not ends:
@@ -223,11 +234,13 @@ def _without_short(data: bytes, redactor: Redactor) -> bytes:
 
 
 def _as_record(text: bytes) -> dict[str, Any] | None:
+    """What a worker has written as a record; None where it is none."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    whole = isinstance(found, dict) and all(isinstance(found.get(key), str) for key in _TEXTS)
+    return found if whole else None
 
 
 def _beginning(data: bytes, mark: bytes) -> int:

@@ -45,6 +45,12 @@ def records(folder: Path) -> list[LogRecord]:
     return list(Reading(folder / "s", None, Filter()).records())
 
 
+def structured(n: object, **others: object) -> bytes:
+    """A record of a worker, on its line."""
+    record = {"level": "INFO", "logger": "mine", "message": "", "n": n} | others
+    return MARK + json.dumps(record).encode() + b"\n"
+
+
 def said(*pieces: bytes, redactor: Redactor | None = None) -> list[str | int]:
     """The messages that come of these pieces of stderr; of a record its field `n`."""
     found: list[str | int] = []
@@ -92,7 +98,7 @@ def test_records_among_lines(parts: list[bytes | int], cuts: list[int]) -> None:
     data, expected, open_line = b"", [], b""
     for part in parts:
         if isinstance(part, int):
-            data += MARK + json.dumps({"n": part}).encode() + b"\n"
+            data += structured(part)
             expected += [open_line, part] if open_line else [part]
             open_line = b""
         else:
@@ -114,6 +120,45 @@ def test_damaged_record_is_text() -> None:
     assert ["before", MARK.decode() + '{"n": oops1}', "after"] == said(
         b"before\n" + MARK + b'{"n": oops1}\nafter\n'
     )
+
+
+def test_records_behind_a_damaged_one() -> None:
+    """They are records: only what is damaged is text, up to the end of its line or to the next record."""
+    broken = structured(1)[:-9]
+    told = (MARK + broken[len(MARK) :]).decode()
+    assert [0, told + "child", "text", 2, 3] == said(
+        structured(0) + broken + b"child\ntext\n" + structured(2) + structured(3)
+    )
+    assert [told, 2, 3] == said(broken + structured(2) + structured(3))
+    assert [told * 2, 2] == said(broken, broken, structured(2))
+
+
+@given(st.data())
+def test_damaged_records_wherever_the_stream_is_cut(data: st.DataObject) -> None:
+    """All that comes is told in its order, records as records, the rest as text."""
+    parts = data.draw(st.lists(st.sampled_from(["record", "torn", "text", "line"]), max_size=8))
+    written, expected, open_line = b"", [], b""
+    for n, part in enumerate(parts):
+        if part == "record":
+            written += structured(n)
+            expected += [open_line.decode(), n] if open_line else [n]
+            open_line = b""
+            continue
+        piece = {"torn": structured(n)[:-5], "text": b"abc", "line": b"abc\n"}[part]
+        *lines, open_line = (open_line + piece).split(b"\n")
+        written += piece
+        expected += [line.decode() for line in lines]
+    expected += [open_line.decode()] if open_line else []
+    places = sorted(data.draw(st.lists(st.integers(0, len(written)), max_size=6)))
+    cut = [written[a:b] for a, b in zip([0, *places], [*places, len(written)], strict=True)]
+    assert expected == said(*filter(None, cut))
+
+
+@pytest.mark.parametrize("other", [{"level": 3}, {"message": None}, {"logger": ["a"]}])
+def test_a_record_that_lacks_what_each_has(other: dict[str, object]) -> None:
+    """A job that knows the mark may write anything: that is its text, and ends nothing."""
+    made_up = structured(1, **other)
+    assert [made_up.decode().rstrip("\n"), 2] == said(made_up + structured(2))
 
 
 @pytest.mark.parametrize("unit", [b"x", "é".encode(), "😀".encode()])
