@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,12 @@ class AttemptLog:
         return self._clock.now()
 
     def _write(self, lines: bytes) -> None:
+        self._use(lambda log: log.append(lines))
+
+    def _lose(self, records: int, why: str) -> None:
+        self._use(lambda log: log.lose(records, why))
+
+    def _use(self, step: Callable[[JobLog], None]) -> None:
         with self._lock:
             if self._log is None and self._users:
                 self._log = self._store.take(self._folder, self._job)
@@ -101,10 +107,10 @@ class AttemptLog:
             self._users += log is not None
         if log is None:  # After the attempt's end: by a thread that it has left behind.
             with self._store.taken(self._folder, self._job) as log:
-                log.append(lines)
+                step(log)
             return
         try:
-            log.append(lines)
+            step(log)
         finally:
             self.close()
 
@@ -116,10 +122,9 @@ class AttemptLog:
         """
         pipes = Pipes(self._channel)
         try:
-            for channel in pipes.channels:
-                with self._lock:
-                    self._users += 1
-                self._collector.add(channel, self.close)
+            with self._lock:
+                self._users += len(pipes.channels)
+            self._collector.add(pipes.channels, self.close)
             yield pipes
         finally:
             pipes.close()
@@ -136,6 +141,7 @@ class AttemptLog:
             self._redactor,
             mark,
             self.take,
+            self._lose,
         )
 
     def close(self) -> None:

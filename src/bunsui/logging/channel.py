@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bunsui.logging.records import STREAM_LEVELS, head_of, lines_of
@@ -52,6 +54,7 @@ class Channel:
     """Reads one stream of an attempt: splits it into lines, redacts them, and hands them on as records.
 
     Any thread may have it read; what is held in memory is bounded by a line, a chunk and the longest secret.
+    After a fault in that it goes on reading, so that the process can go on writing, and counts the lines.
 
     Args:
         descriptor: the end of the pipe that is read; closed by `close`.
@@ -64,6 +67,7 @@ class Channel:
         redactor: knows the secrets of the attempt; None: there are none.
         mark: what a worker puts before a record of `logging`, at any place of the stream.
         take: takes such a record.
+        lose: told how many lines are lost by a fault, and of which.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Channel:
         redactor: Redactor | None,
         mark: bytes,
         take: Callable[[Mapping[str, Any]], None],
+        lose: Callable[[int, str], None],
     ) -> None:
         self._descriptor = descriptor
         self._head = head_of(job, attempt, item, stream, STREAM_LEVELS[stream])
@@ -87,6 +92,11 @@ class Channel:
         self._stream = None if redactor is None else redactor.stream()
         self._mark = mark
         self._take = take
+        self._lose = lose
+        #: What has gone wrong: after that nothing is written.
+        self._fault = ""
+        #: What this step has handed on: lines, and b"" for a record. It is counted after a fault alone.
+        self._told: list[bytes] = []
         self._lock = threading.Lock()
         #: The beginning of a mark, or of what follows one.
         self._raw = b""
@@ -127,7 +137,7 @@ class Channel:
             while left > 0 and (size := self._read()):
                 left -= size
             if not self.ended and self._line:
-                self._lines(b"\n")
+                self._guard(lambda: self._lines(b"\n"), b"\n")
 
     def finish(self) -> None:
         """Takes in what is there, and lets go of what was held back: nobody will read the rest."""
@@ -144,6 +154,28 @@ class Channel:
 
     def _feed(self, data: bytes, *, ends: bool) -> None:
         self.ended = ends
+        self._guard(lambda: self._take_in(data, ends=ends), data, ends=ends)
+
+    def _guard(self, step: Callable[[], None], data: bytes, *, ends: bool = False) -> None:
+        """Does a step that hands on what has come; after the first fault its lines are counted instead."""
+        self._told = []
+        if not self._fault:
+            try:
+                step()
+            except Exception as error:  # A fault of ours must end neither the job nor the logs of others.
+                self._fault, self._raw = _shown(error), b""
+            else:
+                self._told = []  # Else an idle channel would keep its last chunk.
+                return
+        open_line = self._line + data
+        self._line = b"" if ends else open_line[open_line.rfind(b"\n") + 1 :][:1]  # That there is one.
+        lines = data.count(b"\n") + (ends and open_line[-1:] not in (b"", b"\n"))
+        lines -= sum(told.count(b"\n") + 1 for told in self._told)
+        if lines > 0:
+            with contextlib.suppress(Exception):  # Where not even that can be told, the job goes on, too.
+                self._lose(lines, self._fault)
+
+    def _take_in(self, data: bytes, *, ends: bool) -> None:
         if self._mark:
             data = self._take_records(self._raw + data, ends=ends)
         self._text(data, ends=ends)
@@ -172,13 +204,23 @@ class Channel:
             self._text(data[:start], ends=True)
             if self._line:
                 self._lines(b"\n")
-            self._take(record)
-            data, after = data[end + 1 :] if end >= 0 else b"", 0
+            if self._takes(record):
+                data, after = data[end + 1 :] if end >= 0 else b"", 0
+            else:
+                data, after = data[start:], len(self._mark)
         if start < 0 and not ends:
             start = _beginning(data, self._mark)
         if start >= 0 and not ends:
             data, self._raw = data[:start], data[start:]
         return data
+
+    def _takes(self, record: Mapping[str, Any]) -> bool:
+        try:
+            self._take(record)
+        except RecursionError:  # Nested more deeply than can be written again.
+            return False
+        self._told.append(b"")
+        return True
 
     def _text(self, data: bytes, *, ends: bool) -> None:
         if self._stream is not None:
@@ -196,6 +238,7 @@ class Channel:
             time = to_text(self._clock.now())
         if end >= 0:
             self._write_whole(whole, time)
+            self._told.append(whole)
         while len(self._line) > MAX_LINE:
             cut = _before_character(self._line, MAX_LINE)
             self._write(lines_of(self._line[:cut], self._head, time, ',"continues":true}'))
@@ -217,6 +260,15 @@ class Channel:
                 self._write(lines_of(rest[:cut], self._head, time, ',"continues":true}'))
                 rest = rest[cut:]
             self._write(lines_of(rest, self._head, time))
+
+
+def _shown(error: Exception) -> str:
+    """Which fault it was, and where. Its text may hold what must not be shown."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else f" in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return f"a fault in reading them ({type(error).__name__}{where})"
 
 
 def _without_short(data: bytes, redactor: Redactor) -> bytes:

@@ -31,6 +31,9 @@ INDEX = ".jobs"
 #: Bytes of the last record of a log that is full: its count is written over.
 _LAST = 512
 
+#: Why records are missing, as far as nothing else is known.
+_DISK = "the disk did not take more"
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,6 +73,7 @@ class JobLog:
         self._torn = False
         #: Records that could not be written, since the last one that could.
         self._lost = 0
+        self._why = _DISK
         #: Whether the limit has been reached, and how many records came after that.
         self._full = False
         self._beyond = 0
@@ -85,6 +89,20 @@ class JobLog:
         """
         with self._lock:
             self._append(data)
+        self.warn()
+
+    def lose(self, records: int, why: str) -> None:
+        """Counts records that never came here; their number is written before the next ones.
+
+        Args:
+            records: how many.
+            why: as the log and a warning say it.
+        """
+        with self._lock:
+            if self._full:
+                self._beyond += records
+            else:
+                self._miss(records, why, why)
         self.warn()
 
     def _append(self, data: bytes) -> None:
@@ -188,11 +206,15 @@ class JobLog:
             self._lose(data.count(b"\n", max(done, noted)) - whole, error)
 
     def _lose(self, records: int, error: OSError) -> None:
+        self._miss(records, _DISK, error.strerror or str(error))
+
+    def _miss(self, records: int, why: str, exactly: str) -> None:
         self._lost += records
+        self._why = why
         if not self._warned:
             self._warned = True
             text = "the log of job '%s' in %s can't be written: %s; the job goes on, what is lost is counted"
-            self._warnings.append((text, self._job, self._folder, error.strerror or error))
+            self._warnings.append((text, self._job, self._folder, exactly))
 
     def warn(self) -> None:
         """Logs what there is to say about the log itself, as warnings."""
@@ -204,9 +226,7 @@ class JobLog:
 
     def _missing(self) -> bytes:
         lost = self._lost
-        text = (
-            f"{lost} {'record is' if lost == 1 else 'records are'} missing here: the disk did not take more"
-        )
+        text = f"{lost} {'record is' if lost == 1 else 'records are'} missing here: {self._why}"
         return to_line(self._own(text, {"lost": lost}))
 
     def _last_record(self, beyond: int) -> bytes:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,9 +52,9 @@ def structured(n: object, **others: object) -> bytes:
     return MARK + json.dumps(record).encode() + b"\n"
 
 
-def said(*pieces: bytes, redactor: Redactor | None = None) -> list[str | int]:
+def said(*pieces: bytes, redactor: Redactor | None = None) -> list[Any]:
     """The messages that come of these pieces of stderr; of a record its field `n`."""
-    found: list[str | int] = []
+    found: list[Any] = []
 
     def write(lines: bytes) -> None:
         found.extend(json.loads(line)["message"] for line in lines.splitlines())
@@ -61,7 +62,9 @@ def said(*pieces: bytes, redactor: Redactor | None = None) -> list[str | int]:
     out, into = os.pipe()
     os.set_blocking(out, False)
     take = lambda record: found.append(record["n"])  # noqa: E731 - one of two small callbacks
-    channel = Channel(out, "stderr", write, CLOCK, "a", 1, None, redactor, MARK, take)
+    channel = Channel(
+        out, "stderr", write, CLOCK, "a", 1, None, redactor, MARK, take, lambda *lost: found.append(lost)
+    )
     for piece in pieces:
         os.write(into, piece)
         channel.read()
@@ -159,6 +162,18 @@ def test_a_record_that_lacks_what_each_has(other: dict[str, object]) -> None:
     """A job that knows the mark may write anything: that is its text, and ends nothing."""
     made_up = structured(1, **other)
     assert [made_up.decode().rstrip("\n"), 2] == said(made_up + structured(2))
+
+
+def test_a_record_that_is_nested_too_deeply(tmp_path: Path, collector: Collector) -> None:
+    """It is text, and those behind it are records."""
+    deep = b'{"level":"INFO","logger":"x","message":"x","fields":{"a":' + b"[" * 700 + b"]" * 700 + b"}}"
+    log = log_in(tmp_path, collector, Redactor(["hunter2"]))
+    with log.streams() as pipes:
+        mark = pipes.mark.encode()
+        os.write(pipes.stderr, mark + deep + b"\n" + structured(1, message="next").replace(MARK, mark))
+    log.close()
+    first, second = records(tmp_path)
+    assert ("stderr", "next") == (first.stream, second.message)
 
 
 @pytest.mark.parametrize("unit", [b"x", "é".encode(), "😀".encode()])
