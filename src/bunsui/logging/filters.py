@@ -11,6 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from bunsui.dsl.problems import did_you_mean, quoted
+from bunsui.dsl.schema import UNITS
 from bunsui.errors import ConfigError
 from bunsui.logging import signs
 from bunsui.logging.signs import Sign
@@ -19,8 +20,10 @@ from bunsui.model.times import from_text, to_text
 
 #: The beginning of a line, and where its time stands.
 _BEGINNING = re.compile(rb'\{"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"')
-_AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+#: The units of the language's durations, and weeks, in seconds.
+_UNITS = UNITS | {"w": 7 * UNITS["d"]}
+#: How long ago: what a duration of the language is, with other units, "0s" and a space in it, too.
+_AGO = re.compile(rf"([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)\s*({'|'.join(_UNITS)})")
 _EXAMPLE = "such as '10m' (ago) or '2013-01-31T17:00:00Z'"
 #: What a record has itself that a field can ask for.
 _OWN = frozenset({"job", "item", "attempt", "stream", "logger", "level"})
@@ -188,7 +191,7 @@ def _time(name: str, value: datetime | str, now: datetime) -> str:
                 )
             return to_text(value.astimezone(UTC))
         if (ago := _AGO.fullmatch(value.strip())) is not None:
-            return to_text(now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}))
+            return to_text(now - timedelta(seconds=float(ago[1]) * _UNITS[ago[2]]))
         return to_text(from_text(value.strip()))
     except (AttributeError, ValueError, OverflowError):
         raise ConfigError(f"{name} is {quoted(value)}, which is no time", hint=_EXAMPLE) from None

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from bunsui.dsl.fields import DURATION_PATTERN
+from bunsui.dsl.schema import seconds
 from bunsui.errors import ConfigError
 from bunsui.logging.filters import Filter, make_filter
 from bunsui.logging.records import from_line, to_line
@@ -85,6 +87,26 @@ def test_takes(given):
 def test_takes_not(given):
     """A record that lacks something that is asked for is not given."""
     assert [] == wanted(make(**given), to_line(LINE))
+
+
+@given(st.from_regex(DURATION_PATTERN, fullmatch=True))
+@example("1500ms")
+@example("0.5h")
+def test_a_duration_of_the_language_says_how_long_ago(duration):
+    """Each means the same here, as far as there were times."""
+    try:
+        then = NOW - timedelta(seconds=seconds(duration))
+    except OverflowError:
+        with pytest.raises(ConfigError, match="which is no time"):
+            make(since=duration)
+        return
+    assert Filter(since=to_text(then)) == make(since=duration)
+
+
+@pytest.mark.parametrize(("text", "ago"), [("1w", 7 * 86400), ("10 m", 600), (" 2h ", 7200), ("0s", 0)])
+def test_how_long_ago_may_also_be(text, ago):
+    """Weeks, with spaces, and now."""
+    assert Filter(since=to_text(NOW - timedelta(seconds=ago))) == make(since=text)
 
 
 @pytest.mark.parametrize(
