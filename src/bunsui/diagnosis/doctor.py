@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bunsui.configuration import files, urls
 from bunsui.configuration.config import Config, misspelt_variables
 from bunsui.diagnosis import plugins as of_plugins
+from bunsui.diagnosis.beside import beside
 from bunsui.diagnosis.check import Check, failed, ok, warning
 from bunsui.diagnosis.installation import installation
 from bunsui.diagnosis.names import names
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 def diagnose(store: str | None = None) -> Iterator[Check]:
     """Looks at what is installed and configured here; each check is made when it is asked for.
 
-    Nothing is made but a document that is removed again, in a store that is there.
+    Nothing is made but a document that is removed again, in a store that is there, and a file in each folder
+    beside it, likewise.
 
     Args:
         store: the URL of the store to look at; None: the configured one.
@@ -64,7 +66,7 @@ def configuration(config: Config) -> Iterator[Check]:
 
 
 def the_store(url: str, registry: Plugins) -> Iterator[Check]:
-    """The store that a URL names, and its sessions."""
+    """The store that a URL names, its sessions, and what lies beside it."""
     store, checks = open_store(url, registry)
     yield from checks
     if store is None:
@@ -81,6 +83,7 @@ def _opened(store: Store, url: str) -> Iterator[Check]:
     if path is not None:
         yield from content(path)
     yield from sessions(store, datetime.now(UTC))
+    yield from beside(store)
 
 
 def _registry() -> Plugins:

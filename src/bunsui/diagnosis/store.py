@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bunsui.configuration import urls
 from bunsui.diagnosis.check import Check, failed, ok, problem, warning
 from bunsui.diagnosis.content import integrity, rows_of
+from bunsui.diagnosis.sizes import in_bytes
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.stores.access import Access, access_to, may_write
 from bunsui.stores.filesystems import network_mount
@@ -101,7 +102,7 @@ def _rights(path: Path) -> Iterator[Check]:
 def _size(path: Path) -> Check:
     log = Path(f"{path}-wal")
     of_log = log.stat().st_size if log.exists() else 0
-    text = f"{_bytes(path.stat().st_size)}, and {_bytes(of_log)} of log"
+    text = f"{in_bytes(path.stat().st_size)}, and {in_bytes(of_log)} of log"
     if of_log > LARGE_LOG:
         return warning(
             "store's size",
@@ -120,7 +121,7 @@ def space(folder: Path, little: int = LITTLE_SPACE, least: int = NO_SPACE) -> Ch
         least: bytes below which it is a problem.
     """
     free = shutil.disk_usage(folder).free
-    text = f"{_bytes(free)} are free on the disk of {folder}"
+    text = f"{in_bytes(free)} are free on the disk of {folder}"
     remedy = "free some space: a session rests where its store is full, and goes on afterwards"
     if free < least:
         return problem("store's disk", text, remedy)
@@ -162,12 +163,3 @@ def content(path: Path, seconds: float = 20.0) -> Iterator[Check]:
             yield rows_of(connection, path, seconds)
     except (StoreError, sqlite3.Error) as error:
         yield problem("store's integrity", f"{path}: {error}", "restore it from a backup")
-
-
-def _bytes(number: int) -> str:
-    size = float(number)
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

@@ -98,6 +98,11 @@ class Parts:
             self.store.close()
 
 
+def logs_of(store: Path | None) -> Path | None:
+    """The folder of the logs: beside the store's file, if it is one."""
+    return None if store is None else Path(f"{store}-logs")
+
+
 def artifacts_of(given: str | Path | None, store: Path | None) -> Artifacts | None:
     """Where large outputs lie: in the folder that was given, else beside the store's file, if it is one.
 
@@ -150,7 +155,7 @@ def assemble(
     pool = around.pool(max_concurrency)
     calls = Pools(lambda: around.pool(CALLS))
     event_loop = EventLoop()
-    logs = Logs(None if path is None else Path(f"{path}-logs"), clock)
+    logs = Logs(logs_of(path), clock)
     kept = artifacts_of(artifacts, path)
     keeping = Keeping(kept, clock, lease, min(INLINE, opened.max_commit_bytes - EVENT_MARGIN))
 

@@ -71,7 +71,7 @@ def test_a_whole_store(path: Path) -> None:
     assert [] == [check for check in found.values() if check.status is not Status.OK]
     assert {
         "store", "store's rights", "store's size", "store's disk", "store's writes", "store's integrity",
-        "store's rows", "sessions", "runners", "clock",
+        "store's rows", "sessions", "runners", "clock", "logs", "artifacts", "artifacts' content",
     } == set(found)  # fmt: skip
     with changed(path) as connection:
         number = sum(
