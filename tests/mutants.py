@@ -506,6 +506,13 @@ MUTANTS = (
         ("tests/unit/logging/test_collector.py",),
     ),
     Mutant(
+        "who follows the log of what nobody drives is told",
+        "runner/session_logs.py",
+        "                idle()",
+        "                pass",
+        ("tests/e2e/test_logs.py",),
+    ),
+    Mutant(
         "short secrets in lines that end in CRLF",
         "logging/channel.py",
         'if "\\r" in text else lines',

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,42 @@ def records(process: subprocess.Popen[str], count: int) -> list[str]:
     """The messages of the next records that a command prints."""
     assert process.stdout is not None
     return [json.loads(process.stdout.readline())["message"] for _ in range(count)]
+
+
+def test_following_what_nobody_drives_any_more(tmp_path: Path) -> None:
+    """It says so, once, with the command that goes on; where somebody uses that, it follows to the end."""
+    (tmp_path / "pipeline.yaml").write_text(WAITING, encoding="utf-8")
+    with start(tmp_path, "run", "pipeline.yaml") as runner:
+        with library.Runner(f"sqlite:///{tmp_path}/s.db") as reader:
+            while not (sessions := reader.sessions()):
+                time.sleep(0.05)
+        with subprocess.Popen(
+            command("logs", "tail", "@last", "-f", "--format", "jsonl"),
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as tail:
+            watchdog = threading.Timer(60, tail.kill)
+            watchdog.start()
+            assert ["one begins"] == records(tail, 1)
+            runner.kill()
+            assert tail.stderr is not None
+            said = tail.stderr.readline()
+            resume = f"bunsui session resume {sessions[0].session_id}"
+            assert f"nobody drives it; continue it with: {resume}\n" == said
+            for name in ("one", "two"):
+                (tmp_path / name).touch()
+            with start(tmp_path, *resume.split()[1:]) as resumed:
+                rest, more = tail.communicate()
+            watchdog.cancel()
+            assert ("two begins", "", 0, 0) == (
+                json.loads(rest.splitlines()[-1])["message"],
+                more,
+                tail.returncode,
+                resumed.returncode,
+            )
 
 
 def test_following_what_another_process_runs(tmp_path: Path) -> None:

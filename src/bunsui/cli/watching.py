@@ -51,10 +51,8 @@ def unattended(session: Session) -> str | None:
     return f"nobody drives it; continue it with: bunsui session resume {session.id}"
 
 
-def _lines(runner: Runner, session: Session) -> None:
-    """Prints a line for each change, as a run does."""
-    progress = Progress(quiet=False)
-    progress.width = max(len(job.id) for job in session.definition.jobs)
+def noting_unattended(session: Session) -> Callable[[], None]:
+    """What notes that nobody drives a session, each time that this becomes so; to be called now and then."""
     said: list[str | None] = [None]
 
     def look() -> None:
@@ -63,7 +61,14 @@ def _lines(runner: Runner, session: Session) -> None:
             note(told)
         said[0] = told
 
-    for event in _events(runner, session, look):
+    return look
+
+
+def _lines(runner: Runner, session: Session) -> None:
+    """Prints a line for each change, as a run does."""
+    progress = Progress(quiet=False)
+    progress.width = max(len(job.id) for job in session.definition.jobs)
+    for event in _events(runner, session, noting_unattended(session)):
         progress.bunsui_session_event(session.id, event)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bunsui.dsl.problems import did_you_mean, quoted
@@ -33,17 +33,23 @@ def read(
     follow: bool,
     fields: Mapping[str, str] | None,
     last: int | None,
+    idle: Callable[[], object] = lambda: None,
 ) -> Iterator[LogRecord]:
-    """The records of a session, whose logs are in `folder`; see `Session.logs` for all the rest."""
+    """The records of a session, whose logs are in `folder`; see `Session.logs` for all the rest.
+
+    Where the session is followed and a look has found nothing new, `idle` is called before the next one.
+    """
     if last is not None and (not isinstance(last, int) or isinstance(last, bool) or last < 0):
         raise ConfigError(f"last is {quoted(last)}; it is a number of records, such as 10")
     chosen = make_filter(level, since, until, grep, fields, now)
     wanted = None if job is None else _jobs(session.definition, job)
     reading = Reading(folder, wanted, chosen, lambda: _ran_as_processes(session))
-    return _records(session, reading, last, follow=follow)
+    return _records(session, reading, last, idle, follow=follow)
 
 
-def _records(session: Session, reading: Reading, last: int | None, *, follow: bool) -> Iterator[LogRecord]:
+def _records(
+    session: Session, reading: Reading, last: int | None, idle: Callable[[], object], *, follow: bool
+) -> Iterator[LogRecord]:
     yield from reading.records(last, ends=not follow)
     if follow:
         looks = pauses(POLL)
@@ -52,6 +58,8 @@ def _records(session: Session, reading: Reading, last: int | None, *, follow: bo
             nonlocal looks
             if any_new:
                 looks = pauses(POLL)
+            else:
+                idle()
             time.sleep(next(looks))
 
         yield from reading.follow(lambda: session.status.is_resting, wait)

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,6 +21,7 @@ from bunsui.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from bunsui.model.log import LogRecord
+    from bunsui.runner.handle import Session
 
 
 def _filters(command: Command) -> Command:
@@ -61,7 +63,31 @@ def _records(
     wanted = _fields(fields)
     with Runner(store) as runner:
         session = runner.session(session_id(runner, text))
-        yield session.logs(jobs or None, fields=wanted, **given)
+        if given.get("follow"):
+            yield _followed(session, jobs or None, wanted, **given)
+        else:
+            yield session.logs(jobs or None, fields=wanted, **given)
+
+
+def _followed(
+    session: Session,
+    jobs: tuple[str, ...] | None,
+    fields: dict[str, str],
+    *,
+    level: str | None,
+    since: str | None,
+    until: str | None,
+    grep: str | None,
+    follow: bool,
+    last: int,
+) -> Iterator[LogRecord]:
+    """The records of a session that is followed; where nobody drives it, that is said."""
+    from bunsui.cli.watching import noting_unattended  # noqa: PLC0415 - only here
+    from bunsui.runner.session_logs import read  # noqa: PLC0415 - with all that sessions are made of
+
+    look, now = noting_unattended(session), datetime.now(UTC)
+    given = (jobs, level, since, until, grep, follow, fields, last)
+    return read(session, session.log_folder, now, *given, look)
 
 
 def _fields(assignments: tuple[str, ...]) -> dict[str, str]:
@@ -95,7 +121,7 @@ def tail_command(
 ) -> None:
     """Show the last records of a session, and with -f those that follow.
 
-    It ends with the session, and joins jobs that start later.
+    It ends with the session, and joins jobs that start later. Where nobody drives the session it says so.
     """
     with _records(store, text, jobs, fields, last=lines, **given) as records:
         _show(records, form, at_once=bool(given["follow"]))
