@@ -478,6 +478,13 @@ MUTANTS = (
         ("tests/unit/logging/test_collector.py",),
     ),
     Mutant(
+        "a record that is nested too deeply ends no log",
+        "logging/channel.py",
+        "        except RecursionError:  # Nested",
+        "        except KeyError:  # Nested",
+        ("tests/unit/logging/test_channel.py",),
+    ),
+    Mutant(
         "what a fault loses is counted",
         "logging/channel.py",
         "                self._lose(lines, self._fault)",

@@ -127,7 +127,7 @@ def test_the_python_of_getting_started_runs(tmp_path: Path) -> None:
     "block",
     [
         block
-        for page in ("python", "configuration")
+        for page in ("python", "configuration", "logs")
         for block in markdown_blocks(USER_GUIDE / f"{page}.md", "python")
     ],
 )
@@ -140,6 +140,34 @@ def test_the_python_of_the_guides_runs(block: str, tmp_path: Path) -> None:
 
     assert done.stdout
     assert "failed" not in done.stdout
+
+
+def anchors(page: Path) -> set[str]:
+    """What may stand behind a # in a link to a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*USER_GUIDE.glob("*.md"), *DEVELOPER_GUIDE.glob("*.md")]), ids=lambda page: page.name
+)
+def test_links_of_the_guides_lead_somewhere(page: Path) -> None:
+    """To a file that is there, and a heading of it."""
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        if "://" in link or "<" in link:
+            continue
+        path = page if not target else page.parent / target
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            wrong.append(link)
+    assert [] == wrong
+
+
+@pytest.mark.parametrize("page", sorted(USER_GUIDE.glob("*.md")), ids=lambda page: page.name)
+def test_the_readme_names_each_guide(page: Path) -> None:
+    """It is where one finds them."""
+    assert f"docs/guides/user/{page.name}" in (ROOT / "README.rst").read_text(encoding="utf-8")
 
 
 def test_the_job_type_of_the_developers_guide_runs() -> None:
