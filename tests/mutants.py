@@ -135,6 +135,20 @@ MUTANTS = (
         ["tests/unit/runner/test_pruning.py"],
     ),
     Mutant(
+        "a prune whose lock somebody else has by now ends",
+        "runner/pruning.py",
+        "if found is not None and not self._holds(found):",
+        "if False:",
+        ["tests/unit/runner/test_pruning.py"],
+    ),
+    Mutant(
+        "a prune leaves the lock of somebody else where it is",
+        "runner/pruning.py",
+        "if found is not None and self._holds(found):",
+        "if True:",
+        ["tests/unit/runner/test_pruning.py"],
+    ),
+    Mutant(
         "a handle on a session that was removed does not wait for ever",
         "runner/handle.py",
         "reading.require(self._store, self._id, before)",
@@ -208,7 +222,14 @@ MUTANTS = (
         "the claim of who computes",
         "performance/claims.py",
         "return None\n        return Claim(",
-        "version = 1\n        return Claim(",
+        "pass\n        return Claim(",
+        ["tests/unit/performance/test_cache.py"],
+    ),
+    Mutant(
+        "a claim that somebody else has by now is left to them",
+        "performance/claims.py",
+        'if document is None or document.value.get("by") != self._token:',
+        "if document is None:",
         ["tests/unit/performance/test_cache.py"],
     ),
     Mutant(

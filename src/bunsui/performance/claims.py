@@ -22,12 +22,11 @@ CLAIM = 30.0
 class Claim:
     """The right to compute one value, renewed in a thread of its own until it is released."""
 
-    def __init__(self, store: Store, name: str, token: str, now: Callable[[], float], version: int) -> None:
+    def __init__(self, store: Store, name: str, token: str, now: Callable[[], float]) -> None:
         self._store = store
         self._name = name
         self._token = token
         self._now = now
-        self._version = version
         self._released = threading.Event()
         # A daemon: a process that ends in the middle leaves the claim to expire.
         self._thread = threading.Thread(target=self._renew, name="bunsui-cache-claim", daemon=True)
@@ -39,13 +38,24 @@ class Claim:
     def _renew(self) -> None:
         while not self._released.wait(CLAIM / 3):
             try:
-                self._version = self._store.put(
-                    KIND, self._name, {"by": self._token}, self._version, self._now() + CLAIM
-                )
-            except Conflict:  # It had expired, and somebody else computes.
+                version = self._held()
+                if version is None:  # It had expired, and somebody else may compute.
+                    return
+                self._store.put(KIND, self._name, {"by": self._token}, version, self._now() + CLAIM)
+            except Conflict:  # Likewise, just now.
                 return
             except StoreError:
                 continue
+
+    def _held(self) -> int | None:
+        """The version of its document; None where it is not this claim's any more.
+
+        Versions begin anew once a claim has expired: that of somebody else may be equal to this one's.
+        """
+        document = self._store.get(KIND, self._name)
+        if document is None or document.value.get("by") != self._token:
+            return None
+        return document.version
 
     def release(self) -> None:
         """Gives it back; never raises."""
@@ -53,8 +63,7 @@ class Claim:
         if self._thread.ident is not None:
             self._thread.join()
         try:
-            document = self._store.get(KIND, self._name)
-            if document is not None and document.value.get("by") == self._token:
+            if self._held() is not None:
                 self._store.delete(KIND, self._name)
         except StoreError:  # It expires.
             return
@@ -80,7 +89,7 @@ class Claims:
         """
         token = uuid.uuid4().hex
         try:
-            version = self._store.put(KIND, name, {"by": token}, 0, self._now() + CLAIM)
+            self._store.put(KIND, name, {"by": token}, 0, self._now() + CLAIM)
         except Conflict:
             return None
-        return Claim(self._store, name, token, self._now, version)
+        return Claim(self._store, name, token, self._now)

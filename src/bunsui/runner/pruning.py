@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bunsui.model.status import SessionStatus
+    from bunsui.ports.store import Document
     from bunsui.runner.control import Control
 
 #: The kind and the key of the document of the one who prunes.
@@ -201,7 +203,7 @@ def _locked(control: Control) -> Iterator[_Lock]:
     try:
         yield lock
     finally:
-        control.store.delete(*LOCK)
+        lock.release()
 
 
 class _Lock:
@@ -215,6 +217,8 @@ class _Lock:
 
     def __init__(self, control: Control) -> None:
         self._store, self._clock = control.store, control.parts.clock
+        #: Says whose lock it is: versions begin anew once one has expired, so they may be equal.
+        self._token = uuid.uuid4().hex
         found = self._store.get(*LOCK)
         if found is not None and not is_dead(found.value):
             raise self._taken()
@@ -222,8 +226,9 @@ class _Lock:
 
     def _put(self, version: int) -> None:
         expires_at = self._clock.now().timestamp() + LOCK_KEPT
+        value = this_process() | {"token": self._token}
         try:
-            self._version = self._store.put(*LOCK, this_process(), if_version=version, expires_at=expires_at)
+            self._store.put(*LOCK, value, if_version=version, expires_at=expires_at)
         except Conflict as error:
             raise self._taken() from error
         self._since = self._clock.monotonic()
@@ -232,6 +237,22 @@ class _Lock:
         return Conflict("somebody else prunes this store", hint="try again when that has ended")
 
     def renew(self) -> None:
-        """Keeps the lock from being forgotten."""
+        """Keeps the lock from being forgotten.
+
+        Raises:
+            Conflict: it was, and somebody else has it now.
+        """
         if self._clock.monotonic() - self._since > LOCK_RENEWED:
-            self._put(self._version)
+            found = self._store.get(*LOCK)
+            if found is not None and not self._holds(found):
+                raise self._taken()
+            self._put(0 if found is None else found.version)
+
+    def release(self) -> None:
+        """Gives it back, unless it is somebody else's by now."""
+        found = self._store.get(*LOCK)
+        if found is not None and self._holds(found):
+            self._store.delete(*LOCK)
+
+    def _holds(self, found: Document) -> bool:
+        return found.value.get("token") == self._token

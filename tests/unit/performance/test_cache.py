@@ -281,6 +281,24 @@ def test_the_claim_of_a_process_that_died_expires(tmp_path: Path, monkeypatch: p
     store.close()
 
 
+def test_a_claim_that_was_lost_is_not_taken_for_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was stopped until its claim expired neither renews nor removes that of the next one.
+
+    That one's document may have the same version.
+    """
+    monkeypatch.setattr(claims, "CLAIM", 0.6)
+    store = MemoryStore()
+    claim = claims.Claims(store, time.time).take("name")
+    assert claim is not None
+    store.delete(claims.KIND, "name")
+    store.put(claims.KIND, "name", {"by": "the next one"})
+    time.sleep(0.5)  # Two renewals.
+    claim.release()
+    found = store.get(claims.KIND, "name")
+    assert found is not None
+    assert {"by": "the next one"} == found.value
+
+
 class Broken(MemoryStore):
     """A store that fails."""
 

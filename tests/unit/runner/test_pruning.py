@@ -262,6 +262,47 @@ def test_one_at_a_time(runner) -> None:
     assert runner.store.get(*pruning.LOCK) is None
 
 
+def test_a_lock_that_was_lost_is_not_taken_for_ones_own(path, monkeypatch) -> None:
+    """Whoever was stopped for so long that its lock expired ends, and leaves the lock of the next one there.
+
+    That one's document may have the same version.
+    """
+    monkeypatch.setattr(pruning, "LOCK_RENEWED", -1.0)  # Renewed before each session.
+    others = this_process() | {"token": "another's"}
+
+    class Slow(SqliteStore):
+        def remove(self, history, document=None):
+            super().remove(history, document)
+            version = self.get(*pruning.LOCK).version
+            self.delete(*pruning.LOCK)
+            for _ in range(version):
+                self.put(*pruning.LOCK, others)
+
+    with bunsui.Runner(store := Slow(path), autoload_plugins=False) as runner:
+        _, second = (aged(runner, runner.run(pipeline()), days) for days in (3, 2))
+        with pytest.raises(Conflict, match="somebody else prunes this store"):
+            runner.prune("1d")
+        assert ({second}, others) == (ids(runner), store.get(*pruning.LOCK).value)
+    store.close()
+
+
+def test_a_lock_that_expired_and_that_nobody_has_is_taken_again(path, monkeypatch) -> None:
+    """The prune goes on, and gives it back."""
+    monkeypatch.setattr(pruning, "LOCK_RENEWED", -1.0)
+
+    class Slow(SqliteStore):
+        def remove(self, history, document=None):
+            super().remove(history, document)
+            self.delete(*pruning.LOCK)
+
+    with bunsui.Runner(store := Slow(path), autoload_plugins=False) as runner:
+        for days in (3, 2):
+            aged(runner, runner.run(pipeline()), days)
+        assert 2 == len(runner.prune("1d").sessions)
+        assert store.get(*pruning.LOCK) is None
+    store.close()
+
+
 def test_a_store_that_cannot_remove_is_left_alone(tmp_path) -> None:
     """A third party's store of eight methods: refused before a log is gone, dry or not."""
 
