@@ -219,6 +219,27 @@ MUTANTS = (
         ["tests/integration/test_job_cache.py"],
     ),
     Mutant(
+        "what a cache raises fails no job that has its output",
+        "runner/caching.py",
+        "                if not computed:\n                    raise",
+        "                raise",
+        ["tests/unit/runner/test_caching.py"],
+    ),
+    Mutant(
+        "a failure that passes leaves the entry of the cache",
+        "runner/caching.py",
+        'if not isinstance(error, StoreError | OSError) or getattr(error, "lasting", False):',
+        "if True:",
+        ["tests/unit/runner/test_caching.py"],
+    ),
+    Mutant(
+        "a full disk is not taken for an artifact that is gone",
+        "runner/keeping.py",
+        "            except OSError as error:\n                if given_up",
+        "            except OSError as error:\n                if True or given_up",
+        ["tests/unit/runner/test_artifacts.py"],
+    ),
+    Mutant(
         "the claim of who computes",
         "performance/claims.py",
         "return None\n        return Claim(",

@@ -559,6 +559,31 @@ class TestReruns:
             isinstance(event, ev.ReuseFailed) and "is gone" in event.reason for event in fourth.events()
         )
 
+    def test_a_disk_that_is_full_meanwhile(
+        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is there is not taken for gone: with room again it is taken over, and nothing runs again."""
+        ran: list[str] = []
+
+        def once() -> str:
+            ran.append("x")
+            return text(LARGE)
+
+        def full(*_: Any, **__: Any) -> Any:
+            raise OSError(28, "No space left on device", str(tmp_path))
+
+        pipeline = Pipeline(name="p", jobs=[Job.from_callable(once, id="a"), sized("b", 1, depends_on=["a"])])
+        with Runner(url, autoload_plugins=False, lease=0.6) as runner:
+            first = runner.run(pipeline)
+            with monkeypatch.context() as patched:
+                patched.setattr("tempfile.mkstemp", full)
+                with pytest.raises(StoreError, match=r"can't be written: .*No space left.*make room"):
+                    runner.rerun(first.id, jobs=["b"])
+            (summary,) = [each for each in runner.sessions() if each.session_id != first.id]
+            _until(lambda: runner.session(summary.session_id).is_orphaned)
+            again = runner.resume(summary.session_id)
+        assert ("succeeded", first.id, 1) == (again.status, again.jobs["a"].reused_from, len(ran))
+
     def test_pruning_takes_the_files_along(self, tmp_path: Path) -> None:
         """Also those of a folder that was given."""
         folder = tmp_path / "given"

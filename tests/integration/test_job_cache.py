@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import bunsui
 from bunsui import CacheManager, Job, Pipeline, Runner
 from bunsui.engine import events as ev
 from bunsui.errors import StoreError
+from bunsui.model.json import MAX_DEPTH
 from bunsui.ports.remote import NeverRan, RemoteJobType, Succeeded
 from bunsui.runner import artifacts
 from bunsui.runner.caching import NAMESPACE
@@ -210,6 +212,18 @@ class TestKept:
         first = runner.run(Pipeline("p", jobs))
         second = runner.run(Pipeline("p", jobs))
         assert (first.id, None) == (from_(second), second.outputs["a"])
+
+    def test_the_deepest_is_kept(self, runner: Runner) -> None:
+        """With as many levels as an output may have."""
+        jobs = [Job.from_callable(lambda: json.loads(deepest), id="a", cache={"key": "deep"})]
+        deepest = "[" * MAX_DEPTH + "]" * MAX_DEPTH
+        first = runner.run(Pipeline("p", jobs))
+        second = runner.run(Pipeline("p", jobs))
+        assert ("succeeded", first.id, deepest) == (
+            first.status,
+            from_(second),
+            json.dumps(second.outputs["a"]),
+        )
 
     def test_large_outputs(self, runner: Runner, folder: Path) -> None:
         """The file is shared, and stays when the session that made it goes; one that is lost is made anew."""

@@ -357,6 +357,8 @@ def _seconds(ttl: float) -> float:
 
 
 def _json(value: Any) -> Json:
+    if type(value) is Json:  # Of this library's own callers: an output, and what it is wrapped in.
+        return value
     try:
         return Json.of(value)
     except (TypeError, ValueError, RecursionError) as error:

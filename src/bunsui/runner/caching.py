@@ -113,7 +113,7 @@ class Caching:
         """What was kept under a key, for a session; None where there is nothing, or it can't be had."""
         try:
             return self._taken(key, self._entries.get(key), session, whose)
-        except StoreError:  # A cache that fails is none.
+        except Exception:  # A cache that fails is none, whatever somebody's store raises.
             return None
 
     def find_or_compute(
@@ -143,7 +143,11 @@ class Caching:
 
         # Twice: an entry whose artifact is lost is taken out, and made anew.
         for _ in range(2):
-            found = self._entries.get_or_compute(key, entry, ttl, on_wait=on_wait)
+            try:
+                found = self._entries.get_or_compute(key, entry, ttl, on_wait=on_wait)
+            except Exception:  # Of the job, else of the cache: then there is its output.
+                if not computed:
+                    raise
             if computed:
                 return Cached(computed[0], session)
             taken = self._taken(key, found, session, whose)
@@ -153,27 +157,31 @@ class Caching:
 
     def remember(self, key: str, output: Json, session: str, ttl: float) -> None:
         """Keeps an output that somebody else has computed, if that can be done."""
-        entry = self._entry(output, session)
-        if entry is not None:
-            with contextlib.suppress(StoreError):  # It is computed again.
+        with contextlib.suppress(Exception):  # It is computed again, whatever somebody's store raises.
+            entry = self._entry(output, session)
+            if entry is not None:
                 self._entries.set(key, entry, ttl)
 
     def _entry(self, output: Json, session: str) -> Any:
         if isinstance(output, Artifact):
             return {"session": session, "sha256": output.sha256, "bytes": output.size}
-        # Without artifacts an output may be larger than an entry.
-        return {"session": session, "output": output.value} if output.size <= INLINE else None
+        if output.size > INLINE:  # Without artifacts an output may be larger than an entry.
+            return None
+        # As it is: it may have as many levels as JSON may here, and this is one more.
+        return Json(f'{{"session":{Json.of(session).text},"output":{output.text}}}')
 
     def _taken(self, key: str, entry: Any, session: str, whose: str) -> Cached | None:
         if not isinstance(entry, dict) or not isinstance(source := entry.get("session"), str):
             return None
-        if "output" in entry:
-            return Cached(Json.of(entry["output"]), source)
         try:
+            if "output" in entry:
+                return Cached(Json.of(entry["output"]), source)
             if self._artifacts is not None:
                 kept = Artifact(entry["sha256"], entry["bytes"])
                 return Cached(self._artifacts.adopt(kept, source, session, whose), source)
-        except (NotFound, StoreError, OSError, KeyError, ValueError):  # It runs, whatever it is.
-            with contextlib.suppress(StoreError):
-                self._entries.delete(key)
+        except (NotFound, StoreError, OSError, KeyError, TypeError, ValueError) as error:
+            # It runs, whatever it is. What may be there again later is left for others.
+            if not isinstance(error, StoreError | OSError) or getattr(error, "lasting", False):
+                with contextlib.suppress(StoreError):
+                    self._entries.delete(key)
         return None

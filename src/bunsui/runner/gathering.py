@@ -67,7 +67,7 @@ class Gathering:
         live.machine.begun(Reuse(job))
         self._write(
             live,
-            lambda: self._keeping.adopt(output, source, live.id, owner(job)),
+            lambda: self._keeping.adopt(output, source, live.id, owner(job), live.done),
             lambda at, adopted: ev.JobReused(at, job, origin, adopted),
             lambda at, failed: ev.ReuseFailed(at, job, failed.message),
             job,

@@ -70,7 +70,7 @@ class Keeping:
             JobError: it is too large for any; `OutputTooLarge`.
             Unkept: it could not be written.
         """
-        return self._patiently(session, lambda: output.text, whose, given_up)
+        return self._put(session, lambda: output.text, whose, given_up)
 
     def gather(self, session: str, job: str, outputs: Sequence[Json], given_up: Event) -> Artifact:
         """The list of what a fan-out's items returned, as an artifact.
@@ -81,41 +81,53 @@ class Keeping:
             Unkept: the list could not be written.
             StoreError: the artifact of an item is damaged, or can't be read.
         """
-        return self._patiently(session, lambda: _list_of(outputs), owner(job), given_up)
+        return self._put(session, lambda: _list_of(outputs), owner(job), given_up)
 
-    def adopt(self, artifact: Artifact, source: str, target: str, whose: str) -> Artifact:
+    def adopt(self, artifact: Artifact, source: str, target: str, whose: str, given_up: Event) -> Artifact:
         """An artifact of the session `source` as one of the session `target`, too.
 
         Raises:
             NotFound: it is gone.
-            StoreError: it is damaged, or can't be read or written.
+            Unkept: it could not be written.
+            StoreError: it is damaged, or can't be read.
         """
-        assert self._artifacts is not None  # noqa: S101 - whoever calls this has looked
-        try:
-            return self._artifacts.adopt(artifact, source, target, whose)
-        except OSError as error:
-            raise StoreError(f"the output of {whose} can't be taken over: {error}") from error
+        artifacts = self._place
+        return self._patiently(
+            target, lambda: artifacts.adopt(artifact, source, target, whose), whose, given_up
+        )
 
-    def _patiently(
+    @property
+    def _place(self) -> Artifacts:
+        assert self._artifacts is not None  # noqa: S101 - whoever comes here has looked
+        return self._artifacts
+
+    def _put(
         self, session: str, texts: Callable[[], str | Iterable[str]], whose: str, given_up: Event
     ) -> Artifact:
         from bunsui.runner.artifacts import MAX_ARTIFACT, TooLarge  # noqa: PLC0415 - most sessions have none
 
-        assert self._artifacts is not None  # noqa: S101 - whoever calls this has looked
+        artifacts = self._place
+        try:
+            return self._patiently(session, lambda: artifacts.put(session, texts(), whose), whose, given_up)
+        except TooLarge:
+            raise JobError(
+                f"the output of {whose} has more than {MAX_ARTIFACT:,} bytes, the most that is kept;"
+                " write it to a file or a bucket and return where that is",
+                code="OutputTooLarge",
+                retryable=False,
+            ) from None
+
+    def _patiently(
+        self, session: str, write: Callable[[], Artifact], whose: str, given_up: Event
+    ) -> Artifact:
+        """Writes an artifact of a session, again and again while the disk fails."""
         until = self._clock.monotonic() + self._patience
         while True:
             try:
-                return self._artifacts.put(session, texts(), whose)
-            except TooLarge:
-                raise JobError(
-                    f"the output of {whose} has more than {MAX_ARTIFACT:,} bytes, the most that is kept;"
-                    " write it to a file or a bucket and return where that is",
-                    code="OutputTooLarge",
-                    retryable=False,
-                ) from None
+                return write()
             except OSError as error:
                 if given_up.is_set() or self._clock.monotonic() >= until:
-                    where = error.filename or self._artifacts.session_folder(session)
+                    where = error.filename or self._place.session_folder(session)
                     raise Unkept(
                         f"the output of {whose} can't be written: {where}: {error.strerror or error}",
                         hint="make room, or see to the rights of that folder, and resume the session",

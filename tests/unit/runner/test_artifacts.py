@@ -275,6 +275,13 @@ class Fails(Artifacts):
             raise OSError(28, "No space left on device", "file")
         return super().put(*arguments)  # type: ignore[arg-type]
 
+    def adopt(self, *arguments: object) -> Artifact:  # type: ignore[override]
+        """See `Artifacts.adopt`."""
+        self.left -= 1
+        if self.left >= 0:
+            raise OSError(28, "No space left on device", "file")
+        return super().adopt(*arguments)  # type: ignore[arg-type]
+
 
 class Ticking(SystemClock):
     """Each look takes a tenth of a second."""
@@ -323,6 +330,19 @@ class TestKeeping:
         keeping = Keeping(Fails(tmp_path, 10**6), Ticking(), 1.0)
         with pytest.raises(Unkept, match=r"job 'load' can't be written: file: No space left.*; make room"):
             keeping.keep("s1", Json("1"), WHOSE, given_up)
+
+    def test_taking_over_waits_for_the_disk_as_well(self, tmp_path: Path, given_up: threading.Event) -> None:
+        """For as long; then it is said, and what is gone is said at once."""
+        failing = Fails(tmp_path, 0)
+        kept = failing.put("s1", TEXT, WHOSE)
+        failing.left = 3
+        assert TEXT == Keeping(failing, Ticking(), 1.0).adopt(kept, "s1", "s2", WHOSE, given_up).text
+        failing.left = 10**6
+        with pytest.raises(Unkept, match=r"job 'load' can't be written: file: No space left.*; make room"):
+            Keeping(failing, Ticking(), 1.0).adopt(kept, "s1", "s2", WHOSE, given_up)
+        failing.left = 0
+        with pytest.raises(NotFound):
+            Keeping(failing, Ticking(), 1.0).adopt(kept, "s9", "s2", WHOSE, given_up)
 
     def test_nobody_wants_it_any_more(self, tmp_path: Path, given_up: threading.Event) -> None:
         """Then it is tried once."""
