@@ -56,7 +56,7 @@ def remedy(keyword: str, value: Any, schema: Mapping[str, Any], path: Path) -> s
     field = next((step for step in reversed(path) if isinstance(step, str)), "")
     found = None
     if schema.get("pattern") == DURATION_PATTERN:
-        found = _duration(value)
+        found = _duration(value, field)
     elif keyword == "type":
         found = _of_type(value, schema, path)
     elif keyword == "pattern" and schema.get("pattern") == IDENTIFIER_PATTERN:
@@ -155,16 +155,17 @@ def _identifier(text: str) -> str | None:
     return f"such as {near}" if re.search(IDENTIFIER_PATTERN, near) else None
 
 
-def _duration(value: Any) -> str | None:
+def _duration(value: Any, field: str) -> str | None:
     if isinstance(value, str):
         if _NUMBER.fullmatch(value.strip()) and float(value) > 0:
             return f"write seconds without quotes: {value.strip()}, or with a unit: {value.strip()}s"
         length = _seconds(value.strip())
         if length and re.search(DURATION_PATTERN, written := _in_units(length)):
             return f"write {written}"
-    if value is None or (isinstance(value, int | float) and value <= 0):
-        return "leave it out where there is no limit"
-    return None
+    is_none = isinstance(value, int | float) and value <= 0
+    if field == "ttl":  # Without it there is a limit, too: an hour.
+        return "leave 'cache' out where the job is to run each time" if is_none else None
+    return "leave it out where there is no limit" if is_none or value is None else None
 
 
 def _seconds(text: str) -> float | None:

@@ -155,6 +155,20 @@ def test_a_duration(value, expected):
     assert expected == remedy("pattern", value, DURATION, ("timeout",))
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, "leave 'cache' out where the job is to run each time"),
+        (-1, "leave 'cache' out where the job is to run each time"),
+        (None, "write a value, or take the field out"),
+        ("1 day", "write 1d"),
+    ],
+)
+def test_how_long_an_output_is_kept(value, expected):
+    """There is no limit that could be left out: without the field it is an hour."""
+    assert expected == remedy("pattern", value, DURATION, ("cache", "ttl"))
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 999), st.sampled_from(["s", "m", "h", "d"])), min_size=2, max_size=4)
 )
