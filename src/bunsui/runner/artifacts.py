@@ -12,10 +12,9 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,37 +182,16 @@ class Artifacts:
 
     # Housekeeping
 
-    def size(self, session: str) -> int:
-        """Bytes of all files of a session, as far as they can be looked at."""
-        return sum(size for _, size in self._files(session))
-
-    def remove(self, session: str) -> None:
-        """Removes all artifacts of a session; none where there are none.
-
-        Raises:
-            OSError: that can't be done.
-        """
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.session_folder(session))
-
     def tidy(self, session: str) -> None:
         """Removes what others were writing, such as a process that died. Only for who holds the claim.
 
         What is written through this object stays: whoever has the claim may have begun to write.
         """
-        for path, _ in self._files(session):
-            if path.name.startswith(_TEMPORARY) and not path.name.startswith(self._temporary):
-                with contextlib.suppress(OSError):
-                    path.unlink()
-
-    def _files(self, session: str) -> Iterator[tuple[Path, int]]:
-        try:
-            with os.scandir(self.session_folder(session)) as entries:
-                for entry in entries:
-                    with contextlib.suppress(OSError):  # It has just gone.
-                        yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            for path in self.session_folder(session).glob(f"{_TEMPORARY}*"):
+                if not path.name.startswith(self._temporary):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
 
 
 def _content(path: Path, size: int) -> bytes | None:
