@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import math
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bunsui.errors import BunsuiError, JobCancelled, JobTimeout, SecretInOutput, StateError
+from bunsui.errors import BunsuiError, JobCancelled, SecretInOutput, StateError
 from bunsui.expressions.resolution import reveal
 from bunsui.local.callables import invoke
 from bunsui.local.log_records import of_failure
@@ -22,9 +20,10 @@ from bunsui.model.artifact import owner
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import Json
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
-from bunsui.runner.event_loop import GRACE, Running, drop
+from bunsui.runner.event_loop import drop
 from bunsui.runner.keeping import Unkept
 from bunsui.runner.logs import logger
+from bunsui.runner.stoppable import Stoppable
 
 if TYPE_CHECKING:
     import logging
@@ -55,19 +54,14 @@ def idempotency_key(session: str, job: str, attempt: int, item: int | None = Non
     return hashlib.sha256(f"{session}\0{unit}\0{attempt}".encode()).hexdigest()
 
 
-class Work:
+class Work(Stoppable):
     """An attempt on its way through a thread of the pool, and the event loop; the `Workbench` of its call."""
 
     __slots__ = (
         "__weakref__",
-        "_cancelled",
-        "_end_by",
-        "_endable",
-        "_host",
         "_log",
         "_logger",
         "_redactor",
-        "_running",
         "_values",
         "abandoned",
         "attempt",
@@ -75,7 +69,6 @@ class Work:
         "cache_key",
         "cached_from",
         "caching",
-        "deadline",
         "failure",
         "finished_at",
         "goes_on",
@@ -109,6 +102,7 @@ class Work:
         item_index: int | None = None,
         item: Any = None,
     ) -> None:
+        super().__init__(host)
         self.live = live
         self.job = job
         self.attempt = attempt
@@ -123,7 +117,6 @@ class Work:
         self.secrets: tuple[str, ...] = ()
         #: Whether any of them is in the options, which are validated after that.
         self.secret_options = False
-        self.deadline: float | None = None
         self.output: Json | None = None
         self.failure: Failure | None = None
         #: Why its output can't be kept: the session is set aside by that.
@@ -144,13 +137,6 @@ class Work:
         self.cache_key = ""
         #: The session whose output this is; None: its own.
         self.cached_from: str | None = None
-        self._host = host
-        self._endable = True
-        #: When (monotonic) what runs in the event loop should have ended, as it was cancelled.
-        self._end_by: float | None = None
-        #: What was given to the event loop.
-        self._running: tuple[Running, ...] = ()
-        self._cancelled: threading.Event | None = None
         #: Made when something is written to it.
         self._log: AttemptLog | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
@@ -275,13 +261,6 @@ class Work:
 
     # The event loop's side
 
-    def _await(self, awaitable: Awaitable[Any], ended: Callable[[Any, BaseException | None], None]) -> None:
-        """Hands an awaitable over to the event loop, in this context: the current call goes with it."""
-        self.expect_end()
-        running = Running(awaitable, self.deadline, self.cancelled, ended)
-        self._running += (running,)
-        self._host.event_loop.start(running)
-
     def _ended(self, output: Any, error: BaseException | None) -> None:
         try:
             if error is not None:
@@ -330,13 +309,6 @@ class Work:
             raise SecretInOutput(f"the job returned the value of a secret (it was given: {named})")
         return output
 
-    def _check_begin(self) -> None:
-        """Makes sure that there is still reason to begin."""
-        if self._cancelled is not None and self._cancelled.is_set():
-            raise JobCancelled("the attempt was stopped before it began")
-        if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
-            raise JobTimeout("the attempt's timeout was over before it began")
-
     def run(self, work: Command | Function, call: JobCall) -> Any:
         """See `Workbench.run`."""
         output = self.begin(work, call)
@@ -372,15 +344,6 @@ class Work:
         function = self.job.function if work.target == self.job.options.get("callable") else None
         return invoke(function or self._host.find(work), work.style, self._name, call)
 
-    @contextlib.contextmanager
-    def _ending(self) -> Iterator[None]:
-        """While this lasts, the attempt ends by itself at its timeout, and when it is cancelled."""
-        before, self._endable = self._endable, True
-        try:
-            yield
-        finally:
-            self._endable = before
-
     def _isolation(self, work: Function) -> str:
         if work.isolation is not None:
             return work.isolation
@@ -415,16 +378,6 @@ class Work:
             self._logger = logger(self.log, f"bunsui.job.{self.job.id}")
         return self._logger
 
-    @property
-    def cancelled(self) -> threading.Event:
-        """See `Workbench.cancelled`."""
-        # Made when first asked for (it costs as much as a small job), by either side.
-        if self._cancelled is None:
-            with _making:
-                if self._cancelled is None:
-                    self._cancelled = threading.Event()
-        return self._cancelled
-
     # The driver's side
 
     @property
@@ -439,36 +392,6 @@ class Work:
             return False
         function = self.bound if isinstance(self.bound, Function) else Function(self.options["callable"])
         return self._isolation(function) == "thread"
-
-    def expect_end(self) -> None:
-        """Notes that it is the event loop's now: it ends soon after its deadline, or not by itself."""
-        if self.deadline is not None:
-            self._end_by = self.deadline + GRACE
-
-    @property
-    def endable(self) -> bool:
-        """Whether the attempt ends by itself at its timeout, and when it is cancelled.
-
-        It does where it runs in a process, has not begun, or is awaited, unless it has failed to long ago.
-        """
-        until = self._end_by
-        return self._endable and (until is None or self._host.clock.monotonic() < until)
-
-    @property
-    def unendable_part(self) -> str:
-        """What of it goes on where it is not `endable`, as a message says it."""
-        if not self._endable:
-            return "its thread can't be ended and goes on"
-        return "its async code was cancelled and goes on all the same, or blocks the event loop"
-
-    def cancel(self) -> None:
-        """Asks the attempt to stop; a process is ended, what is awaited is cancelled."""
-        self.cancelled.set()
-        # After that line: what is handed over from now on sees the event before it begins.
-        if self._running:
-            self._end_by = min(self._end_by or math.inf, self._host.clock.monotonic() + GRACE)
-        for running in self._running:
-            running.stop()
 
 
 def _unreported(work: Work) -> None:
