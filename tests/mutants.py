@@ -179,8 +179,15 @@ MUTANTS = (
     Mutant(
         "a project's store stays in its folder",
         "configuration/urls.py",
-        "return Path(unquote(url[len(_SQLITE) :])).resolve().is_relative_to(folder.resolve())",
-        "return Path(unquote(url[len(_SQLITE) :])).is_relative_to(folder)",
+        "return path.resolve().is_relative_to(folder.resolve())",
+        "return path.is_relative_to(folder)",
+        ["tests/unit/configuration/test_config.py"],
+    ),
+    Mutant(
+        "a project's artifacts stay in its folder",
+        "configuration/config.py",
+        "if origin.source is Source.PROJECT and not urls.lies_in(Path(value), folder):",
+        "if False:",
         ["tests/unit/configuration/test_config.py"],
     ),
     Mutant(

@@ -106,6 +106,12 @@ class Config:
         return default_store() if found is None else found
 
     @property
+    def artifacts(self) -> str | None:
+        """The folder of outputs above 32 KiB; None: beside a SQLite store, else in the histories."""
+        found: str | None = self._value("artifacts")
+        return found
+
+    @property
     def lease(self) -> float:
         """Seconds without a sign of life after which another runner may take a session over."""
         return float(self._value("lease"))
@@ -120,6 +126,12 @@ class Config:
     def local(self) -> bool:
         """Whether a job that would run on AWS is an error."""
         found: bool = self._value("local")
+        return found
+
+    @property
+    def capture_logging(self) -> bool:
+        """Whether what a job in a thread logs with `logging` also goes to the job's log."""
+        found: bool = self._value("capture_logging")
         return found
 
     @property
@@ -225,6 +237,13 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
                 f"{where}a project's file may name a store in its own folder only,"
                 " such as sqlite:///bunsui.db",
                 hint="any other is set in your own file with: bunsui config set --user store URL",
+            )
+    elif folder is not None and name == "artifacts":
+        value = str(folder / Path(value).expanduser())
+        if origin.source is Source.PROJECT and not urls.lies_in(Path(value), folder):
+            raise ConfigError(
+                f"{where}a project's file may name a folder in its own folder only, such as artifacts",
+                hint="any other is set in your own file with: bunsui config set --user artifacts FOLDER",
             )
     elif folder is not None and name == "bindings":
         value = str(folder / Path(value).expanduser())

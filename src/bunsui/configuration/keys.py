@@ -33,6 +33,14 @@ SCHEMA: dict[str, Any] = {
             " file, a relative path begins at the file's folder.",
             "examples": ["sqlite:///bunsui.db", "sqlite:////var/lib/etl/bunsui.db"],
         },
+        "artifacts": {
+            "type": "string",
+            "pattern": r"^(?![\s\S]*://)[\s\S]*\S",
+            "title": "the path of a folder, such as artifacts",
+            "description": "Where outputs above 32 KiB are, whatever the store; STORE-artifacts beside a"
+            " SQLite store's file by default. In a file, a relative path begins at the file's folder.",
+            "examples": ["/var/lib/etl/artifacts"],
+        },
         "lease": {
             "type": "number",
             "exclusiveMinimum": 0,
@@ -56,6 +64,13 @@ SCHEMA: dict[str, Any] = {
             "default": False,
             "title": "true or false",
             "description": "Whether a job that would run on AWS is an error.",
+            "examples": [True],
+        },
+        "capture_logging": {
+            "type": "boolean",
+            "default": False,
+            "title": "true or false",
+            "description": "Whether what a job in a thread logs with Python's logging goes to its log, too.",
             "examples": [True],
         },
         "bindings": {

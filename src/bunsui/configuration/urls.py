@@ -26,7 +26,12 @@ def stays_in(url: str, folder: Path) -> bool:
         return True
     if not url.startswith(_SQLITE):
         return False
-    return Path(unquote(url[len(_SQLITE) :])).resolve().is_relative_to(folder.resolve())
+    return lies_in(Path(unquote(url[len(_SQLITE) :])), folder)
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path is `folder` or below it, wherever symbolic links lead."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def sqlite_path(url: str) -> Path | None:

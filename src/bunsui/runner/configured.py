@@ -27,6 +27,8 @@ class Configured:
     pools: Mapping[str, int]
     #: Seconds.
     lease: float
+    artifacts: str | Path | None
+    capture_logging: bool
     #: The variables and secrets that definitions may name.
     names: Settings
 
@@ -40,6 +42,8 @@ def configured(
     max_concurrency: int | None,
     pools: Mapping[str, int] | None,
     lease: float | None,
+    artifacts: str | Path | None,
+    capture_logging: bool | None,
 ) -> Configured:
     """The arguments of a Runner; None: what is configured. See `Runner`.
 
@@ -57,6 +61,8 @@ def configured(
             warnings.warn(text, RuntimeWarning, stacklevel=3)
     if store is None:
         store = found.store
+    # With the store: what is in it names files of that folder.
+    artifacts = found.artifacts if artifacts is None else artifacts
     if names is not None:  # Then it is all that is configured, beside the store.
         found = Config()
     return Configured(
@@ -66,6 +72,8 @@ def configured(
         max_concurrency=found.max_concurrency if max_concurrency is None else max_concurrency,
         pools=read_pools(found.pools) if sizes is None else sizes,
         lease=found.lease if lease is None else lease,
+        artifacts=artifacts,
+        capture_logging=found.capture_logging if capture_logging is None else capture_logging,
         names=found.names if names is None else names,
     )
 

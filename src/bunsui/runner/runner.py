@@ -49,17 +49,17 @@ class Runner(Register):
             configured ones.
         lease: seconds without a sign of life after which another runner may take a session over; None: as
             configured, else 30.
-        artifacts: the folder of outputs above 32 KiB; None: ``STORE-artifacts`` beside a SQLite store,
-            and for any other store its histories.
+        artifacts: the folder of outputs above 32 KiB; None: the configured one, else ``STORE-artifacts``
+            beside a SQLite store, and for any other store its histories.
         plugins: further plugins; see `Plugins`.
         autoload_plugins: whether installed entry points are imported.
         capture_logging: whether what a job in a thread logs with `logging` also goes to the job's log, as far
             as the levels of the host let it. A handler of the root logger sees to it, from the first session
-            until `close`.
+            until `close`. None: as configured, else False.
         config: what counts where an argument is None. None: `Config.load()`, so files and environment. A
             mapping says what definitions may name: ``env``, a list of variables, and ``secrets``, where each
             is found, such as ``{"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}``; then nothing
-            else is configured but the store.
+            else is configured but the store and the folder of artifacts.
 
     Raises:
         ConfigError: an argument is wrong.
@@ -80,7 +80,7 @@ class Runner(Register):
         artifacts: str | Path | None = None,
         plugins: Sequence[Any] = (),
         autoload_plugins: bool = True,
-        capture_logging: bool = False,
+        capture_logging: bool | None = None,
         config: Config | Mapping[str, Any] | None = None,
     ) -> None:
         from bunsui.runner.assembly import assemble
@@ -92,14 +92,14 @@ class Runner(Register):
         self.plugins = Plugins(plugins, autoload_plugins)
         use = configured(
             config, store=store, bindings=bindings, local=local, max_concurrency=max_concurrency, pools=pools,
-            lease=lease,
+            lease=lease, artifacts=artifacts, capture_logging=capture_logging,
         )  # fmt: skip
         self._bindings = use.bindings
         self._local = use.local
         given = use.bindings if isinstance(use.bindings, Mapping) else {}
         parts = assemble(
             self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools,
-            artifacts=artifacts, capture_logging=capture_logging,
+            artifacts=use.artifacts, capture_logging=use.capture_logging,
         )  # fmt: skip
         self._control = Control(parts, self.plugins.job_types, given, use.lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()

@@ -80,7 +80,7 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     """With JSON for lists and tables; one that is empty says nothing."""
     environ = {
         "BUNSUI_STORE": "memory://", "BUNSUI_LEASE": "5", "BUNSUI_MAX_CONCURRENCY": "6",
-        "BUNSUI_LOCAL": "true",
+        "BUNSUI_LOCAL": "true", "BUNSUI_ARTIFACTS": "large", "BUNSUI_CAPTURE_LOGGING": "true",
         "BUNSUI_BINDINGS": "b.yaml", "BUNSUI_ENV": '["A", "B", "A"]',
         "BUNSUI_SECRETS": '{"db": "env:A"}',
         "BUNSUI_POOLS": '{"gpu": 2}',
@@ -88,8 +88,9 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     assert {variable_of(key) for key in KEYS} == set(environ)
     write(user, "")
     found = load(project, user, environ)
-    assert ("memory://", 5.0, 6, True, "b.yaml") == (
-        found.store, found.lease, found.max_concurrency, found.local, found.bindings,
+    assert ("memory://", 5.0, 6, True, "b.yaml", "large", True) == (
+        found.store, found.lease, found.max_concurrency, found.local, found.bindings, found.artifacts,
+        found.capture_logging,
     )  # fmt: skip
     assert (("A", "B"), {"db": SecretReference("env", "A")}) == (found.names.env, found.names.secrets)
     assert {"gpu": 2} == found.pools
@@ -100,8 +101,9 @@ def test_nothing(project: Path, user: Path) -> None:
     """Config() is what is configured where nothing is."""
     write(user, "")
     assert Config().settings == load(project, user).settings == {}
-    assert (30.0, 32, False, None, {}) == (
+    assert (30.0, 32, False, None, {}, None, False) == (
         Config().lease, Config().max_concurrency, Config().local, Config().bindings, Config().pools,
+        Config().artifacts, Config().capture_logging,
     )  # fmt: skip
     assert Config().store.startswith("sqlite:////")
 
@@ -171,14 +173,32 @@ def test_a_projects_store_follows_no_link_out_of_it(project: Path, user: Path, t
         assert "in its own folder only" in error(project, user)
 
 
+@pytest.mark.parametrize("path", ["/tmp/other", "..", "a/../../b", "~", "out", "out/x"])
+def test_a_projects_artifacts_stay_in_its_folder(
+    project: Path, user: Path, tmp_path: Path, path: str
+) -> None:
+    """A repository that was cloned has nothing written elsewhere, through no link either."""
+    (project.parent / "out").symlink_to(tmp_path)
+    write(user, "")
+    write(project, f'artifacts = "{path}"')
+    assert error(project, user).startswith(
+        f"{project}:1: a project's file may name a folder in its own folder only, such as artifacts;"
+        " any other is set in your own file with: bunsui config set --user artifacts FOLDER"
+    )
+    write(project, "")
+    write(user, f'artifacts = "{path}"')
+    assert load(project, user).artifacts
+
+
 def test_paths_begin_at_the_files_folder(project: Path, user: Path, tmp_path: Path) -> None:
     """Wherever the command is run; those of the environment begin where it is."""
-    write(project, 'store = "sqlite:///a b/%25.db"')
+    write(project, 'store = "sqlite:///a b/%25.db"\nartifacts = "a b/%25"')
     write(user, 'bindings = "b.yaml"')
     inner = project.parent / "inner"
     inner.mkdir()
     found = Config.load(inner, environ={}, user_file=user)
     assert f"sqlite:///{project.parent}/a%20b/%25.db" == found.store
+    assert f"{project.parent}/a b/%25" == found.artifacts
     assert str(user.parent / "b.yaml") == found.bindings
     assert (
         "sqlite:///x.db"
@@ -241,6 +261,9 @@ def test_a_user_file_that_is_not_there(
         ("[lease]\nx = 1", ':1: lease is {"x": 1}; it is a number of seconds'),
         ("lease = nan", ":1: lease is NaN; it is"),
         ('store = "bunsui.db"', ":1: store is 'bunsui.db'; it is the URL of a store"),
+        ('artifacts = "s3://bucket"', ":1: artifacts is 's3://bucket'; it is the path of a folder, such as"),
+        ('artifacts = " "', ":1: artifacts is ' '; it is the path of a folder"),
+        ("capture_logging = 1", ":1: capture_logging is 1; it is true or false"),
         ('[pools]\n"a b" = 2', ":2: 'a b' can't be a name in 'pools'"),
     ],
 )

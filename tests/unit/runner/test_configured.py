@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bunsui import Config, ConfigError, Runner
+from bunsui import Config, ConfigError, Job, Pipeline, Runner
 from bunsui.configuration.settings import SecretReference, Settings
 from bunsui.runner.configured import Configured, configured
 
@@ -17,18 +17,30 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project and a user's file that say something of every key."""
     user = tmp_path / "user.toml"
     user.write_text(
-        'bindings = "b.yaml"\nenv = ["A"]\nlocal = true\npools.cpu = 4\n[secrets]\ndb = "env:B"\n'
+        'bindings = "b.yaml"\nenv = ["A"]\nlocal = true\ncapture_logging = true\n'
+        'pools.cpu = 4\n[secrets]\ndb = "env:B"\n'
     )
     user.chmod(0o600)
     monkeypatch.setenv("BUNSUI_CONFIG", str(user))
-    (tmp_path / "bunsui.toml").write_text('store = "sqlite:///p.db"\nlease = 5\nmax_concurrency = 6\n')
+    (tmp_path / "bunsui.toml").write_text(
+        'store = "sqlite:///p.db"\nlease = 5\nmax_concurrency = 6\nartifacts = "large"\n'
+    )
     (tmp_path / "bunsui.toml").chmod(0o644)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def use(config: Any = None, **arguments: Any) -> Configured:
-    names = ("store", "bindings", "local", "max_concurrency", "pools", "lease")
+    names = (
+        "store",
+        "bindings",
+        "local",
+        "max_concurrency",
+        "pools",
+        "lease",
+        "artifacts",
+        "capture_logging",
+    )
     return configured(config, **{name: arguments.get(name) for name in names})
 
 
@@ -36,7 +48,8 @@ def test_none_is_what_is_configured(folder: Path) -> None:
     """In files and environment."""
     expected = Configured(
         store=f"sqlite:///{folder}/p.db", bindings=str(folder / "b.yaml"), local=True, max_concurrency=6,
-        pools={"cpu": 4}, lease=5.0, names=Settings(("A",), {"db": SecretReference("env", "B")}),
+        pools={"cpu": 4}, lease=5.0, artifacts=str(folder / "large"),
+        capture_logging=True, names=Settings(("A",), {"db": SecretReference("env", "B")}),
     )  # fmt: skip
     assert expected == use()
 
@@ -45,7 +58,7 @@ def test_none_is_what_is_configured(folder: Path) -> None:
     ("name", "value"),
     [
         ("store", "memory://"), ("bindings", {}), ("local", False), ("max_concurrency", 32), ("pools", {}),
-        ("lease", 30.0),
+        ("lease", 30.0), ("artifacts", "elsewhere"), ("capture_logging", False),
     ],
 )  # fmt: skip
 def test_an_argument_wins(folder: Path, name: str, value: Any) -> None:
@@ -62,17 +75,19 @@ def vars_of(found: Configured) -> list[str]:
 def test_a_config_is_all_there_is(folder: Path) -> None:
     """No file is read, nor the environment."""
     found = use(Config())
-    assert (False, 32, {}, 30.0, Settings(), None) == (
+    assert (False, 32, {}, 30.0, Settings(), None, None, False) == (
         found.local, found.max_concurrency, found.pools, found.lease, found.names, found.bindings,
+        found.artifacts, found.capture_logging,
     )  # fmt: skip
     assert 7.0 == use(Config.load(folder, environ={}, lease=7)).lease
 
 
 def test_a_mapping_is_all_there_is_beside_the_store(folder: Path) -> None:
-    """As the names that definitions may use were given before there were files."""
+    """As the names that definitions may use were given before there were files. Artifacts are the store's."""
     found = use({"env": ["X"]})
-    assert (f"sqlite:///{folder}/p.db", Settings(("X",)), 30.0, {}, False) == (
-        found.store, found.names, found.lease, found.pools, found.local,
+    assert (f"sqlite:///{folder}/p.db", f"{folder}/large", Settings(("X",)), 30.0, {}, False, False) == (
+        found.store, found.artifacts, found.names, found.lease, found.pools, found.local,
+        found.capture_logging,
     )  # fmt: skip
     (folder / "bunsui.toml").write_text("nonsense")
     assert "memory://" == use({}, store="memory://").store
@@ -80,8 +95,10 @@ def test_a_mapping_is_all_there_is_beside_the_store(folder: Path) -> None:
 
 def test_a_runner_reads_it(folder: Path) -> None:
     """When it is made."""
-    with Runner(autoload_plugins=False) as runner:
+    with Runner(autoload_plugins=False, bindings={}) as runner:
         assert folder / "p.db" == runner.store.path  # type: ignore[attr-defined]
+        session = runner.run(Pipeline(name="p", jobs=[Job.from_callable(lambda: "x" * 40_000, id="a")]))
+        assert 1 == len([*(folder / "large" / session.id).iterdir()])
     (folder / "bunsui.toml").write_text("lease = 0\n")
     with pytest.raises(ConfigError, match=r"bunsui\.toml:1: lease is 0"):
         Runner("memory://", autoload_plugins=False)
