@@ -9,11 +9,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bunsui_tests.conditions import until
 
 DEFINITION = """\
 version: "1.0"
@@ -24,20 +25,6 @@ jobs:
   - {id: a, type: custom, command: [python, wait.py], parameters: {n: "${n}"}}
   - {id: b, type: custom, command: [python, -c, "pass"], depends_on: [a]}
 """
-WAIT = """\
-import os, pathlib, time
-pathlib.Path("begun").write_text(str(os.getppid()))
-while not pathlib.Path("go").exists():
-    time.sleep(0.02)
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a pipeline whose first job waits for the file ``go``."""
-    (tmp_path / "p.yaml").write_text(DEFINITION, encoding="utf-8")
-    (tmp_path / "wait.py").write_text(WAIT, encoding="utf-8")
-    return tmp_path
 
 
 def bunsui(folder: Path, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -46,14 +33,6 @@ def bunsui(folder: Path, *arguments: str, **more: Any) -> subprocess.CompletedPr
     environment = os.environ | {"BUNSUI_STORE": "sqlite:///s.db"}
     command = [sys.executable, "-m", "bunsui", *arguments]
     return subprocess.run(command, env=environment, check=False, **options)
-
-
-def until(condition: Any) -> None:
-    """Returns when something has come true."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def status(folder: Path, session: str) -> dict[str, Any]:

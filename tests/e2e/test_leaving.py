@@ -7,11 +7,12 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bunsui_tests.conditions import until
 
 DEFINITION = """\
 version: "1.0"
@@ -20,26 +21,12 @@ jobs:
   - {id: a, type: custom, command: [python, wait.py]}
   - {id: b, type: custom, command: [python, -c, "pass"], depends_on: [a]}
 """
-WAIT = """\
-import pathlib, time
-pathlib.Path("begun").touch()
-while not pathlib.Path("go").exists():
-    time.sleep(0.02)
-"""
 #: Starts the command as nohup does: with SIGHUP ignored.
 NOHUP = """
 import os, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a pipeline whose first job waits for the file ``go``."""
-    (tmp_path / "p.yaml").write_text(DEFINITION, encoding="utf-8")
-    (tmp_path / "wait.py").write_text(WAIT, encoding="utf-8")
-    return tmp_path
 
 
 def bunsui(
@@ -54,20 +41,12 @@ def bunsui(
     )
 
 
-def until_begun(folder: Path) -> None:
-    """Returns when the first job runs."""
-    deadline = time.monotonic() + 60
-    while not (folder / "begun").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_closed_terminal_interrupts(folder: Path) -> None:
     """The exit code is 130, though nothing can be written there any more."""
     master, slave = pty.openpty()
     process = bunsui(folder, "run", "p.yaml", stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
-    until_begun(folder)
+    until((folder / "begun").exists)
     os.close(master)
     process.send_signal(signal.SIGHUP)
 
@@ -77,7 +56,7 @@ def test_a_closed_terminal_interrupts(folder: Path) -> None:
 def test_nohup_lets_a_run_outlive_its_terminal(folder: Path) -> None:
     """A SIGHUP that was ignored when the command started stays ignored."""
     process = bunsui(folder, "run", "p.yaml", before=(sys.executable, "-c", NOHUP), stdout=subprocess.PIPE)
-    until_begun(folder)
+    until((folder / "begun").exists)
     process.send_signal(signal.SIGHUP)
     (folder / "go").touch()
 

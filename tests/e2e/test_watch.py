@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from bunsui_tests.conditions import until
+
 DEFINITION = """\
 version: "1.0"
 name: flow
@@ -28,20 +30,6 @@ jobs:
      depends_on: [a]}
   - {id: bad, type: custom, command: [python, -c, "import sys; sys.exit(3)"], depends_on: [each]}
 """
-WAIT = """\
-import pathlib, time
-pathlib.Path("begun").touch()
-while not pathlib.Path("go").exists():
-    time.sleep(0.02)
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a pipeline whose jobs wait for the file ``go``."""
-    (tmp_path / "p.yaml").write_text(DEFINITION, encoding="utf-8")
-    (tmp_path / "wait.py").write_text(WAIT, encoding="utf-8")
-    return tmp_path
 
 
 def bunsui(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
@@ -64,14 +52,6 @@ def running(folder: Path) -> Any:
     yield session
     (folder / "go").touch()
     process.communicate(timeout=60)
-
-
-def until(condition: Any) -> None:
-    """Returns when something has come true."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class Terminal:

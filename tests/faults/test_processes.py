@@ -6,12 +6,10 @@ A sample of the rounds runs by default, all of them with ``BUNSUI_FAULTS=full``.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,19 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import field, frozen
 
 from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.local import processes as starting
 from bunsui.local.identity import _started, is_alive, is_dead, process_of_this_host
 from bunsui.local.process import GRACE
 from bunsui.local.supervisor import Supervisor
-from bunsui.logging.attempt import AttemptLog
-from bunsui.logging.collector import Collector
-from bunsui.logging.log_store import LogStore
 from bunsui.ports.job_type import Command, Function, JobCall
-from bunsui.runner.clock import SystemClock
 from bunsui.runner.logs import Logs
+from bunsui_tests.attempts import AttemptLogs, Bench
+from bunsui_tests.conditions import wait_for
 
 HARNESS = Path(__file__).resolve().parents[1] / "fixtures" / "process_harness.py"
 FULL = os.environ.get("BUNSUI_FAULTS") == "full"
@@ -42,19 +37,6 @@ MARK = "BUNSUI_TEST_MARK"
 HUNG = ["child", "detached", "leader", "session", "stopped"]
 #: Seconds after the end of a runner in which all is gone. A sample runs beside other tests, on busy machines.
 AFTER = 2.0 if FULL else 30.0
-
-
-@frozen
-class Bench:
-    """The runner's side of a call, without a runner."""
-
-    logger: logging.LoggerAdapter[Any] = field(
-        factory=lambda: logging.LoggerAdapter(logging.getLogger("test"), {})
-    )
-    cancelled: threading.Event = field(factory=threading.Event)
-
-    def run(self, work: Any, call: JobCall) -> Any:
-        raise NotImplementedError
 
 
 class Marked:
@@ -96,16 +78,6 @@ def supervisor() -> Iterator[Supervisor]:
     supervisor.close()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> bool:
-    """Whether `condition` came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def up(folder: Path) -> list[str]:
     """Which processes of a job that hangs have told that they run."""
     try:
@@ -114,13 +86,8 @@ def up(folder: Path) -> list[str]:
         return []
 
 
-#: Reads what the processes of these tests write.
-COLLECTOR, KEPT, CLOCK = Collector(), LogStore(SystemClock()), SystemClock()
-
-
-def log_in(folder: Path, name: str = "a") -> AttemptLog:
-    """The log of an attempt, below a folder."""
-    return AttemptLog(KEPT, COLLECTOR, CLOCK, folder / "logs" / "s", name, 1)
+#: What the processes of these tests write.
+LOGS = AttemptLogs()
 
 
 def hung_module(folder: Path) -> None:
@@ -139,7 +106,7 @@ def stopped(supervisor: Supervisor, command: Command, call: JobCall) -> BaseExce
     """The error of a command, whose log is in its folder."""
     assert command.folder is not None
     try:
-        supervisor.run(command, call, log_in(command.folder))
+        supervisor.run(command, call, LOGS.of(command.folder))
     except JobError as error:
         return error
     return None
@@ -206,7 +173,7 @@ class TestHungJobs:
             supervisor.run(
                 Command([script], tmp_path, shell=True),
                 marked.call(deadline=time.monotonic() + 1.0),
-                log_in(tmp_path),
+                LOGS.of(tmp_path),
             )
         assert (True, []) == ((tmp_path / "up").exists(), marked.alive())
 
@@ -233,7 +200,7 @@ class TestHungJobs:
             supervisor.run(
                 Command(["python", "-c", program], tmp_path),
                 marked.call(deadline=time.monotonic() + 1.0),
-                log_in(tmp_path),
+                LOGS.of(tmp_path),
             )
         assert (tmp_path / "up").exists()
         assert marked.alive() == []
@@ -303,7 +270,7 @@ class TestDeathOfAWatcher:
         # Where nobody watches any more, the job's own process group is all that the runner can find.
         left = 2 if victims == "both" else 0
         gone = wait_for(lambda: len(marked.alive()) == left, AFTER)
-        again = supervisor.run(Command(["true"], tmp_path), marked.call(), log_in(tmp_path))
+        again = supervisor.run(Command(["true"], tmp_path), marked.call(), LOGS.of(tmp_path))
         assert isinstance(error, JobError)
         assert ("ProcessLost", self.LOST, True, True, None) == (
             error.code,
@@ -337,7 +304,7 @@ class TestDeathOfAWatcher:
 
         def call() -> BaseException | None:
             try:
-                supervisor.call(hanging, marked.call(), "hang", log_in(tmp_path))
+                supervisor.call(hanging, marked.call(), "hang", LOGS.of(tmp_path))
             except JobError as error:
                 return error
             return None
@@ -352,7 +319,7 @@ class TestDeathOfAWatcher:
             Function("calls:pid", (tmp_path,), "custom", isolation="process"),
             marked.call(),
             "pid",
-            log_in(tmp_path),
+            LOGS.of(tmp_path),
         )
         assert ("ProcessLost", True, False) == (
             error.code,
@@ -375,7 +342,7 @@ class TestRecovery:
         call = marked.call()
         outcome = in_thread(lambda: stopped(supervisor, Command([script], tmp_path, shell=True), call))
         assert wait_for((tmp_path / "pid").exists)
-        noted = log_in(tmp_path).files / "process.json"
+        noted = LOGS.of(tmp_path).files / "process.json"
         assert wait_for(noted.read_text)
         record = json.loads(noted.read_text())
         alive = is_alive(record)

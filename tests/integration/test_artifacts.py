@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from bunsui import Job, Pipeline, Runner
 from bunsui.engine import events as ev
 from bunsui.errors import ConfigError, NotFound, StoreError
 from bunsui.model.artifact import INLINE, Artifact
-from bunsui.ports.remote import Found, NeverRan, RemoteJobType, Running, Succeeded
+from bunsui.ports.remote import Found, Running, Succeeded
 from bunsui.runner.artifacts import Artifacts
 from bunsui.stores.memory import MemoryStore
+from bunsui_tests.conditions import until
+from bunsui_tests.services import Service, ServicePlugin
 
 LARGE = 40_000
 
@@ -160,27 +162,12 @@ class TestWhatIsOne:
         """Wherever an attempt ends, its output is kept, and neither loop nor driver writes it."""
         wrote: set[str] = set()
 
-        class Service(RemoteJobType):
-            name = "service"
-            schema = {"type": "object"}
-            poll_interval = 0.01
-
+        class Echo(Service):
             def submit(self, call: Any) -> Any:
                 return call.parameters["size"]
 
-            def poll(self, handles: Any) -> Any:
-                return [Succeeded(text(handle)) for handle in handles]
-
-            def cancel(self, handle: Any) -> None:
-                raise AssertionError
-
-            def find(self, call: Any) -> Any:
-                return NeverRan()
-
-        class Plugin:
-            @bunsui.hookimpl
-            def bunsui_job_types(self) -> list[Any]:
-                return [Service()]
+            def outcome(self, handle: Any) -> Any:
+                return Succeeded(text(handle))
 
         async def later(size: int) -> str:
             await asyncio.sleep(0)
@@ -200,7 +187,7 @@ class TestWhatIsOne:
         ]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Artifacts, "put", put)
-            with Runner(url, autoload_plugins=False, plugins=[Plugin()]) as runner:
+            with Runner(url, autoload_plugins=False, plugins=[ServicePlugin(Echo())]) as runner:
                 session = runner.run(Pipeline(name="p", jobs=jobs))
         assert dict.fromkeys(["later", "remote", "command"], text(LARGE)) == session.outputs
         assert 3 == len({artifact_of(session, job.id).whose for job in jobs})
@@ -316,7 +303,7 @@ class TestWhatIsLost:
         ]
         with Runner(url, autoload_plugins=False) as runner:
             session = runner.start(Pipeline(name="p", jobs=jobs))
-            _until(lambda: session.jobs["a"].status == "succeeded")
+            until(lambda: session.jobs["a"].status == "succeeded")
             damage(file_of(tmp_path, session, "a"))
             gate.set()
             session.wait(30)
@@ -342,8 +329,8 @@ class TestWhatIsLost:
         fan = Job.from_callable(item, id="fan", for_each=[0, 1], parameters={"i": "${item}"})
         with Runner(url, autoload_plugins=False) as runner:
             session = runner.start(Pipeline(name="p", jobs=[fan]))
-            _until(lambda: len(files(tmp_path, session)) == 1)
-            _until(lambda: any(isinstance(event, ev.ItemSucceeded) for event in session.events()))
+            until(lambda: len(files(tmp_path, session)) == 1)
+            until(lambda: any(isinstance(event, ev.ItemSucceeded) for event in session.events()))
             files(tmp_path, session)[0].unlink()
             gate.set()
             session.wait(30)
@@ -399,7 +386,7 @@ class TestInterrupted:
                 runner.run(pipeline)
             (summary,) = runner.sessions()
             assert "running" == summary.status
-            _until(lambda: runner.session(summary.session_id).is_orphaned)
+            until(lambda: runner.session(summary.session_id).is_orphaned)
             (tmp_path / "store.db-artifacts").unlink()
             session = runner.resume(summary.session_id)
         assert ("succeeded", text(LARGE), 2) == (session.status, session.outputs["a"], len(ran))
@@ -419,7 +406,7 @@ class TestInterrupted:
         pipeline = Pipeline(name="p", jobs=[fan], outputs={"all": "${jobs.fan.output}"})
         with Runner(url, autoload_plugins=False) as runner:
             session = runner.start(pipeline)
-            _until(lambda: sum(isinstance(e, ev.ItemSucceeded) for e in session.events()) == 2)
+            until(lambda: sum(isinstance(e, ev.ItemSucceeded) for e in session.events()) == 2)
             assert "running" == session.jobs["fan"].status
             way.unlink()
             session.wait(30)
@@ -433,7 +420,7 @@ class TestInterrupted:
         with Runner(url, autoload_plugins=False) as runner:
             way.write_text("in the way")
             session = runner.start(pipeline)
-            _until(lambda: sum(isinstance(e, ev.ItemSucceeded) for e in session.events()) == 2)
+            until(lambda: sum(isinstance(e, ev.ItemSucceeded) for e in session.events()) == 2)
             session.pause()
             time.sleep(0.2)
             assert "running" == session.status
@@ -451,7 +438,7 @@ class TestInterrupted:
         with Runner(url, autoload_plugins=False) as runner:
             way.write_text("in the way")
             session = runner.start(pipeline)
-            _until(lambda: all(state.status == "succeeded" for state in session.jobs.values()))
+            until(lambda: all(state.status == "succeeded" for state in session.jobs.values()))
             session.cancel()
             assert "cancelled" == session.wait(30)
             way.unlink()
@@ -462,17 +449,10 @@ class TestInterrupted:
         """What it gave is kept once there is room: it is asked neither to stop nor again."""
         asked: list[str] = []
 
-        class Service(RemoteJobType):
-            name = "service"
-            schema = {"type": "object"}
-            poll_interval = 0.01
-
-            def submit(self, call: Any) -> Any:
-                return "handle"
-
-            def poll(self, handles: Any) -> Any:
+        class Slow(Service):
+            def outcome(self, handle: Any) -> Any:
                 asked.append("poll")
-                return [Succeeded(text(LARGE)) if len(asked) > 1 else Running() for _ in handles]
+                return Succeeded(text(LARGE)) if len(asked) > 1 else Running()
 
             def cancel(self, handle: Any) -> None:
                 asked.append("cancel")
@@ -480,15 +460,10 @@ class TestInterrupted:
             def find(self, call: Any) -> Any:
                 return Found("handle")
 
-        class Plugin:
-            @bunsui.hookimpl
-            def bunsui_job_types(self) -> list[Any]:
-                return [Service()]
-
         (tmp_path / "store.db-artifacts").write_text("in the way")
-        with Runner(url, autoload_plugins=False, plugins=[Plugin()]) as runner:
+        with Runner(url, autoload_plugins=False, plugins=[ServicePlugin(Slow())]) as runner:
             session = runner.start(Pipeline(name="p", jobs=[Job("a", "service", timeout=2)]))
-            _until(lambda: len(asked) == 2)
+            until(lambda: len(asked) == 2)
             time.sleep(2.2)  # Its timeout is over meanwhile.
             (tmp_path / "store.db-artifacts").unlink()
             session.wait(30)
@@ -502,13 +477,6 @@ def test_an_earlier_version_refuses_the_session(runner: Runner) -> None:
     names = {event["event"] for body in bodies for event in body["events"]}
     assert ("JobSucceeded@2" in names, "JobSucceeded" in names) == (True, True)
     assert not {"JobSucceeded@2"} & set(ev.EVENTS)
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class TestReruns:
@@ -580,7 +548,7 @@ class TestReruns:
                 with pytest.raises(StoreError, match=r"can't be written: .*No space left.*make room"):
                     runner.rerun(first.id, jobs=["b"])
             (summary,) = [each for each in runner.sessions() if each.session_id != first.id]
-            _until(lambda: runner.session(summary.session_id).is_orphaned)
+            until(lambda: runner.session(summary.session_id).is_orphaned)
             again = runner.resume(summary.session_id)
         assert ("succeeded", first.id, 1) == (again.status, again.jobs["a"].reused_from, len(ran))
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 import bunsui
 from bunsui.engine import events as ev
 from bunsui.runner import results
+from bunsui_tests.conditions import until
 
 Job, Pipeline = bunsui.Job, bunsui.Pipeline
 
@@ -63,13 +64,6 @@ def two(gate: Gate) -> Pipeline:
     return Pipeline(
         "p", [Job.from_callable(gate, id="a"), Job.from_callable(three, id="b", depends_on=["a"])]
     )
-
-
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def last(session: bunsui.Session, kind: type[ev.Event]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ import pytest
 
 import bunsui
 from bunsui import Job, Pipeline, RetryPolicy, Runner, Session
+from bunsui_tests.conditions import is_running, wait_for
 
 TASKS = """
 import os, time
@@ -42,24 +42,6 @@ class Group:
     def member():
         return "member"
 """
-
-
-def wait_for(condition: Any, seconds: float = 20.0) -> bool:
-    """Whether `condition` came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is a process with this pid that is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.fixture

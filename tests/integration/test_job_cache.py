@@ -18,11 +18,13 @@ from bunsui import CacheManager, Job, Pipeline, Runner
 from bunsui.engine import events as ev
 from bunsui.errors import StoreError
 from bunsui.model.json import MAX_DEPTH
-from bunsui.ports.remote import NeverRan, RemoteJobType, Succeeded
+from bunsui.ports.remote import Succeeded
 from bunsui.runner import artifacts
 from bunsui.runner.caching import NAMESPACE
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
+from bunsui_tests.conditions import until
+from bunsui_tests.services import Service, ServicePlugin
 
 TASKS = """
 import json, os, time
@@ -346,38 +348,20 @@ def test_work_at_a_service(folder: Path) -> None:
     """It is not submitted where an equal one has succeeded."""
     submitted: list[Any] = []
 
-    class Service(RemoteJobType):
-        name = "service"
-        schema = {"type": "object"}
-        poll_interval = 0.01
-
+    class Counting(Service):
         def submit(self, call: Any) -> Any:
             submitted.append(call.parameters)
             return len(submitted)
 
-        def poll(self, handles: Any) -> Any:
-            return [Succeeded(["x" * 40_000, handle]) for handle in handles]
-
-        def cancel(self, handle: Any) -> None:
-            raise AssertionError
-
-        def find(self, call: Any) -> Any:
-            return NeverRan()
-
-    class Plugin:
-        @bunsui.hookimpl
-        def bunsui_job_types(self) -> list[Any]:
-            return [Service()]
+        def outcome(self, handle: Any) -> Any:
+            return Succeeded(["x" * 40_000, handle])
 
     pipeline = Pipeline("p", [Job("a", "service", parameters={"x": 1}, cache={})])
-    with Runner(f"sqlite:///{folder}/store.db", autoload_plugins=False, plugins=[Plugin()]) as runner:
+    with Runner(
+        f"sqlite:///{folder}/store.db", autoload_plugins=False, plugins=[ServicePlugin(Counting())]
+    ) as runner:
         first = runner.run(pipeline)
-        deadline = time.monotonic() + 30
-        while CacheManager(runner.store, namespace=NAMESPACE).statistics().entries == 0:
-            if runner.store.find("cache"):
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: runner.store.find("cache"))
         second = runner.run(pipeline)
     assert (first.id, first.outputs, 1) == (from_(second), second.outputs, len(submitted))
 

@@ -18,6 +18,7 @@ from bunsui.ports.store import Append, Commit
 from bunsui.runner import assembly, remotes
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
+from bunsui_tests.conditions import until
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 #: A canary.
@@ -100,13 +101,6 @@ def pipeline_of(*jobs: dict[str, Any]) -> bunsui.Pipeline:
 
 #: A job that is given a secret.
 KNOWING = {"id": "a", "parameters": {"password": "${secrets.token}"}}
-
-
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def is_submitted(session: bunsui.Session) -> bool:

@@ -15,6 +15,7 @@ from bunsui.engine import events as ev
 from bunsui.ports.hooks import hookimpl
 from bunsui.runner import remotes
 from bunsui.stores.memory import MemoryStore
+from bunsui_tests.conditions import until
 
 
 class Service:
@@ -153,13 +154,6 @@ def one(**fields: Any) -> bunsui.Pipeline:
 
 #: Two, and three, attempts without a wait between them.
 TWICE, THRICE = {"max_attempts": 2, "delay": 0}, {"max_attempts": 3, "delay": 0}
-
-
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def started(runner: bunsui.Runner, service: Service, **fields: Any) -> bunsui.Session:

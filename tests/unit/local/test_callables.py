@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,28 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import field, frozen
 
 from bunsui.errors import JobError
 from bunsui.local.callables import LambdaContext, find, invoke
-from bunsui.ports.job_type import Function, JobCall
-
-
-@frozen
-class Bench:
-    """The runner's side of a call, without a runner."""
-
-    logger: logging.LoggerAdapter[Any] = field(
-        factory=lambda: logging.LoggerAdapter(logging.getLogger("test"), {})
-    )
-    cancelled: threading.Event = field(factory=threading.Event)
-
-    def run(self, work: Any, call: JobCall) -> Any:
-        raise NotImplementedError
-
-
-def make_call(parameters: Any) -> JobCall:
-    return JobCall("s1", "p", "a", 1, parameters, {}, "k1", workbench=Bench())
+from bunsui.ports.job_type import Function
+from bunsui_tests.attempts import make_call
 
 
 @pytest.fixture(autouse=True)

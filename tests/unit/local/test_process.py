@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import signal
 import sys
@@ -15,18 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import field, frozen
 
 from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.local import process
 from bunsui.local.processes import Process, Processes
-from bunsui.logging.attempt import AttemptLog
-from bunsui.logging.collector import Collector
-from bunsui.logging.filters import Filter
-from bunsui.logging.log_store import LogStore
-from bunsui.logging.reading import Reading
-from bunsui.ports.job_type import Command, JobCall
-from bunsui.runner.clock import SystemClock
+from bunsui.ports.job_type import Command
+from bunsui_tests.attempts import AttemptLogs, Bench, make_call, said
+from bunsui_tests.conditions import is_running, wait_for
 
 DUMP = "import json, os; json.dump(dict(os.environ), open(os.environ['BUNSUI_OUTPUT'], 'w'))"
 NASTY = [
@@ -46,85 +40,20 @@ NASTY = [
 ]
 
 
-@frozen
-class Bench:
-    """The runner's side of a call, without a runner."""
-
-    logger: logging.LoggerAdapter[Any] = field(
-        factory=lambda: logging.LoggerAdapter(logging.getLogger("test"), {})
-    )
-    cancelled: threading.Event = field(factory=threading.Event)
-
-    def run(self, work: Any, call: JobCall) -> Any:
-        raise NotImplementedError
-
-
-def make_call(**fields: Any) -> JobCall:
-    """A call with `fields`."""
-    given = {
-        "session_id": "s1",
-        "pipeline": "p",
-        "job_id": "a",
-        "attempt": 2,
-        "parameters": {},
-        "options": {},
-        "idempotency_key": "k1",
-        "workbench": Bench(),
-    }
-    return JobCall(**{**given, **fields})
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is a process with this pid that is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 #: Shared by all tests of this file.
-PROCESSES = Processes()
+PROCESSES, LOGS = Processes(), AttemptLogs()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _end_of_processes() -> Iterator[None]:
     yield
     PROCESSES.close()
-    COLLECTOR.close()
-
-
-#: Reads what the processes of these tests write.
-COLLECTOR, KEPT, CLOCK = Collector(), LogStore(SystemClock()), SystemClock()
-
-
-def log_in(folder: Path, name: str = "a") -> AttemptLog:
-    """The log of an attempt, below a folder."""
-    return AttemptLog(KEPT, COLLECTOR, CLOCK, folder / "logs" / "s", name, 1)
-
-
-def said(folder: Path, name: str = "a") -> list[str]:
-    """What is in that log, with level and logger where it was logged."""
-    found = []
-    for record in Reading(folder / "logs" / "s", {name}, Filter()).records():
-        source = "" if record.logger is None else f"{record.level} {record.logger}: "
-        found += f"{source}{record.message}".split("\n")
-        found += [] if record.exception is None else record.exception.split("\n")
-    return found
-
-
-def wait_for(condition: Any, seconds: float = 20.0) -> bool:
-    """Whether `condition` came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+    LOGS.close()
 
 
 def run(tmp_path: Path, *argv: str, shell: bool = False, **fields: Any) -> Any:
-    """What a command in `tmp_path` gives back; its log is that of `log_in`."""
-    with contextlib.closing(log_in(tmp_path)) as log:
+    """What a command in `tmp_path` gives back; its log is that of `said`."""
+    with contextlib.closing(LOGS.of(tmp_path)) as log:
         return process.run_command(PROCESSES, Command(argv, tmp_path, shell), make_call(**fields), log)
 
 
@@ -390,7 +319,7 @@ class TestFailure:
         """A folder that is gone is the reason, not the program."""
         command = Command(["true"], tmp_path / "gone")
         with pytest.raises(JobError) as caught:
-            process.run_command(PROCESSES, command, make_call(), log_in(tmp_path))
+            process.run_command(PROCESSES, command, make_call(), LOGS.of(tmp_path))
         folder = tmp_path / "gone"
         message = f"command 'true' can't be started in {folder}: the folder: No such file or directory"
         assert ("CommandNotStarted", message, False) == code_and_message(caught)
@@ -429,7 +358,7 @@ class TestFailure:
     )
     def test_last_line(self, tmp_path: Path, data: bytes, line: str) -> None:
         """The last line is the last that is not blank, and short."""
-        with log_in(tmp_path).streams() as streams:
+        with LOGS.of(tmp_path).streams() as streams:
             os.write(streams.stdout, data)
             assert line == streams.last_line()
 

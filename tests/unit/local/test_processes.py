@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from bunsui.errors import JobError, StateError
 from bunsui.local import processes as starting
 from bunsui.local.process import wait
 from bunsui.local.processes import NotStarted, Process, Processes
+from bunsui_tests.conditions import is_running, wait_for
 
 TELL = "import json, os, signal, sys; json.dump({what}, open('told', 'w'))"
 
@@ -55,24 +55,6 @@ def sleeping(processes: Processes) -> Process:
     process = processes.start(["sleep", "600"], env={"PATH": os.environ["PATH"]}, descriptors={})
     wait(process, None, until_started=True)
     return process
-
-
-def is_running(pid: int | None) -> bool:
-    """Whether there is a process with this pid that is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_for(condition: Any, seconds: float = 20.0) -> bool:
-    """Whether `condition` came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def all_children() -> set[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import subprocess
@@ -16,18 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import field, frozen
 
 from bunsui.errors import JobCancelled, JobError, JobTimeout, StateError
 from bunsui.local.processes import Processes
 from bunsui.local.supervisor import Supervisor, WorkerProcess
-from bunsui.logging.attempt import AttemptLog
-from bunsui.logging.collector import Collector
-from bunsui.logging.filters import Filter
-from bunsui.logging.log_store import LogStore
-from bunsui.logging.reading import Reading
-from bunsui.ports.job_type import Function, JobCall
-from bunsui.runner.clock import SystemClock
+from bunsui.ports.job_type import Function
+from bunsui_tests.attempts import AttemptLogs, Bench, make_call, said
+from bunsui_tests.conditions import is_running, wait_for
 
 MODULE = """
 import json, logging, os, signal, subprocess, sys, threading, time
@@ -147,74 +141,14 @@ def keywords(a, b=2):
 """
 
 
-@frozen
-class Bench:
-    """The runner's side of a call, without a runner."""
-
-    logger: logging.LoggerAdapter[Any] = field(
-        factory=lambda: logging.LoggerAdapter(logging.getLogger("test"), {})
-    )
-    cancelled: threading.Event = field(factory=threading.Event)
-
-    def run(self, work: Any, call: JobCall) -> Any:
-        raise NotImplementedError
-
-
-def make_call(parameters: Any = None, **fields: Any) -> JobCall:
-    given = {
-        "session_id": "s1",
-        "pipeline": "p",
-        "job_id": "a",
-        "attempt": 2,
-        "parameters": parameters or {},
-        "options": {},
-        "idempotency_key": "k1",
-        "workbench": Bench(),
-    }
-    return JobCall(**{**given, **fields})
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is a process with this pid that is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_for(condition: Any, seconds: float = 20.0) -> bool:
-    """Whether `condition` came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-#: Reads what the processes of these tests write.
-COLLECTOR, KEPT, CLOCK = Collector(), LogStore(SystemClock()), SystemClock()
-
-
-def log_in(folder: Path, name: str = "a") -> AttemptLog:
-    """The log of an attempt, below a folder."""
-    return AttemptLog(KEPT, COLLECTOR, CLOCK, folder / "logs" / "s", name, 1)
-
-
-def said(folder: Path, name: str = "a") -> list[str]:
-    """What is in that log, with level and logger where it was logged."""
-    found = []
-    for record in Reading(folder / "logs" / "s", {name}, Filter()).records():
-        source = "" if record.logger is None else f"{record.level} {record.logger}: "
-        found += f"{source}{record.message}".split("\n")
-        found += [] if record.exception is None else record.exception.split("\n")
-    return found
+#: What the processes of these tests write.
+LOGS = AttemptLogs()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _end_of_reading() -> Iterator[None]:
     yield
-    COLLECTOR.close()
+    LOGS.close()
 
 
 class Bound:
@@ -222,7 +156,7 @@ class Bound:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.log = log_in(folder)
+        self.log = LOGS.of(folder)
         self.supervisor = Supervisor()
         (folder / "handlers.py").write_text(MODULE)
         (folder / "neighbour.py").write_text("WORD = 'next door'\n")
@@ -357,7 +291,7 @@ class TestLog:
         """A warm worker writes into the log of the call that runs."""
         function = bound.function("flood")
         for n in (1, 2):
-            bound.supervisor.call(function, make_call({"size": n}), "f", log_in(bound.folder, f"n{n}"))
+            bound.supervisor.call(function, make_call({"size": n}), "f", LOGS.of(bound.folder, f"n{n}"))
         assert [["x"], ["xx"]] == [said(bound.folder, f"n{n}") for n in (1, 2)]
 
     def test_flood(self, bound: Bound) -> None:

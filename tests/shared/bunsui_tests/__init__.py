@@ -1,0 +1,1 @@
+"""What the tests of several rooms need; on the path of pytest, and of nothing else."""
