@@ -317,10 +317,25 @@ MUTANTS = (
         ["tests/integration/test_driver_faults.py"],
     ),
     Mutant(
+        "a wait that was interrupted holds nobody up",
+        "runner/notice.py",
+        "        self.call(wake)\n        try:",
+        "        self._changing.acquire()\n        self._callbacks.add(wake)\n"
+        "        self._changing.release()\n        try:",
+        ["tests/unit/runner/test_notice.py"],
+    ),
+    Mutant(
+        "what was begun is undone where Ctrl-C comes",
+        "stores/sqlite_schema.py",
+        'connection.execute("ROLLBACK")',
+        "pass",
+        ["tests/unit/stores/test_sqlite.py"],
+    ),
+    Mutant(
         "BEGIN IMMEDIATE",
         "stores/sqlite_schema.py",
-        'connection.execute("BEGIN IMMEDIATE")',
-        'connection.execute("BEGIN")',
+        'BEGIN = "BEGIN IMMEDIATE"',
+        'BEGIN = "BEGIN"',
         ["tests/unit/stores/test_sqlite.py"],
     ),
     Mutant(

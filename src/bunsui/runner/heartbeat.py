@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from bunsui.errors import StoreError
+from bunsui.runner.threads import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ class Heartbeat:
         with self._lock:
             if self._thread is None:
                 made = self._make_thread(target=self._run, name="bunsui-heartbeat", daemon=True)
-                made.start()
+                start(made)
                 if made.is_alive():
                     self._thread = made
 

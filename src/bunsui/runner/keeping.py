@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from bunsui.model.artifact import Artifact
     from bunsui.ports.clock import Clock
     from bunsui.runner.artifacts import Artifacts
+    from bunsui.runner.notice import Notice
+
+    #: Ends a wait once nobody wants what is waited for.
+    GivenUp = Event | Notice
 
 #: Seconds before an artifact that could not be written is written again.
 AGAIN = 0.5
@@ -57,7 +61,7 @@ class Keeping:
             output.__class__ is Json and len(output.text) > self._most_inline and self._artifacts is not None
         )
 
-    def keep(self, session: str, output: Json, whose: str, given_up: Event) -> Artifact:
+    def keep(self, session: str, output: Json, whose: str, given_up: GivenUp) -> Artifact:
         """An output that is due as an artifact.
 
         Args:
@@ -72,7 +76,7 @@ class Keeping:
         """
         return self._put(session, lambda: output.text, whose, given_up)
 
-    def gather(self, session: str, job: str, outputs: Sequence[Json], given_up: Event) -> Artifact:
+    def gather(self, session: str, job: str, outputs: Sequence[Json], given_up: GivenUp) -> Artifact:
         """The list of what a fan-out's items returned, as an artifact.
 
         Raises:
@@ -83,7 +87,7 @@ class Keeping:
         """
         return self._put(session, lambda: _list_of(outputs), owner(job), given_up)
 
-    def adopt(self, artifact: Artifact, source: str, target: str, whose: str, given_up: Event) -> Artifact:
+    def adopt(self, artifact: Artifact, source: str, target: str, whose: str, given_up: GivenUp) -> Artifact:
         """An artifact of the session `source` as one of the session `target`, too.
 
         Raises:
@@ -102,7 +106,7 @@ class Keeping:
         return self._artifacts
 
     def _put(
-        self, session: str, texts: Callable[[], str | Iterable[str]], whose: str, given_up: Event
+        self, session: str, texts: Callable[[], str | Iterable[str]], whose: str, given_up: GivenUp
     ) -> Artifact:
         from bunsui.runner.artifacts import MAX_ARTIFACT, TooLarge  # noqa: PLC0415 - most sessions have none
 
@@ -118,7 +122,7 @@ class Keeping:
             ) from None
 
     def _patiently(
-        self, session: str, write: Callable[[], Artifact], whose: str, given_up: Event
+        self, session: str, write: Callable[[], Artifact], whose: str, given_up: GivenUp
     ) -> Artifact:
         """Writes an artifact of a session, again and again while the disk fails."""
         until = self._clock.monotonic() + self._patience

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +87,7 @@ class Live:
     #: Whether another runner has claimed the session.
     lost: bool = False
     #: Set when the first commit here is durable, or never will be.
-    begun: threading.Event = field(factory=threading.Event)
+    begun: Notice = field(factory=Notice)
     #: Set when the driver drives it no more: it rests, was released, lost, or given up.
     done: Notice = field(factory=Notice)
     _callable_folders: tuple[Path, ...] | None = field(default=None, init=False)

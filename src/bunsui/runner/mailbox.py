@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bunsui.errors import BunsuiError, StateError
 from bunsui.runner.live import Live
+from bunsui.runner.threads import start
 
 if TYPE_CHECKING:
     from bunsui.runner.work import Work
@@ -61,7 +62,7 @@ class Mailbox:
                 return
             if self._thread is None:
                 made = self._make_thread(target=self._main, name="bunsui-driver", daemon=True)
-                made.start()
+                start(made)
                 if made.is_alive():
                     self._thread = made
             self._messages.put(live)

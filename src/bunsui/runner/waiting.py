@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TypeVar
+
+from bunsui.runner.notice import Notice
 
 #: Seconds between the first two looks at a session that another runner drives.
 POLL = 0.1
@@ -16,8 +17,8 @@ ASK_POLL = 0.025
 LONGEST_POLL = 0.5
 
 T = TypeVar("T")
-#: What has to come before the next step: so many seconds have to pass, or an event has to be set.
-Wait = float | threading.Event
+#: What has to come before the next step: so many seconds have to pass, or something has to be set.
+Wait = float | Notice
 #: A call that waits: what it yields is waited for, then it goes on.
 Steps = Generator[Wait, None, T]
 
@@ -38,7 +39,7 @@ def complete(steps: Steps[T]) -> T:
             except StopIteration as ended:
                 result: T = ended.value
                 return result
-            if isinstance(wait, threading.Event):
+            if isinstance(wait, Notice):
                 wait.wait()
             else:
                 time.sleep(wait)

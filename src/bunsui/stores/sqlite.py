@@ -18,7 +18,7 @@ from bunsui.model.json import compact
 from bunsui.ports.store import Append, Appended, Commit, Document, Put, Store
 from bunsui.stores import checksums, cursors, prefixes, rows
 from bunsui.stores.sqlite_file import PAGE, SqliteFile
-from bunsui.stores.sqlite_schema import transaction
+from bunsui.stores.sqlite_schema import BEGIN, undone_where_it_fails
 
 #: Kinds of documents that may be lost in a power failure: they say who lives now.
 VOLATILE = frozenset({"runner"})
@@ -79,8 +79,10 @@ class SqliteStore(Store):
                 if len(appends) == 1 and appends[0].document is None:
                     outcomes = [self._append(connection, appends[0])]
                 else:
-                    with transaction(connection):
+                    with undone_where_it_fails(connection):
+                        connection.execute(BEGIN)
                         outcomes = [self._append(connection, entry) for entry in appends]
+                        connection.execute("COMMIT")
         except StoreError as error:
             return [Appended(error=error) for _ in appends]
         self._file.wrote(sum(PAGE + len(entry.commit.body) for entry in appends))
@@ -135,7 +137,8 @@ class SqliteStore(Store):
             if kind in VOLATILE:
                 connection.execute("PRAGMA synchronous = NORMAL")
             try:
-                with transaction(connection):
+                with undone_where_it_fails(connection):
+                    connection.execute(BEGIN)
                     if if_version is not None:
                         row = connection.execute(
                             "SELECT version FROM documents WHERE kind = ? AND key = ?"
@@ -146,6 +149,7 @@ class SqliteStore(Store):
                         if version != if_version:
                             raise Conflict(f"{kind} '{key}' has version {version}, not {if_version}")
                     version = _put(connection, put, expires_at)
+                    connection.execute("COMMIT")
             finally:
                 if kind in VOLATILE:
                     connection.execute("PRAGMA synchronous = FULL")
@@ -223,10 +227,12 @@ class SqliteStore(Store):
             return
         with self._file.guard():
             connection = self._file.writer()
-            with transaction(connection):
+            with undone_where_it_fails(connection):
+                connection.execute(BEGIN)
                 removed = connection.execute("DELETE FROM commits WHERE history = ?", (history,)).rowcount
                 if document is not None:
                     connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", document)
+                connection.execute("COMMIT")
         self._file.wrote(PAGE * (1 + removed))
 
     def changed(self, token: object) -> object:

@@ -19,6 +19,8 @@ from bunsui.stores.sqlite_errors import damaged
 SCHEMA_VERSION = 1
 #: Marks the file as ours, in PRAGMA application_id: "bnsi".
 APPLICATION_ID = 0x626E7369
+#: Begins a transaction that may write from its start; see the note on deferred ones in `stores.sqlite`.
+BEGIN = "BEGIN IMMEDIATE"
 #: Bytes of a file up to which it is looked at whole when it is opened: that takes about 1 ms a megabyte.
 CHECKED_BYTES = 16 * 1024 * 1024
 
@@ -50,21 +52,11 @@ def prepare(connection: sqlite3.Connection, path: Path, *, may_write: bool) -> b
         StoreError: it is another program's, of a later version, or damaged; or it is empty and may not be
             written.
     """
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = _version(connection)
     if version == 0:
-        with transaction(connection):
-            # Another process may have made them in between.
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    raise _foreign(path)
-                if not may_write:
-                    raise read_only(path)
-                for statement in _TABLES.values():
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                return True
+        if _make(connection, path, may_write=may_write):
+            return True
+        version = _version(connection)
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise _foreign(path)
     if version > SCHEMA_VERSION:
@@ -91,6 +83,28 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
             raise damaged(path, " ".join(str(found).split()))
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def _make(connection: sqlite3.Connection, path: Path, *, may_write: bool) -> bool:
+    with undone_where_it_fails(connection):
+        connection.execute(BEGIN)
+        missing = _version(connection) == 0  # Another process may have made them in between.
+        if missing:
+            if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                raise _foreign(path)
+            if not may_write:
+                raise read_only(path)
+            for statement in _TABLES.values():
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    return missing
+
+
 def _foreign(path: Path) -> StoreError:
     return StoreError(
         f"{path} is another program's database",
@@ -100,12 +114,14 @@ def _foreign(path: Path) -> StoreError:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that may write from its start; see the note on deferred ones in `stores.sqlite`."""
+def undone_where_it_fails(connection: sqlite3.Connection) -> Iterator[None]:
+    """Rolls back the transaction that is begun within this, where an exception comes before its COMMIT.
+
+    It does not begin it itself: where Ctrl-C came between that and the first line within, the write lock
+    would be held for as long as anybody keeps the traceback, as a notebook does.
+    """
     try:
-        connection.execute("BEGIN IMMEDIATE")
         yield
-        connection.execute("COMMIT")
     except BaseException:  # Only to clean up: it goes on; Ctrl-C too must not leave the write lock held.
         if connection.in_transaction:
             connection.execute("ROLLBACK")

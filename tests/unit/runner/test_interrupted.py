@@ -15,7 +15,7 @@ def one() -> int:
     return 1
 
 
-@pytest.mark.parametrize("when", ["before", "behind"])
+@pytest.mark.parametrize("when", ["before", "between", "behind"])
 @pytest.mark.parametrize("name", ["bunsui-heartbeat", "bunsui-driver"])
 @pytest.mark.parametrize("again", [True, False], ids=["again", "closed"])
 def test_an_interrupted_start_of_a_thread(
@@ -32,6 +32,11 @@ def test_an_interrupted_start_of_a_thread(
             interrupted.set()
         if not hit or when == "behind":
             start(self)
+        if hit and when == "between":  # Of two steps of `threading`, which says so.
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise RuntimeError("release unlocked lock")
         if hit:
             raise KeyboardInterrupt
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from bunsui.runner.notice import Notice
+from bunsui_tests.interrupting import everywhere
 
 
 def test_callbacks_are_called_once() -> None:
@@ -54,3 +56,35 @@ def test_no_callback_is_lost() -> None:
         notice.set()
         thread.join(30)
         assert called.wait(30)
+
+
+def test_waiting() -> None:
+    """Who waits is woken; who waits for too long is told; and nothing is left behind."""
+    notice = Notice()
+    assert (False, False) == (notice.wait(0), notice.wait(0.01))
+    assert not notice.wait(-1)
+    woken: list[bool] = []
+    threads = [threading.Thread(target=lambda: woken.append(notice.wait(30))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while len(notice._callbacks) < 3:
+        time.sleep(0.001)
+    notice.set()
+    for thread in threads:
+        thread.join(30)
+    assert [True, True, True] == woken
+    assert (True, set()) == (notice.wait(), notice._callbacks)
+
+
+def test_an_interrupted_wait_holds_nobody_up() -> None:
+    """Wherever Ctrl-C comes: it can be set, and waited for again."""
+    for interrupt in everywhere():
+        notice = Notice()
+        with interrupt:
+            notice.wait(0.001)
+        setting = threading.Thread(target=notice.set, daemon=True)
+        setting.start()
+        assert notice.wait(30)
+        setting.join(30)
+        assert not setting.is_alive()
+    assert interrupt.point > 5

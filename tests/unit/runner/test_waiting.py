@@ -7,12 +7,13 @@ import time
 
 import pytest
 
+from bunsui.runner.notice import Notice
 from bunsui.runner.waiting import Steps, complete
 
 
 def test_seconds_pass_and_events_are_waited_for() -> None:
     """What comes out is what the steps returned, after all that they waited for."""
-    event = threading.Event()
+    event = Notice()
 
     def steps() -> Steps[str]:
         began = time.monotonic()
@@ -40,7 +41,7 @@ def test_steps_that_are_interrupted_clean_up() -> None:
     """An exception while it waits, such as Ctrl-C, ends the steps where they are."""
     ended = []
 
-    class Interrupting(threading.Event):
+    class Interrupting(Notice):
         def wait(self, timeout: float | None = None) -> bool:
             raise KeyboardInterrupt
 

@@ -19,7 +19,7 @@ from bunsui.ports.store import Append, Commit
 if sys.argv[2] == "broken":
     os.register_at_fork = lambda **_: None
 from bunsui.stores.sqlite import SqliteStore
-from bunsui.stores.sqlite_schema import transaction
+from bunsui.stores.sqlite_schema import BEGIN
 
 def append(store, history, position):
     return store.append([Append(history, Commit(position, f"{history}-{position}", "{}"))])[0]
@@ -61,9 +61,11 @@ WRITING = """
 begun, goes_on = threading.Event(), threading.Event()
 def write():
     with store._file.guard():
-        with transaction(store._file.connection()):
-            begun.set()
-            goes_on.wait(0.5)
+        connection = store._file.connection()
+        connection.execute(BEGIN)
+        begun.set()
+        goes_on.wait(0.5)
+        connection.execute("COMMIT")
 thread = threading.Thread(target=write)
 thread.start()
 begun.wait()

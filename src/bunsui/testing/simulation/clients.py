@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from bunsui.errors import BunsuiError
 from bunsui.runner import creation, orphans
 from bunsui.runner.handle import Session
+from bunsui.runner.notice import Notice
 from bunsui.testing.simulation.world import Lane
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobType
-    from bunsui.runner.waiting import Steps
+    from bunsui.runner.waiting import Steps, Wait
     from bunsui.testing.simulation.runners import RunnerProcess
 
 #: Seconds between two looks at an event that is waited for.
@@ -65,9 +65,9 @@ class Client:
             return
         self._then(self, error)
 
-    def _wait(self, wait: float | threading.Event) -> None:
+    def _wait(self, wait: Wait) -> None:
         world = self.process.world
-        if isinstance(wait, threading.Event):
+        if isinstance(wait, Notice):
             if wait.is_set():
                 self._go_on()
             else:
