@@ -133,7 +133,8 @@ class Background:
         Raises:
             ConfigError: the store is in memory, or the file can't be made.
         """
-        from bunsui.stores.memory import MemoryStore  # noqa: PLC0415 - only here
+        from bunsui.runner.assembly import logs_of  # noqa: PLC0415 - only here
+        from bunsui.stores.memory import MemoryStore  # noqa: PLC0415 - likewise
 
         if isinstance(runner.store, MemoryStore):
             raise ConfigError(
@@ -141,7 +142,7 @@ class Background:
                 hint="name a file with --store or BUNSUI_STORE, such as sqlite:///bunsui.db",
             )
         path = getattr(runner.store, "path", None)
-        folder = Path(tempfile.gettempdir()) if path is None else Path(f"{path}-logs")
+        folder = logs_of(path) or Path(tempfile.gettempdir())
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             log, name = tempfile.mkstemp(prefix="runner-", suffix=".log", dir=folder)  # For its owner alone.

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from bunsui.diagnosis.check import Check, failed, ok, problem, warning
 from bunsui.diagnosis.sizes import in_bytes
-from bunsui.errors import NotFound, StoreError
+from bunsui.errors import ConfigError, NotFound, StoreError
 from bunsui.model.artifact import Artifact
 from bunsui.runner import index, reading
 from bunsui.runner.assembly import artifacts_of, logs_of
@@ -41,19 +41,28 @@ _UNTIL = {
 }
 
 
-def beside(store: Store) -> Iterator[Check]:
+def beside(store: Store, given: str | None = None) -> Iterator[Check]:
     """Where logs and artifacts lie, and whether the newest sessions' artifacts are there.
 
-    A store that is no file has none that outlive a runner: there is no check then.
+    A store that is no file has no logs that outlive a runner: there is no check of them then.
 
     Args:
         store: can be read.
+        given: the configured folder of artifacts; None: beside the store, if that is a file.
     """
     path: Path | None = getattr(store, "path", None)
-    logs, artifacts = logs_of(path), artifacts_of(None, path)
-    if logs is None or artifacts is None:
+    logs = logs_of(path)
+    if logs is not None:
+        yield folder("logs", logs)
+    try:
+        artifacts = artifacts_of(given, path)
+    except ConfigError as error:
+        yield failed(
+            "artifacts", error, "name another folder with: bunsui config set --user artifacts FOLDER"
+        )
         return
-    yield folder("logs", logs)
+    if artifacts is None:
+        return
     yield folder("artifacts", artifacts.folder)
     try:
         yield named_artifacts(store, artifacts)

@@ -46,7 +46,8 @@ def diagnose(store: str | None = None) -> Iterator[Check]:
     yield from of_plugins.plugins()
     registry = _registry()
     if config is not None or store is not None:
-        yield from the_store(store or (config or Config()).store, registry)
+        known = config or Config()
+        yield from the_store(store or known.store, registry, known.artifacts)
     if config is not None:
         yield from names(config, registry, os.environ)
 
@@ -65,25 +66,25 @@ def configuration(config: Config) -> Iterator[Check]:
         yield warning("configuration", text, "rename or remove the variable")
 
 
-def the_store(url: str, registry: Plugins) -> Iterator[Check]:
-    """The store that a URL names, its sessions, and what lies beside it."""
+def the_store(url: str, registry: Plugins, artifacts: str | None = None) -> Iterator[Check]:
+    """The store that a URL names, its sessions, and what lies beside it, or in the folder `artifacts`."""
     store, checks = open_store(url, registry)
     yield from checks
     if store is None:
         return
     try:
-        yield from _opened(store, url)
+        yield from _opened(store, url, artifacts)
     finally:
         store.close()
 
 
-def _opened(store: Store, url: str) -> Iterator[Check]:
+def _opened(store: Store, url: str, artifacts: str | None) -> Iterator[Check]:
     yield write(store)
     path = urls.sqlite_path(url)
     if path is not None:
         yield from content(path)
     yield from sessions(store, datetime.now(UTC))
-    yield from beside(store)
+    yield from beside(store, artifacts)
 
 
 def _registry() -> Plugins:

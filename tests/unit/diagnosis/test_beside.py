@@ -138,3 +138,17 @@ def test_more_files_than_are_looked_at(path: Path) -> None:
 def test_a_store_that_is_no_file() -> None:
     """Nothing outlives its runner, so there is nothing to look at."""
     assert [] == list(beside(MemoryStore()))
+
+
+def test_a_configured_folder_of_artifacts(path: Path, tmp_path: Path) -> None:
+    """It is the one that is looked at, whatever lies beside the store."""
+    kept = tmp_path / "kept"
+    Path(f"{path}-artifacts").rename(kept)
+    found = {
+        check.name: check for check in the_store(f"sqlite:///{path}", Plugins(autoload=False), str(kept))
+    }
+    assert (Status.OK, Status.OK) == (found["artifacts"].status, found["artifacts' content"].status)
+    assert str(kept) in found["artifacts"].what
+    (tmp_path / "file").touch()
+    (check,) = (check for check in beside(MemoryStore(), str(tmp_path / "file")))
+    assert (Status.PROBLEM, True) == (check.status, "which is no folder" in check.what)
