@@ -322,7 +322,7 @@ MUTANTS = (
         "        self.call(wake)\n        try:",
         "        self._changing.acquire()\n        self._callbacks.add(wake)\n"
         "        self._changing.release()\n        try:",
-        ["tests/unit/runner/test_notice.py"],
+        ["tests/faults/test_interrupts.py"],
     ),
     Mutant(
         "what was begun is undone where Ctrl-C comes",

@@ -1,39 +1,26 @@
-"""Ctrl-C at any point of `Runner.run`, one after the other."""
+"""Ctrl-C at any point of a call, one after the other: it comes out, and holds nobody up."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import bunsui
-from bunsui_tests.interrupting import everywhere
+HARNESS = Path(__file__).resolve().parents[1] / "fixtures" / "interrupt_harness.py"
 
 
-def one() -> int:
-    return 1
-
-
-# What is interrupted between opening a file and closing it is closed by the garbage collection.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_run_that_is_interrupted_anywhere(tmp_path: Path, rounds: Callable[[int, int], int]) -> None:
-    """KeyboardInterrupt comes out; what was begun comes to its end, and the runner runs others."""
-    url = f"sqlite:///{tmp_path}/store.db"
-    pipeline = bunsui.Pipeline("p", [bunsui.Job.from_callable(one)])
-    known: set[str] = set()
-    begun = 0
-    for interrupt in everywhere(step=rounds(1, 13)):
-        with bunsui.Runner(url, autoload_plugins=False, lease=3600) as runner:
-            runner.plan(pipeline)  # The checks of definitions, made once, are half of the points.
-            with interrupt:
-                runner.run(pipeline)
-            found = {summary.session_id for summary in runner.sessions(limit=5)} - known
-            assert len(found) <= 1, interrupt.point
-            for id_ in found:
-                begun += 1
-                assert "succeeded" == runner.session(id_).wait(60), interrupt.point
-            assert "succeeded" == runner.start(pipeline).wait(60), interrupt.point
-            known = {summary.session_id for summary in runner.sessions(limit=5)}
-    assert begun
-    assert interrupt.point > 300
+@pytest.mark.parametrize(
+    ("call", "sample", "least"),
+    [("wait", 1, 5), ("put", 1, 30), ("append", 1, 30), ("remove", 1, 30), ("run", 13, 300)],
+)
+def test_a_call_that_is_interrupted_anywhere(
+    tmp_path: Path, rounds: Callable[[int, int], int], call: str, sample: int, least: int
+) -> None:
+    """Waits, writes and runs: see the harness for what has to go on after each."""
+    command = [sys.executable, HARNESS, call, tmp_path, str(rounds(1, sample))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert 0 == done.returncode, done.stderr
+    assert int(done.stdout) >= least

@@ -6,7 +6,6 @@ import threading
 import time
 
 from bunsui.runner.notice import Notice
-from bunsui_tests.interrupting import everywhere
 
 
 def test_callbacks_are_called_once() -> None:
@@ -74,17 +73,3 @@ def test_waiting() -> None:
         thread.join(30)
     assert [True, True, True] == woken
     assert (True, set()) == (notice.wait(), notice._callbacks)
-
-
-def test_an_interrupted_wait_holds_nobody_up() -> None:
-    """Wherever Ctrl-C comes: it can be set, and waited for again."""
-    for interrupt in everywhere():
-        notice = Notice()
-        with interrupt:
-            notice.wait(0.001)
-        setting = threading.Thread(target=notice.set, daemon=True)
-        setting.start()
-        assert notice.wait(30)
-        setting.join(30)
-        assert not setting.is_alive()
-    assert interrupt.point > 5

@@ -23,7 +23,6 @@ from bunsui.ports.store import Append, Appended, Commit, Put
 from bunsui.stores import cursors, sqlite_file, sqlite_schema
 from bunsui.stores.sqlite import SqliteStore
 from bunsui.testing import StoreSuite
-from bunsui_tests.interrupting import everywhere
 
 OK = [Appended()]
 FDS = Path("/proc/self/fd")
@@ -968,26 +967,6 @@ def test_interrupted_inside_a_transaction(store):
     assert [[], []] == [list(store.read("a")), list(store.read("b"))]
     with contextlib.closing(SqliteStore(store.path, lock_timeout=0)) as other:
         assert append(other, 1, "a").ok
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda store: store.put("k", "x", {"a": 1}),
-        lambda store: store.append([Append("h", Commit(2, "c", "{}"), Put("k", "x", {"a": 1}))]),
-        lambda store: store.remove("h", ("k", "x")),
-    ],
-    ids=["put", "append", "remove"],
-)
-def test_interrupted_at_any_point(store, write):
-    """Wherever Ctrl-C comes, and whoever keeps its traceback, as notebooks do: others can write."""
-    fill(store, 1)
-    with contextlib.closing(SqliteStore(store.path, lock_timeout=0)) as other:
-        for interrupt in everywhere():
-            with interrupt:
-                write(store)
-            assert other.put("k", "other", {})
-    assert interrupt.point > 30
 
 
 @pytest.mark.parametrize("replace", [False, True])
