@@ -317,6 +317,20 @@ MUTANTS = (
         ["tests/integration/test_driver_faults.py"],
     ),
     Mutant(
+        "what a dead runner left is cleared once the claim is durable",
+        "runner/attempts.py",
+        "live.left.append(lost)",
+        "self._starter.clear(live, lost)",
+        ["tests/integration/test_control.py"],
+    ),
+    Mutant(
+        "what a dead runner left is cleared",
+        "runner/driver.py",
+        "            self._attempts.clear(live)\n",
+        "            pass\n",
+        ["tests/faults/test_processes.py", "tests/integration/test_control.py"],
+    ),
+    Mutant(
         "a wait that was interrupted holds nobody up",
         "runner/notice.py",
         "        self.call(wake)\n        try:",

@@ -371,6 +371,59 @@ def test_of_two_recoveries_one_adopts(module: Path, url: str) -> None:
     assert {2} == {runners[0].session(session).state.epoch for session in ids}
 
 
+@pytest.fixture
+def pids(tmp_path: Path, url: str) -> Path:
+    """A file with the pid of a command, which waits for the file `go`; its session's runner was killed."""
+    script = 'echo $$ >> pids; while [ ! -e go ]; do sleep 0.02; done; echo 1 > "$BUNSUI_OUTPUT"'
+    definition = {
+        "version": "1.0",
+        "name": "p",
+        "jobs": [{"id": "a", "type": "custom", "command": ["sh", "-c", script]}],
+    }
+    (tmp_path / "p.json").write_text(json.dumps(definition), encoding="utf-8")
+    start = (
+        "import bunsui, sys, time; r = bunsui.Runner(sys.argv[1]); r.start(r.load('p.json')); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", start, url], cwd=tmp_path)
+    file = tmp_path / "pids"
+    until(lambda: file.exists() and len(file.read_text().split()) == 1)
+    process.kill()
+    process.wait()
+    return file
+
+
+def test_what_a_dead_runner_left_goes_where_its_session_ends(tmp_path: Path, url: str, pids: Path) -> None:
+    """Who cancels an orphan ends what runs of it on this machine, and removes its files."""
+    left = tmp_path / "store.db-logs"
+    assert [each.name for each in left.rglob("process.json")]
+    with bunsui.Runner(url, autoload_plugins=False) as runner:
+        (summary,) = runner.sessions()
+        session = runner.session(summary.session_id)
+        session.cancel()
+        assert "cancelled" == session.wait(30)
+    assert [] == [each.name for each in left.rglob("process.json")]
+    assert not Path(f"/proc/{pids.read_text().split()[0]}").exists()
+
+
+def test_who_loses_a_claim_leaves_the_winners_process_alone(tmp_path: Path, url: str, pids: Path) -> None:
+    """Two see that nobody drives a session: what the first one begins is not what the dead one left."""
+    with (
+        bunsui.Runner(url, autoload_plugins=False) as late,
+        bunsui.Runner(url, autoload_plugins=False) as first,
+    ):
+        (summary,) = late.sessions()
+        seen = late._control.load(summary.session_id)
+        session = first.session(summary.session_id)
+        session.resume()
+        until(lambda: len(pids.read_text().split()) == 2)
+        lost = late._control.take_over(summary.session_id, loaded=seen)
+        assert lost.lost
+        (tmp_path / "go").touch()
+        assert "succeeded" == session.wait(30)
+        assert [1] == [attempt.number for attempt in session.jobs["a"].attempts]
+        assert 2 == len(pids.read_text().split())
+
+
 def test_a_session_that_kills_its_runners_is_set_aside(tmp_path: Path, url: str) -> None:
     """Ten processes die of it; the eleventh is told so, and a resumption by hand tries again."""
     (tmp_path / "deadly.py").write_text("import os\ndef kill():\n    os._exit(9)\n", encoding="utf-8")

@@ -141,7 +141,8 @@ class Attempts:
 
     def recover(self, live: Live, lost: Recover) -> None:
         """Finds out what became of an attempt whose runner is gone: work on a machine is gone with it."""
-        self._starter.clear(live, lost)
+        # Once the claim is durable: before that, this may be what somebody else's claim has begun.
+        live.left.append(lost)
         why = "its runner died, and it ran on that machine"
         work, ran_here = None, True
         try:
@@ -154,6 +155,12 @@ class Attempts:
             return
         self._take(live, work)
         live.then.append(partial(self._follow, work))
+
+    def clear(self, live: Live) -> None:
+        """Ends and removes what attempts of a runner that is gone have left on this machine."""
+        left, live.left = live.left, []
+        for lost in left:
+            self._starter.clear(live, lost)
 
     def _follow(self, work: RemoteWork) -> None:
         work.report = self._turns.post

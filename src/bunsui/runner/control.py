@@ -203,7 +203,7 @@ class Control:
         for event in said:
             live.record(evolve(event, at=live.at(clock.now())))
         yield from self.driving(live)
-        if self.artifacts is not None:
+        if self.artifacts is not None and not live.lost:
             self.artifacts.tidy(session)
         return live
 

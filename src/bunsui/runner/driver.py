@@ -364,6 +364,8 @@ class Driver:
         if not live.is_claimed:
             live.is_claimed = True
             live.begun.set()
+        if live.left:
+            self._attempts.clear(live)
         if live.answered:
             self._inbox.answered(live.answered)
             live.answered.clear()

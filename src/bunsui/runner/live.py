@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from bunsui.engine.actions import Recover
     from bunsui.engine.events import Event
     from bunsui.engine.units import Unit
     from bunsui.errors import BunsuiError
@@ -68,6 +69,8 @@ class Live:
     works: dict[Unit, Work] = field(factory=dict)
     #: Attempts to submit as soon as their start is durable.
     starts: list[Work] = field(factory=list)
+    #: Attempts of a runner that is gone, whose leavings on this machine wait for the claim to be durable.
+    left: list[Recover] = field(factory=list)
     #: What else waits for the facts that decided it to be durable.
     then: list[Callable[[], None]] = field(factory=list)
     #: Which start of its driver was this session's last one; 0: none was.
