@@ -86,6 +86,13 @@ MUTANTS = (
         ("tests/unit/runner/test_artifacts.py",),
     ),
     Mutant(
+        "no plan promises an artifact that is gone",
+        "runner/artifacts.py",
+        '            return "is gone"\n        except OSError:',
+        "            return None\n        except OSError:",
+        ("tests/integration/test_artifacts.py", "tests/unit/runner/test_caching.py"),
+    ),
+    Mutant(
         "what was to be taken over and is gone runs",
         "runner/reruns.py",
         "    if found is None:\n        created",

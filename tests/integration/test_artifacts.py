@@ -512,8 +512,10 @@ class TestReruns:
                 {job for job in reused if reused[job] == first.id},
                 again.outputs["last"],
             )
-            for path in files(tmp_path, first):
-                path.unlink()
+            for path in files(tmp_path, first):  # With their sizes, so that only who reads them sees it.
+                size = path.stat().st_size
+                path.unlink()  # Other sessions have names of their own for it.
+                path.write_bytes(b"?" * size)
             third = runner.rerun(again.id, jobs=["last"])
             assert (first.id, text(LARGE)) == (third.jobs["a"].reused_from, third.outputs["a"])
             fourth = runner.rerun(first.id, jobs=["last"])
@@ -524,8 +526,63 @@ class TestReruns:
             fourth.outputs["a"],
         )
         assert any(
-            isinstance(event, ev.ReuseFailed) and "is gone" in event.reason for event in fourth.events()
+            isinstance(event, ev.ReuseFailed) and "is damaged" in event.reason for event in fourth.events()
         )
+
+    @pytest.mark.parametrize(
+        ("lose", "wrong"),
+        [(Path.unlink, "is gone"), (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is damaged")],
+    )
+    def test_the_plan_looks_whether_they_are_there(
+        self, runner: Runner, tmp_path: Path, lose: Any, wrong: str
+    ) -> None:
+        """What has lost its output runs, and all that follows it; the rerun does what its plan says."""
+        jobs = [
+            sized("a"),
+            sized("b", LARGE + 1),
+            sized("c", 1, depends_on=["a"]),
+            sized("d", 1, depends_on=["c", "b"]),
+            sized("e", 1, depends_on=["b"]),
+        ]
+        first = runner.run(Pipeline(name="p", jobs=jobs))
+        assert {"reuse": 4, "run": 1} == runner.plan(rerun=first.id, jobs=["e"]).counts
+        lose(file_of(tmp_path, first, "a"))
+        plan = runner.plan(rerun=first.id, jobs=["e"])
+        assert {
+            "a": ("run", f"its output of session {first.id} {wrong}"),
+            "b": ("reuse", "nothing that it depends on has changed"),
+            "c": ("run", "it follows 'a', which runs"),
+            "d": ("run", "it follows 'c', which runs"),
+            "e": ("run", "it was asked for"),
+        } == {job.id: (job.prospect, job.reason) for job in plan.jobs}
+        again = runner.rerun(first.id, jobs=["e"])
+        assert {job.id: job.origin for job in plan.jobs} == {
+            job: state.reused_from for job, state in again.jobs.items()
+        }
+        assert not any(isinstance(event, ev.ReuseFailed) for event in again.events())
+
+    def test_the_plan_looks_whether_the_cache_has_them(self, runner: Runner, tmp_path: Path) -> None:
+        """After the session that made the output was pruned, its job runs, and the plan says so."""
+        job = {
+            "id": "a",
+            "type": "custom",
+            "cache": {},
+            "command": [
+                sys.executable,
+                "-c",
+                "import os; open(os.environ['BUNSUI_OUTPUT'], 'w').write('[' + '7, ' * 20_000 + '7]')",
+            ],
+        }
+        pipeline = Pipeline.from_dict({"version": "1.0", "name": "p", "jobs": [job]})
+        first = runner.run(pipeline)
+        first.raise_for_status()
+        assert ("cached", first.id) == (
+            runner.plan(pipeline).job("a").prospect,
+            runner.plan(pipeline).job("a").origin,
+        )
+        runner.prune(0.000001)
+        assert "run" == runner.plan(pipeline).job("a").prospect
+        assert None is runner.run(pipeline).jobs["a"].cached_from
 
     def test_a_disk_that_is_full_meanwhile(
         self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

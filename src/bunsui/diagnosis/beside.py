@@ -191,12 +191,9 @@ def _named(store: Store, session: str) -> Iterator[Artifact]:
 
 def _wrong(artifacts: Artifacts, session: str, artifact: Artifact, *, whole: bool) -> Check | None:
     """What is wrong with an artifact, which is read for that, or only looked at; None: nothing is."""
-    try:
-        if not whole and artifacts.path(session, artifact).lstat().st_size == artifact.size:
-            return None
-    except OSError:
-        pass  # Reading it says what is wrong.
-    try:
+    if not whole and artifacts.wrong(session, artifact) is None:
+        return None
+    try:  # Reading it says more.
         artifacts.get(session, artifact)
     except NotFound as error:
         elsewhere = "unless a program keeps them elsewhere, with Runner(artifacts=...)"

@@ -180,6 +180,23 @@ class Artifacts:
             )
         return data
 
+    def wrong(self, session: str, artifact: Artifact) -> str | None:
+        """What is wrong with an artifact, as far as a look at its file tells; None: nothing is.
+
+        It is not read: what damages it and leaves its size is not seen.
+
+        Returns:
+            What follows "its output", such as ``is gone``.
+        """
+        try:
+            about = self.path(session, artifact).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return "is gone"
+        except OSError:
+            return "can't be read"
+        whole = stat.S_ISREG(about.st_mode) and about.st_size == artifact.size
+        return None if whole else "is damaged"
+
     # Housekeeping
 
     def tidy(self, session: str) -> None:

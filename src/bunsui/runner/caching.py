@@ -103,11 +103,22 @@ class Caching:
     def lookup(self, key: str) -> str | None:
         """The session whose output an equal job would take now; None: it would run. Nothing else happens.
 
+        An artifact is looked at, not read: see `Artifacts.wrong`.
+
         Raises:
             StoreError: the store failed.
         """
         entry = self._entries.get(key)
-        return str(entry["session"]) if isinstance(entry, dict) and "session" in entry else None
+        if not isinstance(entry, dict) or not isinstance(source := entry.get("session"), str):
+            return None
+        if "output" in entry:
+            return source
+        try:
+            kept = Artifact(entry["sha256"], entry["bytes"])
+            there = self._artifacts is not None and self._artifacts.wrong(source, kept) is None
+        except (KeyError, ValueError):  # It is none.
+            return None
+        return source if there else None
 
     def find(self, key: str, session: str, whose: str) -> Cached | None:
         """What was kept under a key, for a session; None where there is nothing, or it can't be had."""

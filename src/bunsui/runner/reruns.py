@@ -11,6 +11,7 @@ from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.engine import events as ev
 from bunsui.errors import ConfigError, NotFound, StateError, StoreError
 from bunsui.expressions.conditions import parse_condition
+from bunsui.model.artifact import Artifact
 from bunsui.model.status import JobStatus
 from bunsui.runner import recovery
 from bunsui.runner.digests import Digest, Inputs, digests
@@ -50,6 +51,8 @@ class Earlier:
     state: SessionState
     inputs: Inputs
     tags: Mapping[str, str] = field(factory=dict)
+    #: Where its large outputs lie; None: in its history.
+    artifacts: Artifacts | None = None
 
     @classmethod
     def load(
@@ -72,7 +75,9 @@ class Earlier:
         created = live.machine.state.created
         env = {} if created is None else created.env
         bindings = {} if created is None else created.bindings
-        return cls(live.pipeline, state, Inputs(state.parameters, env, session, bindings), state.tags)
+        return cls(
+            live.pipeline, state, Inputs(state.parameters, env, session, bindings), state.tags, artifacts
+        )
 
     def definition(self, changed: Pipeline | None) -> Pipeline:
         """What is to run now: the session's own definition unless there is a changed one.
@@ -106,7 +111,8 @@ class Earlier:
 
         A job that runs because it had failed, say, may succeed now: what follows it runs, too, also where a
         condition had let that run before. Only of a job that is chosen by itself, and would have been
-        reused, is the outcome taken to be the same.
+        reused, is the outcome taken to be the same. An output that is an artifact is looked at, not read: one
+        that is damaged and has its size counts as there, and its job runs once it can't be taken over.
 
         Args:
             pipeline: what is to run now.
@@ -155,6 +161,10 @@ class Earlier:
             return Verdict(None, f"it is {state.status} in session {session}: there is no output")
         if before.work != now.work:
             return Verdict(None, _difference(before, now))
+        if isinstance(state.encoded_output, Artifact) and self.artifacts is not None:
+            wrong = self.artifacts.wrong(session, state.encoded_output)
+            if wrong is not None:
+                return Verdict(None, f"its output of session {session} {wrong}")
         return Verdict(state.reused_from or session, "nothing that it depends on has changed")
 
     def _chosen(self, pipeline: Pipeline, jobs: str | Sequence[str]) -> dict[str, str]:

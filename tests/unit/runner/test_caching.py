@@ -76,10 +76,30 @@ def test_a_file_that_can_not_be_read_for_now_leaves_the_entry(tmp_path: Path) ->
     file, elsewhere = artifacts.path("s1", kept), tmp_path / "elsewhere"
     file.rename(elsewhere)
     file.symlink_to(elsewhere)  # Which is not followed.
-    assert (None, "s1") == (caching.find("k", "s2", "x"), caching.lookup("k"))
+    assert (None, None) == (caching.find("k", "s2", "x"), caching.lookup("k"))
+    elsewhere.replace(file)
+    assert "s1" == caching.lookup("k")
     file.unlink()
     file.write_text('"LARGE"')
     assert (None, None) == (caching.find("k", "s2", "x"), caching.lookup("k"))
+
+
+@pytest.mark.parametrize("content", [None, '"larg"'])
+def test_what_is_gone_is_not_promised(tmp_path: Path, content: str | None) -> None:
+    """Whoever looks before a run is told that the job would run; the entry stays for the run itself."""
+    artifacts = Artifacts(tmp_path)
+    caching = Caching(MemoryStore(), artifacts, SystemClock())
+    kept = artifacts.put("s1", '"large"', "x")
+    caching.remember("k", kept, "s1", 60)
+    assert "s1" == caching.lookup("k")
+    file = artifacts.path("s1", kept)
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    assert None is caching.lookup("k")
+    assert None is Caching(MemoryStore(), None, SystemClock()).lookup("k")
+    artifacts.put("s1", '"large"', "x")
+    assert "s1" == caching.lookup("k")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +112,7 @@ def test_an_entry_that_is_none_is_taken_out(tmp_path: Path, entry: dict[str, Any
     made = Json("1")
     text = json.dumps({"session": "s1", **entry})
     caching._entries.set("k", Json(text), 60)
+    assert ("s1" if "output" in entry else None) == caching.lookup("k")
     assert Cached(made, "s2") == caching.find_or_compute("k", "s2", "x", lambda: made, 60, lambda: None)
     assert Cached(made, "s2") == caching.find("k", "s3", "x")
 
