@@ -64,7 +64,9 @@ class Secrets:
         try:
             value = self._sources[reference.source].get(reference.key)
         except BaseException as error:  # Foreign code: it may raise SystemExit, too.
-            reason = f"source '{reference.source}' raised {type(error).__name__} for '{reference.key}'"
+            reason = _absent(self._sources[reference.source], reference.key, error) or (
+                f"source '{reference.source}' raised {type(error).__name__} for '{reference.key}'"
+            )
             failed = _unavailable(name, reason, retryable=_can_pass(error))
         else:
             if isinstance(value, str):
@@ -73,6 +75,18 @@ class Secrets:
             failed = _unavailable(name, f"{reason}, for '{reference.key}'", retryable=False)
         # Out of the handler, so that what the source raised is not chained to it.
         raise failed
+
+
+def _absent(source: SecretSource, key: str, error: BaseException) -> str | None:
+    """What is missing where one of bunsui's own sources says so; of any other nobody knows what it means."""
+    from bunsui.local.secret_sources import EnvironmentSource, FileSource  # noqa: PLC0415 - rarely needed
+
+    if isinstance(error, LookupError):
+        if type(source) is EnvironmentSource:
+            return f"variable {key} is not set"
+        if type(source) is FileSource:
+            return f"there is no file {key}"
+    return None
 
 
 def _can_pass(error: BaseException) -> bool:

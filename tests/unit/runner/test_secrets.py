@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bunsui.configuration.settings import SecretReference
 from bunsui.errors import ConfigError, JobError
+from bunsui.local.secret_sources import EnvironmentSource, FileSource
 from bunsui.ports.secrets import SecretSource
 from bunsui.runner.secrets import Secrets
 
@@ -108,6 +110,30 @@ def test_failure(error: Any, reason: str, retryable: bool) -> None:
         str(found),
         found.retryable,
     )
+
+
+@pytest.mark.parametrize("key", ["secret", "folder/secret", "~no-such-user-here/secret"])
+def test_what_is_missing(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of bunsui's own sources it is said what to provide; those that were made of them say what they like."""
+
+    class Own(EnvironmentSource):
+        def get(self, key: str) -> str:
+            raise KeyError("hunter2")
+
+    monkeypatch.chdir(tmp_path)
+    references = {"e": SecretReference("env", "BNS_NO_KEY"), "f": SecretReference("file", key)}
+    sources = {"env": EnvironmentSource(), "file": FileSource()}
+    texts = []
+    for name, found in (("e", sources), ("f", sources), ("e", {**sources, "env": Own()})):
+        with pytest.raises(JobError) as caught:
+            Secrets(references, found).get(name)
+        assert ("SecretUnavailable", False) == (caught.value.code, caught.value.retryable)
+        texts.append(str(caught.value))
+    assert [
+        "secret 'e' is not available: variable BNS_NO_KEY is not set",
+        f"secret 'f' is not available: there is no file {key}",
+        "secret 'e' is not available: source 'env' raised KeyError for 'BNS_NO_KEY'",
+    ] == texts
 
 
 def test_unknown_name() -> None:
