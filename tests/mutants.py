@@ -598,6 +598,20 @@ MUTANTS = (
         ("tests/unit/logging/test_collector.py",),
     ),
     Mutant(
+        "a log that never was is not taken for one that is gone",
+        "runner/session_logs.py",
+        "if _is_command(job) and _had_process(states[job.id])]",
+        "if _is_command(job) and states[job.id].attempts]",
+        ("tests/unit/cli/test_logs_commands.py",),
+    ),
+    Mutant(
+        "of a secret source that is not bunsui's nothing is told but the type of the error",
+        "runner/secrets.py",
+        "        if type(source) is EnvironmentSource:",
+        "        if isinstance(source, EnvironmentSource):",
+        ("tests/unit/runner/test_secrets.py",),
+    ),
+    Mutant(
         "who follows the log of what nobody drives is told",
         "runner/session_logs.py",
         "                idle()",

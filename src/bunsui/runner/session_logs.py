@@ -10,6 +10,7 @@ from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError, NotFound
 from bunsui.logging.filters import make_filter
 from bunsui.logging.reading import Reading
+from bunsui.model.status import JobStatus
 from bunsui.runner.waiting import POLL, pauses
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
     from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import Job, Pipeline
+    from bunsui.model.session import JobState
     from bunsui.runner.handle import Session
+
+#: Begin the codes that only a process which has ended can fail with.
+_OF_A_PROCESS = ("ExitCode.", "Signal.")
 
 
 def read(
@@ -81,13 +86,18 @@ def _jobs(pipeline: Pipeline, job: str | Iterable[str]) -> frozenset[str]:
 
 
 def _ran_as_processes(session: Session) -> list[str]:
-    """The jobs of which it is certain that they have left a folder of logs: commands that have ended."""
+    """The jobs of which it is certain that they have left a folder of logs: commands that have ended.
+
+    An attempt may end before there is a process: without a secret, or with an output of the cache.
+    """
     states = session.jobs
-    return [
-        job.id
-        for job in session.definition.jobs
-        if _is_command(job) and any(a.finished_at is not None for a in states[job.id].attempts)
-    ]
+    return [job.id for job in session.definition.jobs if _is_command(job) and _had_process(states[job.id])]
+
+
+def _had_process(state: JobState) -> bool:
+    if state.status is JobStatus.SUCCEEDED and state.attempts and state.cached_from is None:
+        return True
+    return any(a.error is not None and a.error.code.startswith(_OF_A_PROCESS) for a in state.attempts)
 
 
 def _is_command(job: Job) -> bool:

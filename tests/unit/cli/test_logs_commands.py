@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,6 +138,35 @@ def test_gone(session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"the log of job 'b' of session {session} is gone: {path}" in shown.err
     assert 3 == run(["logs", "download", session, "-o", "x", "--format", "jsonl"])
     assert ["one", "three"] == messages(Path("x").read_text())
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_never_was(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, cached: bool) -> None:
+    """Attempts that end before there is a process have no log, which is not taken for one that is gone."""
+    monkeypatch.setenv("BUNSUI_STORE", f"sqlite:///{tmp_path}/store.db")
+    monkeypatch.chdir(tmp_path)
+    fields: dict[str, Any] = {"cache": {}} if cached else {"parameters": {"key": "${secrets.k}"}}
+    pipeline = Pipeline("p", [Job("fetch", "custom", {"command": ["echo", "hello"]}, **fields)])
+    with Runner(config={"secrets": {"k": "env:BNS_NO_KEY"}}) as runner:
+        sessions = [runner.run(pipeline) for _ in range(1 + cached)]
+    assert ("succeeded" if cached else "failed") == sessions[-1].status
+    assert not sessions[-1].log_folder.exists()
+    capsys.readouterr()
+    for arguments in (["filter"], ["tail"], ["download", "-o", "-"]):
+        assert 0 == run(["logs", arguments[0], "@last", *arguments[1:]])
+        assert "" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["exit 1", "kill -9 $$", "true"])
+def test_whole_folder_gone(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """What a process has left is missed, however that has ended."""
+    monkeypatch.setenv("BUNSUI_STORE", f"sqlite:///{tmp_path}/store.db")
+    monkeypatch.chdir(tmp_path)
+    with Runner() as runner:
+        done = runner.run(Pipeline("p", [Job("a", "custom", {"command": command, "shell": True})]))
+    shutil.rmtree(done.log_folder)
+    assert 3 == run(["logs", "filter", "@last"])
+    assert f"the log of job 'a' of session {done.id} is gone" in capsys.readouterr().err
 
 
 def test_download(session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
