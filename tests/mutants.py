@@ -657,6 +657,20 @@ MUTANTS = (
         ("tests/unit/logging/test_log_store.py",),
     ),
     Mutant(
+        "what a log on a full disk lacks stands in it",
+        "logging/log_store.py",
+        "                if self._lost:\n                    lost",
+        "                if False:\n                    lost",
+        ("tests/unit/logging/test_log_store.py",),
+    ),
+    Mutant(
+        "what gave way to the notice is counted",
+        "logging/last_notice.py",
+        "            lost += _records_in(data[earlier:start])",
+        "            pass",
+        ("tests/unit/logging/test_log_store.py",),
+    ),
+    Mutant(
         "links in the place of a log",
         "logging/log_store.py",
         "flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW",

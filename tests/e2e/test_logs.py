@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -173,6 +175,25 @@ print(session.outputs["work"], found[-1].message, sum(r.fields.get("lost", 0) fo
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "done last 20\n" == done.stdout
     assert "can't be written: File too large; the job goes on" in done.stderr
+
+
+def test_disk_that_stays_full(tmp_path: Path) -> None:
+    """What the log of a command lacks stands in it, as who asks for that is told."""
+    lines = 5_000
+    (tmp_path / "chatty.yaml").write_text(
+        'version: "1.0"\nname: chatty\njobs:\n  - id: say\n    type: custom\n'
+        f"    command: [seq, '{lines}']\n",
+        encoding="utf-8",
+    )
+    limited = f"ulimit -f 400; exec {shlex.join(command('run', 'chatty.yaml'))}"
+    shared: Any = {"cwd": tmp_path, "env": environment(tmp_path), "capture_output": True, "text": True}
+    done = subprocess.run(["bash", "-c", limited], check=True, **shared)
+    told = int(re.findall(r"has lost (\d+) records", done.stderr)[0])
+    asked = command("logs", "filter", "@last", "--field", "logger=bunsui.logs", "--format", "jsonl")
+    (notice,) = subprocess.run(asked, check=True, **shared).stdout.splitlines()
+    with library.Runner(f"sqlite:///{tmp_path}/s.db") as runner:
+        kept = sum(1 for _ in runner.session(runner.sessions()[0].session_id).logs()) - 1
+    assert (told, lines - told) == (json.loads(notice)["fields"]["lost"], kept)
 
 
 def test_secret_in_two_writes(tmp_path: Path) -> None:

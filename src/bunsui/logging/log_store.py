@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bunsui.logging.last_notice import write_over_end
 from bunsui.logging.records import LOG, OWN, to_line
 from bunsui.model.times import to_text
 
@@ -114,7 +115,7 @@ class JobLog:
         if self._full:
             self._beyond += data.count(b"\n")
             return
-        owed, missing = self._lost, self._missing() if self._lost else b""
+        owed, missing = self._lost, self._missing(self._lost) if self._lost else b""
         data = missing + data
         room = self._limit - self._before - self._size
         if len(data) <= room:
@@ -200,7 +201,8 @@ class JobLog:
                 self._torn = data[done - 1 : done] != b"\n"
             elif done == 0:  # Nothing, or the line break that ends a torn line.
                 self._torn = False
-            self._lost = owed if done < noted else 0
+            # Without its line break it is a line all the same: the next one brings that.
+            self._lost = owed if done < noted - 1 else 0
             # A torn line is lost as well, as its end is not written; unless that is but the line break.
             whole = done > noted and data[done : done + 1] == b"\n"
             self._lose(data.count(b"\n", max(done, noted)) - whole, error)
@@ -224,8 +226,7 @@ class JobLog:
             for text, *values in warnings:
                 _log.warning(text, *values)
 
-    def _missing(self) -> bytes:
-        lost = self._lost
+    def _missing(self, lost: int) -> bytes:
         text = f"{lost} {'record is' if lost == 1 else 'records are'} missing here: {self._why}"
         return to_line(self._own(text, {"lost": lost}))
 
@@ -260,9 +261,22 @@ class JobLog:
                 self._warnings.append((text, self._job, self._folder, beyond))
             if lost := self._lost:
                 self._append(b"")
+                if self._lost:
+                    lost = self._write_over_end()
                 text = "the log of job '%s' in %s has lost %d records"
                 self._warnings.append((text, self._job, self._folder, lost))
             self._shut()
+
+    def _write_over_end(self) -> int:
+        """Notes what is missing in the place of the last records, if it can; says how many are missing."""
+        # The last file may have been begun without room for a single record.
+        for number in range(self._number, max(self._number - 2, -1), -1):
+            with contextlib.suppress(OSError):
+                lost = write_over_end(self._path(number), self._missing, self._lost)
+                if lost is not None:
+                    self._lost = 0
+                    return lost
+        return self._lost
 
     def _count(self, beyond: int) -> None:
         """Adds to the count that stands in the last record."""

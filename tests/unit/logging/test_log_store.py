@@ -127,6 +127,92 @@ def test_disk_that_stays_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert ["first"] == said(tmp_path)
 
 
+def test_the_notice_counts_once(tmp_path: Path) -> None:
+    """Also where there was room for it but for the end of its line."""
+    for room in range(300):
+        log = open_log(tmp_path / str(room))
+        log.append(line("first"))
+        size = (tmp_path / str(room) / "s" / "a.jsonl").stat().st_size
+        for most in (size, size + room):
+            with file_size(most):
+                log.append(line("lost"))
+        log.append(line("last"))
+        log.close()
+        kept = said(tmp_path / str(room))
+        assert ("last", 2) == (kept[-1], sum(lost(tmp_path / str(room))) + kept.count("lost"))
+
+
+@pytest.mark.parametrize("first", [3, 9])
+def test_the_notice_takes_the_room_of_the_last_records(tmp_path: Path, first: int) -> None:
+    """Where the disk stays full, wherever: what is lost and what gave way to the notice is counted in it."""
+    for room in range(400):
+        folder = tmp_path / str(room)
+        log = open_log(folder)
+        for n in range(first):
+            log.append(line(str(n)))
+        file = folder / "s" / "a.jsonl"
+        with file_size(file.stat().st_size + room):
+            log.append(b"".join(line(str(n)) for n in range(first, first + 4)))
+            for n in range(first + 4, 20):
+                log.append(line(str(n)))
+            log.close()
+            assert file.read_bytes().endswith(b"}\n") or file.read_bytes().endswith(b" \n")
+        *kept, notice = said(folder)
+        assert (list(map(str, range(len(kept)))), [20 - len(kept)]) == (kept, lost(folder))
+        assert (True, True) == (notice.startswith(f"{20 - len(kept)} records are"), len(kept) >= first - 3)
+        log = open_log(folder)
+        log.append(line("later"))
+        log.close()
+        assert [*kept, notice, "later"] == said(folder)
+
+
+def test_who_follows_is_not_disturbed_by_that(tmp_path: Path) -> None:
+    """What they have read is not given again, nor anything that is no record."""
+    for room in range(0, 300, 5):
+        folder = tmp_path / str(room)
+        log = open_log(folder)
+        log.append(b"".join(line(str(n)) for n in range(6)))
+        reading = Reading(folder / "s", None, Filter())
+        with file_size((folder / "s" / "a.jsonl").stat().st_size + room):
+            log.append(b"".join(line(str(n)) for n in range(6, 9)))
+            found = list(reading.records(ends=False))
+            log.close()
+        found += reading.records(ends=False)
+        log = open_log(folder)
+        log.append(line("later"))
+        log.close()
+        found += reading.records()
+        assert [] == [record for record in found if record.damaged]
+        said_ = [record.message for record in found if "lost" not in record.fields]
+        assert [*map(str, range(len(said_) - 1)), "later"] == said_
+
+
+def test_the_notice_in_the_file_before(tmp_path: Path) -> None:
+    """Where the next one can't even be begun."""
+    log = open_log(tmp_path, segment=500)
+    for n in range(5):
+        log.append(line(str(n), 100))
+    (tmp_path / "s" / "a.0001.jsonl").symlink_to("nowhere")  # Which is not followed.
+    log.append(line("5"))
+    log.close()
+    assert ["0", "1", "2", "3 records are missing here: the disk did not take more"] == said(tmp_path)
+
+
+def test_a_notice_that_gives_way_is_counted_on(tmp_path: Path) -> None:
+    """What it said is in the new one's number."""
+    log = open_log(tmp_path)
+    log.append(line("first", 300))
+    log.lose(5, "why")
+    log.append(line("second"))
+    with file_size((tmp_path / "s" / "a.jsonl").stat().st_size):
+        log.append(line("third"))
+        log.close()
+    assert (["first", "7 records are missing here: the disk did not take more"], [7]) == (
+        said(tmp_path),
+        lost(tmp_path),
+    )
+
+
 def test_folder_that_is_removed(tmp_path: Path) -> None:
     """What comes after that is kept, in a new one."""
     log = open_log(tmp_path)
