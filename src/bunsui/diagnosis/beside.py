@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -32,6 +33,8 @@ NEWEST, SECONDS = 20, 5.0
 #: Bytes of artifacts that are read.
 MOST_READ = 64 * 1024 * 1024
 
+#: What a disk, or a user's share of one, says that takes no more.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CONTENT = "artifacts' content"
 _RESTORE = "restore the file from a backup"
 _Name = Literal["logs", "artifacts"]
@@ -95,7 +98,10 @@ def folder(name: _Name, place: Path, most: int = MOST_FILES) -> Check:
             file.flush()
         mode = place.stat().st_mode
     except OSError as error:
-        return problem(name, f"{place} can't be written: {error.strerror}", give)
+        room = f"make room on the disk, such as with bunsui session prune: {_UNTIL[name]}"
+        return problem(
+            name, f"{place} can't be written: {error.strerror}", room if error.errno in _FULL else give
+        )
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         return warning(name, f"every user may write the folder {place}", f"chmod o-w '{place}'")
     found = _weigh(place, most)

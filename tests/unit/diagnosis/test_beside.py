@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -92,6 +93,24 @@ def test_a_folder_that_can_not_be_written(place: str) -> None:
     found = folder("logs", Path(place))
     assert Status.PROBLEM is found.status
     assert f"{place} can't be written: " in found.what
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "make room"), (errno.EDQUOT, "make room"), (errno.EROFS, "run as a user who may")],
+)
+def test_a_disk_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    """Wants room, not rights."""
+
+    def full(**_: object) -> object:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.TemporaryFile", full)
+        found = folder("logs", tmp_path)
+    assert (Status.PROBLEM, True) == (found.status, (found.remedy or "").startswith(remedy))
 
 
 @pytest.mark.parametrize("read", [True, False], ids=["read", "only looked at"])
