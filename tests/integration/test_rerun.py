@@ -379,6 +379,33 @@ def test_what_no_longer_fits(runner: Any, steps: Steps, pipeline: Any) -> None:
     assert 1 == len(runner.sessions())
 
 
+@pytest.mark.parametrize("given", ["pipeline.yaml", {"name": "flow"}, Path("pipeline.yaml")])
+def test_a_definition_that_is_no_pipeline(runner: Any, steps: Steps, pipeline: Any, given: Any) -> None:
+    """Is refused with what to do, by reruns and plans alike."""
+    before = failed(runner, steps, pipeline())
+    message = f"a Runner runs a Pipeline, not {type(given).__name__}; load a file with runner.load"
+    for call in (runner.rerun, runner.start_rerun, lambda id_, pipeline: runner.plan(pipeline, rerun=id_)):
+        with pytest.raises(bunsui.ConfigError, match=message):
+            call(before.id, pipeline=given)
+    assert 1 == len(runner.sessions())
+
+
+def test_a_definition_whose_folder_is_gone(tmp_path: Path) -> None:
+    """The rerun and its plan say how it is given from where it is now; what has run is reused."""
+    (tmp_path / "old").mkdir()
+    text = 'version: "1.0"\nname: p\njobs: [{id: a, type: custom, command: ["true"]}]\n'
+    (tmp_path / "old" / "p.yaml").write_text(text, encoding="utf-8")
+    with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+        before = runner.run(runner.load(tmp_path / "old" / "p.yaml"))
+        (tmp_path / "old").rename(tmp_path / "new")
+        message = "old, is gone; give the definition from where it is now: --file FILE, in Python pipeline="
+        for call in (runner.rerun, lambda id_: runner.plan(rerun=id_)):
+            with pytest.raises(bunsui.ConfigError, match=message):
+                call(before.id)
+        again = runner.rerun(before.id, pipeline=runner.load(tmp_path / "new" / "p.yaml"))
+        assert before.id == again.jobs["a"].reused_from
+
+
 def test_a_session_that_has_not_ended(runner: Any, steps: Steps, pipeline: Any) -> None:
     """A session that runs, or is paused, is resumed or cancelled, not run again."""
     steps.held["extract"] = threading.Event()

@@ -15,6 +15,7 @@ from bunsui.model.artifact import Artifact
 from bunsui.model.status import JobStatus
 from bunsui.runner import recovery
 from bunsui.runner.digests import Digest, Inputs, digests
+from bunsui.runner.preflight import check_folder
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,8 +84,13 @@ class Earlier:
         """What is to run now: the session's own definition unless there is a changed one.
 
         Raises:
-            ConfigError: that is another pipeline's.
+            ConfigError: that is another pipeline's, or the folder of the session's own is gone.
         """
+        if changed is None:
+            check_folder(
+                self.pipeline,
+                "give the definition from where it is now: --file FILE, in Python pipeline=runner.load(FILE)",
+            )
         pipeline = self.pipeline if changed is None else changed
         if pipeline.name != self.pipeline.name:
             raise ConfigError(

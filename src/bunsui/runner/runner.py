@@ -295,7 +295,7 @@ class Runner(Register):
         not chosen by `jobs`. `plan` tells beforehand which they are, and why the others run.
 
         Args:
-            id: the session's.
+            id: the session's; all of it.
             jobs: what runs in any case: ``failed`` (also what was cancelled, and all that follows), ``all``,
                 or a list of jobs: ``a`` is that job, ``a+`` also all that follows it.
             pipeline: a changed definition of the same name; None: the session's own.
@@ -304,7 +304,8 @@ class Runner(Register):
         Raises:
             NotFound: there is no such session, or the pipeline has no such job.
             StateError: the session has not ended, or this runner is closed.
-            ConfigError: the pipeline is another one, or `jobs` says something else.
+            ConfigError: the pipeline is another one, or none, or its folder is gone, or `jobs` says something
+                else.
             DefinitionError, StoreError: as `start` does.
         """
         session = self.start_rerun(id, jobs, pipeline, parameters)
@@ -322,6 +323,8 @@ class Runner(Register):
         from bunsui.runner.reruns import Rerun
 
         self._control.require_open()
+        if pipeline is not None:
+            self._check(pipeline)
         earlier = self._control.earlier(id)
         pipeline = earlier.definition(pipeline)
         given = earlier.parameters(pipeline, parameters)
@@ -349,6 +352,8 @@ class Runner(Register):
         """
         from bunsui.runner import planning
 
+        if pipeline is not None:
+            self._check(pipeline)
         earlier = None if rerun is None else self._control.earlier(rerun)
         if earlier is not None:
             pipeline = earlier.definition(pipeline)
