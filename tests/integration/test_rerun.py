@@ -379,6 +379,17 @@ def test_what_no_longer_fits(runner: Any, steps: Steps, pipeline: Any) -> None:
     assert 1 == len(runner.sessions())
 
 
+def test_what_is_not_declared_any_more_is_left_out(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """Parameters of the session that the definition has given up, in the plan and in the rerun."""
+    before = failed(runner, steps, pipeline(parameters=[*PARAMETERS, {"name": "gone", "default": "x"}]))
+    assert "gone" in before.state.parameters
+    plan = runner.plan(pipeline(), rerun=before.id)
+    again = runner.rerun(before.id, pipeline=pipeline())
+    assert (again.state.parameters, False) == (plan.parameters, "gone" in plan.parameters)
+    with pytest.raises(bunsui.DefinitionError, match="has no parameter 'gone'"):
+        runner.rerun(before.id, pipeline=pipeline(), parameters={"gone": "x"})
+
+
 @pytest.mark.parametrize("given", ["pipeline.yaml", {"name": "flow"}, Path("pipeline.yaml")])
 def test_a_definition_that_is_no_pipeline(runner: Any, steps: Steps, pipeline: Any, given: Any) -> None:
     """Is refused with what to do, by reruns and plans alike."""
