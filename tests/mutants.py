@@ -726,6 +726,13 @@ MUTANTS = (
         "            if rests():\n                return",
         ("tests/unit/logging/test_reading.py",),
     ),
+    Mutant(
+        "a command that is proposed shows no password of a store",
+        "cli/stores.py",
+        "shown(store) if path is None",
+        "store if path is None",
+        ("tests/unit/cli/test_stores.py",),
+    ),
 )
 
 

@@ -79,9 +79,8 @@ def test_an_item_that_fails(tmp_path: Path) -> None:
         ["bad[0]", "failed", "attempt", "2", "ValueError"],
         ["bad", "failed", "ValueError"],
     ] == progress(done)
-    assert (
-        f"  bad: ValueError: item 0: no two\n    log: bunsui logs filter {session} --job bad\n" in done.stdout
-    )
+    log = f"bunsui logs filter {session} --job bad --store "
+    assert f"  bad: ValueError: item 0: no two\n    log: {log}" in done.stdout
     assert (1, "") == (done.returncode, done.stderr)
 
 

@@ -73,7 +73,7 @@ def test_following_what_nobody_drives_any_more(tmp_path: Path) -> None:
             runner.kill()
             assert tail.stderr is not None
             said = tail.stderr.readline()
-            resume = f"bunsui session resume {sessions[0].session_id}"
+            resume = f"bunsui session resume {sessions[0].session_id} --store sqlite:///{tmp_path}/s.db"
             assert f"nobody drives it; continue it with: {resume}\n" == said
             for name in ("one", "two"):
                 (tmp_path / name).touch()

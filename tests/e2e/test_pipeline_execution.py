@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -209,15 +210,13 @@ class TestInterruption:
         (entry,) = listed(slow)
 
         assert 130 == process.returncode
-        assert f"bunsui session resume {entry['session_id']}" in said
         assert "Traceback" not in said
         (slow / "go").touch()
         elsewhere = slow / "elsewhere"
         elsewhere.mkdir()
-        resumed = bunsui(
-            "session", "resume", entry["session_id"], "--format", "json",
-            "--store", f"sqlite:///{slow}/store.db", cwd=elsewhere,
-        )  # fmt: skip
+        begun, proposed = said.splitlines()[-2:]
+        assert f"interrupted; session {entry['session_id']} is kept. Continue it with:" == begun
+        resumed = bunsui(*shlex.split(proposed)[1:], "--format", "json", cwd=elsewhere)
         document = json.loads(resumed.stdout)
         assert "succeeded" == document["status"]
         assert [1, 1, 1] == [job["attempts"] for job in document["jobs"].values()]
@@ -270,7 +269,7 @@ class TestEnds:
         """Exit code 3, and no store comes into being for it."""
         done = bunsui("session", "status", "nosuchsession", cwd=tmp_path, check=3)
 
-        assert "there is no session 'nosuchsession' in this store" in done.stderr
+        assert f"there is no session 'nosuchsession' in store {tmp_path}/store.db" in done.stderr
         assert not (tmp_path / "store.db").exists()
 
     def test_a_store_that_is_not_there_lists_nothing(self, tmp_path: Path) -> None:

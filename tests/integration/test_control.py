@@ -178,7 +178,7 @@ def test_an_unknown_session_is_not_found_with_the_nearest(runner: bunsui.Runner)
 
 def test_what_is_no_id_names_no_session(runner: bunsui.Runner) -> None:
     """Such as None, of a request without one."""
-    with pytest.raises(bunsui.NotFound, match="there is no session 'None' in this store"):
+    with pytest.raises(bunsui.NotFound, match="there is no session 'None' in"):
         runner.session(None)  # type: ignore[arg-type]
 
 
@@ -514,7 +514,7 @@ def test_pause_and_cancel_from_the_command_line(module: Path, url: str) -> None:
         paused = command(module, url, "session", "pause", session, "--reason", "lunch")
         assert (0, "") == (paused.returncode, paused.stdout), paused.stderr
         assert f"session {session} is pausing: running jobs end\n" == paused.stderr
-        back = f"take that back with: bunsui session resume {session}\n"
+        back = f"take that back with: bunsui session resume {session} --store {url}\n"
         shown = command(module, url, "session", "status", session)
         assert f"it is pausing: running jobs end; {back}" == shown.stderr
         cancelled = command(module, url, "session", "cancel", session)
@@ -569,7 +569,7 @@ def test_assume_from_the_command_line(tmp_path: Path, url: str) -> None:
     assert "\npay   unknown    attempt 1" in resumed.stdout
     asked = (
         "unknown-job: it can't be told what became of 'pay'\n"
-        f"continue it with: bunsui session resume {session} --assume WORD pay\n"
+        f"continue it with: bunsui session resume {session} --store {url} --assume WORD pay\n"
         "where WORD says what became of it: succeeded, failed, rerun\n"
     )
     assert (asked, asked) == (resumed.stderr, command(tmp_path, url, "session", "status", session).stderr)

@@ -22,6 +22,7 @@ import click
 from attrs import asdict
 
 from bunsui.cli.parameters import Given
+from bunsui.cli.stores import again
 from bunsui.cli.streams import note
 from bunsui.errors import BunsuiError, ConfigError
 
@@ -81,7 +82,8 @@ def detach(
             answer = answers.readline()
             if answer and "session" in json.loads(answer):
                 session = json.loads(answer)["session"]
-                note(f"\ninterrupted; session {session} is kept. See: bunsui session status {session}")
+                command = f"bunsui session status {session}{again(store)}"
+                note(f"\ninterrupted; session {session} is kept. See: {command}")
             else:
                 note("\ninterrupted before the session began")
             _leave(process)

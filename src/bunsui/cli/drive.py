@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bunsui.cli import plans, render
 from bunsui.cli.parameters import Given, parameters
 from bunsui.cli.progress import Progress
+from bunsui.cli.stores import again
 from bunsui.cli.streams import note
 from bunsui.model.status import SessionStatus
 from bunsui.runner.runner import Runner
@@ -74,6 +75,7 @@ def start(
         background: told when the store is open, and when the session is durable.
     """
     progress = Progress(quiet=form != "text")
+    at = again(store)
     runner = Runner(store, bindings=bindings, local=local, plugins=[progress])
     with runner:
         pipeline = find(runner)
@@ -91,10 +93,10 @@ def start(
                 background.began(session)
             return session
 
-        return drive(runner, begin, progress, form)
+        return drive(runner, begin, progress, form, at)
 
 
-def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form: str) -> int:
+def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form: str, at: str) -> int:
     """Begins a session, waits until it rests, prints it, and returns the exit code.
 
     Args:
@@ -102,6 +104,7 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
         begin: starts or resumes the session, and returns as soon as it is claimed.
         progress: an observer of the runner: it knows the session as soon as it is durable.
         form: ``text`` or ``json``.
+        at: what names the store in the commands that are proposed; see `again`.
     """
     with termination_interrupts():
         try:
@@ -110,7 +113,7 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
                 session = begin()
                 session.wait()
         except KeyboardInterrupt:
-            return _let_go(runner, progress)
+            return _let_go(runner, progress, at)
         finally:
             # Once more Ctrl-C: the claim then ends with this process.
             with contextlib.suppress(KeyboardInterrupt):
@@ -121,23 +124,26 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
         if state.error is not None:  # No job's: it has no place in there.
             note(f"outputs: {render.error_text(state.error)}")
     else:
-        render.outcome(session)
+        render.outcome(session, at)
     if state.status is SessionStatus.SUCCEEDED:
         return 0
     if state.status is SessionStatus.PAUSED:
-        render.pause(state)
+        render.pause(state, at)
         return PAUSED
     return FAILED
 
 
-def _let_go(runner: Runner, progress: Progress) -> int:
+def _let_go(runner: Runner, progress: Progress, at: str) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         runner.close(timeout=0)  # Shows the observers all that is durable, too.
+    from bunsui.stores.memory import MemoryStore  # noqa: PLC0415 - only here
+
     session = progress.session_id
     if session is None:
         note("\ninterrupted before the session began")
+    elif isinstance(runner.store, MemoryStore):
+        note(f"\ninterrupted; session {session} is gone with its store, which was in memory")
     else:
-        note(
-            f"\ninterrupted; session {session} is kept. Continue it with:\n  bunsui session resume {session}"
-        )
+        command = f"bunsui session resume {session}{at}"
+        note(f"\ninterrupted; session {session} is kept. Continue it with:\n  {command}")
     return INTERRUPTED

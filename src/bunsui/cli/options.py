@@ -11,6 +11,7 @@ import click
 from bunsui.dsl.problems import printable, quoted
 from bunsui.errors import ConfigError, NotFound
 from bunsui.model.times import to_text
+from bunsui.stores.urls import named
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
@@ -93,13 +94,13 @@ def session_id(runner: Runner, text: str) -> str:
         newest = runner.sessions(limit=1)
         if newest:
             return newest[0].session_id
-        raise NotFound("there are no sessions in this store", kind="session", name=text)
+        raise NotFound(f"there are no sessions in {named(runner.store)}", kind="session", name=text)
     if len(text) >= _ID_LENGTH:
         return text  # Who opens the session says whether there is one.
     found = index.beginning(runner.store, text, _SHOWN + 1) if text else []
     if not found:
         raise NotFound(
-            f"there is no session {quoted(text)} in this store",
+            f"there is no session {quoted(text)} in {named(runner.store)}",
             kind="session",
             name=text,
             hint="'bunsui session list' shows those that there are; the beginning of an id is enough, and"

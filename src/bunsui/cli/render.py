@@ -181,8 +181,13 @@ def error_text(error: Failure) -> str:
     return f"{printable(error.code)}: {printable(error.message)}"
 
 
-def outcome(session: Session) -> None:
-    """Prints how a session ended or rests: outputs, errors with their logs, and what to do next."""
+def outcome(session: Session, at: str) -> None:
+    """Prints how a session ended or rests: outputs, errors with their logs, and what to do next.
+
+    Args:
+        session: which one.
+        at: what names the store in the commands that are proposed.
+    """
     shown = Shown(session)
     state = shown.state
     say("\noutputs")
@@ -197,7 +202,7 @@ def outcome(session: Session) -> None:
         error = job_state.error
         if error is not None:
             say(f"  {job}: {error_text(error)}")
-        _log_command(session, job)
+        _log_command(session, job, at)
     if state.error is not None:
         say(f"  outputs: {error_text(state.error)}")
     say(f"\n{ending(state)}")
@@ -213,7 +218,7 @@ def ending(state: SessionState) -> str:
     return f"session {state.id} {state.status}{reason}{took}{again}"
 
 
-def _log_command(session: Session, job: str) -> None:
+def _log_command(session: Session, job: str, at: str) -> None:
     """Says how to see the log of a failed job, where it has one."""
     try:
         if not any(session.logs(job, last=1)):
@@ -221,16 +226,16 @@ def _log_command(session: Session, job: str) -> None:
     except (BunsuiError, OSError) as error:
         say(f"    log: {printable(str(error))}")
         return
-    say(f"    log: bunsui logs filter {session.id} --job {job}")
+    say(f"    log: bunsui logs filter {session.id} --job {job}{at}")
 
 
-def pause(state: SessionState) -> None:
+def pause(state: SessionState, at: str) -> None:
     """Says on stderr why a session is paused and how to go on with it; of any other, nothing."""
     if state.status is not SessionStatus.PAUSED:
         return
     if state.paused_message is not None:
         note(f"{state.paused_reason}: {printable(state.paused_message)}")
-    command = f"continue it with: bunsui session resume {state.id}"
+    command = f"continue it with: bunsui session resume {state.id}{at}"
     unknown = [job for job, job_state in state.jobs.items() if _is_unknown(job_state)]
     if not unknown:
         note(command)

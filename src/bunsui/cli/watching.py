@@ -29,34 +29,34 @@ if TYPE_CHECKING:
 FRAME = 0.25
 
 
-def watch(runner: Runner, session: Session, form: str) -> None:
-    """Shows a session until it rests, then how it rests."""
+def watch(runner: Runner, session: Session, form: str, at: str) -> None:
+    """Shows a session until it rests, then how it rests; `at` names the store in what is proposed."""
     if form == "json":
         for event in _events(runner, session, lambda: None):
             say(json.dumps({"session_id": session.id} | json.loads(encode_event(event))))
         return
     if sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
-        _live(session)
+        _live(session, at)
     else:
-        _lines(runner, session)
+        _lines(runner, session, at)
     state = session.state
     say(f"\n{render.ending(state)}")
-    render.pause(state)
+    render.pause(state, at)
 
 
-def unattended(session: Session) -> str | None:
+def unattended(session: Session, at: str) -> str | None:
     """What to do where nobody drives a session that could go on; None where somebody does, or it rests."""
     if not session.is_orphaned:
         return None
-    return f"nobody drives it; continue it with: bunsui session resume {session.id}"
+    return f"nobody drives it; continue it with: bunsui session resume {session.id}{at}"
 
 
-def noting_unattended(session: Session) -> Callable[[], None]:
+def noting_unattended(session: Session, at: str) -> Callable[[], None]:
     """What notes that nobody drives a session, each time that this becomes so; to be called now and then."""
     said: list[str | None] = [None]
 
     def look() -> None:
-        told = unattended(session)
+        told = unattended(session, at)
         if told is not None and told != said[0]:
             note(told)
         said[0] = told
@@ -64,11 +64,11 @@ def noting_unattended(session: Session) -> Callable[[], None]:
     return look
 
 
-def _lines(runner: Runner, session: Session) -> None:
+def _lines(runner: Runner, session: Session, at: str) -> None:
     """Prints a line for each change, as a run does."""
     progress = Progress(quiet=False)
     progress.width = max(len(job.id) for job in session.definition.jobs)
-    for event in _events(runner, session, noting_unattended(session)):
+    for event in _events(runner, session, noting_unattended(session, at)):
         progress.bunsui_session_event(session.id, event)
 
 
@@ -91,7 +91,7 @@ def _events(runner: Runner, session: Session, look: Callable[[], None]) -> Itera
             looks = pauses(POLL)
 
 
-def _live(session: Session) -> None:
+def _live(session: Session, at: str) -> None:
     """Draws the table until the session rests; what it shows last stays."""
     # Late, as all of rich: no other command pays for it.
     from rich.console import Console  # noqa: PLC0415
@@ -101,14 +101,14 @@ def _live(session: Session) -> None:
 
     # That it is a terminal is known; colours are NO_COLOR's matter.
     console = Console(highlight=False, markup=False, emoji=False, force_terminal=True)
-    table = WatchTable(session.state, unattended(session))
+    table = WatchTable(session.state, unattended(session, at))
     due, looks = time.monotonic(), pauses(POLL)
     with Live(table, console=console, auto_refresh=False) as live:
         while not table.state.status.is_resting:
             time.sleep(min(FRAME, max(due - time.monotonic(), 0.0)))
             if time.monotonic() >= due:
                 before, table.state = table.state.position, session.state
-                table.note = unattended(session)
+                table.note = unattended(session, at)
                 if table.state.position != before:
                     looks = pauses(POLL)
                 due = time.monotonic() + next(looks)

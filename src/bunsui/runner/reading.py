@@ -12,6 +12,7 @@ from bunsui.engine.transitions import IllegalTransition
 from bunsui.errors import NotFound, StoreError
 from bunsui.runner.index import KIND as SESSION
 from bunsui.stores.records import DAMAGED, decode_body
+from bunsui.stores.urls import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ def created(store: Store, session: str) -> ev.SessionCreated:
         raise StoreError(f"session {session} does not begin with its creation")
     near = did_you_mean(str(session), (document.key for document in store.find(SESSION, limit=1000)))
     raise NotFound(
-        f"there is no session '{session}' in this store",
+        f"there is no session '{session}' in {named(store)}",
         kind="session",
         name=session,
         hint=near or "'bunsui session list' shows those that there are",
@@ -98,7 +99,7 @@ def require(store: Store, session: str, position: int) -> None:
         return
     if next(iter(store.read(session, max(position - 1, 0))), None) is None:
         raise NotFound(
-            f"session {session} was removed from this store",
+            f"session {session} was removed from {named(store)}",
             kind="session",
             name=session,
             hint="sessions that have ended are removed with Runner.prune or 'bunsui session prune'",

@@ -94,7 +94,7 @@ class TestNaming:
     def test_no_last_one(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """In an empty store there is none, and none is made."""
         assert 3 == run(["session", "status", "@last"])
-        assert "bunsui: there are no sessions in this store\n" == capsys.readouterr().err
+        assert f"bunsui: there are no sessions in store {folder}/store.db\n" == capsys.readouterr().err
         assert not (folder / "store.db").exists()
 
 

@@ -15,6 +15,7 @@ import click
 
 from bunsui.cli.log_text import FORMATS
 from bunsui.cli.options import Command, session_argument, session_id, store_option
+from bunsui.cli.stores import again
 from bunsui.cli.streams import note, to_nowhere
 from bunsui.dsl.problems import printable, quoted
 from bunsui.errors import ConfigError, NotFound
@@ -64,13 +65,14 @@ def _records(
     with Runner(store) as runner:
         session = runner.session(session_id(runner, text))
         if given.get("follow"):
-            yield _followed(session, jobs or None, wanted, **given)
+            yield _followed(session, again(store), jobs or None, wanted, **given)
         else:
             yield session.logs(jobs or None, fields=wanted, **given)
 
 
 def _followed(
     session: Session,
+    at: str,
     jobs: tuple[str, ...] | None,
     fields: dict[str, str],
     *,
@@ -81,11 +83,11 @@ def _followed(
     follow: bool,
     last: int,
 ) -> Iterator[LogRecord]:
-    """The records of a session that is followed; where nobody drives it, that is said."""
+    """The records of a session that is followed; where nobody drives it, that is said; see `again`."""
     from bunsui.cli.watching import noting_unattended  # noqa: PLC0415 - only here
     from bunsui.runner.session_logs import read  # noqa: PLC0415 - with all that sessions are made of
 
-    look, now = noting_unattended(session), datetime.now(UTC)
+    look, now = noting_unattended(session, at), datetime.now(UTC)
     given = (jobs, level, since, until, grep, follow, fields, last)
     return read(session, session.log_folder, now, *given, look)
 

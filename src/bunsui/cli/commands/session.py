@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from bunsui.cli import parameters, plans, render
@@ -18,8 +20,9 @@ from bunsui.cli.options import (
     store_option,
 )
 from bunsui.cli.progress import Progress
+from bunsui.cli.stores import again
 from bunsui.cli.streams import note
-from bunsui.dsl.problems import quoted
+from bunsui.dsl.problems import printable, quoted
 from bunsui.model.status import SessionStatus
 from bunsui.runner.assuming import WORDS
 from bunsui.runner.handle import Session
@@ -116,7 +119,15 @@ def list_command(
     if rows:
         render.table(("SESSION", "PIPELINE", "STATUS", "CREATED", "JOBS"), rows)
     else:
-        note("no sessions")
+        note(f"no sessions{_missing(runner)}")
+
+
+def _missing(runner: Runner) -> str:
+    """That there is no store yet, where that is so: its name may be mistyped."""
+    path = getattr(runner.store, "path", None)
+    if path is None or os.path.exists(path):  # noqa: PTH110 - no error where a folder may not be entered
+        return ""
+    return f": there is no file {printable(str(path))} yet"
 
 
 def _shell(text: str) -> str:
@@ -137,15 +148,17 @@ def status_command(text: str, store: str | None, form: str) -> None:
         if form != "text":
             render.data(render.session_data(session), form)
             return
+        at = again(store)
         render.jobs(session.state)
-        render.outcome(session)
-        render.pause(session.state)
+        render.outcome(session, at)
+        render.pause(session.state, at)
         if session.asked == "pause":
-            note(f"it is pausing: running jobs end; take that back with: bunsui session resume {session.id}")
+            back = f"bunsui session resume {session.id}{at}"
+            note(f"it is pausing: running jobs end; take that back with: {back}")
         elif session.asked == "cancel":
             note("it is being cancelled: what runs is stopped")
         if session.is_orphaned:
-            note(f"nobody drives it; continue it with: bunsui session resume {session.id}")
+            note(f"nobody drives it; continue it with: bunsui session resume {session.id}{at}")
 
 
 @session_group.command("watch")
@@ -162,12 +175,12 @@ def watch_command(text: str, store: str | None, form: str) -> int:
 
     with Runner(store) as runner, termination_interrupts():
         session = runner.session(session_id(runner, text))
+        at = again(store)
         try:
-            watch(runner, session, form)
+            watch(runner, session, form, at)
         except KeyboardInterrupt:
-            note(
-                f"\nthe session is not touched by this; see it again with: bunsui session watch {session.id}"
-            )
+            command = f"bunsui session watch {session.id}{at}"
+            note(f"\nthe session is not touched by this; see it again with: {command}")
             return INTERRUPTED
     return 0
 
@@ -236,7 +249,7 @@ def resume_command(text: str, assume: tuple[tuple[str, str], ...], store: str | 
             session.resume(said)
             return session
 
-        return drive(runner, begin, progress, form)
+        return drive(runner, begin, progress, form, again(store))
 
 
 @session_group.command("rerun")
@@ -283,7 +296,11 @@ def rerun_command(
             plans.show(runner.plan(changed, values, rerun=session, jobs=chosen), form)
             return 0
         prepare(pipeline, progress)
-        return drive(runner, lambda: runner.start_rerun(session, chosen, changed, values), progress, form)
+
+        def begin() -> Session:
+            return runner.start_rerun(session, chosen, changed, values)
+
+        return drive(runner, begin, progress, form, again(store))
 
 
 @session_group.command("prune")

@@ -1,0 +1,66 @@
+"""Commands that are proposed find the store that was used, from any folder and any terminal."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bunsui.cli.stores import again
+from bunsui.configuration.urls import sqlite_path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, of a user who has configured nothing."""
+    monkeypatch.delenv("BUNSUI_STORE", raising=False)
+    monkeypatch.setenv("BUNSUI_CONFIG", "/dev/null")
+    found = tmp_path / "the project's"
+    found.mkdir()
+    monkeypatch.chdir(found)
+    return found
+
+
+def meant(proposed: str) -> Path | None:
+    """The file that the proposed option means, read as a shell reads it."""
+    option, url = shlex.split(proposed)
+    assert "--store" == option
+    return sqlite_path(url)
+
+
+def test_a_store_that_counts_everywhere_is_not_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default, and that of the user's file."""
+    assert "" == again(None)
+    user = tmp_path / "config.toml"
+    user.write_text('store = "sqlite:////somewhere/of/mine.db"\n')
+    user.chmod(0o600)
+    monkeypatch.setenv("BUNSUI_CONFIG", str(user))
+    assert "" == again(None)
+
+
+def test_an_option_is_named_with_its_folder(folder: Path) -> None:
+    """Also where its path is relative, and needs quotes."""
+    assert folder / "my other.db" == meant(again("sqlite:///my%20other.db"))
+
+
+def test_the_environment_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been set for that command only."""
+    monkeypatch.setenv("BUNSUI_STORE", "sqlite:///s.db")
+    assert folder / "s.db" == meant(again(None))
+
+
+def test_a_project_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file counts in its folder only."""
+    (folder / "bunsui.toml").write_text('store = "sqlite:///s.db"\n')
+    (folder / "bunsui.toml").chmod(0o600)
+    (folder / "below").mkdir()
+    monkeypatch.chdir(folder / "below")
+    assert folder / "s.db" == meant(again(None))
+
+
+def test_no_password_is_shown(folder: Path) -> None:
+    """Of a plugin's store."""
+    assert " --store 'pg://me:***@host/db'" == again("pg://me:hunter2@host/db")
