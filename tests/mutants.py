@@ -733,6 +733,13 @@ MUTANTS = (
         "store if path is None",
         ("tests/unit/cli/test_stores.py",),
     ),
+    Mutant(
+        "what is no file is not replaced by one",
+        "cli/saving.py",
+        "if mode is not None and not stat.S_ISREG(mode):",
+        "if False:",
+        ("tests/unit/cli/test_logs_commands.py",),
+    ),
 )
 
 

@@ -187,6 +187,41 @@ def test_download(session: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert [] == list(tmp_path.glob(".x.*"))
 
 
+def test_download_leaves_what_is_no_file(session: str, tmp_path: Path) -> None:
+    """A pipe is written to, as a device would be, also behind a link; it is not replaced by a file."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for path in (pipe, link):
+            assert 2 == run(["logs", "download", session, "-o", str(path), "--format", "jsonl"])
+            assert 0 == run(["logs", "download", session, "-o", str(path), "--format", "jsonl", "--force"])
+            assert ["one", "two", "three"] == messages(os.read(reader, 65536).decode())
+    finally:
+        os.close(reader)
+    assert (True, True) == (pipe.is_fifo(), link.is_symlink())
+
+
+def test_download_behind_a_link(session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The link stays, and what it leads to is replaced; one in a circle is an error, and so is a folder."""
+    target, link, circle = tmp_path / "elsewhere" / "x", tmp_path / "link", tmp_path / "circle"
+    target.parent.mkdir()
+    target.write_text("mine")
+    link.symlink_to(target)
+    circle.symlink_to(circle)
+    for _ in range(2):  # Then where it leads nowhere.
+        assert 0 == run(["logs", "download", session, "-o", str(link), "--format", "jsonl", "--force"])
+        assert ["one", "two", "three"] == messages(target.read_text())
+        target.unlink()
+    assert link.is_symlink()
+    for path, said in ((circle, "can't be written: "), (target.parent, "is a folder; name a file in it")):
+        capsys.readouterr()
+        assert 2 == run(["logs", "download", session, "-o", str(path), "--force"])
+        assert said in capsys.readouterr().err
+    assert circle.is_symlink()
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_text_is_safe(hostile: str) -> None:
     """Nothing that a job says controls a terminal, in any part of its record, or looks like another one."""

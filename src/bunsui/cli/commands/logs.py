@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ import click
 
 from bunsui.cli.log_text import FORMATS
 from bunsui.cli.options import Command, session_argument, session_id, store_option
+from bunsui.cli.saving import saving
 from bunsui.cli.stores import again
 from bunsui.cli.streams import note, to_nowhere
 from bunsui.dsl.problems import printable, quoted
@@ -149,7 +148,11 @@ def filter_command(
 @click.option(
     "-o", "--output", required=True, metavar="FILE", type=click.Path(), help="Where to; - is standard output."
 )
-@click.option("--force", is_flag=True, help="Replace the file if there is one.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace the file if there is one; what is no file, such as a pipe, is written to.",
+)
 def download_command(
     text: str,
     jobs: tuple[str, ...],
@@ -173,7 +176,7 @@ def download_command(
 
 def _save(records: Iterator[LogRecord], form: str, path: Path, *, force: bool) -> None:
     gone: NotFound | None = None
-    with _saving(path, force=force) as file:
+    with saving(path, force=force) as file:
         try:
             count = _write(records, form, file)
         except NotFound as error:
@@ -181,29 +184,6 @@ def _save(records: Iterator[LogRecord], form: str, path: Path, *, force: bool) -
     if gone is not None:
         raise gone
     note(f"{count} {'record' if count == 1 else 'records'} saved in {printable(str(path))}")
-
-
-@contextlib.contextmanager
-def _saving(path: Path, *, force: bool) -> Iterator[TextIO]:
-    """A file for its owner alone, which is there when it is complete."""
-    exists = ConfigError(f"{quoted(str(path))} is there already", hint="give another name, or --force")
-    if path.exists() and not force:
-        raise exists
-    with contextlib.ExitStack() as on_failure:
-        try:
-            number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-            on_failure.callback(os.unlink, name)
-            with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                yield file
-            if force:
-                Path(name).replace(path)
-                on_failure.pop_all()
-            else:
-                os.link(name, path)  # Unlike a rename, it fails where somebody else was faster.
-        except FileExistsError:
-            raise exists from None
-        except OSError as error:
-            raise ConfigError(f"{quoted(str(path))} can't be written: {error.strerror}") from error
 
 
 def _show(records: Iterator[LogRecord], form: str, *, at_once: bool = False) -> None:
