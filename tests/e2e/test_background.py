@@ -126,6 +126,11 @@ def test_sigterm_lets_go_of_it(folder: Path) -> None:
         (["bad.yaml"], 2, "bad.yaml:1:1: error["),
         (["p.yaml", "--store", "memory://"], 2, "a store in memory ends with its process"),
         (["p.yaml", "--store", "sqlite:///p.yaml"], 6, "p.yaml"),
+        (
+            ["p.yaml", "--store", "sqlite:///p.yaml/s.db"],
+            6,
+            "p.yaml/s.db can't be made: Not a directory; name an",
+        ),
         (["p.yaml", "--format", "json"], 2, "--detach prints the session's id alone"),
     ],
 )

@@ -133,10 +133,12 @@ class Background:
         """Sends stdout and stderr to a file beside the store.
 
         Raises:
-            ConfigError: the store is in memory, or the file can't be made.
+            ConfigError: the store is in memory.
+            StoreError: the file can't be made.
         """
         from bunsui.runner.assembly import logs_of  # noqa: PLC0415 - only here
         from bunsui.stores.memory import MemoryStore  # noqa: PLC0415 - likewise
+        from bunsui.stores.sqlite_errors import not_made, store_error  # noqa: PLC0415 - likewise
 
         if isinstance(runner.store, MemoryStore):
             raise ConfigError(
@@ -149,7 +151,9 @@ class Background:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             log, name = tempfile.mkstemp(prefix="runner-", suffix=".log", dir=folder)  # For its owner alone.
         except OSError as error:
-            raise ConfigError(f"the log of a session in the background can't be made: {error}") from error
+            # It lies beside the store, which can't be made or written there, either.
+            is_new = path is not None and not os.path.exists(path)  # noqa: PTH110 - no error as above
+            raise (not_made if is_new else store_error)(path or folder, error) from error
         self.log = Path(name)
         for stream in (1, 2):
             os.dup2(log, stream)

@@ -58,6 +58,15 @@ def store_error(path: Path, error: sqlite3.Error | OSError | UnicodeDecodeError)
     return StoreError(f"store {path}: {text}", hint=hint, lasting=lasting)
 
 
+def not_made(path: Path, error: OSError) -> StoreError:
+    """The error of a store that is not there, and that can't be made."""
+    return StoreError(
+        f"store {path} can't be made: {error.strerror}",
+        hint="name another place with --store or BUNSUI_STORE",
+        lasting=True,
+    )
+
+
 def damaged(path: Path, text: str) -> StoreError:
     """The error of a store whose content can't be what was written."""
     return StoreError(f"store {path} is damaged: {text}", hint="restore it from a backup", lasting=True)

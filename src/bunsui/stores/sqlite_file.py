@@ -19,7 +19,7 @@ from bunsui.errors import StoreError
 from bunsui.stores import forks
 from bunsui.stores.access import Access, Stamp, access_to, read_only, stamp_of
 from bunsui.stores.filesystems import network_mount
-from bunsui.stores.sqlite_errors import store_error
+from bunsui.stores.sqlite_errors import not_made, store_error
 from bunsui.stores.sqlite_schema import check_whole, prepare
 
 try:
@@ -180,11 +180,7 @@ class SqliteFile:
                 with contextlib.suppress(FileExistsError):
                     os.close(os.open(self.path.resolve(), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             except OSError as error:
-                raise StoreError(
-                    f"store {self.path} can't be made: {error.strerror}",
-                    hint="name another place with --store or BUNSUI_STORE",
-                    lasting=True,
-                ) from error
+                raise not_made(self.path, error) from error
         self._real = self.path.resolve()
         access = access_to(self._real)
         stamp = stamp_of(self._real) if access is Access.FROZEN else None
