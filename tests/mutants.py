@@ -740,6 +740,13 @@ MUTANTS = (
         "if False:",
         ("tests/unit/cli/test_logs_commands.py",),
     ),
+    Mutant(
+        "an output that is lost is told",
+        "cli/streams.py",
+        "                self.lost = error",
+        "                pass",
+        ("tests/e2e/test_leaving.py",),
+    ),
 )
 
 

@@ -75,3 +75,82 @@ def test_a_message_that_cannot_be_written_changes_no_exit_code(
     """Who looks at the exit code alone learns the same with a full disk behind stderr."""
     with Path("/dev/full").open("wb") as full:
         assert code == bunsui(folder, *arguments, stderr=full).wait(60)
+
+
+QUICK = """\
+version: "1.0"
+name: quick
+jobs:
+  - {id: a, type: custom, command: [python, -c, "%s"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline that succeeds, one that fails, and sessions of them."""
+    folder = tmp_path_factory.mktemp("quick")
+    (folder / "good.yaml").write_text(QUICK % "pass", encoding="utf-8")
+    (folder / "bad.yaml").write_text(QUICK % "print(1); raise SystemExit(3)", encoding="utf-8")
+    for name, code in (("good", 0), ("bad", 1)):
+        process = bunsui(folder, "run", f"{name}.yaml", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert code == process.wait(60)
+    return folder
+
+
+#: Commands that print something, and their exit codes.
+PRINTING = [
+    (("session", "list"), 0),
+    (("session", "list", "--format", "json"), 0),
+    (("session", "status", "@last"), 0),
+    (("session", "watch", "@last"), 0),
+    (("logs", "filter", "@last"), 0),
+    (("logs", "tail", "-f", "@last"), 0),
+    (("logs", "download", "@last", "-o", "-"), 0),
+    (("session", "start", "good.yaml"), 0),
+    (("session", "start", "good.yaml", "--format", "json"), 0),
+    (("session", "start", "bad.yaml"), 1),
+    (("session", "start", "bad.yaml", "--format", "json"), 1),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code"), PRINTING)
+def test_a_reader_that_has_gone_is_no_failure(quick: Path, arguments: tuple[str, ...], code: int) -> None:
+    """As `| head` goes: the exit code is the command's own, and nothing is said."""
+    read, write = os.pipe()
+    os.close(read)
+    process = bunsui(quick, *arguments, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    _, said = process.communicate(timeout=60)
+    assert (code, b"") == (process.returncode, said)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("schema",), ("explain",), ("config", "list")])
+def test_nor_is_it_of_what_needs_no_store(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Also where click prints."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "bunsui", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (0, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize(("arguments", "code"), PRINTING)
+def test_a_stdout_that_is_closed(quick: Path, arguments: tuple[str, ...], code: int) -> None:
+    """As with `>&-`: the exit code is the command's own, and no file that it opens is taken for stdout."""
+    process = bunsui(quick, *arguments, before=("sh", "-c", 'exec "$@" >&-', "sh"), stderr=subprocess.PIPE)
+    _, said = process.communicate(timeout=60)
+    assert (code, b"") == (process.returncode, said)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", [arguments for arguments, _ in PRINTING])
+def test_an_output_that_is_lost_is_told(quick: Path, arguments: tuple[str, ...]) -> None:
+    """Whoever wanted it knows: exit code 1, and why. The session has run all the same."""
+    with Path("/dev/full").open("wb") as full:
+        process = bunsui(quick, *arguments, stdout=full, stderr=subprocess.PIPE)
+        _, said = process.communicate(timeout=60)
+    assert (1, b"bunsui: the output can't be written: No space left on device\n") == (
+        process.returncode,
+        said,
+    )

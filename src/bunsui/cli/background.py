@@ -23,7 +23,7 @@ from attrs import asdict
 
 from bunsui.cli.parameters import Given
 from bunsui.cli.stores import again
-from bunsui.cli.streams import note
+from bunsui.cli.streams import around, note
 from bunsui.errors import BunsuiError, ConfigError
 
 if TYPE_CHECKING:
@@ -201,9 +201,14 @@ def main() -> int:
     given = [Given(**one) for one in request.pop("given")]
     background = Background(channel)
     try:
-        return start(
-            lambda runner: pipeline_of(runner, pipeline), given, form="text", background=background, **request
-        )
+        with around():  # Its log may be full: the run goes on.
+            return start(
+                lambda runner: pipeline_of(runner, pipeline),
+                given,
+                form="text",
+                background=background,
+                **request,
+            )
     except BunsuiError as error:
         text, code = f"bunsui: {error}", exit_code(error)
         if background.has_begun:

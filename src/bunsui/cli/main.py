@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import warnings
 
@@ -18,7 +17,7 @@ from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
 from bunsui.cli.drive import INTERRUPTED
-from bunsui.cli.streams import note, unread
+from bunsui.cli.streams import around, lost, note, unread
 
 #: The exit code of each error; the first class that fits counts.
 EXIT_CODES: tuple[tuple[type[errors.BunsuiError], int], ...] = (
@@ -83,15 +82,24 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # What a terminal can't show is escaped.
+    with around():
+        if isinstance(sys.stderr, io.TextIOWrapper):
+            sys.stderr.reconfigure(errors="backslashreplace")  # What a terminal can't show is escaped.
+        code = _run(arguments)
+        error = lost()
+        if error is None:
+            return code
+        note(f"bunsui: the output can't be written: {error.strerror}")
+        return code or 1
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             result = cli.main(args=arguments, prog_name="bunsui", standalone_mode=False)
     except click.ClickException as error:
-        with unread("stderr"):
+        with unread():
             error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -99,9 +107,4 @@ def run(arguments: list[str] | None = None) -> int:
     except errors.BunsuiError as error:
         note(f"bunsui: {error}")
         return exit_code(error)
-    except OSError as error:
-        # Who reads the output has gone, as `head` does, or there is no room for it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        note(f"bunsui: the output can't be written: {error.strerror}")
-        return 1
     return result if isinstance(result, int) else 0

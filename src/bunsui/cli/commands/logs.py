@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,7 +15,7 @@ from bunsui.cli.log_text import FORMATS
 from bunsui.cli.options import Command, session_argument, session_id, store_option
 from bunsui.cli.saving import saving
 from bunsui.cli.stores import again
-from bunsui.cli.streams import note, to_nowhere
+from bunsui.cli.streams import has_reader, note
 from bunsui.dsl.problems import printable, quoted
 from bunsui.errors import ConfigError, NotFound
 
@@ -187,18 +187,22 @@ def _save(records: Iterator[LogRecord], form: str, path: Path, *, force: bool) -
 
 
 def _show(records: Iterator[LogRecord], form: str, *, at_once: bool = False) -> None:
-    """Prints records; quietly ends where nobody reads them any more."""
+    """Prints records; ends where nobody reads them any more."""
     try:
-        try:
-            _write(records, form, sys.stdout, at_once=at_once)
-        finally:
-            sys.stdout.flush()  # Before an error says what is missing.
-    except BrokenPipeError:
-        to_nowhere("stdout")
+        _write(records, form, sys.stdout, at_once=at_once, wanted=has_reader)
+    finally:
+        sys.stdout.flush()  # Before an error says what is missing.
 
 
-def _write(records: Iterator[LogRecord], form: str, file: TextIO, *, at_once: bool = False) -> int:
-    """Writes records, each as it comes, and returns how many there were."""
+def _write(
+    records: Iterator[LogRecord],
+    form: str,
+    file: TextIO,
+    *,
+    at_once: bool = False,
+    wanted: Callable[[], bool] = lambda: True,
+) -> int:
+    """Writes records, each as it comes, as long as they are wanted, and returns how many there were."""
     show, heading = FORMATS[form]
     count = 0
     if heading is not None:
@@ -208,4 +212,6 @@ def _write(records: Iterator[LogRecord], form: str, file: TextIO, *, at_once: bo
         count += 1
         if at_once:
             file.flush()
+        if not wanted():
+            break
     return count
