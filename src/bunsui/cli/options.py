@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bunsui.dsl.problems import printable, quoted
+from bunsui.dsl.tree import encodable
 from bunsui.errors import ConfigError, NotFound
 from bunsui.model.times import to_text
 from bunsui.stores.urls import named
@@ -97,7 +98,7 @@ def session_id(runner: Runner, text: str) -> str:
         raise NotFound(f"there are no sessions in {named(runner.store)}", kind="session", name=text)
     if len(text) >= _ID_LENGTH:
         return text  # Who opens the session says whether there is one.
-    found = index.beginning(runner.store, text, _SHOWN + 1) if text else []
+    found = index.beginning(runner.store, text, _SHOWN + 1) if text and encodable(text) else []
     if not found:
         raise NotFound(
             f"there is no session {quoted(text)} in {named(runner.store)}",

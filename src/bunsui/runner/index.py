@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from bunsui.dsl.problems import quoted
+from bunsui.dsl.tree import encodable
+from bunsui.errors import ConfigError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.model.times import from_text, to_text
@@ -80,6 +83,10 @@ def find(
     store: Store, pipeline: str | None, status: SessionStatus | None, limit: int, after: str | None
 ) -> list[SessionSummary]:
     """Sessions, newest first; see `Runner.sessions`."""
+    if pipeline is not None and not encodable(str(pipeline)):
+        raise ConfigError(
+            f"pipeline is {quoted(pipeline)}, which is no UTF-8", hint="'bunsui pipeline list' shows names"
+        )
     group = ALL if pipeline is None else pipeline_group(pipeline)
     size = max(limit, 50)
     most = max(size, MOST)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bunsui.dsl import definition
 from bunsui.dsl.problems import did_you_mean
+from bunsui.dsl.tree import encodable
 from bunsui.engine import events as ev
 from bunsui.engine.transitions import IllegalTransition
 from bunsui.errors import NotFound, StoreError
@@ -75,7 +76,8 @@ def created(store: Store, session: str) -> ev.SessionCreated:
     Raises:
         NotFound: there is no such session.
     """
-    for _, events in history(store, session):
+    # What is no text is no id, either.
+    for _, events in history(store, session) if encodable(str(session)) else ():
         if events and isinstance(first := events[0], ev.SessionCreated) and first.session_id == session:
             return first
         raise StoreError(f"session {session} does not begin with its creation")

@@ -25,6 +25,7 @@ from attrs import frozen
 
 from bunsui.dsl import definition
 from bunsui.dsl.problems import did_you_mean
+from bunsui.dsl.tree import encodable
 from bunsui.errors import ConfigError, Conflict, NotFound, StoreError
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.times import from_text, to_text
@@ -200,7 +201,7 @@ def _is_registered(head: Document) -> bool:
 
 def _registered(store: Store, name: str) -> Document:
     """The head of a name that is registered; NotFound where it is not."""
-    head = store.get(HEAD, name)
+    head = store.get(HEAD, name) if encodable(name) else None  # What is no text is no name, either.
     if head is None or not _is_registered(head):
         raise NotFound(
             f"there is no pipeline '{name}' in this store",

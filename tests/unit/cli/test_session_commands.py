@@ -84,7 +84,9 @@ class TestNaming:
         assert "  aaaaaaaaaaaaaaaa  succeeded, 2026-01-31T00:00:00.000000Z, p\\x1b[2J" == lines[1]
         assert ["  ...", "give more characters of the one that is meant"] == lines[11:]
 
-    @pytest.mark.parametrize("text", ["zz", "", "@first", "A", "\x1b", "zzzzzzzzzzzzzzzz", "-"])
+    @pytest.mark.parametrize(
+        "text", ["zz", "", "@first", "A", "\x1b", "zzzzzzzzzzzzzzzz", "-", "\udcff", "z" * 16 + "\udcff"]
+    )
     def test_none_begins_so(self, folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
         """Exit code 3."""
         started(capsys)
@@ -96,6 +98,29 @@ class TestNaming:
         assert 3 == run(["session", "status", "@last"])
         assert f"bunsui: there are no sessions in store {folder}/store.db\n" == capsys.readouterr().err
         assert not (folder / "store.db").exists()
+
+
+class TestNoText:
+    """Arguments that are not UTF-8; nobody takes the store for broken."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (["session", "start", "\udcff"], 3, "there is no file '\\udcff', and there is no pipeline"),
+            (["pipeline", "show", "\udcff"], 3, "there is no pipeline '\\udcff'"),
+            (["pipeline", "delete", "--yes", "\udcff"], 3, "there is no pipeline '\\udcff'"),
+            (["logs", "filter", "\udcff"], 3, "there is no session '\\udcff'"),
+            (["session", "list", "--pipeline", "\udcff"], 2, "pipeline is '\\udcff', which is no UTF-8; '"),
+            (["run", "pipeline.yaml", "-p", "who=\udcff"], 2, "parameter 'who' is not UTF-8\n    give it in"),
+        ],
+    )
+    def test_it_is_said(
+        self, folder: Path, arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """With the exit code of what is not there, or of a wrong argument."""
+        started(capsys)
+        assert code == run(arguments)
+        assert said in capsys.readouterr().err.encode(errors="backslashreplace").decode()
 
 
 class TestStarting:

@@ -131,6 +131,10 @@ def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> dict[st
             problems.append(Problem("bad-assignment", f"{quoted(assignment)} is not of the form name=value"))
         elif name in values:
             problems.append(Problem("duplicate-parameter", f"parameter '{name}' is given twice", path=path))
+        elif not encodable(text):
+            message = f"the value of parameter '{name}' is not UTF-8"
+            hint = "give it in UTF-8; what is no text can be encoded, such as in Base64, or lie in a file"
+            problems.append(Problem("bad-encoding", message, hint, path=path))
         elif parameter is None or parameter.type == "string":
             values[name] = text  # An unknown name is reported with the others, later.
         else:
