@@ -89,7 +89,7 @@ jobs:
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a pipeline that succeeds, one that fails, and sessions of them."""
     folder = tmp_path_factory.mktemp("quick")
-    (folder / "good.yaml").write_text(QUICK % "pass", encoding="utf-8")
+    (folder / "good.yaml").write_text(QUICK % "print(2)", encoding="utf-8")
     (folder / "bad.yaml").write_text(QUICK % "print(1); raise SystemExit(3)", encoding="utf-8")
     for name, code in (("good", 0), ("bad", 1)):
         process = bunsui(folder, "run", f"{name}.yaml", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
