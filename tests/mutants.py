@@ -747,6 +747,20 @@ MUTANTS = (
         "                pass",
         ("tests/e2e/test_leaving.py",),
     ),
+    Mutant(
+        "a project's link does not choose where a file is made",
+        "configuration/editing.py",
+        "if source is Source.PROJECT and path.is_symlink() and not path.exists():",
+        "if False:",
+        ("tests/unit/cli/test_config_commands.py",),
+    ),
+    Mutant(
+        "an argument that is not UTF-8 is no failure of the store",
+        "runner/reading.py",
+        "if encodable(str(session)) else ()",
+        "if True else ()",
+        ("tests/unit/cli/test_session_commands.py",),
+    ),
 )
 
 

@@ -61,7 +61,9 @@ def test_every_place(tmp_path: Path) -> None:
             "unlisted-env",
             "${env.ENVIRONMENT_TEST_UNLISTED}: the runner's configuration does not allow"
             " 'ENVIRONMENT_TEST_UNLISTED'",
-            'list it under \'env\', as in Runner(config={"env": ["ENVIRONMENT_TEST_UNLISTED"]})',
+            'list it under \'env\', as in Runner(config={"env": ["ENVIRONMENT_TEST_UNLISTED"]}), or with:'
+            f' bunsui config set --user env \'["{NAME}", "ENVIRONMENT_TEST_NOT_SET",'
+            ' "ENVIRONMENT_TEST_UNLISTED"]\'',
         ),
         (
             "ENVIRONMENT_TEST_NOT_SET",

@@ -153,7 +153,7 @@ class TestUnknown:
                 "unknown-pool",
                 "/jobs/2/pool",
                 "the runner has no pool 'gpu'",
-                'give it, as in Runner(pools={"gpu": 2})',
+                'give it, as in Runner(pools={"gpu": 2}), or with: bunsui config set pools.gpu 2',
             ),
         ] == [(p.code, p.path, p.message, p.hint) for p in caught.value.problems]
         assert [] == runner.sessions()

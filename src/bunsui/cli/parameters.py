@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FILE, STDIN, STDIN_NAME = "@", "-", "<stdin>"
 #: Bytes of a file are kept as text with this: it gives them back, whatever they are.
 _BYTES = "surrogateescape"
+#: What a file of parameters holds.
+_OBJECT = 'such as {"day": "2026-01-31"}'
 
 
 @frozen
@@ -57,7 +59,8 @@ def _read(name: str) -> Given:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path.
         reason = getattr(error, "strerror", None) or error
         message = f"the parameters can't be read: {reason}"
-        raise DefinitionError([Problem("unreadable-file", message, file=name or FILE)]) from error
+        hint = None if name else f"name a file, as in -p {FILE}values.json; {FILE}{STDIN} is standard input"
+        raise DefinitionError([Problem("unreadable-file", message, hint, file=name or FILE)]) from error
 
 
 def parameters(pipeline: Pipeline, given: Sequence[Given], *, partial: bool = False) -> dict[str, Any]:
@@ -97,10 +100,13 @@ def parameters(pipeline: Pipeline, given: Sequence[Given], *, partial: bool = Fa
 def _document(text: str, file: str) -> Document:
     from bunsui.dsl.parser import parse  # noqa: PLC0415 - see `_read`
 
+    if not text.strip("\ufeff \t\r\n"):
+        message = "there are no parameters in it"
+        raise DefinitionError([Problem("empty-document", message, _OBJECT, file=file)])
     form = "yaml" if Path(file).suffix.lower() in {".yaml", ".yml"} else "json"
     document = parse(text.encode(errors=_BYTES), form, file)
     if not isinstance(document.data, dict):
-        message = 'parameters must be an object, such as {"day": "2026-01-31"}'
+        message = f"parameters must be an object, {_OBJECT}"
         raise DefinitionError([document.problem("wrong-type", message)])
     return document
 

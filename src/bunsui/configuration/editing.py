@@ -92,6 +92,9 @@ def unset(path: Path, source: Source, key: str) -> None:
 def _change(
     path: Path, source: Source, change: Callable[[MutableMapping[str, Any]], None], *, hidden: bool
 ) -> None:
+    if source is Source.PROJECT and path.is_symlink() and not path.exists():
+        # What comes with a project must not choose where a file is made.
+        raise ConfigError(f"{path} is a link that leads nowhere", hint="remove it, or make what it leads to")
     # A link is kept: what it leads to is changed.
     real = path.resolve()
     try:

@@ -148,10 +148,16 @@ def make_filter(
     found += [signs.of_field(name, value) for name, value in wanted]
     if number > min(LEVELS.values()):
         found.append(signs.of_levels([name for name, each in LEVELS.items() if each >= number]))
+    begin = "" if since is None else _time("since", since, now)
+    end = "" if until is None else _time("until", until, now)
+    if begin and end and begin > end:
+        raise ConfigError(
+            f"since is {begin} and until is {end}, which is before it", hint="no record is of both; swap them"
+        )
     return Filter(
         number,
-        "" if since is None else _time("since", since, now),
-        "" if until is None else _time("until", until, now),
+        begin,
+        end,
         grep if grep is None or signs.is_literal(grep) else signs.compile_grep(grep),
         wanted,
         tuple(found),

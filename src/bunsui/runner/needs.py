@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,10 @@ def meet(wanted: Needs, settings: Settings, pools: Mapping[str, int]) -> dict[st
     for name, path in wanted.env.items():
         if name not in settings.env:
             message = f"${{env.{name}}}: the runner's configuration does not allow '{name}'"
-            hint = f'list it under \'env\', as in Runner(config={{"env": ["{name}"]}})'
+            hint = (
+                f'list it under \'env\', as in Runner(config={{"env": ["{name}"]}}), or with:'
+                f" bunsui config set --user env '{json.dumps([*settings.env, name])}'"
+            )
             problems.append(Problem("unlisted-env", message, hint, path=pointer(path)))
         elif name not in os.environ:
             message = f"${{env.{name}}}: the variable {name} is not set"
@@ -97,11 +101,14 @@ def _unmet(wanted: Needs, settings: Settings, pools: Mapping[str, int]) -> Itera
         if name not in settings.secrets:
             message = f"${{secrets.{name}}}: the runner's configuration has no secret '{name}'"
             hint = did_you_mean(name, settings.secrets) or (
-                f'name its source, as in Runner(config={{"secrets": {{"{name}": "env:VARIABLE"}}}})'
+                f'name its source, as in Runner(config={{"secrets": {{"{name}": "env:VARIABLE"}}}}), or with:'
+                f" bunsui config set --user secrets.{name} env:VARIABLE"
             )
             yield Problem("unknown-secret", message, hint, path=pointer(path))
     for name, path in wanted.pools.items():
         if name not in pools:
             message = f"the runner has no pool '{name}'"
-            hint = did_you_mean(name, pools) or f'give it, as in Runner(pools={{"{name}": 2}})'
+            hint = did_you_mean(name, pools) or (
+                f'give it, as in Runner(pools={{"{name}": 2}}), or with: bunsui config set pools.{name} 2'
+            )
             yield Problem("unknown-pool", message, hint, path=pointer(path))

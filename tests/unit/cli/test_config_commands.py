@@ -162,3 +162,24 @@ def test_a_file_that_is_ignored_is_a_line_on_stderr(folder: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert "30.0\n" == out
     assert err.startswith(f"warning: {folder}/bunsui.toml is ignored: other users may write it")
+
+
+def test_a_link_that_leads_nowhere(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever has made a project does not choose where its user makes a file."""
+    (folder / "bunsui.toml").symlink_to(tmp_path / "elsewhere" / "x")
+    assert 2 == run(["config", "set", "lease", "45"])
+    assert "bunsui.toml is a link that leads nowhere; remove it" in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_is_not_configured_is_told_with_its_command(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is typed: what is configured already stays."""
+    (folder / "p.yaml").write_text(PIPELINE, encoding="utf-8")
+    assert 0 == run(["config", "set", "--user", "env", '["HOME"]'])
+    assert 2 == run(["run", "p.yaml", "--store", "memory://"])
+    said = capsys.readouterr().err
+    assert 'or with: bunsui config set --user env \'["HOME", "REGION"]\'\n' in said
+    assert "or with: bunsui config set --user secrets.db env:VARIABLE\n" in said
+    assert "or with: bunsui config set pools.gpu 2\n" in said

@@ -115,6 +115,7 @@ def test_filters(session: str, capsys: pytest.CaptureFixture[str], arguments, ex
     ("arguments", "code", "said"),
     [
         (["--since", "soon"], 2, "since is 'soon', which is no time; such as '10m'"),
+        (["--since", "1m", "--until", "10m"], 2, "which is before it; no record is of both; swap them"),
         (["--grep", "("], 2, "grep is '(', which is no regular expression of RE2"),
         (["--level", "eror"], 2, "did you mean 'ERROR'?"),
         (["--field", "stream"], 2, "--field is 'stream'; it is KEY=VALUE, such as stream=stderr"),

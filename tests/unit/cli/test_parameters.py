@@ -97,7 +97,7 @@ def test_what_stands_later_wins(folder: Path, capsys: pytest.CaptureFixture[str]
         ('{"n": 1', "v.json:1:"),
         ('{"n": 1, "n": 2}', "v.json:1:10: error[duplicate-key]"),
         ("[1]", "v.json:1:1: error[wrong-type]: parameters must be an object"),
-        ("", "v.json:1:1: error[empty-document]"),
+        ("", "v.json: error[empty-document]"),
         ('{"n": NaN}', "v.json:1:7: error["),
         ("[" * 100_000, "v.json:1:65: error["),
     ],
@@ -113,6 +113,19 @@ def test_a_file_that_cannot_be_read(folder: Path, name: str, capsys: pytest.Capt
     """It is named, with the reason."""
     said = refused(capsys, f"@{name}")
     assert "error[unreadable-file]: the parameters can't be read: " in said
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\ufeff"])
+def test_an_empty_file(folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The hint speaks of parameters, not of a definition."""
+    (folder / "v.json").write_text(text, encoding="utf-8")
+    said = refused(capsys, "@v.json")
+    assert "v.json: error[empty-document]: there are no parameters in it\n    such as {" in said
+
+
+def test_a_file_without_a_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How it is given."""
+    assert "name a file, as in -p @values.json; @- is standard input\n" in refused(capsys, "@")
 
 
 def test_a_secret_in_a_file_is_not_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
