@@ -13,8 +13,10 @@ from bunsui.cli.parameters import Given, parameters
 from bunsui.cli.progress import Progress
 from bunsui.cli.stores import again
 from bunsui.cli.streams import note
+from bunsui.errors import StoreError
 from bunsui.model.status import SessionStatus
 from bunsui.runner.runner import Runner
+from bunsui.stores.sqlite_errors import RESUMABLE
 
 if TYPE_CHECKING:
     from bunsui.cli.background import Background
@@ -114,6 +116,8 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
                 session.wait()
         except KeyboardInterrupt:
             return _let_go(runner, progress, at)
+        except StoreError as error:
+            raise _with_command(error, progress.session_id, at) from error
         finally:
             # Once more Ctrl-C: the claim then ends with this process.
             with contextlib.suppress(KeyboardInterrupt):
@@ -131,6 +135,14 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
         render.pause(state, at)
         return PAUSED
     return FAILED
+
+
+def _with_command(error: StoreError, session: str | None, at: str) -> StoreError:
+    """The error with the command that goes on with the session, where it says that this can be done."""
+    if session is None or error.hint is None or RESUMABLE not in error.hint:
+        return error
+    hint = f"{error.hint}. Continue it with:\n  bunsui session resume {session}{at}"
+    return StoreError(error.message, hint=hint, lasting=error.lasting)
 
 
 def _let_go(runner: Runner, progress: Progress, at: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,23 @@ from bunsui.dsl.problems import printable
 from bunsui.errors import NotFound, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bunsui.model.json import Json
     from bunsui.runner.handle import Session
+
+
+#: Bytes of JSON above which an output is not read for its beginning.
+LARGE = 2**20
+#: Characters of an output that a line shows.
+SHOWN_OUTPUT = 2000
+_WHOLE = "--format json gives it whole"
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= SHOWN_OUTPUT:
+        return text
+    return f"{text[:SHOWN_OUTPUT]}… ({len(text.encode(errors='replace')):,} bytes; {_WHOLE})"
 
 
 class Shown:
@@ -36,11 +52,23 @@ class Shown:
         given = None if self.state.outputs is None else self._read(self.state.outputs)
         return dict.fromkeys(self._declared) if given is None else dict(given)
 
-    def is_there(self, name: str) -> bool:
-        """Whether one of `outputs` has been given, and could be read."""
-        encoded = self.state.outputs if self._declared else self.state.jobs[name].encoded_output
-        status = self.state.status if self._declared else self.state.jobs[name].status
-        return status == "succeeded" and encoded not in self._lost
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """The name and the beginning of each of `outputs` that was given; one that can't be read is noted.
+
+        What is large is not read for that.
+        """
+        for name in self._declared or self.state.jobs:
+            holder = self.state if self._declared else self.state.jobs[name]
+            encoded = self.state.outputs if self._declared else self.state.jobs[name].encoded_output
+            if holder.status != "succeeded" or encoded is None:
+                continue
+            if encoded.size > LARGE:
+                among = " with the other outputs" if self._declared else ""
+                yield name, f"({encoded.size:,} bytes{among}; {_WHOLE})"
+                continue
+            value = self.outputs[name] if self._declared else self._read(encoded)
+            if encoded not in self._lost:
+                yield name, _shortened(printable(json.dumps(value, ensure_ascii=False)))
 
     def _read(self, encoded: Json) -> Any:
         try:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bunsui.cli import render
 from bunsui.cli.streams import note
+from bunsui.dsl.problems import quoted
+from bunsui.errors import ConfigError, StoreError
+from bunsui.stores.sqlite_errors import RESUMABLE
 
 if TYPE_CHECKING:
     from bunsui.runner.pruning import Pruned
     from bunsui.runner.runner import Runner
+
+
+def age(text: str) -> timedelta:
+    """What ``--older-than`` says.
+
+    Raises:
+        ConfigError: it is no duration of more than 0.
+    """
+    from bunsui.runner import pruning  # noqa: PLC0415 - with all that sessions are made of
+
+    weeks = text.endswith("w")
+    try:
+        return pruning.age(f"{text.removesuffix('w')}d" if weeks else text) * (7 if weeks else 1)
+    except (ConfigError, OverflowError):
+        hint = "such as 30d or 1w (ms, s, m, h, d, w); more than 0"
+        raise ConfigError(f"--older-than is {quoted(text)}, which is no duration", hint=hint) from None
 
 
 def confirmed(runner: Runner, older_than: str) -> bool:
@@ -21,7 +41,7 @@ def confirmed(runner: Runner, older_than: str) -> bool:
     Raises:
         UsageError: there is no terminal.
     """
-    would = runner.prune(older_than, dry_run=True)
+    would = runner.prune(age(older_than), dry_run=True)
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask at; give --yes to remove them, or --dry-run")
     if not would.sessions:
@@ -29,6 +49,23 @@ def confirmed(runner: Runner, older_than: str) -> bool:
     sessions = render.count(len(would.sessions), "session")
     question = f"Remove {sessions} that ended longer ago than {older_than}, with logs and artifacts?"
     return click.confirm(question, err=True)
+
+
+def prune(runner: Runner, older_than: str, *, dry_run: bool) -> Pruned:
+    """Removes sessions; see `Runner.prune`. What a full disk needs is said of this, not of a session."""
+    try:
+        return runner.prune(age(older_than), dry_run=dry_run)
+    except StoreError as error:
+        if error.hint is None or RESUMABLE not in error.hint:
+            raise
+        hint = "try again once the store works again"
+        path = getattr(runner.store, "path", None)
+        if error.lasting and path is not None:
+            hint = (
+                f"free some space first: in {render.printable(str(path))}-logs each session has a folder, and"
+                " those that nobody needs may be removed by hand"
+            )
+        raise StoreError(error.message, hint=hint, lasting=error.lasting) from error
 
 
 def show(pruned: Pruned, form: str) -> None:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from bunsui.runner.index import SessionSummary
     from bunsui.runner.registered import PipelineSummary
 
-#: Characters of a job's output that the end of a run shows on one line.
-SHOWN_OUTPUT = 2000
-
 
 def job_data(state: JobState, output: Any) -> dict[str, Any]:
     """A job, with what it returned, as ``session status`` and ``run`` give it."""
@@ -165,6 +162,8 @@ def jobs(state: SessionState) -> None:
 def job_note(state: JobState) -> str:
     """Why a job was not run, or how far one that fans out has come, or where its output is from."""
     origin = "" if state.reused_from is None else f"reused from {state.reused_from}"
+    if state.cached_from is not None:
+        origin = f"cached from {state.cached_from}"
     return state.reason or _items_done(state) or origin
 
 
@@ -191,10 +190,8 @@ def outcome(session: Session, at: str) -> None:
     shown = Shown(session)
     state = shown.state
     say("\noutputs")
-    for name, output in shown.outputs.items():
-        if shown.is_there(name):
-            text = printable(json.dumps(output, ensure_ascii=False))
-            say(f"  {name}: {text[:SHOWN_OUTPUT]}{'…' if len(text) > SHOWN_OUTPUT else ''}")
+    for name, text in shown.lines():
+        say(f"  {name}: {text}")
     failed = {job: s for job, s in state.jobs.items() if s.status is JobStatus.FAILED}
     if failed or state.error is not None:
         say("\nfailed")

@@ -9,10 +9,12 @@ from pathlib import Path
 from bunsui.errors import StoreError
 
 _LOCKED = "another process has been writing to it for too long; try again"
-_FULL = "free some space; the session can be resumed"
+#: Within the hints of errors that harm no session; of use where there is one.
+RESUMABLE = "the session can be resumed"
+_FULL = f"free some space; {RESUMABLE}"
 _DENIED = "check that the file and its folder exist and that you may write to them"
 _DAMAGED = "the file is damaged, or no bunsui store; restore it from a backup"
-_ELSE = "the session can be resumed once the store works again"
+_ELSE = f"{RESUMABLE} once the store works again"
 
 #: By result code (https://www.sqlite.org/rescode.html), an extended one before its primary one: the hint, and
 #: whether the error lasts.

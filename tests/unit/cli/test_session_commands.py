@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import pytest
 
 import bunsui
+from bunsui.cli.drive import drive
 from bunsui.cli.main import run
+from bunsui.cli.progress import Progress
 from bunsui.runner import index
 from bunsui.stores.sqlite import SqliteStore
+from bunsui.stores.sqlite_errors import store_error
 
 PIPELINE = """\
 version: "1.0"
@@ -248,6 +252,40 @@ class TestPrune:
         assert 0 == run(["session", "list", "--format", "json"])
         assert 1 == len(json.loads(capsys.readouterr().out))
 
+    @pytest.mark.parametrize(("text", "gone"), [("1w", 1), ("0.5w", 1), ("900000000w", 0), ("9000d", 0)])
+    def test_how_long_ago(
+        self, folder: Path, text: str, gone: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Weeks, too, as for logs."""
+        put(folder, "a" * 16, "2020-01-01T00:00:00.000000Z")
+        arguments = ["session", "prune", "--dry-run", "--format", "json", "--older-than"]
+        assert (0 if gone or text == "9000d" else 2) == run([*arguments, text])
+        said = capsys.readouterr().out
+        assert gone == (len(json.loads(said)["sessions"]) if said else 0)
+
+    @pytest.mark.parametrize("text", ["", "w", "1w2d", "dw", "\u0661w"])
+    def test_what_is_no_duration(self, folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """It says how one is written here."""
+        assert 2 == run(["session", "prune", "--yes", "--older-than", text])
+        assert "which is no duration; such as 30d or 1w (ms, s, m, h, d, w); more than 0\n" in (
+            capsys.readouterr().err
+        )
+
+    def test_on_a_full_disk(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """No session is meant: it says what can be removed though the store can't be written."""
+        put(folder, "a" * 16, "2020-01-01T00:00:00.000000Z")
+
+        def fails(*_: object, **__: object) -> None:
+            raise store_error(folder / "store.db", OSError(errno.ENOSPC, "No space left on device"))
+
+        monkeypatch.setattr(SqliteStore, "put", fails)
+        assert 6 == run(["session", "prune", "--yes", "--older-than", "1d"])
+        said = capsys.readouterr().err
+        assert f"No space left on device; free some space first: in {folder}/store.db-logs each" in said
+        assert "resumed" not in said
+
     def test_what_could_not_be_removed(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """It is named with its reason, and the exit code is 1."""
         put(folder, "../x", "2020-01-01T00:00:00.000000Z")
@@ -258,4 +296,68 @@ class TestPrune:
     def test_a_wrong_age(self, folder: Path, age: str, capsys: pytest.CaptureFixture[str]) -> None:
         """Exit code 2, with an example."""
         assert 2 == run(["session", "prune", "--older-than", age, "--yes"])
-        assert "such as '30d'" in capsys.readouterr().err
+        assert "such as 30d or 1w" in capsys.readouterr().err
+
+
+class TestDriving:
+    """What a command says that drives a session."""
+
+    def test_a_store_that_fails(self, folder: Path) -> None:
+        """The command that goes on with the session is said, with its store, as after Ctrl-C."""
+        error = store_error(folder / "store.db", OSError(errno.ENOSPC, "No space left on device"))
+
+        def begin() -> bunsui.Session:
+            raise error
+
+        with pytest.raises(bunsui.StoreError) as raised:
+            drive(bunsui.Runner(), begin, Progress(quiet=True, session_id="abc"), "text", " --store URL")
+        assert str(raised.value).endswith(
+            "free some space; the session can be resumed. Continue it with:\n"
+            "  bunsui session resume abc --store URL"
+        )
+        with pytest.raises(bunsui.StoreError) as raised:  # There is none yet.
+            drive(bunsui.Runner(), begin, Progress(quiet=True), "text", "")
+        assert raised.value.__cause__ in (error, None)
+        assert "Continue" not in str(raised.value)
+
+    def test_no_jobs_to_rerun(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """An empty list is not taken for the default."""
+        session = started(capsys)
+        for text in ("", ",", " , "):
+            assert 2 == run(["session", "rerun", session, "--jobs", text])
+            assert "names no job; such as --jobs load,report+\n" in capsys.readouterr().err
+
+    def test_where_an_output_is_from(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Also where a job's output was in the cache."""
+        cached = PIPELINE.replace("}", ", cache: {ttl: 1d, key: x}}")
+        (folder / "pipeline.yaml").write_text(cached, encoding="utf-8")
+        first = started(capsys)
+        started(capsys)
+        assert 0 == run(["session", "status", "@last"])
+        assert f"cached from {first}" in capsys.readouterr().out
+
+    def test_a_long_output_is_shortened(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """It says how long it is, and how to get all of it."""
+        (folder / "long.py").write_text("def long():\n    return 'x' * 3000\n", encoding="utf-8")
+        text = PIPELINE.replace('command: ["true"]', 'callable: "long:long"')
+        (folder / "pipeline.yaml").write_text(text, encoding="utf-8")
+        assert 0 == run(["run", "pipeline.yaml"])
+        assert "xxx… (3,002 bytes; --format json gives it whole)\n" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("declared", ["", 'outputs: {a: "${jobs.a.output}"}\n'])
+    def test_a_large_output_is_not_read(
+        self, folder: Path, declared: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Not for its beginning: that it is gone is not even noticed."""
+        (folder / "long.py").write_text("def long():\n    return 'x' * 2_000_000\n", encoding="utf-8")
+        text = PIPELINE.replace('command: ["true"]', 'callable: "long:long"')
+        (folder / "pipeline.yaml").write_text(text + declared, encoding="utf-8")
+        started(capsys)
+        for path in (folder / "store.db-artifacts").rglob("*"):
+            if path.is_file():
+                path.unlink()
+        assert 0 == run(["session", "status", "@last"])
+        said = capsys.readouterr()
+        assert "\n  a: (2,000,0" in said.out
+        assert "; --format json gives it whole)\n" in said.out
+        assert "" == said.err

@@ -285,6 +285,8 @@ def rerun_command(
     Jobs whose work has not changed take their outputs over. Parameters that are not given are the session's.
     """
     chosen = jobs if jobs in ("failed", "all") else [job.strip() for job in jobs.split(",") if job.strip()]
+    if not chosen:
+        raise click.UsageError(f"--jobs is {quoted(jobs)} and names no job; such as --jobs load,report+")
     given = parameters.read(assignments)
     progress = Progress(quiet=form != "text")
     with Runner(store, bindings=bindings, local=local, plugins=[progress]) as runner:
@@ -308,7 +310,7 @@ def rerun_command(
     "--older-than",
     required=True,
     metavar="DURATION",
-    help="How long ago a session ended at least, such as 30d (ms, s, m, h, d).",
+    help="How long ago a session ended at least, such as 30d (ms, s, m, h, d, w).",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be removed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -326,6 +328,6 @@ def prune_command(older_than: str, dry_run: bool, yes: bool, store: str | None, 
         if not dry_run and not yes and not pruning.confirmed(runner, older_than):
             note("nothing was removed")
             return 0
-        pruned = runner.prune(older_than, dry_run=dry_run)
+        pruned = pruning.prune(runner, older_than, dry_run=dry_run)
     pruning.show(pruned, form)
     return 1 if pruned.kept else 0
