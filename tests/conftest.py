@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bunsui.configuration.files import project_paths
 from bunsui.configuration.keys import KEYS, variable_of
@@ -20,6 +21,10 @@ for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.
     number = getattr(signal, name, None)  # Windows has no SIGHUP.
     if number is not None and signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+# How long an example takes is the machine's affair.
+settings.register_profile("bunsui", settings(), deadline=None)
+settings.load_profile("bunsui")
 
 # What the one who runs the tests has configured is not theirs.
 for key in KEYS:
