@@ -109,7 +109,7 @@ def test_a_command_that_is_terminated_releases_its_claim(
     assert time.monotonic() - began < rounds(10, 30)
     assert 130 == first.returncode
     assert "Traceback" not in said
-    session = said.split()[-1]
+    session = said.split("bunsui session resume ")[1].split()[0]
     assert isinstance(bench.history(session).events[-1], ev.RunnerReleased)
     second = command(bench, tmp_path, "session", "resume", session)
     bench.until(lambda: 2 == len(runs.read_text(encoding="utf-8").splitlines()))

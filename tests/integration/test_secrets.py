@@ -391,7 +391,7 @@ progress = Progress(quiet=sys.argv[2] != "text")
 config = {"secrets": {"db": "file:secret"}}
 runner = bunsui.Runner(sys.argv[1], config=config, plugins=[progress], autoload_plugins=False)
 pipeline = runner.load("p.json")
-sys.exit(drive(runner, lambda: runner.start(pipeline), progress, sys.argv[2]))
+sys.exit(drive(runner, lambda: runner.start(pipeline), progress, sys.argv[2], ""))
 """
 
 
