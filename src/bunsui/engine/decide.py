@@ -57,9 +57,9 @@ class Machine:
         self._to_expand: dict[str, None] = {}
         #: Jobs that take an output over when it is their turn, and those of them whose turn it is.
         self._reused: set[str] = set()
+        self._to_reuse: dict[str, None] = {}
         #: All that follows a job whose output could not be taken over.
         self._anew: set[str] = set()
-        self._to_reuse: dict[str, None] = {}
         self._fans: dict[str, FanOut] = {}
         #: Those of them that are over.
         self._to_settle: dict[str, FanOut] = {}

@@ -132,7 +132,7 @@ class Earlier:
         chosen = self._chosen(pipeline, jobs)
         before = digests(self.pipeline, self.inputs, job_types)
         found: dict[str, Verdict] = {}
-        #: The jobs that may come to something else, and those that come to the same and don't run.
+        # The jobs that may come to something else, and those that come to the same and don't run.
         open_: set[str] = set()
         settled: set[str] = set()
         for job, now in digests(pipeline, inputs, job_types).items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,16 +10,7 @@ from typing import Any
 import pytest
 
 from bunsui.runner.pool import Pool
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> bool:
-    """Whether `condition` came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.001)
-    return True
+from bunsui_tests.conditions import wait_for
 
 
 @pytest.fixture
