@@ -37,6 +37,52 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "an installed plugin that exits is disabled",
+        "plugins/registry.py",
+        "except BaseException as error:  # Foreign code: one bad",
+        "except Exception as error:  # Foreign code: one bad",
+        ("tests/unit/diagnosis/test_installation.py",),
+    ),
+    Mutant(
+        "a hook that exits disables its plugin alone",
+        "plugins/registry.py",
+        """        except BaseException as error:  # Foreign code.
+            fault = registration""",
+        """        except Exception as error:  # Foreign code.
+            fault = registration""",
+        ("tests/unit/plugins/test_installed.py",),
+    ),
+    Mutant(
+        "two plugins can't have one name",
+        "plugins/registry.py",
+        "raise _taken(kind, name, origins[name], registration)",
+        "pass",
+        ("tests/unit/plugins/test_registry.py",),
+    ),
+    Mutant(
+        "what is given is asked when it is given",
+        "plugins/registry.py",
+        "if kind.hook in added.hooks:",
+        "if False:",
+        ("tests/unit/plugins/test_contributions.py",),
+    ),
+    Mutant(
+        "a definition is not blamed for a disabled plugin",
+        "dsl/loader.py",
+        "if validated.lacks_types and (why := left_out(job_types)):",
+        "if (why := left_out(job_types)) and False:",
+        ("tests/unit/plugins/test_installed.py",),
+    ),
+    Mutant(
+        "threads do not ask a plugin at once",
+        "plugins/registry.py",
+        """        with self._asking:
+            found = {name""",
+        """        if True:
+            found = {name""",
+        ("tests/unit/plugins/test_registry.py",),
+    ),
+    Mutant(
         "a changed job does not hand its output on",
         "runner/reruns.py",
         "if before.work != now.work:",

@@ -241,9 +241,10 @@ def test_a_type_that_can_not_be_followed_ends_no_other_session(store: MemoryStor
     session = left_behind(Service(), store, {"id": "a"})
 
     class Odd(Service):
-        poll_interval = "1"
+        pass
 
     with runner_of(Odd(), store) as runner:
+        Odd.poll_interval = "1"  # type: ignore[assignment] # After it was registered: that would refuse it.
         gate = threading.Event()
         job = bunsui.Job.from_callable(lambda: gate.wait(30), id="x")
         other = runner.start(bunsui.Pipeline(name="other", jobs=[job]))

@@ -13,10 +13,12 @@ from bunsui.cli.commands.config import config_group
 from bunsui.cli.commands.doctor import doctor_command
 from bunsui.cli.commands.logs import logs_group
 from bunsui.cli.commands.pipeline import pipeline_group
+from bunsui.cli.commands.plugins import plugins_command
 from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
 from bunsui.cli.drive import INTERRUPTED
+from bunsui.cli.group import Commands
 from bunsui.cli.streams import around, lost, note, unread
 
 #: The exit code of each error; the first class that fits counts.
@@ -48,7 +50,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version",
     is_flag=True,
@@ -74,6 +76,7 @@ cli.add_command(doctor_command)
 cli.add_command(logs_group)
 cli.add_command(schema_command)
 cli.add_command(explain_command)
+cli.add_command(plugins_command)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

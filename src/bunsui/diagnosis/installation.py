@@ -20,6 +20,7 @@ LIBRARIES: Mapping[str, str] = {
     "google-re2": "re2",
     "jsonschema": "jsonschema",
     "opentelemetry-api": "opentelemetry.trace",
+    "packaging": "packaging",
     "platformdirs": "platformdirs",
     "pluggy": "pluggy",
     "pyyaml": "yaml",

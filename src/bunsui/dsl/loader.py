@@ -13,6 +13,7 @@ from bunsui.dsl.parser import MAX_BYTES, parse, plain
 from bunsui.dsl.problems import Problem, pointer, quoted
 from bunsui.dsl.validator import Validated, validate
 from bunsui.errors import DefinitionError
+from bunsui.ports.registered import left_out, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ def load(path: str | Path, job_types: Mapping[str, JobType]) -> Pipeline:
 
     Raises:
         DefinitionError: it can't be read, or is wrong; all its problems at once.
+        PluginError: nothing is wrong with it but that there is no such job type, and a plugin is disabled
+            that may have it.
     """
     path = Path(path)
     return _checked(_read(path), job_types).at(path.absolute().parent)
@@ -137,5 +140,7 @@ def _checked(document: Document, job_types: Mapping[str, JobType]) -> Pipeline:
 def _validated(document: Document, job_types: Mapping[str, JobType], *, any_type: bool = False) -> Validated:
     validated = validate(document, job_types, any_type=any_type)
     if not validated.is_valid:
+        if validated.lacks_types and (why := left_out(job_types)):
+            raise unavailable("; ".join(f"{p.where}: {p.message}" for p in validated.problems), why)
         raise DefinitionError(validated.problems)
     return validated

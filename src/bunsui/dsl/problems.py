@@ -58,12 +58,16 @@ class Problem:
     #: Characters of the line before `source`.
     skipped: int = field(default=0, repr=False)
 
-    def render(self) -> str:
-        """The problem as text: a line with place, code and message, then the source line with carets."""
+    @property
+    def where(self) -> str:
+        """File, line and column as far as they are known, else the path; empty for the whole definition."""
         place = "".join(f":{part}" for part in (self.line, self.column) if part is not None)
         where = f"{_short(self.file, MAX_HINT)}{place}" if self.file else place[1:]
-        where = where or _short(self.path, MAX_HINT)
-        head = f"{where}: " if where else ""
+        return where or _short(self.path, MAX_HINT)
+
+    def render(self) -> str:
+        """The problem as text: a line with place, code and message, then the source line with carets."""
+        head = f"{self.where}: " if self.where else ""
         text = f"{head}{self.severity}[{self.code}]: {_short(self.message, MAX_MESSAGE)}"
         hint = _short(self.hint, MAX_HINT) if self.hint else ""
         if self.source is None or self.line is None or self.column is None:

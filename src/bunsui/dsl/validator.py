@@ -19,6 +19,7 @@ from bunsui.dsl.templates import Templates
 from bunsui.dsl.templating import Expanded
 from bunsui.dsl.wiring import Wiring
 from bunsui.expressions.references import Path, references
+from bunsui.ports.registered import left_out
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
@@ -47,6 +48,8 @@ class Validated:
     problems: list[Problem]
     #: Its jobs, with templates and defaults put into them.
     jobs: list[Mapping[str, Any]]
+    #: Whether all that is wrong with it is that there are no such job types, by whatever name.
+    lacks_types: bool = False
 
     @property
     def is_valid(self) -> bool:
@@ -75,6 +78,7 @@ def validate(document: Document, job_types: Mapping[str, JobType], *, any_type: 
     return Validated(
         _shown([*errors.values()], [*warnings.values()], document.file),
         [job.tree for job in validation.expanded],
+        bool(errors) and all(problem.message in validation.absent for problem in errors.values()),
     )
 
 
@@ -119,6 +123,8 @@ class _Validation:
         self.any_type = any_type
         self.shapes: dict[str, Shape] = {}
         self.expanded: list[Expanded] = []
+        #: What is said of the types that are not there, and like none that is.
+        self.absent: set[str] = set()
 
     def problems(self) -> Iterator[Problem]:
         document, data = self.document, self.document.data
@@ -212,12 +218,14 @@ class _Validation:
         known = f"one of: {', '.join(sorted(self.job_types))}"
         kind = expanded.tree.get("type")
         if isinstance(kind, str) and not self.any_type:
-            yield self.document.problem(
-                "unknown-job-type",
-                f"{what} has the type {quoted(kind)}, which does not exist",
-                expanded.locate(("type",)),
-                hint=job_type_hint(kind, self.job_types) or known,
-            )
+            message = f"{what} has the type {quoted(kind)}, which does not exist"
+            hint = job_type_hint(kind, self.job_types)
+            if hint is None:
+                self.absent.add(message)
+                lost = "; ".join(error.message for error in left_out(self.job_types))
+                hint = f"{known}; a plugin that may have it is disabled: {lost}" if lost else known
+            place = expanded.locate(("type",))
+            yield self.document.problem("unknown-job-type", message, place, hint=hint)
         elif "type" not in expanded.tree:
             message = f"{what} needs 'type', the name of a job type"
             near = [name for name in expanded.tree if did_you_mean(str(name), ["type"])]

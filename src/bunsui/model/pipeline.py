@@ -169,6 +169,8 @@ class Pipeline:
 
         Raises:
             DefinitionError: the file can't be read, or is wrong; all its problems at once.
+            PluginError: nothing is wrong with it but that a job type does not exist, and a plugin is disabled
+                that may have it; or two plugins claim one name.
         """
         from bunsui.dsl import loader  # noqa: PLC0415
 

@@ -1,7 +1,10 @@
 """The hooks that a plugin may implement, marked with `bunsui.hookimpl`.
 
 A plugin is a module or an object. It is found by an entry point of the group ``bunsui`` or given to
-`bunsui.Plugins` or to a Runner.
+`bunsui.Plugins` or to a Runner. An implementation may leave out arguments that it does not need.
+
+docs/guides/developer/plugins/hooks.md is made of the docstrings here: each says when its hook is called and
+from which thread, what it may return, and what happens on an error.
 """
 
 from __future__ import annotations
@@ -12,35 +15,90 @@ from typing import TYPE_CHECKING
 from bunsui.ports.hooks import hookspec
 
 if TYPE_CHECKING:
+    import click
+
     from bunsui.engine.events import Event
     from bunsui.ports.job_type import JobType
     from bunsui.ports.secrets import SecretSource
     from bunsui.ports.store import Store
 
+#: The version of the hooks: the second number goes up with a hook or an argument that is new, the first with
+#: one that is taken away or changes its meaning. A plugin says which it needs with the attribute
+#: ``bunsui_hook_versions``, a version specifier such as ``">=1.0,<2"``.
+HOOK_VERSION = "1.0"
+
 
 @hookspec
 def bunsui_job_types() -> Iterable[JobType]:  # type: ignore[empty-body]
-    """The job types that the plugin brings. Called once for each registry, when it is first asked."""
+    """The job types that the plugin brings.
+
+    Called: once for each registry: for a plugin that is given, when it is registered; for an installed one,
+        when job types are first asked for, as reading a definition and making a Runner do.
+    Thread: that of the caller, before any session runs. Nobody waits for it with a timeout: it must not
+        connect to anything.
+    Returns: instances of `bunsui.JobType`, each with a name that no other has: printable text of one
+        line, at most 64 characters. The ``schema`` of each is valid JSON Schema (draft 2020-12) of an object,
+        complete in itself, with no field that every job has.
+    On error: what can't be used, or any exception, is a `bunsui.PluginError` for a plugin that is given; an
+        installed one is disabled as a whole, with a warning. A name that is taken is an error that names both
+        plugins.
+    """
 
 
 @hookspec
 def bunsui_stores() -> Mapping[str, Callable[[str], Store]]:  # type: ignore[empty-body]
-    """URL scheme to a function that takes the whole URL and opens the store."""
+    """The stores that the plugin brings: the scheme of their URLs, and what opens one.
+
+    Called: once for each registry: for a plugin that is given, when it is registered; for an installed one,
+        when a store is first opened by its URL.
+    Thread: that of the caller.
+    Returns: a mapping from scheme (lower case letters, digits, ``+``, ``.``, ``-``) to a function. That takes
+        the whole URL and returns a `bunsui.ports.store.Store`; it raises `bunsui.ConfigError` for a URL that
+        is wrong, and `bunsui.StoreError` for a store that can't be opened.
+    On error: of the hook, as with `bunsui_job_types`. What the function raises beside the two errors, and
+        what it returns beside a store, becomes a `bunsui.PluginError` for whoever wanted to open that store.
+    """
 
 
 @hookspec
 def bunsui_secret_sources() -> Mapping[str, SecretSource]:  # type: ignore[empty-body]
-    """Name to source: the name is what a configuration says before the colon, as in ``env:DB_PASSWORD``.
+    """The sources of secrets that the plugin brings.
 
-    Names are a letter, then up to 63 letters, digits, ``_`` or ``-``. Called once for each registry, when a
-    runner is made whose configuration names secrets; no secret is asked for then.
+    Called: once for each registry: for a plugin that is given, when it is registered; for an installed one,
+        when a Runner is made whose configuration names secrets. No secret is asked for then.
+    Thread: that of the caller. `SecretSource.get` is called from the threads of the jobs that need a secret,
+        by several at once.
+    Returns: a mapping from name to an instance of `bunsui.SecretSource`: what a configuration says before the
+        colon, as in ``env:DB_PASSWORD``. A name is a letter, then up to
+        63 letters, digits, ``_`` or ``-``.
+    On error: of the hook, as with `bunsui_job_types`. What `SecretSource.get` raises fails the attempt of the
+        job that needed the secret, with the code ``SecretUnavailable``, and is shown by the name of its type
+        alone.
     """
 
 
 @hookspec
 def bunsui_session_event(session_id: str, event: Event) -> None:
-    """Called for each event after it is committed, from one thread of the runner, in order.
+    """Shows the plugin, as an observer, each event of the sessions that its Runner drives.
 
-    It should return soon: events wait in a bounded queue meanwhile, and are dropped, with a warning,
-    when that is full. An exception is logged and changes nothing else.
+    Called: after the event has been committed, in the order of the history; an event of a session that
+        another runner drives is not shown.
+    Thread: one of the Runner's, off the driver's path, which starts with the first event.
+    Returns: nothing; what is returned is ignored. It is a plain function, not ``async``.
+    On error: an exception is logged, and changes nothing else. Events wait in a bounded queue, and are
+        dropped, with a warning, where that is full.
+    """
+
+
+@hookspec
+def bunsui_cli_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Further commands of ``bunsui``, beside its own.
+
+    Called: when the command line is given a command that is not its own, or asked for help; of installed
+        plugins only.
+    Thread: the main thread.
+    Returns: instances of ``click.Command`` or ``click.Group``, each with a name of lower case letters, digits
+        and ``-`` that no other has. A command that returns a number ends the program with it; a
+        `bunsui.BunsuiError` is printed, and gives the exit code that it has everywhere.
+    On error: of the hook, as with `bunsui_job_types`.
     """

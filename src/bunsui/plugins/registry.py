@@ -3,223 +3,275 @@
 from __future__ import annotations
 
 import os
-import re
+import sys
+import threading
 import warnings
+from collections import deque
 from functools import cached_property
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pluggy
 
-from bunsui.dsl.fields import IDENTIFIER_PATTERN, JOB_FIELDS
+from bunsui import __version__
 from bunsui.dsl.problems import did_you_mean
-from bunsui.errors import ConfigError, PluginError
-from bunsui.plugins import builtins, hookspecs
+from bunsui.errors import BunsuiError, ConfigError, PluginError
+from bunsui.plugins import builtins, contributions, hookspecs
+from bunsui.plugins.contributions import Wrong
+from bunsui.plugins.registration import PluginInfo, Registration
 from bunsui.ports.hooks import PROJECT
-from bunsui.ports.job_type import JobType
-from bunsui.ports.secrets import SecretSource
+from bunsui.ports.registered import Registered, unavailable
+from bunsui.ports.store import Store
 from bunsui.stores.urls import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from importlib.metadata import EntryPoint
+
+    import click
 
     from bunsui.engine.events import Event
-    from bunsui.ports.store import Store
+    from bunsui.plugins.contributions import Kind
+    from bunsui.ports.job_type import JobType
+    from bunsui.ports.secrets import SecretSource
 
 #: Set to 1, it keeps entry points from being imported.
 DISABLE_AUTOLOAD = "BUNSUI_DISABLE_PLUGIN_AUTOLOAD"
 
-_LEFT_OUT = f"uninstall it, or leave all installed plugins out with {DISABLE_AUTOLOAD}=1"
+
+def autoload_is_disabled() -> bool:
+    """Whether the environment keeps installed plugins out."""
+    return os.environ.get(DISABLE_AUTOLOAD, "") not in ("", "0")
 
 
 class Plugins:
     """What is registered: the built-ins, then `plugins`, then installed entry points of the group ``bunsui``.
+
+    What is given is asked at once for all that it brings; what is installed, when that is needed. An
+    installed plugin that can't be used is disabled, with a warning: only what needs it fails.
 
     Args:
         plugins: modules or objects whose functions are marked with `bunsui.hookimpl`.
         autoload: whether entry points are imported; BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 keeps them out too.
 
     Raises:
-        PluginError: one of `plugins` has no hook, one that does not exist, or one of other arguments.
+        PluginError: one of `plugins` has no hook, one that does not exist or one of other arguments, needs
+            hooks of another version, or brings what can't be used or has a name that is taken.
     """
 
+    #: The version of the hooks that plugins may ask for with ``bunsui_hook_versions``.
+    hook_version: ClassVar[str] = hookspecs.HOOK_VERSION
+
     def __init__(self, plugins: Sequence[Any] = (), autoload: bool = True) -> None:
-        manager = pluggy.PluginManager(PROJECT)
-        manager.add_hookspecs(hookspecs)
-        self._manager = manager
-        self._distributions: dict[str, str] = {}
-        self._register(builtins, "bunsui", "bunsui")
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._registrations: list[Registration] = []
+        #: Two threads must not ask one plugin at once.
+        self._asking = threading.RLock()
+        own = Registration(PROJECT, PROJECT, is_built_in=True, distribution=PROJECT, version=__version__)
+        self._add(builtins, own)
         for plugin in plugins:
-            name = getattr(plugin, "__name__", None) or type(plugin).__name__
-            self._register(plugin, name, None)
-        if autoload and os.environ.get(DISABLE_AUTOLOAD, "") in ("", "0"):
-            self._autoload()
+            self._give(plugin)
+        self._autoload = autoload and not autoload_is_disabled()
+        if self._autoload:
+            self._install()
 
-    def _register(self, plugin: Any, name: str, distribution: str | None) -> None:
+    def _give(self, plugin: Any) -> None:
+        name = getattr(plugin, "__name__", None) or type(plugin).__name__
+        added = self._add(plugin, Registration(f"{name}@{id(plugin):x}", str(name)))
+        if added is None:
+            return
+        for kind in contributions.KINDS:
+            if kind.hook in added.hooks:
+                deque(self._all(kind), maxlen=0)  # For its errors.
+
+    def _add(self, plugin: Any, registration: Registration) -> Registration | None:
         if self._manager.is_registered(plugin):
-            return  # Given, and installed too.
-        # Two plugins may have the same name.
-        key = f"{name}@{id(plugin):x}"
-        if distribution is not None:
-            self._distributions[key] = distribution
-        wrong, hint = None, None
+            return None  # Given, and installed too; or given twice.
+        registration.register(self._manager, plugin)
+        self._registrations.append(registration)
+        return registration
+
+    def _install(self) -> None:
+        for found, entry in _installed():
+            try:
+                self._add(entry.load(), found)
+            except PluginError as error:
+                self._disable(found, error)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # Foreign code: one bad plugin must not break the others.
+                self._disable(found, found.fault(f": {_said(error)}"))
+
+    def _disable(self, registration: Registration, error: PluginError) -> None:
+        """Leaves an installed plugin out from now on."""
+        registration.error = error
+        if registration not in self._registrations:
+            self._registrations.append(registration)
+        warnings.warn(f"a plugin is disabled: {error}", RuntimeWarning, stacklevel=_level_outside())
+
+    # What plugins bring
+
+    def _all(self, kind: Kind) -> Iterator[tuple[Registration, str, Any]]:
+        """Everything of a kind, in the order of registration.
+
+        Raises:
+            PluginError: a plugin that was given brings what can't be used, or two claim one name.
+        """
+        origins: dict[str, Registration] = {}
+        for registration in [*self._registrations]:
+            for name, thing in self._brought(registration, kind):
+                if name in origins:
+                    raise _taken(kind, name, origins[name], registration)
+                origins[name] = registration
+                yield registration, name, thing
+
+    def _brought(self, registration: Registration, kind: Kind) -> list[tuple[str, Any]]:
+        """What one plugin brings of a kind; it is asked once."""
+        if registration.error is not None:
+            return []
+        found = registration.brought.get(kind.hook)
+        if found is None:
+            found = registration.brought[kind.hook] = self._asked(registration, kind)
+        return found
+
+    def _asked(self, registration: Registration, kind: Kind) -> list[tuple[str, Any]]:
+        ask = registration.implementation(self._manager, kind.hook)
+        if ask is None:
+            return []
         try:
-            self._manager.register(plugin, key)
-        except pluggy.PluginValidationError as error:
-            wrong = str(error).rpartition("\n")[2]  # Behind the plugin's repr.
-        known = [hook for hook in vars(hookspecs) if hook.startswith("bunsui_")]
-        hooks = self._manager.get_hookcallers(plugin) or ()
-        if not hooks and wrong is None:
-            wrong, hint = (
-                "it has no hook",
-                "mark its functions with @bunsui.hookimpl, such as bunsui_job_types()",
-            )
-        for hook in hooks:
-            if not hook.has_spec() and not all(found.optionalhook for found in hook.get_hookimpls()):
-                wrong, hint = f"there is no hook '{hook.name}'", did_you_mean(hook.name, known)
-        if wrong is not None:
-            if self._manager.is_registered(plugin):
-                self._manager.unregister(plugin)
-            raise self._error(key, f": {wrong}", hint)
+            return [*kind.taken(ask(), registration.is_built_in)]
+        except Wrong as error:
+            fault = registration.fault(f": {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # Foreign code.
+            fault = registration.fault(f" failed in {kind.hook}: {_said(error)}")
+            fault.__cause__ = error
+        if not registration.is_installed:
+            raise fault
+        self._disable(registration, fault)
+        return []
 
-    def _error(self, key: str, text: str, hint: str | None = None) -> PluginError:
-        """An error that begins with the plugin's name."""
-        return PluginError(
-            f"plugin {self._origin(key)}{text}",
-            plugin=key.partition("@")[0],
-            distribution=self._distributions.get(key),
-            hint=hint,
-        )
+    def _registered(self, kind: Kind) -> Registered[Any]:
+        with self._asking:
+            found = {name: thing for _, name, thing in self._all(kind)}
+            return Registered(found, self._left_out)
 
-    def _autoload(self) -> None:
-        # Imported late: 10 ms that nobody needs who switches entry points off.
-        from importlib.metadata import entry_points  # noqa: PLC0415
-
-        for entry in entry_points(group=PROJECT):
-            distribution = entry.dist.name if entry.dist is not None else None
-            try:
-                self._register(entry.load(), entry.name, distribution)
-            except Exception as error:  # Foreign code: one bad plugin must not break the others.
-                origin = f"'{entry.name}'{f' ({distribution})' if distribution else ''}"
-                reason = f"plugin {origin}: {type(error).__name__}: {error}"
-                text = str(error) if isinstance(error, PluginError) else reason
-                warnings.warn(f"a plugin is disabled: {text}", RuntimeWarning, stacklevel=3)
-
-    def _each(self, hook: str, convert: Callable[[Any], Any]) -> Iterable[tuple[str, Any]]:
-        """(plugin's key, what its implementation returned, converted), in the order of registration."""
-        caller = getattr(self._manager.hook, hook)
-        for implementation in caller.get_hookimpls():
-            name = implementation.plugin_name
-            try:
-                result = convert(implementation.function())
-            except Exception as error:  # Foreign code.
-                # Whoever installed it may know nothing of its code, and can't do anything while it is there.
-                hint = _LEFT_OUT if name in self._distributions else None
-                text = f" failed in {hook}: {type(error).__name__}: {error}"
-                raise self._error(name, text, hint) from error
-            yield name, result
-
-    def _origin(self, key: str) -> str:
-        distribution = self._distributions.get(key)
-        name = key.partition("@")[0]
-        return f"'{name}'" if distribution in (None, name) else f"'{name}' ({distribution})"
+    @property
+    def _left_out(self) -> tuple[PluginError, ...]:
+        return tuple(each.error for each in self._registrations if each.error is not None)
 
     @cached_property
     def job_types(self) -> Mapping[str, JobType]:
         """Every job type by its name.
 
         Raises:
-            PluginError: two claim one name, or one is not a job type.
+            PluginError: two plugins claim one name.
         """
-        found: dict[str, JobType] = {}
-        origins: dict[str, str] = {}
-        for plugin, types in self._each("bunsui_job_types", list):
-            for job_type in types:
-                self._check_job_type(job_type, plugin)
-                name = job_type.name
-                if name in found:
-                    raise self._duplicate("job type", name, origins[name], plugin)
-                found[name] = job_type
-                origins[name] = plugin
-        return MappingProxyType(found)
-
-    def _check_job_type(self, job_type: Any, plugin: str) -> None:
-        wrong = None
-        if not isinstance(job_type, JobType):
-            wrong = f"{job_type!r} is not an instance of bunsui.JobType"
-        elif not isinstance(getattr(job_type, "name", None), str):
-            wrong = f"{type(job_type).__name__} has no 'name'"
-        elif not isinstance(getattr(job_type, "schema", None), dict):
-            wrong = f"{type(job_type).__name__} has no 'schema'"
-        elif common := sorted(set(job_type.schema.get("properties", {})) & set(JOB_FIELDS)):
-            wrong = f"job type '{job_type.name}' has a field of every job: {', '.join(common)}"
-        if wrong is not None:
-            raise self._error(plugin, f": {wrong}")
-
-    def _duplicate(self, kind: str, name: str, first: str, second: str) -> PluginError:
-        return self._error(
-            second,
-            f" registers the {kind} '{name}', as plugin {self._origin(first)} does",
-            "remove one of them, or switch entry points off with autoload_plugins=False",
-        )
+        return self._registered(contributions.JOB_TYPES)
 
     @cached_property
     def stores(self) -> Mapping[str, Callable[[str], Store]]:
         """What opens a store, by the scheme of its URL.
 
         Raises:
-            PluginError: two claim one scheme.
+            PluginError: two plugins claim one scheme.
         """
-        found: dict[str, Callable[[str], Store]] = {}
-        origins: dict[str, str] = {}
-        for plugin, factories in self._each("bunsui_stores", dict):
-            for scheme, factory in factories.items():
-                if scheme in found:
-                    raise self._duplicate("store", scheme, origins[scheme], plugin)
-                found[scheme] = factory
-                origins[scheme] = plugin
-        return MappingProxyType(found)
-
-    def open_store(self, url: str) -> Store:
-        """Opens the store that a URL names.
-
-        Raises:
-            ConfigError: the URL is wrong, or no plugin knows its scheme.
-            StoreError: the store can't be opened.
-        """
-        scheme, separator, _ = url.partition("://")
-        factory = self.stores.get(scheme) if separator else None
-        if factory is None:
-            known = ", ".join(f"{name}://" for name in self.stores)
-            raise ConfigError(
-                f"store '{shown(url)}' begins with none of {known}",
-                hint=(did_you_mean(scheme, self.stores) if separator else None)
-                or "a store is named by a URL, such as sqlite:///bunsui.db",
-            )
-        return factory(url)
+        return self._registered(contributions.STORES)
 
     @cached_property
     def secret_sources(self) -> Mapping[str, SecretSource]:
         """Every secret source by its name.
 
         Raises:
-            PluginError: two claim one name, or one is not a secret source.
+            PluginError: two plugins claim one name.
         """
-        found: dict[str, SecretSource] = {}
-        origins: dict[str, str] = {}
-        for plugin, sources in self._each("bunsui_secret_sources", dict):
-            for name, source in sources.items():
-                if not isinstance(name, str) or not re.match(IDENTIFIER_PATTERN, name):
-                    raise self._error(plugin, f": {name!r} is not a name for a secret source")
-                if not isinstance(source, SecretSource):
-                    # Its type alone: it could be the secret.
-                    what = f"secret source '{name}' is {type(source).__name__}"
-                    raise self._error(plugin, f": {what}, not an instance of bunsui.SecretSource")
-                if name in found:
-                    raise self._duplicate("secret source", name, origins[name], plugin)
-                found[name] = source
-                origins[name] = plugin
-        return MappingProxyType(found)
+        return self._registered(contributions.SECRET_SOURCES)
+
+    @cached_property
+    def cli_commands(self) -> Mapping[str, click.Command]:
+        """The commands that plugins add to ``bunsui``, by name.
+
+        Raises:
+            PluginError: two plugins claim one name.
+        """
+        return self._registered(contributions.COMMANDS)
+
+    def open_store(self, url: str) -> Store:
+        """Opens the store that a URL names.
+
+        Raises:
+            ConfigError: the URL is wrong, or no plugin knows its scheme.
+            PluginError: what should open it failed, or returned something else; or no plugin knows the
+                scheme, and one is disabled.
+            StoreError: the store can't be opened.
+        """
+        scheme, separator, _ = url.partition("://")
+        factory = self.stores.get(scheme) if separator else None
+        if factory is None:
+            raise self._unknown_store(url, scheme if separator else None)
+        try:
+            store = factory(url)
+        except (BunsuiError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # Foreign code.
+            raise self._bringer(contributions.STORES, scheme).fault(
+                f" failed to open the store '{shown(url)}': {_said(error)}"
+            ) from error
+        if not isinstance(store, Store):
+            raise self._bringer(contributions.STORES, scheme).fault(
+                f" opened '{shown(url)}' as {type(store).__name__}, which is not a bunsui.ports.store.Store"
+            )
+        return store
+
+    def _unknown_store(self, url: str, scheme: str | None) -> BunsuiError:
+        known = ", ".join(f"{name}://" for name in self.stores)
+        text = f"store '{shown(url)}' begins with none of {known}"
+        near = None if scheme is None else did_you_mean(scheme, self.stores)
+        if scheme is not None and near is None and self._left_out:
+            return unavailable(text, self._left_out)
+        return ConfigError(text, hint=near or "a store is named by a URL, such as sqlite:///bunsui.db")
+
+    def _bringer(self, kind: Kind, name: str) -> Registration:
+        return next(registration for registration, each, _ in self._all(kind) if each == name)
+
+    # What there is
+
+    def describe(self) -> list[PluginInfo]:
+        """Every plugin and whether it can be used, the built-ins first; each is asked for all that it brings.
+
+        Where installed plugins are left out, they are named, and not imported.
+        """
+        conflicts: dict[str, str] = {}
+        with self._asking:
+            for kind in (*contributions.KINDS, *([contributions.COMMANDS] if find_spec("click") else [])):
+                self._note_conflicts(kind, conflicts)
+        found = []
+        for each in self._registrations:
+            reason = conflicts.get(each.key) if each.error is None else str(each.error)
+            state = "disabled" if each.error is not None else "conflict" if reason is not None else "active"
+            found.append(PluginInfo(each.name, each.distribution, each.version, each.hooks, state, reason))
+        return found if self._autoload else [*found, *self._left_off()]
+
+    def _left_off(self) -> Iterator[PluginInfo]:
+        reason = (
+            f"{DISABLE_AUTOLOAD} is set" if autoload_is_disabled() else "this registry has autoload=False"
+        )
+        for registration, _ in _installed():
+            yield PluginInfo(
+                registration.name, registration.distribution, registration.version, (), "off", reason
+            )
+
+    def _note_conflicts(self, kind: Kind, conflicts: dict[str, str]) -> None:
+        origins: dict[str, Registration] = {}
+        for registration in self._registrations:
+            for name, _ in self._brought(registration, kind):
+                if name in origins:
+                    conflicts[registration.key] = str(_taken(kind, name, origins[name], registration))
+                origins.setdefault(name, registration)
+
+    # Observers
 
     @property
     def has_observers(self) -> bool:
@@ -229,10 +281,50 @@ class Plugins:
     def observe(self, session_id: str, event: Event) -> list[tuple[str, BaseException]]:
         """Shows a committed event to every observer; (plugin, exception) of those that failed."""
         failed = []
+        origins = {each.key: each.origin for each in self._registrations}
         for implementation in self._manager.hook.bunsui_session_event.get_hookimpls():
             values = {"session_id": session_id, "event": event}
             try:
                 implementation.function(*(values[name] for name in implementation.argnames))
             except BaseException as error:  # Foreign code: it may raise SystemExit, too.
-                failed.append((self._origin(implementation.plugin_name), error))
+                failed.append((origins[implementation.plugin_name], error))
         return failed
+
+
+def _installed() -> Iterator[tuple[Registration, EntryPoint]]:
+    # Imported late: 10 ms that nobody needs who switches entry points off.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    for entry in entry_points(group=PROJECT):
+        found = Registration(f"{entry.name}@{entry.value}", entry.name, is_installed=True)
+        if entry.dist is not None:
+            found.distribution, found.version = entry.dist.name, entry.dist.version
+        yield found, entry
+
+
+def _level_outside() -> int:
+    """The stack level, for who warns, of the line outside of this library that led here."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - as `warnings` itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+#: functools: between a cached property and who reads it.
+_OURS = ("bunsui", "functools")
+
+
+def _taken(kind: Kind, name: str, first: Registration, second: Registration) -> PluginError:
+    return second.fault(
+        f" registers the {kind.title} '{name}', as plugin {first.origin} does",
+        "remove one of them, or switch entry points off with autoload_plugins=False",
+    )
+
+
+def _said(error: BaseException) -> str:
+    """The type and the text of what foreign code has raised."""
+    try:
+        text = str(error)
+    except Exception:  # Foreign code, too.
+        text = "its text can't be had"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -12,6 +12,7 @@ from bunsui.local.bindings import Bindings, Bound, importable
 from bunsui.local.callables import find
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.ports.job_type import Function
+from bunsui.ports.registered import REMEDY, left_out, unavailable
 from bunsui.runner.needs import needs, require
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def check_resumable(live: Live, parts: Parts, job_types: Mapping[str, JobType]) 
     Raises:
         ConfigError: the definition's folder is gone, a job type or callable can't be found, or a secret or
             pool is not configured; the session stays as it is.
+        PluginError: a job type can't be found, and a plugin is disabled that may have it; likewise.
     """
     pipeline = live.pipeline
     stays = f"session {live.id} stays resumable"
@@ -109,10 +111,11 @@ def check_resumable(live: Live, parts: Parts, job_types: Mapping[str, JobType]) 
     in_processes: list[Function] = []
     for job in pipeline.jobs:
         if job.type not in job_types and not live.machine.state.jobs[job.id].status.is_terminal:
-            raise ConfigError(
-                f"job '{job.id}' has the type '{job.type}', which this runner does not know",
-                hint=f"install the plugin that has it, or give it: Runner(plugins=[...]); {stays}",
-            )
+            what = f"job '{job.id}' has the type '{job.type}', which this runner does not know"
+            hint = f"install the plugin that has it, or give it: Runner(plugins=[...]); {stays}"
+            if why := left_out(job_types):
+                raise unavailable(what, why, f"{REMEDY}; {stays}")
+            raise ConfigError(what, hint=hint)
         target = job.options.get("callable", "")
         if live.machine.state.jobs[job.id].status.is_terminal or not isinstance(target, str) or not target:
             continue

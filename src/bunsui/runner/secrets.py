@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError, JobError
+from bunsui.ports.registered import left_out, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,7 @@ class Secrets:
 
     Raises:
         ConfigError: a source is not registered.
+        PluginError: nor is one of a like name, and a plugin is disabled that may have it.
     """
 
     def __init__(
@@ -35,11 +37,11 @@ class Secrets:
             if reference.source not in sources:
                 # Not shown: a value with a colon may stand there.
                 where = f"{reference.place}: " if reference.place else "config."
-                raise ConfigError(
-                    f"{where}secrets.{name} names a source that does not exist;"
-                    f" there are: {', '.join(sources)}",
-                    hint=did_you_mean(reference.source, sources),
-                )
+                what = f"{where}secrets.{name} names a source that does not exist"
+                near = did_you_mean(reference.source, sources)
+                if near is None and (why := left_out(sources)):
+                    raise unavailable(what, why)
+                raise ConfigError(f"{what}; there are: {', '.join(sources)}", hint=near)
         self._references = references
         self._sources = sources
 

@@ -1,19 +1,20 @@
 # ruff: noqa: E501 - rows of messages, written as they are shown
-"""The registry: the same door for built-ins, given plugins and installed ones."""
+"""The registry: the same door for built-ins and given plugins."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import inspect
+import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import bunsui
-from bunsui import ConfigError, JobType, PluginError, Plugins, hookimpl
+from bunsui import ConfigError, JobType, PluginError, Plugins, StoreError, hookimpl
 from bunsui.jobs.custom import CustomJobType
+from bunsui.plugins import contributions, hookspecs
+from bunsui.plugins.registration import HOOKS, PluginInfo, Registration
 from bunsui.ports.secrets import SecretSource
 from bunsui.stores.memory import MemoryStore
 
@@ -99,7 +100,7 @@ def test_the_same_plugin_twice():
 
 def test_two_of_one_class():
     """Two objects of one class are two plugins."""
-    assert {"x", "y"} <= set(plugins(Brings(stores={"x": None}), Brings(stores={"y": None})).stores)
+    assert {"x", "y"} <= set(plugins(Brings(stores={"x": print}), Brings(stores={"y": print})).stores)
 
 
 def test_registries_are_apart():
@@ -154,47 +155,6 @@ def test_optional_hook():
     assert "custom" in plugins(Optional()).job_types
 
 
-class Common(Shout):
-    schema = {"properties": {"timeout": {}, "retry": {}}}
-
-
-class NoName(Shout):
-    name = None
-
-
-class NoSchema(Shout):
-    schema = None
-
-
-def broken():
-    yield Shout()
-    raise ValueError("oops")
-
-
-@pytest.mark.parametrize(
-    ("job_types", "expected"),
-    [
-        ([Common()], "plugin 'Brings': job type 'shout' has a field of every job: retry, timeout"),
-        ([NoName()], "plugin 'Brings': NoName has no 'name'"),
-        ([NoSchema()], "plugin 'Brings': NoSchema has no 'schema'"),
-        (["x"], "plugin 'Brings': 'x' is not an instance of bunsui.JobType"),
-        (3, "plugin 'Brings' failed in bunsui_job_types: TypeError: 'int' object is not iterable"),
-        (broken(), "plugin 'Brings' failed in bunsui_job_types: ValueError: oops"),
-    ],
-)
-def test_wrong_job_types(job_types, expected):
-    """What is not a job type, or fails to say its job types, is refused with the plugin's name."""
-    with pytest.raises(PluginError) as caught:
-        _ = plugins(Brings(job_types)).job_types
-    assert expected == str(caught.value)
-
-
-def test_no_stores():
-    """What is no mapping of stores is refused with the plugin's name."""
-    with pytest.raises(PluginError, match=r"^plugin 'Brings' failed in bunsui_stores: TypeError: "):
-        _ = plugins(Brings(stores=3)).stores
-
-
 def test_secret_source():
     """A plugin's secret source is found by its name, behind the built-in ones."""
     sources = plugins(Brings(secret_sources={"vault": Vault()})).secret_sources
@@ -210,39 +170,18 @@ def test_environment_has_two_names():
     assert sources["env"] is sources["environment"]
 
 
-NOT_A_SOURCE = "not an instance of bunsui.SecretSource"
-
-
 @pytest.mark.parametrize(
-    ("sources", "expected"),
+    ("plugin", "expected"),
     [
-        ({"vault": "hunter2"}, f"plugin 'Brings': secret source 'vault' is str, {NOT_A_SOURCE}"),
-        ({"vault": Vault}, f"plugin 'Brings': secret source 'vault' is ABCMeta, {NOT_A_SOURCE}"),
-        ({7: Vault()}, "plugin 'Brings': 7 is not a name for a secret source"),
-        ({"a:b": Vault()}, "plugin 'Brings': 'a:b' is not a name for a secret source"),
-        ({"": Vault()}, "plugin 'Brings': '' is not a name for a secret source"),
-        (3, "plugin 'Brings' failed in bunsui_secret_sources: TypeError: 'int' object is not iterable"),
+        (Brings([type("Mine", (Shout,), {"name": "lambda"})()]), "job type 'lambda'"),
+        (Brings(stores={"sqlite": print}), "store 'sqlite'"),
+        (Brings(secret_sources={"env": Vault()}), "secret source 'env'"),
     ],
 )
-def test_wrong_secret_sources(sources, expected):
-    """What is not a secret source, or has no name that a configuration can say, is refused."""
+def test_duplicate(plugin, expected):
+    """A name that is taken is refused when the plugin is given, naming both plugins."""
     with pytest.raises(PluginError) as caught:
-        _ = plugins(Brings(secret_sources=sources)).secret_sources
-    assert expected == str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("plugin", "attribute", "expected"),
-    [
-        (Brings([type("Mine", (Shout,), {"name": "lambda"})()]), "job_types", "job type 'lambda'"),
-        (Brings(stores={"sqlite": None}), "stores", "store 'sqlite'"),
-        (Brings(secret_sources={"env": Vault()}), "secret_sources", "secret source 'env'"),
-    ],
-)
-def test_duplicate(plugin, attribute, expected):
-    """A name that is taken is refused, naming both plugins."""
-    with pytest.raises(PluginError) as caught:
-        getattr(plugins(plugin), attribute)
+        plugins(plugin)
     assert (
         f"plugin 'Brings' registers the {expected}, as plugin 'bunsui' does; remove one of them, or switch"
         " entry points off with autoload_plugins=False" == str(caught.value)
@@ -270,9 +209,45 @@ def test_a_plugin_without_hooks_is_refused():
 
 def test_open_store():
     """A store is opened by the factory of its scheme, which gets the whole URL."""
-    assert (
-        plugins(Brings(stores={"mine": lambda url: url})).open_store("mine://host/x?y") == "mine://host/x?y"
-    )
+    urls, made = [], MemoryStore()
+    registry = plugins(Brings(stores={"mine": lambda url: urls.append(url) or made}))
+    assert (made, ["mine://host/x?y"]) == (registry.open_store("mine://host/x?y"), urls)
+
+
+def raises(error):
+    def open_store(url):
+        raise error
+
+    return open_store
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("factory", "expected"),
+    [
+        (raises(ValueError("oops")), "failed to open the store 'mine://x': ValueError: oops"),
+        (raises(SystemExit(3)), "failed to open the store 'mine://x': SystemExit: 3"),
+        (raises(Speechless()), "failed to open the store 'mine://x': Speechless: its text can't be had"),
+        (str, "opened 'mine://x' as str, which is not a bunsui.ports.store.Store"),
+    ],
+)
+def test_a_store_that_is_none(factory, expected):
+    """What a plugin's function raises, or returns in a store's place, is the plugin's fault and names it."""
+    with pytest.raises(PluginError) as caught:
+        plugins(Brings(stores={"mine": factory})).open_store("mine://x")
+    assert (f"plugin 'Brings' {expected}", "Brings") == (str(caught.value), caught.value.plugin)
+
+
+@pytest.mark.parametrize("error", [ConfigError("wrong"), StoreError("away")])
+def test_what_a_store_says_is_wrong(error):
+    """The errors that a plugin's function is to raise come out as they are."""
+    with pytest.raises(type(error)) as caught:
+        plugins(Brings(stores={"mine": raises(error)})).open_store("mine://x")
+    assert caught.value is error
 
 
 def test_memory():
@@ -374,133 +349,90 @@ def test_has_observers(given, wanted):
     assert wanted is plugins(*given).has_observers
 
 
-# Entry points
+# When plugins are asked
 
 
-SOURCE = """
-from bunsui import JobType, hookimpl
+class Counts:
+    """A plugin that counts how often it is asked."""
 
-class Shout(JobType):
-    name = "shout"
-    schema = {"type": "object", "properties": {}}
+    def __init__(self):
+        self.asked = []
 
-    def run(self, call):
-        return None
+    @hookimpl
+    def bunsui_job_types(self):
+        self.asked.append("job types")
+        return [Shout()]
 
-@hookimpl
-def bunsui_job_types():
-    return [Shout()]
-"""
-ASK = """
-import json, sys, warnings
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    import bunsui
-    try:
-        # The warning names the line that made the registry: line 8.
-        found = list(bunsui.Plugins(autoload=%s).job_types)
-    except bunsui.PluginError as error:
-        found = [str(error), error.plugin, error.distribution]
-loaded = [name for name in ("loud", "louder") if name in sys.modules]
-print(json.dumps([found, loaded, [[str(w.message), w.category.__name__, w.filename] for w in caught]]))
-"""
+    @hookimpl
+    def bunsui_stores(self):
+        self.asked.append("stores")
+        return {}
 
 
-@pytest.fixture
-def installed(tmp_path):
-    """Asks a new process, with (distribution, entry point, module, source) installed, for its job types."""
-
-    def ask(*distributions, autoload=True, **environment):
-        for distribution, entry, module, source in distributions:
-            (tmp_path / f"{module}.py").write_text(source)
-            folder = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
-            folder.mkdir()
-            (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-            (folder / "entry_points.txt").write_text(f"[bunsui]\n{entry} = {module}\n")
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path), **environment}
-        done = subprocess.run(
-            [sys.executable, "-c", ASK % autoload],
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return json.loads(done.stdout)
-
-    return ask
+def test_a_plugin_is_asked_once():
+    """When it is given, and for nothing after that, whoever asks the registry for what."""
+    plugin = Counts()
+    registry = plugins(plugin)
+    assert ["job types", "stores"] == plugin.asked
+    _ = registry.job_types, registry.stores, registry.secret_sources, registry.describe()
+    with pytest.raises(ConfigError):
+        registry.open_store("x://")
+    assert ["job types", "stores"] == plugin.asked
 
 
-BUILT_IN = ["custom", "lambda", "ecs"]
-FAILING = """
-import bunsui
-@bunsui.hookimpl
-def bunsui_job_types():
-    raise ConnectionError("no service")
-"""
-LOUD = ("loud-dist", "loud", "loud", SOURCE)
+def test_threads_ask_a_plugin_once():
+    """Also of an installed one, which is asked when that is needed: `_asking` sees to it."""
+    asked, both, again = [], threading.Barrier(2, timeout=30), threading.Event()
+
+    class Slow:
+        @hookimpl
+        def bunsui_job_types(self):
+            asked.append(threading.current_thread().name)
+            if len(asked) == 1:
+                again.wait(0.3)  # Time for the other thread to ask, too.
+            else:
+                again.set()
+            return [Shout()]
+
+    registry = plugins()
+    added = Registration("slow", "slow", is_installed=True)
+    registry._add(Slow(), added)
+
+    def ask(what):
+        both.wait()
+        what()
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(ask, lambda: registry.job_types), pool.submit(ask, registry.describe)]:
+            done.result()
+    assert "shout" in registry.job_types
+    assert 1 == len(asked)
 
 
-def test_entry_point(installed):
-    """An installed plugin is loaded without being named."""
-    assert [[*BUILT_IN, "shout"], ["loud"], []] == installed(LOUD)
-
-
-def test_autoload_off(installed):
-    """autoload=False does not even import installed plugins."""
-    assert [BUILT_IN, [], []] == installed(LOUD, autoload=False)
-
-
-@pytest.mark.parametrize(("value", "loaded"), [("1", False), ("true", False), ("0", True), ("", True)])
-def test_autoload_disabled_by_environment(installed, value, loaded):
-    """BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 does not even import installed plugins."""
-    found = installed(LOUD, BUNSUI_DISABLE_PLUGIN_AUTOLOAD=value)
-    assert (["loud"] if loaded else []) == found[1]
-
-
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
-        ("raise ValueError('oops')", "a plugin is disabled: plugin 'loud' (loud-dist): ValueError: oops"),
-        (
-            "import nothing_there",
-            "a plugin is disabled: plugin 'loud' (loud-dist): ModuleNotFoundError: No module named 'nothing_there'",
-        ),
-        (
-            SOURCE.replace("bunsui_job_types", "bunsui_job_typos"),
-            "a plugin is disabled: plugin 'loud' (loud-dist): there is no hook 'bunsui_job_typos'; did you mean"
-            " 'bunsui_job_types'?",
-        ),
-    ],
-)
-def test_failing_entry_point(installed, source, reason):
-    """A plugin that fails is disabled, with a warning that names it, and the others stay."""
-    found = installed(("loud-dist", "loud", "loud", source), ("louder-dist", "louder", "louder", SOURCE))
-    assert [[*BUILT_IN, "shout"], [[reason, "RuntimeWarning", "<string>"]]] == [found[0], found[2]]
-
-
-def test_entry_points_of_one_name(installed):
-    """Two distributions may give their entry points one name."""
-    other = SOURCE.replace('"shout"', '"whisper"')
-    found = installed(LOUD, ("louder-dist", "loud", "louder", other))
-    assert (sorted([*BUILT_IN, "shout", "whisper"]), []) == (sorted(found[0]), found[2])
-
-
-def test_an_installed_plugin_that_fails_is_named_with_what_helps(installed):
-    """Whoever can't run a command for a plugin that somebody else wrote learns how to go on without it."""
-    found, _, _ = installed(("loud-dist", "loud", "loud", FAILING))
+def test_describe():
+    """Each plugin with its hooks; what comes with bunsui is the first."""
+    own, given = plugins(Brings([Shout()])).describe()
     assert (
-        "plugin 'loud' (loud-dist) failed in bunsui_job_types: ConnectionError: no service; uninstall it, or leave"
-        " all installed plugins out with BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1"
-    ) == found[0]
+        PluginInfo(
+            "bunsui", "bunsui", bunsui.__version__,
+            ("bunsui_job_types", "bunsui_stores", "bunsui_secret_sources"), "active", None,
+        ),
+        PluginInfo(
+            "Brings", None, None, ("bunsui_job_types", "bunsui_stores", "bunsui_secret_sources"), "active", None
+        ),
+    ) == (own, given)  # fmt: skip
 
 
-def test_duplicate_of_two_distributions(installed):
-    """Two installed plugins that claim one name are an error that names both distributions."""
-    found, _, _ = installed(LOUD, ("louder-dist", "louder", "louder", SOURCE))
-    message, plugin, distribution = found
-    first, second = ("loud", "louder") if plugin == "louder" else ("louder", "loud")
-    assert (
-        f"plugin '{second}' ({second}-dist) registers the job type 'shout', as plugin '{first}'"
-        f" ({first}-dist) does; remove one of them, or switch entry points off with autoload_plugins=False",
-        f"{second}-dist",
-    ) == (message, distribution)
+def test_every_hook_says_what_is_to_be_known():
+    """When it is called, in which thread, what may be returned, and what happens on an error."""
+    for hook in HOOKS:
+        text = inspect.getdoc(getattr(hookspecs, hook)) or ""
+        parts = [text.find(f"\n{part}: ") for part in ("Called", "Thread", "Returns", "On error")]
+        assert -1 not in parts, hook
+        assert parts == sorted(parts), hook
+
+
+def test_the_registry_has_the_hooks_of_the_specification():
+    """Those of the design that there are so far, and each is asked for or observed."""
+    asked = {kind.hook for kind in (*contributions.KINDS, contributions.COMMANDS)}
+    assert asked | {"bunsui_session_event"} == set(HOOKS)

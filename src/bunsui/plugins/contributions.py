@@ -1,0 +1,149 @@
+"""What a hook may return: taken apart, and refused where it could not be used later."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from inspect import isclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from attrs import frozen
+
+from bunsui.dsl.fields import IDENTIFIER_PATTERN, PRINTABLE_PATTERN
+from bunsui.plugins.schemas import what_is_wrong
+from bunsui.ports.job_type import JobType, OnLost
+from bunsui.ports.remote import RemoteJobType
+from bunsui.ports.secrets import SecretSource
+
+if TYPE_CHECKING:
+    from bunsui.ports.store import Store
+
+#: RFC 3986, section 3.1, in lower case.
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
+#: The commands of bunsui itself, those included that are still to come.
+OWN_COMMANDS = frozenset(
+    [
+        "alerts",
+        "auth",
+        "config",
+        "doctor",
+        "explain",
+        "interactive",
+        "logs",
+        "pipeline",
+        "plugins",
+        "run",
+        "schema",
+        "session",
+        "store",
+        "worker",
+    ]
+)
+_COMMAND = re.compile(r"[a-z][a-z0-9-]*\Z")
+
+
+_IDENTIFIER = "a letter, then up to 63 letters, digits, '_' or '-'"
+#: Longest name of a job type, in characters.
+MAX_NAME = 64
+
+
+class Wrong(Exception):
+    """What a hook returned can't be used; the text says why."""
+
+
+@frozen
+class Kind:
+    """A kind of thing that plugins bring, each under a name."""
+
+    #: The hook that is asked for it.
+    hook: str
+    #: What one of them is called.
+    title: str
+    #: From what a plugin's hook returned to (name, thing); raises `Wrong`. True: it comes with bunsui.
+    taken: Callable[[Any, bool], Iterable[tuple[str, Any]]]
+
+
+def _job_types(result: Any, built_in: bool) -> Iterable[tuple[str, JobType]]:
+    for job_type in list(result):
+        if isclass(job_type) and issubclass(job_type, JobType):
+            raise Wrong(f"{job_type.__name__} is a class; return an instance, {job_type.__name__}()")
+        if not isinstance(job_type, JobType):
+            raise Wrong(f"{job_type!r} is not an instance of bunsui.JobType")
+        kind = type(job_type).__name__
+        name, schema = getattr(job_type, "name", None), getattr(job_type, "schema", None)
+        if not isinstance(name, str):
+            raise Wrong(f"{kind} has no 'name'")
+        if not re.match(PRINTABLE_PATTERN, name) or name != name.strip() or len(name) > MAX_NAME:
+            form = f"printable text of one line, at most {MAX_NAME} characters"
+            raise Wrong(f"{kind}: {name!r} is not a name for a job type: {form}")
+        if not isinstance(schema, dict):
+            raise Wrong(f"{kind} has no 'schema'")
+        # Those that come with bunsui are checked by its tests: a start need not wait for that.
+        if not built_in:
+            if (wrong := what_is_wrong(schema)) is not None:
+                raise Wrong(f"job type '{name}'{wrong}")
+            _check_attributes(f"job type '{name}'", job_type)
+        yield name, job_type
+
+
+def _check_attributes(what: str, job_type: JobType) -> None:
+    words = get_args(OnLost)
+    if job_type.on_lost not in words:
+        raise Wrong(f"{what}: its on_lost is {job_type.on_lost!r}, not one of {', '.join(words)}")
+    fields = job_type.schema.get("properties", {})
+    if job_type.binding_field is not None and job_type.binding_field not in fields:
+        raise Wrong(
+            f"{what}: its binding_field is {job_type.binding_field!r}, which its schema does not have"
+        )
+    if isinstance(job_type.open_fields, str) or not set(job_type.open_fields) <= set(fields):
+        raise Wrong(f"{what}: its open_fields are {job_type.open_fields!r}; they are names of its own fields")
+    if isinstance(job_type, RemoteJobType):
+        seconds = job_type.poll_interval
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+            raise Wrong(f"{what}: its poll_interval is {seconds!r}, not a number of seconds above 0")
+
+
+def _stores(result: Any, built_in: bool) -> Iterable[tuple[str, Callable[[str], Store]]]:
+    del built_in
+    for scheme, factory in dict(result).items():
+        if not isinstance(scheme, str) or not _SCHEME.match(scheme):
+            raise Wrong(f"{scheme!r} is not the scheme of a URL, such as 'redis'")
+        if not callable(factory):
+            raise Wrong(f"store '{scheme}' is {type(factory).__name__}, not a function that opens a store")
+        yield scheme, factory
+
+
+def _secret_sources(result: Any, built_in: bool) -> Iterable[tuple[str, SecretSource]]:
+    del built_in
+    for name, source in dict(result).items():
+        if not isinstance(name, str) or not re.match(IDENTIFIER_PATTERN, name):
+            raise Wrong(f"{name!r} is not a name for a secret source: {_IDENTIFIER}")
+        if not isinstance(source, SecretSource):
+            # Its type alone: it could be the secret.
+            what = f"secret source '{name}' is {type(source).__name__}"
+            raise Wrong(f"{what}, not an instance of bunsui.SecretSource")
+        yield name, source
+
+
+def _commands(result: Any, built_in: bool) -> Iterable[tuple[str, Any]]:
+    del built_in
+    from click import Command  # noqa: PLC0415 - only who asks for commands has the extra
+
+    for command in list(result):
+        if not isinstance(command, Command):
+            raise Wrong(f"{command!r} is not an instance of click.Command")
+        if not isinstance(command.name, str) or not _COMMAND.match(command.name):
+            raise Wrong(f"{command.name!r} is not a name for a command: lower case letters, digits and '-'")
+        if command.name in OWN_COMMANDS:
+            raise Wrong(f"'{command.name}' is one of bunsui's own commands")
+        yield command.name, command
+
+
+JOB_TYPES = Kind("bunsui_job_types", "job type", _job_types)
+STORES = Kind("bunsui_stores", "store", _stores)
+SECRET_SOURCES = Kind("bunsui_secret_sources", "secret source", _secret_sources)
+COMMANDS = Kind("bunsui_cli_commands", "command", _commands)
+
+#: What a registry needs; observers bring nothing, and commands are for the command line alone.
+KINDS = (JOB_TYPES, STORES, SECRET_SOURCES)

@@ -1,0 +1,139 @@
+"""One plugin of a registry: where it came from, which hooks it has, and whether it can be used."""
+
+from __future__ import annotations
+
+from inspect import isclass, iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+from attrs import define, field, frozen
+
+from bunsui.dsl.problems import did_you_mean
+from bunsui.errors import PluginError
+from bunsui.plugins import hookspecs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: The attribute of a plugin that says which versions of the hooks it needs.
+VERSIONS = "bunsui_hook_versions"
+
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("bunsui_"))
+
+
+@frozen
+class PluginInfo:
+    """A plugin, as `Plugins.describe` tells of it."""
+
+    #: That of its entry point, or of the module or class that was given.
+    name: str
+    #: The distribution that it came with, and its version; None where it was given.
+    distribution: str | None
+    version: str | None
+    #: The hooks that it implements, as far as it could be imported.
+    hooks: tuple[str, ...]
+    #: ``active``; ``disabled``: it can't be used; ``conflict``: it claims a name that is taken; ``off``:
+    #: installed plugins are left out.
+    state: str
+    #: Why it is not active.
+    reason: str | None
+
+
+@define(eq=False)
+class Registration:
+    """A plugin in a registry."""
+
+    #: Unique in the registry.
+    key: str
+    name: str
+    #: Whether it was found: then its faults disable it, where those of one that was given are raised.
+    is_installed: bool = False
+    is_built_in: bool = False
+    distribution: str | None = None
+    version: str | None = None
+    #: What the hooks that were called so far have brought: (name, thing).
+    brought: dict[str, list[tuple[str, Any]]] = field(factory=dict)
+    hooks: tuple[str, ...] = ()
+    #: Why it is disabled.
+    error: PluginError | None = None
+
+    @property
+    def origin(self) -> str:
+        """Its name, and the distribution with its version where that says more."""
+        if self.distribution is None or self.is_built_in:
+            return f"'{self.name}'"
+        release = f"{self.distribution} {self.version}" if self.version else self.distribution
+        return f"'{self.name}' ({release})"
+
+    def fault(self, text: str, hint: str | None = None) -> PluginError:
+        """An error that begins with the plugin's name."""
+        return PluginError(
+            f"plugin {self.origin}{text}", plugin=self.name, distribution=self.distribution, hint=hint
+        )
+
+    def register(self, manager: pluggy.PluginManager, plugin: Any) -> None:
+        """Registers the plugin's hooks.
+
+        Raises:
+            PluginError: it has none, one that does not exist or is of another form, or needs others.
+        """
+        wrong = _wrong_version(plugin) or self._added(manager, plugin)
+        if wrong is not None:
+            if manager.is_registered(plugin):
+                manager.unregister(plugin)
+            raise self.fault(f": {wrong[0]}", wrong[1])
+        self.hooks = tuple(hook for hook in HOOKS if _implementation(manager, hook, self.key) is not None)
+
+    def _added(self, manager: pluggy.PluginManager, plugin: Any) -> tuple[str, str | None] | None:
+        """Adds it; what is wrong with it, and what helps."""
+        try:
+            manager.register(plugin, self.key)
+        except pluggy.PluginValidationError as error:
+            return str(error).rpartition("\n")[2], None  # Behind the plugin's repr.
+        hooks = manager.get_hookcallers(plugin) or ()
+        if not hooks:
+            return "it has no hook", "mark its functions with @bunsui.hookimpl, such as bunsui_job_types()"
+        for hook in hooks:
+            found = _implementation(manager, hook.name, self.key)
+            if found is None or (not hook.has_spec() and found.optionalhook):
+                continue
+            if not hook.has_spec():
+                return f"there is no hook '{hook.name}'", did_you_mean(hook.name, HOOKS)
+            if isclass(plugin) and "self" in signature(found.function).parameters:
+                return "it is a class", f"give an instance: {plugin.__name__}()"
+            if found.wrapper or found.hookwrapper:
+                return f"its {hook.name} is a wrapper", "leave 'wrapper' out: hooks of bunsui are not wrapped"
+            if iscoroutinefunction(found.function):
+                return f"its {hook.name} is async", "make it a plain function: nobody would await it"
+        return None
+
+    def implementation(self, manager: pluggy.PluginManager, hook: str) -> Callable[..., Any] | None:
+        """Its function for a hook, or None."""
+        found = None if self.error is not None else _implementation(manager, hook, self.key)
+        return None if found is None else found.function
+
+
+def _implementation(manager: pluggy.PluginManager, hook: str, key: str) -> pluggy.HookImpl | None:
+    caller = getattr(manager.hook, hook, None)
+    found = () if caller is None else caller.get_hookimpls()
+    return next((each for each in found if each.plugin_name == key), None)
+
+
+def _wrong_version(plugin: Any) -> tuple[str, str | None] | None:
+    wanted = getattr(plugin, VERSIONS, None)
+    if wanted is None:
+        return None
+    # Few plugins ask.
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+
+    form = f'{VERSIONS} is a version specifier, such as ">=1.0,<2"'
+    try:
+        specifier = SpecifierSet(wanted)
+    except (InvalidSpecifier, TypeError, AttributeError):
+        return f"its {VERSIONS} is {wanted!r}", form
+    if specifier.contains(hookspecs.HOOK_VERSION):
+        return None
+    return (
+        f"it needs the hooks of version {wanted}, and this bunsui has {hookspecs.HOOK_VERSION}",
+        "install versions of the two that fit",
+    )
