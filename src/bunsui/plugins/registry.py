@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 from collections import deque
+from collections.abc import Iterable
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -57,6 +58,7 @@ class Plugins:
     Raises:
         PluginError: one of `plugins` has no hook, one that does not exist or one of other arguments, needs
             hooks of another version, or brings what can't be used or has a name that is taken.
+        ConfigError: `plugins` is no list.
     """
 
     #: The version of the hooks that plugins may ask for with ``bunsui_hook_versions``.
@@ -70,6 +72,9 @@ class Plugins:
         self._asking = threading.RLock()
         own = Registration(PROJECT, PROJECT, is_built_in=True, distribution=PROJECT, version=__version__)
         self._add(builtins, own)
+        if isinstance(plugins, str) or not isinstance(plugins, Iterable):
+            kind = type(plugins).__name__
+            raise ConfigError(f"plugins is of type {kind}, not a list", hint="write plugins=[...]")
         for plugin in plugins:
             self._give(plugin)
         self._autoload = autoload and not autoload_is_disabled()

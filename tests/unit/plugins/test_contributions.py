@@ -6,7 +6,16 @@ from __future__ import annotations
 import click
 import pytest
 
-from bunsui import CannotTell, JobType, PluginError, Plugins, RemoteJobType, SecretSource, hookimpl
+from bunsui import (
+    CannotTell,
+    ConfigError,
+    JobType,
+    PluginError,
+    Plugins,
+    RemoteJobType,
+    SecretSource,
+    hookimpl,
+)
 from bunsui.plugins import hookspecs
 
 
@@ -288,3 +297,12 @@ def test_hook_versions_that_do_not_fit(wanted, expected):
     with pytest.raises(PluginError) as caught:
         Plugins([type("Wants", (Fine,), {"bunsui_hook_versions": wanted})()], autoload=False)
     assert f"plugin 'Wants': {expected}" == str(caught.value)
+
+
+@pytest.mark.parametrize("given", [Fine(), "my_plugin", None])
+def test_plugins_are_a_list(given):
+    """A plugin in the list's place is told so."""
+    with pytest.raises(ConfigError) as caught:
+        Plugins(given, autoload=False)
+    kind = type(given).__name__
+    assert f"plugins is of type {kind}, not a list; write plugins=[...]" == str(caught.value)

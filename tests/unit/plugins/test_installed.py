@@ -72,6 +72,17 @@ def test_autoload_off(installed):
     assert [BUILT_IN, [], []] == installed(LOUD, autoload=False)
 
 
+def test_importing_bunsui_imports_no_plugin(tmp_path):
+    """Nor does reading its names: only a registry loads what is installed."""
+    install(tmp_path, *LOUD)
+    names = (
+        "import bunsui, sys; [getattr(bunsui, name) for name in bunsui.__all__]; print('loud' in sys.modules)"
+    )
+    then = "; _ = bunsui.Plugins(); print('loud' in sys.modules)"
+    done = python(tmp_path, "-c", names + then)
+    assert "False\nTrue\n" == done.stdout, done.stderr
+
+
 @pytest.mark.parametrize(("value", "loaded"), [("1", False), ("true", False), ("0", True), ("", True)])
 def test_autoload_disabled_by_environment(installed, value, loaded):
     """BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 does not even import installed plugins."""
