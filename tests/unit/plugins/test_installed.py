@@ -9,6 +9,8 @@ import pytest
 
 from bunsui_tests.distributions import install, python
 
+from bunsui import Plugins
+
 SOURCE = """
 from bunsui import JobType, hookimpl
 
@@ -97,6 +99,11 @@ def test_autoload_disabled_by_environment(installed, value, loaded):
         (
             "import nothing_there",
             "a plugin is disabled: plugin 'loud' (loud-dist 1.0): ModuleNotFoundError: No module named 'nothing_there'",
+        ),
+        (
+            f"{SOURCE}bunsui_hook_versions = '>=7'",
+            "a plugin is disabled: plugin 'loud' (loud-dist 1.0): it needs the hooks of version >=7, and this bunsui has"
+            f" {Plugins.hook_version}; install versions of the two that fit",
         ),
         (
             SOURCE.replace("bunsui_job_types", "bunsui_job_typos"),
