@@ -7,9 +7,8 @@ import json
 
 import pytest
 
-from bunsui_tests.distributions import install, python
-
 from bunsui import Plugins
+from bunsui_tests.distributions import install, python
 
 SOURCE = """
 from bunsui import JobType, hookimpl
