@@ -10,7 +10,6 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -168,40 +167,6 @@ def test_links_of_the_guides_lead_somewhere(page: Path) -> None:
 def test_the_readme_names_each_guide(page: Path) -> None:
     """It is where one finds them."""
     assert f"docs/guides/user/{page.name}" in (ROOT / "README.rst").read_text(encoding="utf-8")
-
-
-def test_the_job_type_of_the_developers_guide_runs() -> None:
-    """With the plugin of the same page, against a service of its shape, and it can be cancelled."""
-
-    class Service:
-        def __init__(self) -> None:
-            self.builds: dict[str, dict[str, str]] = {}
-
-        def start(self, project: str, token: str) -> dict[str, str]:
-            state = "running" if project == "long" else "ok"
-            return self.builds.setdefault(
-                token, {"id": token, "state": state, "artifact": f"{project}.tar", "reason": "stopped"}
-            )
-
-        def describe(self, ids: list[str]) -> dict[str, dict[str, str]]:
-            return {token: self.builds[token] for token in ids}
-
-        def stop(self, token: str) -> None:
-            self.builds[token]["state"] = "stopped"
-
-    names: dict[str, Any] = {}
-    exec("\n".join(markdown_blocks(DEVELOPER_GUIDE / "job-types.md", "python")), names)
-    names["BuildJob"].poll_interval = 0.05
-    jobs = [bunsui.Job("short", "build", project="short"), bunsui.Job("long", "build", project="long")]
-    with bunsui.Runner("memory://", plugins=[names["Builds"](Service())], autoload_plugins=False) as runner:
-        session = runner.start(bunsui.Pipeline("builds", jobs))
-        for event in session.events(follow=True):
-            if type(event).__name__ == "JobSucceeded":
-                session.cancel()
-        ended = session.jobs
-
-    assert {"artifact": "short.tar"} == ended["short"].output
-    assert ("cancelled", "the session was cancelled") == (ended["long"].status, ended["long"].reason)
 
 
 def table(path: Path, heading: str) -> dict[str, list[str]]:

@@ -83,7 +83,11 @@ class Document:
 
 
 class Store(ABC):
-    """The store port. Every method may be called from any thread, and raises StoreError if it fails."""
+    """The store port. Every method may be called from any thread, and raises StoreError if it fails.
+
+    A store that is a file has it as its attribute `path`: a runner puts logs and artifacts beside it. Without
+    that, jobs have no kept logs, and large outputs are in the history.
+    """
 
     #: The largest body of one commit, in bytes of UTF-8; drivers split larger ones.
     max_commit_bytes: ClassVar[int]

@@ -1,0 +1,229 @@
+"""The cookbook for plugins is true: all of its code runs, and prints what stands below it.
+
+A block whose fence names a file, such as ```` ```python query_jobs.py ````, is that file from there on; one
+that is named ``test_*.py`` is run by pytest. A Python block without a name is a program: it ends well and
+prints the text block below it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from bunsui.plugins import hookspecs
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "docs" / "guides" / "developer" / "plugins"
+#: The pages whose code is run by `test_the_code_of_a_page_runs`, and what of it there is at least.
+PAGES = {
+    "index": {"run": 1, "tested": 1},
+    "job-type": {"run": 6, "tested": 1},
+    "remote-job-type": {"run": 3, "tested": 1},
+    "store": {"run": 2, "tested": 1},
+    "secret-source": {"run": 2, "tested": 1},
+    "observer": {"run": 2, "tested": 1},
+}
+
+#: Pages that are written beside these.
+AWAITED = {"testing.md", "../../../../examples/plugins"}
+
+#: The password manager of the page on secret sources, with one entry.
+PASS = """#!/bin/sh
+if test "$1 $2" = "show work/database"; then
+    printf 'correct-horse-battery-staple\\nuser: ada\\n'
+else
+    echo "Error: $2 is not in the password store." >&2
+    exit 1
+fi
+"""
+
+
+@frozen
+class Block:
+    """A block of a page: its language, the file that it is, its text."""
+
+    language: str
+    name: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(*parts) for parts in found]
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A Python program in the folder, with its modules and without any plugin that is installed here."""
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "BUNSUI_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **environment,
+    }
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=env,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def follow(page: Path, folder: Path, **environment: str) -> dict[str, int]:
+    """Does what a page says, block by block; how many programs ran, and how many test modules."""
+    done = {"run": 0, "tested": 0}
+    found = blocks(page)
+    for block, below in zip(found, [*found[1:], Block("", "", "")], strict=True):
+        if block.name:
+            (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.name).write_text(block.text, encoding="utf-8")
+        if block.language != "python":
+            continue
+        compile(block.text, f"{page.name}: {block.name}", "exec")
+        if block.name.startswith("test_"):
+            tested = run(folder, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", block.name)
+            assert 0 == tested.returncode, tested.stdout + tested.stderr
+            done["tested"] += 1
+        elif not block.name:
+            assert "text" == below.language, f"nothing says what this prints: {block.text}"
+            ran = run(folder, "-W", "error", "-c", block.text, **environment)
+            assert ("", below.text) == (ran.stderr, ran.stdout)
+            done["run"] += 1
+    return done
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> str:
+    """A PATH that has the programs which pages call and this machine may not have."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "pass").write_text(PASS, encoding="utf-8")
+    (folder / "pass").chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page: str, tmp_path: Path, programs: str) -> None:
+    """Its programs print what it says, its tests pass."""
+    folder = tmp_path / "page"
+    folder.mkdir()
+    done = follow(PLUGINS / f"{page}.md", folder, PATH=programs)
+    assert all(done[what] >= least for what, least in PAGES[page].items()), done
+
+
+def test_a_page_that_promises_something_else_is_noticed(tmp_path: Path) -> None:
+    """A program that prints something else than the page says, or whose tests fail, makes the test fail."""
+    page = tmp_path / "page.md"
+    for wrong in ("```python\nprint(1)\n```\n\n```text\n2\n```\n", "```python test_it.py\nassert 0\n```\n"):
+        page.write_text(wrong, encoding="utf-8")
+        with pytest.raises(AssertionError):
+            follow(page, tmp_path)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A folder with what a wheel of the package on the first page puts into an environment."""
+    project, installed = tmp_path / "project", tmp_path / "installed"
+    project.mkdir()
+    follow(PLUGINS / "index.md", project)
+    built = run(project, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist")
+    assert 0 == built.returncode, built.stdout + built.stderr
+    [wheel] = (project / "dist").iterdir()
+    shutil.unpack_archive(wheel, installed, "zip")
+    shutil.copy(project / "pipeline.yaml", installed)
+    (installed / "data.txt").write_text("water\n", encoding="utf-8")
+    return installed
+
+
+RUN = ("run", "pipeline.yaml", "--store", "memory://", "--format", "json")
+
+
+def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command of bunsui where the package is installed, and installed plugins are loaded."""
+    variables = {"BUNSUI_DISABLE_PLUGIN_AUTOLOAD": "", **environment}
+    return run(folder, "-m", "bunsui", *arguments, **variables)
+
+
+def test_the_package_is_installed_and_used(package: Path) -> None:
+    """What hatchling builds of the page's files brings its job type to the command line."""
+    done = command(package, *RUN)
+    assert (0, "") == (done.returncode, done.stderr)
+    digest = hashlib.sha256(b"water\n").hexdigest()
+    assert {"digest": digest} == json.loads(done.stdout)["outputs"]
+
+
+def test_the_package_is_listed(package: Path) -> None:
+    """`bunsui plugins` prints what the page shows."""
+    done = command(package, "plugins")
+    [shown] = [block.text for block in blocks(PLUGINS / "index.md") if "DISTRIBUTION" in block.text]
+    listed = [line for line in done.stdout.splitlines() if line.startswith(("PLUGIN ", "checksum "))]
+    assert [line.split() for line in shown.splitlines()] == [line.split() for line in listed]
+
+
+def test_the_package_is_left_out(package: Path) -> None:
+    """With BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 its definition names a type that does not exist."""
+    done = command(package, *RUN, BUNSUI_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert 2 == done.returncode
+    assert "unknown-job-type" in done.stderr
+
+
+def test_the_package_says_what_is_wrong(package: Path) -> None:
+    """A file that is not there fails the job with the code that the plugin gives it."""
+    (package / "data.txt").unlink()
+    done = command(package, *RUN)
+    assert 1 == done.returncode
+    error = json.loads(done.stdout)["jobs"]["digest"]["error"]
+    assert ("Checksum.NoFile", False) == (error["code"], error["retryable"])
+
+
+@pytest.mark.parametrize("page", sorted(PLUGINS.glob("*.md")), ids=lambda page: page.stem)
+def test_links_of_the_cookbook_lead_somewhere(page: Path) -> None:
+    """To a file or folder that is there, and a heading of it."""
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        path = page.parent / target if target else page
+        if "://" in link or (link.split("#")[0] in AWAITED and not path.exists()):
+            continue
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            wrong.append(link)
+    assert [] == wrong
+
+
+def anchors(page: Path) -> set[str]:
+    """What may stand behind a # in a link to a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_leads_to_the_cookbook() -> None:
+    """To its first page, from which the others are reached."""
+    assert "docs/guides/developer/plugins/index.md" in (ROOT / "README.rst").read_text(encoding="utf-8")
+
+
+def test_the_first_page_names_every_hook() -> None:
+    """Its table has those of the code, and each page of the cookbook stands on it."""
+    text = (PLUGINS / "index.md").read_text(encoding="utf-8")
+    hooks = {name for name in vars(hookspecs) if name.startswith("bunsui_")}
+    assert hooks == set(re.findall(r"^\| \[`(\w+)\(", text, re.MULTILINE))
+    assert {f"{page}.md" for page in PAGES} - {"index.md"} <= set(re.findall(r"\]\(([\w-]+\.md)\)", text))
+
+
+def test_the_first_job_type_has_20_lines() -> None:
+    """As the page's heading says; empty ones are not counted."""
+    first = blocks(PLUGINS / "job-type.md")[0]
+    assert "query_jobs.py" == first.name
+    assert len([line for line in first.text.splitlines() if line.strip()]) <= 20
