@@ -202,13 +202,18 @@ def json_schema(plugins: Plugins | None = None) -> dict[str, Any]:
     return whole.json_schema((Plugins() if plugins is None else plugins).job_types)
 
 
-def __getattr__(name: str) -> Any:
+def _named(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'bunsui' has no attribute {name!r}")
     value = getattr(_import_module(home), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:
+    # Not for type checkers: to them a module with __getattr__ has every name, misspelt ones too.
+    __getattr__ = _named
 
 
 def __dir__() -> list[str]:

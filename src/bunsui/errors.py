@@ -133,7 +133,7 @@ class SessionFailed(BunsuiError):
         self.reason = reason
         self.session_id = session_id
         self.status = status
-        self.errors = dict(errors)
+        self.errors: dict[str, JobError] = dict(errors)
 
 
 class JobError(BunsuiError):
@@ -149,8 +149,8 @@ class JobError(BunsuiError):
     default_retryable: ClassVar[bool] = True
 
     def __init__(self, message: str, *, code: str | None = None, retryable: bool | None = None) -> None:
-        self.code = self.default_code if code is None else code
-        self.retryable = self.default_retryable if retryable is None else retryable
+        self.code: str = self.default_code if code is None else code
+        self.retryable: bool = self.default_retryable if retryable is None else retryable
         super().__init__(message)
 
 

@@ -7,6 +7,6 @@ import pluggy
 #: The name under which hooks and entry points are registered.
 PROJECT = "bunsui"
 
-hookspec = pluggy.HookspecMarker(PROJECT)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
 #: Marks a plugin's function as the implementation of a hook of bunsui.
-hookimpl = pluggy.HookimplMarker(PROJECT)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SimulationFailed", "StoreSuite", "World", "simulate"]
 
 
-def __getattr__(name: str) -> Any:
+def _named(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name != "StoreSuite":
@@ -28,3 +28,8 @@ def __getattr__(name: str) -> Any:
     from bunsui.testing.stores import StoreSuite  # noqa: PLC0415
 
     return StoreSuite
+
+
+if not TYPE_CHECKING:
+    # Not for type checkers: to them a module with __getattr__ has every name, misspelt ones too.
+    __getattr__ = _named
