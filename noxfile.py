@@ -109,6 +109,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/sessions_list.py")
     session.run("python", "benchmarks/logs.py")
     session.run("python", "benchmarks/logs_filter.py")
+    session.run("python", "benchmarks/run_pipeline.py")
 
 
 @nox.session

@@ -141,6 +141,22 @@ def test_the_python_of_the_guides_runs(block: str, tmp_path: Path) -> None:
     assert "failed" not in done.stdout
 
 
+def test_the_tests_of_the_guide_to_testing_pass(tmp_path: Path) -> None:
+    """The definition, and each block beside it as a file of tests."""
+    page = USER_GUIDE / "testing.md"
+    (tmp_path / "pipeline.yaml").write_text(markdown_blocks(page, "yaml")[0], encoding="utf-8")
+    blocks = markdown_blocks(page, "python")
+    for number, block in enumerate(blocks):
+        (tmp_path / f"test_block{number}.py").write_text(block, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stdout
+    assert f"{sum(block.count('def test_') for block in blocks)} passed" in done.stdout
+
+
 def anchors(page: Path) -> set[str]:
     """What may stand behind a # in a link to a page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)

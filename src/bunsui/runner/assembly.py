@@ -14,7 +14,6 @@ from bunsui.model.artifact import INLINE
 from bunsui.ports.store import Store
 from bunsui.runner.artifacts import Artifacts
 from bunsui.runner.captured import Captured
-from bunsui.runner.driver import Driver
 from bunsui.runner.event_loop import EventLoop
 from bunsui.runner.heartbeat import Heartbeat
 from bunsui.runner.host import Host
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.clock import Clock
     from bunsui.runner.caching import Caching
+    from bunsui.runner.driver import Driver
     from bunsui.runner.pool import Pool
 
 #: Calls at once to the services of one job type, whatever the number of jobs that they run.
@@ -165,13 +165,13 @@ def assemble(
         return Caching(opened, kept, clock)
 
     host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping, caching)
-    driver = Driver(
+    driver = around.driver(
         runner_id,
         opened,
         clock,
         pool,
         observers,
-        Starter(plugins.job_types, host, opened.max_commit_bytes),
+        Starter(plugins.job_types, host, opened.max_commit_bytes, around.stand_in),
         calls=calls,
         event_loop=event_loop,
         places=Places(max_concurrency, pools or {}),

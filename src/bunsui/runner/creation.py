@@ -67,9 +67,9 @@ def take_in(
     """
     preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
     values = inputs.resolve_parameters(pipeline, parameters)
-    env = meet(needs(pipeline, values), parts.settings, parts.pools)
+    env = meet(needs(pipeline, values), parts.settings, parts.pools, parts.surroundings.environ)
     bindings = given_bindings(given, pipeline, job_types)
-    used = preflight.used_bindings(pipeline, bindings, job_types, local=local)
+    used = preflight.used_bindings(pipeline, bindings, job_types, parts.surroundings.stand_in, local=local)
     data = {
         kind: {name: bound.to_data(value) for name, value in names.items()} for kind, names in used.items()
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from bunsui.local.callables import find
+from bunsui.runner.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,12 @@ class Host:
         self.secret = secret
         #: Callables that were found before: looking beside the definition costs more than a small job.
         self._found: dict[tuple[str, tuple[Path, ...]], Callable[..., Any]] = {}
+
+    def machine_deadline(self, deadline: float | None) -> float | None:
+        """A deadline by the runner's clock as one by `time.monotonic`, by which processes end."""
+        if deadline is None or isinstance(self.clock, SystemClock):
+            return deadline
+        return time.monotonic() + deadline - self.clock.monotonic()
 
     @property
     def caching(self) -> Caching | None:

@@ -75,6 +75,11 @@ class Mailbox:
                 yield self._messages.get_nowait()
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no message is there."""
+        return self._messages.empty()
+
+    @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         thread = self._thread

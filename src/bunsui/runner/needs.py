@@ -60,7 +60,9 @@ def _holders(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tupl
             yield ("parameters", parameter.name), parameters.get(parameter.name)
 
 
-def meet(wanted: Needs, settings: Settings, pools: Mapping[str, int]) -> dict[str, str]:
+def meet(
+    wanted: Needs, settings: Settings, pools: Mapping[str, int], environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """The values of the variables that a new session needs.
 
     Raises:
@@ -76,11 +78,11 @@ def meet(wanted: Needs, settings: Settings, pools: Mapping[str, int]) -> dict[st
                 f" bunsui config set --user env '{json.dumps([*settings.env, name])}'"
             )
             problems.append(Problem("unlisted-env", message, hint, path=pointer(path)))
-        elif name not in os.environ:
+        elif name not in environ:
             message = f"${{env.{name}}}: the variable {name} is not set"
             problems.append(Problem("missing-env", message, "set it before the start", path=pointer(path)))
         else:
-            values[name] = os.environ[name]
+            values[name] = environ[name]
     if problems:
         raise DefinitionError(sorted(problems, key=Problem.sort_key))
     return values

@@ -16,7 +16,7 @@ from bunsui.ports.registered import REMEDY, left_out, unavailable
 from bunsui.runner.needs import needs, require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job, Pipeline
@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 
 
 def used_bindings(
-    pipeline: Pipeline, given: Bindings, job_types: Mapping[str, JobType], *, local: bool
+    pipeline: Pipeline,
+    given: Bindings,
+    job_types: Mapping[str, JobType],
+    stands_in: Callable[[Job], object] = lambda _: None,
+    *,
+    local: bool,
 ) -> Bindings:
-    """Those of the given bindings that the pipeline's jobs use.
+    """Those of the given bindings that the pipeline's jobs use, but for those that something stands in for.
 
     Raises:
         DefinitionError: a job that is not bound can't run; all of them at once.
@@ -37,7 +42,7 @@ def used_bindings(
     problems = []
     for i, job in enumerate(pipeline.jobs):
         kind = job_types[job.type]
-        if kind.binding_field is None:
+        if kind.binding_field is None or stands_in(job) is not None:
             continue
         name = job.options[kind.binding_field]
         bound_to = given.get(kind.name, {})
@@ -118,6 +123,8 @@ def check_resumable(live: Live, parts: Parts, job_types: Mapping[str, JobType]) 
             raise ConfigError(what, hint=hint)
         target = job.options.get("callable", "")
         if live.machine.state.jobs[job.id].status.is_terminal or not isinstance(target, str) or not target:
+            continue
+        if parts.surroundings.stand_in(job) is not None:
             continue
         if target.startswith(LOCAL_PREFIX):
             if job.function is not None:

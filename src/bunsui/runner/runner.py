@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bunsui.runner.index import SessionSummary
     from bunsui.runner.pruning import Pruned
     from bunsui.runner.reruns import Rerun
+    from bunsui.runner.surroundings import Surroundings
 
 
 class Runner(Register):
@@ -51,7 +52,7 @@ class Runner(Register):
             configured, else 30.
         artifacts: the folder of outputs above 32 KiB; None: the configured one, else ``STORE-artifacts``
             beside a SQLite store, and for any other store its histories.
-        plugins: further plugins; see `Plugins`.
+        plugins: further plugins; see `Plugins`. Or one of these: then it is all that there is.
         autoload_plugins: whether installed entry points are imported.
         capture_logging: whether what a job in a thread logs with `logging` also goes to the job's log, as far
             as the levels of the host let it. A handler of the root logger sees to it, from the first session
@@ -78,7 +79,7 @@ class Runner(Register):
         pools: Mapping[str, int] | None = None,
         lease: float | None = None,
         artifacts: str | Path | None = None,
-        plugins: Sequence[Any] = (),
+        plugins: Sequence[Any] | Plugins = (),
         autoload_plugins: bool = True,
         capture_logging: bool | None = None,
         config: Config | Mapping[str, Any] | None = None,
@@ -89,7 +90,7 @@ class Runner(Register):
 
         if engine != "embedded":
             raise ConfigError(f"engine {engine!r} does not exist here", hint="use 'embedded'")
-        self.plugins = Plugins(plugins, autoload_plugins)
+        self.plugins = plugins if isinstance(plugins, Plugins) else Plugins(plugins, autoload_plugins)
         use = configured(
             config, store=store, bindings=bindings, local=local, max_concurrency=max_concurrency, pools=pools,
             lease=lease, artifacts=artifacts, capture_logging=capture_logging,
@@ -99,10 +100,14 @@ class Runner(Register):
         given = use.bindings if isinstance(use.bindings, Mapping) else {}
         parts = assemble(
             self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools,
-            artifacts=use.artifacts, capture_logging=use.capture_logging,
+            self._surroundings(), use.artifacts, capture_logging=use.capture_logging,
         )  # fmt: skip
         self._control = Control(parts, self.plugins.job_types, given, use.lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
+
+    def _surroundings(self) -> Surroundings | None:
+        """What it takes from the machine that it runs on; None: what there is."""
+        return None
 
     @property
     def store(self) -> Store:

@@ -24,14 +24,16 @@ from bunsui.runner.remote_work import RemoteWork
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from typing import Any
 
     from bunsui.engine.actions import Recover
+    from bunsui.model.job import Job
     from bunsui.ports.job_type import JobType, OnLost
     from bunsui.runner.host import Host
     from bunsui.runner.live import Live
+    from bunsui.runner.surroundings import WorkMaker
 
 #: Bytes of a commit that an output leaves to the event around it.
 EVENT_MARGIN = 1024
@@ -40,8 +42,15 @@ EVENT_MARGIN = 1024
 class Starter:
     """Resolves what the sessions of one runner refer to, and prepares their attempts."""
 
-    def __init__(self, job_types: Mapping[str, JobType], host: Host, max_commit_bytes: int) -> None:
+    def __init__(
+        self,
+        job_types: Mapping[str, JobType],
+        host: Host,
+        max_commit_bytes: int,
+        stand_in: Callable[[Job], WorkMaker | None] = lambda _: None,
+    ) -> None:
         self._job_types = job_types
+        self._stand_in = stand_in
         self._host = host
         self._max_output = max_commit_bytes - EVENT_MARGIN
         #: Makes artifacts of large outputs.
@@ -149,8 +158,9 @@ class Starter:
             from bunsui.dsl.options import check_options  # noqa: PLC0415 - jsonschema: 80 ms
 
             check_options(job, job_type, options)
-        bound = for_options(live.bindings, job_type, options)
-        if bound is None and job_type.binding_field is not None:
+        stand_in = self._stand_in(job)
+        bound = for_options(live.bindings, job_type, options) if stand_in is None else None
+        if stand_in is None and bound is None and job_type.binding_field is not None:
             reason = job_type.unavailable(options)
             if live.local or reason is not None:
                 name = options.get(job_type.binding_field)
@@ -164,11 +174,14 @@ class Starter:
         # A copy, as all that it is given: what an attempt does to its item can't reach the next one.
         own = deepcopy(item)
         remote = bound is None and isinstance(job_type, RemoteJobType)
-        work = (RemoteWork if remote else Work)(
+        make = stand_in or (RemoteWork if remote else Work)
+        work = make(
             live, job, start.attempt, job_type, bound, parameters, options, self._host, start.item, own
         )
         if job.cache is not None:
-            self._cache(live, work, resolve(job.cache.key, evolve(scope, secrets=[])))
+            key = resolve(job.cache.key, evolve(scope, secrets=[]))
+            if stand_in is None:
+                self._cache(live, work, key)
         work.secrets = tuple(dict.fromkeys(scope.secrets))
         work.secret_options = secret_options
         return work

@@ -71,7 +71,7 @@ class Stoppable:
     def _await(self, awaitable: Awaitable[Any], ended: Callable[[Any, BaseException | None], None]) -> None:
         """Hands an awaitable over to the event loop, in this context: the current call goes with it."""
         self.expect_end()
-        running = Running(awaitable, self.deadline, self.cancelled, ended)
+        running = Running(awaitable, self._host.machine_deadline(self.deadline), self.cancelled, ended)
         self._running += (running,)
         self._host.event_loop.start(running)
 

@@ -231,7 +231,7 @@ class Work(Stoppable):
         call = self._call()
         token = current.set(call)
         try:
-            output = self.job_type.run(call) if self.bound is None else self.begin(self.bound, call)
+            output = self._code(call)
             if hasattr(output, "__await__"):
                 if wait:
                     self._take_output(self._waited_for(output))
@@ -243,6 +243,10 @@ class Work(Stoppable):
         finally:
             current.reset(token)
         return False
+
+    def _code(self, call: JobCall) -> Any:
+        """The job's code itself: its output, or an awaitable of it."""
+        return self.job_type.run(call) if self.bound is None else self.begin(self.bound, call)
 
     def _take_output(self, output: Any) -> None:
         self.output = self._safe(output if type(output) is Json else encode(output))
@@ -281,7 +285,7 @@ class Work(Stoppable):
             parameters=self.parameters,
             options=self.options,
             idempotency_key=self.key,
-            deadline=self.deadline,
+            deadline=self._host.machine_deadline(self.deadline),
             item=self.item,
             item_index=self.item_index,
             folder=self.live.pipeline.base_dir,

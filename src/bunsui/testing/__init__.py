@@ -1,4 +1,4 @@
-"""For those who extend bunsui: test suites that hold for every implementation of a port, and a simulation.
+"""For those who test what they build with bunsui: stubs, fakes, suites for ports, a simulation.
 
 The suites are written for pytest, which is imported with the first of them that is used.
 """
@@ -8,19 +8,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bunsui.testing.fakes.clock import FakeClock
+    from bunsui.testing.fakes.service import FakeService, FakeWork
+    from bunsui.testing.fakes.store import FakeStore
     from bunsui.testing.simulation import SimulationFailed, World, simulate
     from bunsui.testing.stores import StoreSuite
+    from bunsui.testing.stubbing.runs import PipelineRun, run_pipeline
+    from bunsui.testing.stubbing.stubs import Stubs, Takes, in_turn
 
-__all__ = ["SimulationFailed", "StoreSuite", "World", "simulate"]
+__all__ = [
+    "FakeClock",
+    "FakeService",
+    "FakeStore",
+    "FakeWork",
+    "PipelineRun",
+    "SimulationFailed",
+    "StoreSuite",
+    "Stubs",
+    "Takes",
+    "World",
+    "in_turn",
+    "run_pipeline",
+    "simulate",
+]
+
+#: What needs no pytest, by the module that has it.
+_MODULES = {
+    "FakeClock": "fakes.clock",
+    "FakeService": "fakes.service",
+    "FakeStore": "fakes.store",
+    "FakeWork": "fakes.service",
+    "PipelineRun": "stubbing.runs",
+    "SimulationFailed": "simulation",
+    "Stubs": "stubbing.stubs",
+    "Takes": "stubbing.stubs",
+    "World": "simulation",
+    "in_turn": "stubbing.stubs",
+    "run_pipeline": "stubbing.runs",
+    "simulate": "simulation",
+}
 
 
 def _named(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name != "StoreSuite":
-        from bunsui.testing import simulation  # noqa: PLC0415 - a whole runner
+    if name in _MODULES:
+        from importlib import import_module  # noqa: PLC0415 - part of what is loaded late
 
-        return getattr(simulation, name)
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     import pytest  # noqa: PLC0415 - a dependency of those who test, not of those who run
 
     # So that a failing assertion of the suite shows its values, as one in a test module does.

@@ -1,0 +1,238 @@
+"""`Stubs`: what jobs do instead of their work, and what each of them received."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Mapping, MutableMapping
+from copy import deepcopy
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, field, frozen
+
+from bunsui.dsl.problems import did_you_mean
+from bunsui.errors import ConfigError, JobError
+
+if TYPE_CHECKING:
+    from bunsui.model.pipeline import Pipeline
+    from bunsui.ports.job_type import JobCall
+
+
+@frozen
+class Takes:
+    """A stub that takes its time: the run's own time, which nobody waits for.
+
+    Where the job's timeout, or the pipeline's, comes first, the attempt is stopped as real work would be.
+    """
+
+    #: How long it takes; 0 or more.
+    seconds: float = field()
+    #: What it comes to then: an output, an exception, or a callable, which is called when the attempt begins.
+    output: Any = None
+
+    @seconds.validator
+    def _check(self, _: object, seconds: Any) -> None:
+        if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+            raise ConfigError(f"Takes({seconds!r}): it is a number of seconds, 0 or more")
+
+
+class _InTurn:
+    """See `in_turn`."""
+
+    def __init__(self, outcomes: tuple[Any, ...]) -> None:
+        self._outcomes = outcomes
+        self._used = 0
+
+    def next(self, call: JobCall) -> Any:
+        """The next one.
+
+        Raises:
+            JobError: there is none.
+        """
+        if self._used == len(self._outcomes):
+            raise JobError(
+                f"the stub of '{call.job_id}' was given {self._used} outcomes in turn, and is called once"
+                f" more (attempt {call.attempt})",
+                code="StubExhausted",
+                retryable=False,
+            )
+        self._used += 1
+        return self._outcomes[self._used - 1]
+
+
+def in_turn(*outcomes: Any) -> Any:
+    """A stub that comes to one thing after the other: each call, of any attempt or item, takes the next.
+
+    A call for which none is left fails its job, with the code ``StubExhausted``.
+
+    Args:
+        outcomes: each what a stub may be: an output, an exception, a callable, a `Takes`.
+    """
+    return _InTurn(outcomes)
+
+
+class Stubs(MutableMapping[str, Any]):
+    """By the id of a job, what it does instead of its work.
+
+    * an output: is returned; it has to be JSON, as that of any job;
+    * an exception, or a class of exceptions: is raised; a `JobError` has a code of its own;
+    * a callable: is given the `bunsui.JobCall`, and returns the output, or raises, or is async;
+    * a `Takes`: lets time pass first;
+    * what `in_turn` makes: one of these after the other.
+
+    Args:
+        stubs: those to begin with.
+    """
+
+    def __init__(self, stubs: Mapping[str, Any] | None = None) -> None:
+        self._stubs: dict[str, Any] = dict(stubs or {})
+        self._calls: dict[str, list[JobCall]] = {}
+        #: What stubs have raised that is about the test, not about the job.
+        self._escaped: list[BaseException] = []
+
+    def __getitem__(self, job: str) -> Any:
+        return self._stubs[job]
+
+    def __setitem__(self, job: str, stub: Any) -> None:
+        self._stubs[job] = stub
+
+    def __delitem__(self, job: str) -> None:
+        del self._stubs[job]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stubs)
+
+    def __len__(self) -> int:
+        return len(self._stubs)
+
+    def __repr__(self) -> str:
+        return f"<Stubs for {', '.join(self._stubs) or 'nothing'}>"
+
+    @property
+    def calls(self) -> Mapping[str, tuple[JobCall, ...]]:
+        """By job, all calls so far in their order: each attempt, each item. Empty for a stub without calls.
+
+        Each is as it was when the stub was called, whatever that has done to it since.
+        """
+        seen = {job: tuple(self._calls.get(job, ())) for job in (*self._stubs, *self._calls)}
+        return MappingProxyType(seen)
+
+    def received(self, job: str) -> Mapping[str, Any]:
+        """The parameters of the only call of a job.
+
+        Raises:
+            AssertionError: it was not called once; the message says what each call received.
+        """
+        return received(self.calls, job)
+
+    # What the runner asks
+
+    def check(self, pipeline: Pipeline) -> None:
+        """Makes sure that each stub is for a job that there is.
+
+        Raises:
+            ConfigError: one is not.
+        """
+        ids = [job.id for job in pipeline.jobs]
+        for job in self._stubs:
+            if job not in ids:
+                raise ConfigError(
+                    f"there is a stub for '{job}', which is no job of the pipeline '{pipeline.name}'",
+                    hint=did_you_mean(str(job), ids) or f"it has: {', '.join(ids)}",
+                )
+
+    def answer(self, call: JobCall) -> Any:
+        """What a call comes to: an output, an awaitable of one, or `Takes` whose output is one.
+
+        Raises:
+            BaseException: what the stub is, or has raised.
+        """
+        # Copies: the stub may change what it is given.
+        seen = evolve(
+            call,
+            parameters=deepcopy(call.parameters),
+            options=deepcopy(call.options),
+            item=deepcopy(call.item),
+        )
+        self._calls.setdefault(call.job_id, []).append(seen)
+        return self._came_to(self._stubs[call.job_id], call)
+
+    def _came_to(self, stub: Any, call: JobCall) -> Any:
+        if isinstance(stub, _InTurn):
+            return self._came_to(stub.next(call), call)
+        if isinstance(stub, Takes):
+            return self._in_time(stub, call)
+        if isinstance(stub, BaseException):
+            raise stub.with_traceback(None)
+        if isinstance(stub, type) and issubclass(stub, BaseException):
+            raise stub
+        if not callable(stub):
+            return stub
+        try:
+            result = stub(call)
+        except BaseException as error:  # The test's own code.
+            self._notice(error)
+            raise
+        if hasattr(result, "__await__"):
+            return self._watched(result)
+        return self._in_time(result, call) if isinstance(result, Takes) else result
+
+    def _in_time(self, stub: Takes, call: JobCall) -> Takes:
+        try:
+            came_to = self._came_to(stub.output, call)
+        except BaseException as error:  # It comes out when the time is over.
+            came_to = error
+        if isinstance(came_to, Takes):
+            return Takes(stub.seconds + came_to.seconds, came_to.output)
+        return evolve(stub, output=came_to)
+
+    async def _watched(self, awaitable: Awaitable[Any]) -> Any:
+        try:
+            return await awaitable
+        except BaseException as error:  # As above.
+            self._notice(error)
+            raise
+
+    def _notice(self, error: BaseException) -> None:
+        """Keeps what the test is to end with: a failed assertion, pytest's own exceptions, Ctrl-C."""
+        stopped = type(error).__name__ in ("SystemExit", "CancelledError", "GeneratorExit")
+        if isinstance(error, AssertionError) or not (isinstance(error, Exception) or stopped):
+            self._escaped.append(error)
+
+    def raise_escaped(self) -> None:
+        """Raises what the first stub has raised that is about the test, once: a job can't fail by that alone.
+
+        Raises:
+            BaseException: such as an AssertionError.
+        """
+        if self._escaped:
+            error, *_ = self._escaped
+            self._escaped.clear()
+            raise error
+
+
+def received(calls: Mapping[str, tuple[JobCall, ...]], job: str, became: str = "") -> Mapping[str, Any]:
+    """The parameters of the only call of a job.
+
+    Args:
+        calls: by job.
+        job: its id.
+        became: what became of it, for the message.
+
+    Raises:
+        AssertionError: it was not called once.
+    """
+    if job not in calls:
+        hint = did_you_mean(job, calls) or f"there are stubs for: {', '.join(calls) or 'no job'}"
+        raise AssertionError(f"job '{job}' has no stub, so nobody sees its calls; {hint}")
+    found = calls[job]
+    if len(found) == 1:
+        return found[0].parameters
+    if not found:
+        raise AssertionError(f"job '{job}' was not called{became}")
+    lines = "".join(f"\n  {_place(call)}: {dict(call.parameters)!r}" for call in found)
+    raise AssertionError(f"job '{job}' was called {len(found)} times, not once:{lines}")
+
+
+def _place(call: JobCall) -> str:
+    item = "" if call.item_index is None else f"item {call.item_index} "
+    return f"{item}attempt {call.attempt}"
