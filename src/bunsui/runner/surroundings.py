@@ -48,8 +48,8 @@ class Surroundings:
     #: What is done in place of a job's own work, such as a stub in a test, so that it needs no binding, and
     #: no cache is asked for its output; None: its own is done.
     stand_in: Callable[[Job], WorkMaker | None] = _nothing
-    #: The environment, for the variables that definitions may name.
-    environ: Mapping[str, str] = field(factory=lambda: os.environ)
+    #: The environment, for the variables that definitions may name. It may hold secrets, so it is not shown.
+    environ: Mapping[str, str] = field(factory=lambda: os.environ, repr=False)
     #: Makes names of runners and requests that nobody else has.
     new_id: Callable[[], str] = _random_id
     #: Whether a runner that was not closed is closed when the interpreter ends.

@@ -153,7 +153,9 @@ def test_first(bunsui_runner, bunsui_stubs):
 def test_second(bunsui_runner, bunsui_stubs):
     assert {} == dict(bunsui_stubs)
     assert [] == bunsui_runner.sessions()
-    assert not [t for t in threading.enumerate() if t.name.startswith("bunsui")]
+    left = [t for t in threading.enumerate() if t.name.startswith("bunsui")]
+    [t.join(30) for t in left]  # Idle threads end by themselves, a moment later.
+    assert not [t for t in left if t.is_alive()]
     with pytest.raises(Exception, match="closed"):
         runners[0].run(PIPELINE)
 """
@@ -200,3 +202,23 @@ def test_the_fixtures_are_typed_as_what_they_are(bunsui_runner, bunsui_stubs):
     """A Runner, and Stubs."""
     assert isinstance(bunsui_runner, bunsui.Runner)
     assert isinstance(bunsui_stubs, bunsui.testing.Stubs)
+
+
+def test_what_is_not_there_is_not_looked_for_when_a_session_is_resumed(bunsui_runner, bunsui_stubs):
+    """A stub stands in for it then, too."""
+    second = {"id": "b", "type": "custom", "callable": "no_such_module:f", "depends_on": ["a"]}
+    jobs = [{"id": "a", "type": "custom", "command": ["no-such-program"]}, second]
+    pipeline = Pipeline.from_dict({"version": "1.0", "name": "gone", "jobs": jobs})
+    begun, go_on = threading.Event(), threading.Event()
+
+    def stub(call):
+        begun.set()
+        assert go_on.wait(30)
+
+    bunsui_stubs.update({"a": stub, "b": 2})
+    session = bunsui_runner.start(pipeline)
+    assert begun.wait(30)
+    session.pause()
+    go_on.set()
+    assert "paused" == session.wait(30)
+    assert {"a": None, "b": 2} == bunsui_runner.resume(session.id).outputs

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from bunsui.testing.stubbing.work import Waits
 
 #: How often time may pass, one time after the other, without anything happening: then nothing will.
-IN_VAIN = 20_000
+IN_VAIN = 5_000
+#: By how much later services are asked again, each time that nothing has happened: what is a day away is a
+#: thousand looks away, not 200,000. At most a day later.
+SELDOM, LONGEST = 1.01, 86_400.0
 
 
 class PassingDriver(Driver):
@@ -46,7 +49,7 @@ class PassingDriver(Driver):
         until = min(self._releases.due, self._waits.next_due)
         now = self._clock.monotonic()
         if any(isinstance(work, RemoteWork) for work in self._works()):
-            until = min(until, now + TICK)  # Services are asked.
+            until = min(until, now + min(TICK * SELDOM**self._in_vain, LONGEST))  # Services are asked.
         pause = self._timers.pause(max(0.0, until - now))
         return None if pause == math.inf else pause
 

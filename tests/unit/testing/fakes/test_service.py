@@ -8,7 +8,7 @@ import pytest
 
 import bunsui
 from bunsui import ConfigError, JobError
-from bunsui.testing import FakeService, FakeWork, run_pipeline
+from bunsui.testing import FakeService, FakeWork, Takes, run_pipeline
 
 
 def pipeline(service: FakeService, **fields) -> bunsui.Pipeline:
@@ -141,6 +141,7 @@ def test_in_a_run_the_answer_ends_it():
     assert run.seconds >= 3600
 
 
+@pytest.mark.timeout(60)
 def test_in_a_run_work_that_nobody_ends_is_told(service):
     """The run does not hang: it ends with an error that names the job."""
     with pytest.raises(
@@ -155,6 +156,24 @@ def test_in_a_run_its_timeout_ends_it(service):
     run = run_pipeline(pipeline(service, timeout=30), plugins=[service])
     assert "JobTimeout" == run.jobs["job"].error.code
     assert 1 == service.calls["cancel"]
+
+
+def test_in_a_run_days_may_pass(service):
+    """Work that goes on for days is no run that never rests, while something is to happen yet."""
+    jobs = [
+        {"id": "job", "type": "fake", "timeout": 4 * 86_400},
+        {"id": "slow", "type": "lambda", "function": "f"},
+        {"id": "then", "type": "lambda", "function": "f", "depends_on": ["slow"]},
+    ]
+    definition = {"version": "1.0", "name": "days", "jobs": jobs}
+    made = bunsui.Pipeline.from_dict(definition, plugins=bunsui.Plugins([service], autoload=False))
+
+    def then(call):
+        service.works[0].finish("at last")
+
+    run = run_pipeline(made, plugins=[service], stubs={"slow": Takes(3 * 86_400), "then": then})
+    assert "at last" == run.outputs["job"]
+    assert 3 * 86_400 <= run.seconds < 4 * 86_400
 
 
 def test_a_name_of_its_own():
