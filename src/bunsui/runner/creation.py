@@ -65,7 +65,8 @@ def take_in(
     Raises:
         DefinitionError, ConfigError: as `create` does, but for what can't be imported.
     """
-    preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
+    if any(parts.surroundings.stand_in(job) is None for job in pipeline.jobs):
+        preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
     values = inputs.resolve_parameters(pipeline, parameters)
     env = meet(needs(pipeline, values), parts.settings, parts.pools, parts.surroundings.environ)
     bindings = given_bindings(given, pipeline, job_types)

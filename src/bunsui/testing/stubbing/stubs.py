@@ -81,9 +81,15 @@ class Stubs(MutableMapping[str, Any]):
 
     Args:
         stubs: those to begin with.
+
+    Raises:
+        ConfigError: `stubs` is no mapping.
     """
 
     def __init__(self, stubs: Mapping[str, Any] | None = None) -> None:
+        if stubs is not None and not isinstance(stubs, Mapping):
+            kind = type(stubs).__name__
+            raise ConfigError(f"stubs are of type {kind}, not a mapping", hint="write stubs={'job': ...}")
         self._stubs: dict[str, Any] = dict(stubs or {})
         self._calls: dict[str, list[JobCall]] = {}
         #: What stubs have raised that is about the test, not about the job.

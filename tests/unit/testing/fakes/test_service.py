@@ -8,7 +8,7 @@ import pytest
 
 import bunsui
 from bunsui import ConfigError, JobError
-from bunsui.testing import FakeService, FakeWork, Takes, run_pipeline
+from bunsui.testing import FakeService, FakeWork, Takes, in_turn, run_pipeline
 
 
 def pipeline(service: FakeService, **fields) -> bunsui.Pipeline:
@@ -156,6 +156,14 @@ def test_in_a_run_its_timeout_ends_it(service):
     run = run_pipeline(pipeline(service, timeout=30), plugins=[service])
     assert "JobTimeout" == run.jobs["job"].error.code
     assert 1 == service.calls["cancel"]
+
+
+def test_in_a_run_a_stub_wins_over_the_service(service):
+    """Nobody asks the service; the job is one that runs here, with its retries and its timeout."""
+    made = pipeline(service, timeout=60, retry={"max_attempts": 2, "delay": 0})
+    run = run_pipeline(made, plugins=[service], stubs={"job": in_turn(Takes(61), 3)})
+    assert {"job": 3} == run.outputs
+    assert ((), 0) == (service.works, service.calls.total())
 
 
 def test_in_a_run_days_may_pass(service):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 import time
@@ -75,6 +76,23 @@ def test_a_path_is_loaded(tmp_path):
     (tmp_path / "pipeline.yaml").write_text(ETL, encoding="utf-8")
     for path in (tmp_path / "pipeline.yaml", str(tmp_path / "pipeline.yaml")):
         assert "succeeded" == run_pipeline(path, {"bucket": "b"}, stubs=STUBS).status
+
+
+def test_no_folder_is_needed(tmp_path):
+    """Where all jobs have stubs, that of the definition may be gone."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    (folder / "pipeline.yaml").write_text(ETL, encoding="utf-8")
+    pipeline = Pipeline.load(folder / "pipeline.yaml")
+    shutil.rmtree(folder)
+    assert "succeeded" == run_pipeline(pipeline, {"bucket": "b"}, stubs=STUBS).status
+    runs = "- {id: a, type: custom, command: [pwd]}\n"
+    folder.mkdir()
+    (folder / "pipeline.yaml").write_text(f'version: "1.0"\nname: p\njobs:\n{runs}', encoding="utf-8")
+    pipeline = Pipeline.load(folder / "pipeline.yaml")
+    shutil.rmtree(folder)
+    with pytest.raises(ConfigError, match="is gone"):
+        run_pipeline(pipeline)
 
 
 def test_a_stub_wins_over_a_binding(tmp_path):

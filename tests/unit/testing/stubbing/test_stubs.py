@@ -186,6 +186,12 @@ def test_system_exit_fails_the_job():
     assert "SystemExit" == run_pipeline(one(), stubs={"job": stub}).jobs["job"].error.code
 
 
+def test_no_stubs():
+    """What is no mapping is refused."""
+    with pytest.raises(ConfigError, match="of type list, not a mapping"):
+        run_pipeline(one(), stubs=["job"])
+
+
 @pytest.mark.parametrize("seconds", [-1, float("inf"), "5"])
 def test_no_time_to_take(seconds):
     """What is no number of seconds is refused where it is written."""
