@@ -1,4 +1,4 @@
-"""For those who test what they build with bunsui: stubs, fakes, suites for ports, a simulation.
+"""For those who test what they build with bunsui: stubs, fakes, a suite for each kind of plugin, a simulation.
 
 The suites are written for pytest, which is imported with the first of them that is used.
 """
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from bunsui.testing.fakes.clock import FakeClock
     from bunsui.testing.fakes.service import FakeService, FakeWork
     from bunsui.testing.fakes.store import FakeStore
+    from bunsui.testing.job_types import JobTypeSuite
+    from bunsui.testing.observers import ObserverSuite
+    from bunsui.testing.secret_sources import SecretSourceSuite
     from bunsui.testing.simulation import SimulationFailed, World, simulate
     from bunsui.testing.stores import StoreSuite
     from bunsui.testing.stubbing.runs import PipelineRun, run_pipeline
@@ -21,7 +24,10 @@ __all__ = [
     "FakeService",
     "FakeStore",
     "FakeWork",
+    "JobTypeSuite",
+    "ObserverSuite",
     "PipelineRun",
+    "SecretSourceSuite",
     "SimulationFailed",
     "StoreSuite",
     "Stubs",
@@ -47,22 +53,31 @@ _MODULES = {
     "run_pipeline": "stubbing.runs",
     "simulate": "simulation",
 }
+#: Each suite with the module that has it, and the package of its tests.
+_SUITES = {
+    "JobTypeSuite": ("job_types", "job_type"),
+    "ObserverSuite": ("observers", "observer"),
+    "SecretSourceSuite": ("secret_sources", "secret_source"),
+    "StoreSuite": ("stores", "store"),
+}
 
 
 def _named(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _MODULES:
-        from importlib import import_module  # noqa: PLC0415 - part of what is loaded late
+    from importlib import import_module  # noqa: PLC0415 - part of what is loaded late
 
+    if name in _MODULES:
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    import sys  # noqa: PLC0415 - as pytest
+
     import pytest  # noqa: PLC0415 - a dependency of those who test, not of those who run
 
-    # So that a failing assertion of the suite shows its values, as one in a test module does.
-    pytest.register_assert_rewrite("bunsui.testing.store")
-    from bunsui.testing.stores import StoreSuite  # noqa: PLC0415
-
-    return StoreSuite
+    module, tests = (f"{__name__}.{part}" for part in _SUITES[name])
+    if tests not in sys.modules:
+        # So that a failing assertion of the suite shows its values, as one in a test module does.
+        pytest.register_assert_rewrite(tests)
+    return getattr(import_module(module), name)
 
 
 if not TYPE_CHECKING:

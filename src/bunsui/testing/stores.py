@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,42 +10,45 @@ from bunsui.testing.store.documents import Documents
 from bunsui.testing.store.handles import Handles
 from bunsui.testing.store.histories import Histories
 from bunsui.testing.store.removal import Removal
+from bunsui.testing.suites import missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from bunsui.ports.store import Store
 
 
 class StoreSuite(Histories, Documents, Removal, Handles):
-    """Holds for every store: derive from it, and say how an empty store is made.
+    """Holds for every store: derive from it, and give it the fixture `store`, an empty one for each test.
 
     Such as::
 
+        import pytest
         from bunsui.testing import StoreSuite
 
 
         class TestMyStore(StoreSuite):
-            def make_store(self, tmp_path):
-                return MyStore(tmp_path / "data")
+            @pytest.fixture
+            def store(self, tmp_path):
+                store = MyStore(tmp_path / "data")
+                yield store
+                store.close()
+
+            def another_handle(self, store):
+                return MyStore(store.path)
 
     """
 
-    def make_store(self, tmp_path: Path) -> Store:
-        """An empty store, which may keep its data in the folder `tmp_path`. Called once for each test."""
-        raise NotImplementedError("a StoreSuite needs make_store(self, tmp_path)")
+    if not TYPE_CHECKING:
 
-    def another_handle(self, store: Store) -> Store:
+        @pytest.fixture
+        def store(self):
+            """An empty store; closed afterwards by who makes it."""
+            missing(self, "store", 'store = MyStore(tmp_path / "data")\nyield store\nstore.close()')
+
+    def another_handle(self, store: Any) -> Store:
         """What another process would use to get at the data of `store`; by default `store` itself."""
-        return store
-
-    @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[Store]:
-        """An empty store, closed afterwards."""
-        store = self.make_store(tmp_path)
-        yield store
-        store.close()
+        return store  # type: ignore[no-any-return]
 
     @pytest.fixture
     def other(self, store: Store) -> Iterator[Store]:

@@ -9,6 +9,40 @@ import pytest
 
 from bunsui.errors import JobError
 from bunsui.local.secret_sources import EnvironmentSource, FileSource
+from bunsui.ports.secrets import SecretSource
+from bunsui.testing import SecretSourceSuite
+
+
+class TestEnvironmentAsASource(SecretSourceSuite):
+    """The environment keeps what every source has to keep."""
+
+    known = ("BNS_TEST_SECRET", " hunter2-é\n")
+    unknown = "BNS_TEST_NOT_SET"
+
+    @pytest.fixture
+    def source(self, monkeypatch: pytest.MonkeyPatch) -> EnvironmentSource:
+        monkeypatch.setenv(*self.known)
+        return EnvironmentSource()
+
+    def change(self, source: SecretSource) -> str:
+        os.environ["BNS_TEST_SECRET"] = "another"
+        return "another"
+
+
+class TestFilesAsASource(SecretSourceSuite):
+    """Files keep what every source has to keep."""
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> FileSource:
+        self.path = tmp_path / "secret"
+        self.path.write_text("hunter2-é \n\n")
+        self.known = (str(self.path), "hunter2-é \n")
+        self.unknown = str(tmp_path / "none")
+        return FileSource()
+
+    def change(self, source: SecretSource) -> str:
+        self.path.write_text("another")
+        return "another"
 
 
 class TestEnvironment:

@@ -12,8 +12,11 @@ from bunsui.testing import StoreSuite
 class TestMemoryStore(StoreSuite):
     """Every clause of the port holds for the store in memory."""
 
-    def make_store(self, tmp_path):
-        return MemoryStore()
+    @pytest.fixture
+    def store(self):
+        store = MemoryStore()
+        yield store
+        store.close()
 
 
 @pytest.fixture

@@ -33,8 +33,11 @@ CHECK_HINT = "check that the file and its folder exist and that you may write to
 class TestSqliteStore(StoreSuite):
     """Every clause of the port holds for the store in a file."""
 
-    def make_store(self, tmp_path):
-        return SqliteStore(tmp_path / "store.db")
+    @pytest.fixture
+    def store(self, tmp_path):
+        store = SqliteStore(tmp_path / "store.db")
+        yield store
+        store.close()
 
     def another_handle(self, store):
         return SqliteStore(store.path)
@@ -43,8 +46,11 @@ class TestSqliteStore(StoreSuite):
 class TestSqliteStoreInOneHandle(StoreSuite):
     """Every clause holds also where all threads share one handle."""
 
-    def make_store(self, tmp_path):
-        return SqliteStore(tmp_path / "store.db")
+    @pytest.fixture
+    def store(self, tmp_path):
+        store = SqliteStore(tmp_path / "store.db")
+        yield store
+        store.close()
 
 
 @pytest.fixture

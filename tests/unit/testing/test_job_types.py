@@ -1,0 +1,66 @@
+"""The suite for job types: that it passes for good ones, and that each of its tests bites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bunsui.testing import JobTypeSuite
+from bunsui.testing.job_type.running import Behaviour
+from bunsui_tests import twins
+
+LOCAL = twins.FOLDER / "local_job_types.py"
+REMOTE = twins.FOLDER / "remote_job_types.py"
+
+
+@pytest.mark.slow
+def test_every_broken_twin_is_found(tmp_path: Path) -> None:
+    """The good job types pass; each broken one fails in what it breaks, and nowhere else."""
+    twins.check(LOCAL, tmp_path)
+
+
+@pytest.mark.slow
+def test_every_broken_twin_at_a_service_is_found(tmp_path: Path) -> None:
+    """Likewise those whose work runs elsewhere; runners mostly wait for that."""
+    twins.check(REMOTE, tmp_path, "-n", "4")
+
+
+def test_every_test_has_a_twin() -> None:
+    """For each test of the suite there is a job type that fails in it."""
+    assert set() == twins.tests_of(JobTypeSuite) - twins.broken(LOCAL, REMOTE)
+
+
+def test_what_flags_switch_off(tmp_path: Path) -> None:
+    """A test that a flag or a missing example leaves out is skipped, and the reason names it."""
+    found = twins.run([LOCAL], tmp_path, "-k", "TestLeftOut")["TestLeftOut"]
+    assert set() == found.failed
+    reasons = {name: reason for name, reason in found.skipped.items() if "RemoteJobType" not in reason}
+    running = twins.tests_of(Behaviour)
+    assert (
+        dict.fromkeys(running, "can_run is False")
+        | {
+            "test_its_fields_are_described": "has_descriptions is False",
+            "test_what_is_invalid_is_refused": "invalid_options is ()",
+        }
+        == reasons
+    )
+
+
+def test_what_flags_switch_off_of_a_remote_type(tmp_path: Path) -> None:
+    """Likewise of what a service can do."""
+    found = twins.run([REMOTE], tmp_path, "-k", "TestLeftOut or TestForgetful")
+    assert {
+        "test_its_failures_have_a_code": "can_fail is False",
+        "test_it_stops_when_it_is_cancelled": "can_cancel is False",
+        "test_what_is_cancelled_ends": "can_cancel is False",
+        "test_cancelling_what_has_ended": "can_cancel is False",
+        "test_polling_what_is_unknown": "unknown_handle is None",
+        "test_submitting_again_starts_nothing_twice": "resubmit_is_idempotent is False",
+    } == found["TestLeftOut"].skipped
+    assert {
+        "test_a_runner_that_dies_before_it_knows_the_handle": "can_find is False",
+        "test_an_answer_that_is_lost": "can_find is False",
+        "test_it_stops_when_it_is_cancelled": "its work does not run in this process",
+        "test_submitting_again_starts_nothing_twice": "resubmit_is_idempotent is False",
+    } == found["TestForgetful"].skipped
