@@ -12,7 +12,7 @@ from bunsui import testing
 from bunsui.engine.events import Event
 from bunsui.ports.job_type import Finding
 from bunsui.ports.store import Append, Appended, Commit, Put, Store
-from bunsui.testing import StoreSuite
+from bunsui.testing import JobTypeSuite, SecretSourceSuite, StoreSuite
 
 
 class NoRun(bunsui.JobType):
@@ -153,3 +153,14 @@ class TestHalf(StoreSuite):
     @pytest.fixture
     def empty(self) -> Store:
         return Half()  # error: an abstract class
+
+
+class TestMisuse(JobTypeSuite):
+    options = ["text"]  # error: a mapping
+    invalid_options = {"text": 1}  # error: a list of mappings
+    can_cancel = "no"  # error: a flag
+    patience = "1 minute"  # error: seconds, a number
+
+
+class TestBytes(SecretSourceSuite):
+    known = "database"  # error: a key and its value

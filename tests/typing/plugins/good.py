@@ -15,7 +15,7 @@ import bunsui
 from bunsui.engine.events import Event, JobFailed, JobSucceeded, SessionFailed, SessionSucceeded
 from bunsui.ports.job_type import Command, Finding
 from bunsui.ports.store import Append, Appended, Commit, Document, Put, Store
-from bunsui.testing import StoreSuite, simulate
+from bunsui.testing import JobTypeSuite, ObserverSuite, SecretSourceSuite, StoreSuite, simulate
 
 bunsui_hook_versions = ">=1.0,<2"
 
@@ -254,6 +254,49 @@ class TestThrough(StoreSuite):
         store = open_through("through://memory://")
         yield store
         store.close()
+
+
+class TestUpper(JobTypeSuite):
+    """The suite for job types, with examples and a flag."""
+
+    options = {"text": "hi"}
+    invalid_options = [{}, {"text": 1}]
+    failing_options = {"text": ""}
+    can_cancel = False
+
+    @pytest.fixture
+    def job_type(self) -> Upper:
+        return Upper()
+
+
+class TestBuild(JobTypeSuite):
+    """Of a remote one, with an example that is known only then."""
+
+    unknown_handle = {"key": "never-heard-of"}
+
+    @pytest.fixture
+    def job_type(self, tmp_path: Path) -> Build:
+        self.options = {"project": tmp_path.name}
+        return Build()
+
+
+class TestPass(SecretSourceSuite):
+    """The suite for secret sources."""
+
+    known = ("database", "correct-horse")
+    unknown = "nothing"
+
+    @pytest.fixture
+    def source(self) -> bunsui.SecretSource:
+        return Pass()
+
+
+class TestFigures(ObserverSuite):
+    """The suite for observers."""
+
+    @pytest.fixture
+    def observer(self) -> Figures:
+        return Figures()
 
 
 def test_a_world() -> None:
