@@ -19,6 +19,7 @@ from hypothesis import given, settings
 
 import bunsui
 from bunsui.engine import events as ev
+from bunsui_tests.conditions import until
 
 JOBS: list[dict[str, Any]] = [
     {"id": "extract", "parameters": {"source": "${source}"}},
@@ -331,8 +332,8 @@ def test_what_a_cancelled_session_had_is_reused(runner: Any, steps: Steps, pipel
     """Also of a session that was cancelled: only what it had not come to runs."""
     steps.held["clean"] = threading.Event()
     before = runner.start(pipeline())
-    while "clean" not in steps.ran:
-        time.sleep(0.01)
+    # All that is to be reused has ended.
+    until(lambda: "clean" in steps.ran and "succeeded" == before.jobs["aside"].status)
     before.cancel()
     steps.held.pop("clean").set()
     before.wait()

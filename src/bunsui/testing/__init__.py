@@ -1,4 +1,4 @@
-"""For those who test what they build with bunsui: stubs, fakes, a suite for each kind of plugin, a simulation.
+"""For those who test what they build with bunsui: stubs, fakes, suites for plugins, a simulation.
 
 The suites are written for pytest, which is imported with the first of them that is used.
 """

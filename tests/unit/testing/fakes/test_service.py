@@ -8,7 +8,22 @@ import pytest
 
 import bunsui
 from bunsui import ConfigError, JobError
-from bunsui.testing import FakeService, FakeWork, Takes, in_turn, run_pipeline
+from bunsui.testing import FakeService, FakeWork, JobTypeSuite, Takes, in_turn, run_pipeline
+
+
+class TestItsJobType(JobTypeSuite):
+    """What it gives is a job type as good as any."""
+
+    options = {"output": {"n": 1}}
+    parameters = {"x": 1}
+    invalid_options = [{"error": 1}, {"error": ""}]
+    failing_options = {"error": "Wanted"}
+    slow_options = {}
+    unknown_handle = "work-99"
+
+    @pytest.fixture
+    def job_type(self):
+        return FakeService().job_type()
 
 
 def pipeline(service: FakeService, **fields) -> bunsui.Pipeline:

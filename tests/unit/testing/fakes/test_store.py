@@ -24,13 +24,9 @@ PIPELINE = bunsui.Pipeline.from_dict(
 class TestToldNothing(StoreSuite):
     """Then it is a store as good as any."""
 
-    def make_store(self, tmp_path):
-        del tmp_path
-        return FakeStore()
-
     @pytest.fixture
-    def store(self, tmp_path):
-        return self.make_store(tmp_path)
+    def store(self):
+        return FakeStore()
 
 
 def append(store, position=1):
