@@ -1,4 +1,4 @@
-"""What is run before a change lands: ``nox -s tests lint types docs demo``."""
+"""What is run before a change lands: ``nox -s tests lint types docs plugins demo``."""
 
 import secrets
 import tempfile
@@ -54,6 +54,25 @@ def demo(session: nox.Session) -> None:
         "bunsui", "run", "examples/etl/pipeline.yaml", "--local", "-p", "source_bucket=flights",
         "--store", store,
     )  # fmt: skip
+
+
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """The example plugins as others have them: from wheels, beside bunsui's own; a pipeline of both."""
+    folder = Path("examples", "plugins")
+    distributions = [folder / "bunsui-http", folder / "bunsui-duckdb"]
+    with tempfile.TemporaryDirectory() as built:
+        session.run("pip", "wheel", "--quiet", "--no-deps", "-w", built, ".", *map(str, distributions))
+        wheels = {path.name.partition("-")[0]: str(path) for path in Path(built).glob("*.whl")}
+        session.install(f"{wheels.pop('bunsui')}[cli]", *wheels.values())
+    session.run("bunsui", "plugins")
+    session.run("bunsui", "pipeline", "validate", str(folder / "pipeline.yaml"))
+    session.install("mypy", "pytest", "pytest-randomly", "pytest-timeout")
+    session.run("pytest", "-q", str(folder / "tests"))
+    for distribution in distributions:
+        with session.chdir(distribution):
+            session.run("pytest", "-q")
+            session.run("mypy")
 
 
 @nox.session
