@@ -122,6 +122,7 @@ def bench(session: nox.Session) -> None:
     session.install(".[cli]")
     session.run("python", "benchmarks/startup.py")
     session.run("python", "benchmarks/engine.py", *session.posargs)
+    session.run("python", "benchmarks/plugins.py")
     session.run("python", "benchmarks/sessions.py")
     session.run("python", "benchmarks/idle.py")
     session.run("python", "benchmarks/resume.py")

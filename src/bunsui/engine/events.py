@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from bunsui.model.artifact import Artifact
-from bunsui.model.json import NULL, Json
+from bunsui.model.json import NULL, Json, copied
 from bunsui.model.session import Failure
 
 __all__ = [
@@ -400,6 +400,22 @@ class Unknown(Event):
 
     name: str
     data: Mapping[str, Any]
+
+
+#: The fields of events that hold mappings; all others are values that can't be changed.
+MAPPINGS: Mapping[type[Event], tuple[str, ...]] = {
+    SessionCreated: ("parameters", "bindings", "tags", "env"),
+    RunnerClaimed: ("process",),
+    Unknown: ("data",),
+}
+
+
+def detached(event: Event) -> Event:
+    """The event for somebody who may do anything to it: what can be changed of it is a copy."""
+    names = MAPPINGS.get(type(event))
+    if names is None:
+        return event
+    return evolve(event, **{name: copied(dict(getattr(event, name))) for name in names})
 
 
 #: Every event by its name in a history.

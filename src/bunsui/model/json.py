@@ -99,6 +99,15 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
 
+def copied(value: Any) -> Any:
+    """A copy of plain data, faster than `copy.deepcopy`; the nesting must be bounded."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [copied(item) for item in value]
+    return value
+
+
 def whole(value: Any) -> Any:
     """A copy of plain data in which every float that is a whole number is an integer: 1.0 becomes 1."""
     if isinstance(value, float) and value.is_integer():

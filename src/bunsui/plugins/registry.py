@@ -19,6 +19,7 @@ from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import BunsuiError, ConfigError, PluginError
 from bunsui.plugins import builtins, contributions, hookspecs
 from bunsui.plugins.contributions import Wrong
+from bunsui.plugins.observer import Observer, taking
 from bunsui.plugins.registration import PluginInfo, Registration
 from bunsui.ports.hooks import PROJECT
 from bunsui.ports.registered import Registered, unavailable
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     import click
 
-    from bunsui.engine.events import Event
     from bunsui.plugins.contributions import Kind
     from bunsui.ports.job_type import JobType
     from bunsui.ports.secrets import SecretSource
@@ -279,21 +279,14 @@ class Plugins:
     # Observers
 
     @property
-    def has_observers(self) -> bool:
-        """Whether any plugin wants to see events."""
-        return bool(self._manager.hook.bunsui_session_event.get_hookimpls())
-
-    def observe(self, session_id: str, event: Event) -> list[tuple[str, BaseException]]:
-        """Shows a committed event to every observer; (plugin, exception) of those that failed."""
-        failed = []
-        origins = {each.key: each.origin for each in self._registrations}
-        for implementation in self._manager.hook.bunsui_session_event.get_hookimpls():
-            values = {"session_id": session_id, "event": event}
-            try:
-                implementation.function(*(values[name] for name in implementation.argnames))
-            except BaseException as error:  # Foreign code: it may raise SystemExit, too.
-                failed.append((origins[implementation.plugin_name], error))
-        return failed
+    def observers(self) -> Sequence[Observer]:
+        """Whoever wants to see events, in the order of registration."""
+        origins = {each.key: each.origin for each in self._registrations if each.error is None}
+        return [
+            Observer(origins[found.plugin_name], taking(found.function, found.argnames))
+            for found in self._manager.hook.bunsui_session_event.get_hookimpls()
+            if found.plugin_name in origins
+        ]
 
 
 def _installed() -> Iterator[tuple[Registration, EntryPoint]]:

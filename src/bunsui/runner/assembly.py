@@ -19,7 +19,7 @@ from bunsui.runner.heartbeat import Heartbeat
 from bunsui.runner.host import Host
 from bunsui.runner.keeping import Keeping
 from bunsui.runner.logs import Logs
-from bunsui.runner.observers import Observers
+from bunsui.runner.observers import CLOSING, Observers
 from bunsui.runner.places import Places
 from bunsui.runner.pool import Pools
 from bunsui.runner.secrets import Secrets
@@ -85,7 +85,7 @@ class Parts:
     def close(self, timeout: float) -> None:
         """Ends all of them, in the order in which they need each other."""
         self.driver.stop(timeout)
-        self.observers.close(10.0)
+        self.observers.close(CLOSING)
         self.heartbeat.close()
         self.pool.close()
         self.calls.close()
@@ -96,6 +96,7 @@ class Parts:
         self.logs.close()
         if self.owns_store:
             self.store.close()
+        self.observers.warn()  # Last: where warnings are errors, nothing is left open.
 
 
 def logs_of(store: Path | None) -> Path | None:

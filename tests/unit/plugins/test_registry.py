@@ -331,22 +331,24 @@ class Raises:
         raise ValueError("oops")
 
 
-def test_observe():
-    """Every observer gets the arguments that it names; one that raises keeps none from the others."""
+def test_observers():
+    """Each gets the arguments that it names, in its order, and is named as messages name its plugin."""
     all_of_it, event_alone = Sees(), SeesEventAlone()
-    failed = plugins(all_of_it, Raises(), event_alone).observe("s1", "event")
-    assert ([("s1", "event")], ["event"], ["'Raises'"], ["oops"]) == (
+    found = plugins(all_of_it, Raises(), event_alone).observers
+    found[0].call("s1", "event")
+    found[2].call("s1", "event")
+    assert ([("s1", "event")], ["event"], ["'Sees'", "'Raises'", "'SeesEventAlone'"]) == (
         all_of_it.seen,
         event_alone.seen,
-        [name for name, _ in failed],
-        [str(error) for _, error in failed],
+        [observer.origin for observer in found],
     )
+    with pytest.raises(ValueError, match="oops"):
+        found[1].call("s1", "event")
 
 
-@pytest.mark.parametrize(("given", "wanted"), [([], False), ([Brings()], False), ([Sees()], True)])
-def test_has_observers(given, wanted):
-    """Whether anybody wants events is known beforehand."""
-    assert wanted is plugins(*given).has_observers
+def test_no_observers():
+    """Whoever brings something else is none."""
+    assert [] == plugins(Brings()).observers
 
 
 # When plugins are asked
