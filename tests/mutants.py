@@ -118,6 +118,87 @@ MUTANTS = (
         ("tests/unit/testing/fakes/test_service.py",),
     ),
     Mutant(
+        "a warning of observers comes when nothing is left to close",
+        "runner/assembly.py",
+        "        self.observers.close(CLOSING)\n",
+        "        self.observers.close(CLOSING)\n        self.observers.warn()\n",
+        ("tests/integration/plugins/test_plugin_faults.py",),
+    ),
+    Mutant(
+        "an exception whose text raises fails its job",
+        "errors.py",
+        "    except BaseException as broken:  # Foreign code: the __str__ of somebody's class.",
+        "    except Exception as broken:",
+        ("tests/integration/plugins/test_plugin_faults.py",),
+    ),
+    Mutant(
+        "an exception without a traceback fails its job",
+        "local/log_records.py",
+        "    except BaseException as broken:",
+        "    except ZeroDivisionError as broken:",
+        ("tests/integration/plugins/test_plugin_faults.py",),
+    ),
+    Mutant(
+        "what a service gives that can't be read fails its job",
+        "runner/remote_work.py",
+        "        except BaseException as error:  # The border: what the type gave may raise anything.",
+        "        except ZeroDivisionError as error:",
+        ("tests/integration/plugins/test_plugin_faults.py",),
+    ),
+    Mutant(
+        "a handle is bounded",
+        "runner/remote_work.py",
+        "if handle.size > MAX_HANDLE:",
+        "if False:",
+        ("tests/integration/plugins/test_plugin_faults.py",),
+    ),
+    Mutant(
+        "a cancel that is async has not stopped anything",
+        "runner/remote_work.py",
+        '    if hasattr(answer, "__await__"):',
+        "    if False:",
+        ("tests/integration/plugins/test_plugin_faults.py",),
+    ),
+    Mutant(
+        "a type whose on_lost is junk has somebody asked",
+        "runner/starting.py",
+        'if kind.on_lost in ("rerun", "unknown", "fail"):',
+        "if True:",
+        ("tests/integration/plugins/test_plugin_faults.py",),
+    ),
+    Mutant(
+        "work that is submitted again is the same",
+        "runner/remote_work.py",
+        "            parameters=copied(made.parameters),",
+        "            parameters=made.parameters,",
+        ("tests/integration/plugins/test_plugin_mutation.py",),
+    ),
+    Mutant(
+        "no check changes a definition",
+        "dsl/validator.py",
+        "job_type.check(copied(dict(options)), copied(dict(job)))",
+        "job_type.check(options, job)",
+        ("tests/integration/plugins/test_plugin_mutation.py",),
+    ),
+    Mutant(
+        "who says that a job can't run here does not change it",
+        "runner/preflight.py",
+        "kind.unavailable(copied(dict(options)))",
+        "kind.unavailable(options)",
+        ("tests/integration/plugins/test_plugin_mutation.py",),
+    ),
+    Mutant(
+        "no observer changes an output",
+        "model/json.py",
+        """        raise AttributeError(f"a {type(self).__name__} can't be changed: its '{name}' neither")
+
+    def __delattr__""",
+        """        object.__setattr__(self, name, value)
+
+    def __delattr__""",
+        ("tests/integration/plugins/test_plugin_mutation.py",),
+    ),
+    Mutant(
         "an observer that hangs is dropped",
         "runner/observers.py",
         "if began is not None and now - began > self._limits.budget:",
@@ -638,9 +719,9 @@ MUTANTS = (
     ),
     Mutant(
         "what a service says shows no secret",
-        "runner/remotes.py",
-        "self._end(work, failure(error, work.redact))",
-        "self._end(work, failure(error))",
+        "runner/remote_work.py",
+        "                return Ended(failure=failure(error, self.redact))\n            return Junk",
+        "                return Ended(failure=failure(error))\n            return Junk",
         ["tests/integration/test_remote_faults.py"],
     ),
     Mutant(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -18,12 +18,15 @@ from bunsui.dsl.shapes import Shape, any_job_shape, pipeline_shape, schema_probl
 from bunsui.dsl.templates import Templates
 from bunsui.dsl.templating import Expanded
 from bunsui.dsl.wiring import Wiring
+from bunsui.errors import text_of
 from bunsui.expressions.references import Path, references
+from bunsui.model.json import copied
+from bunsui.ports.job_type import JobType
 from bunsui.ports.registered import left_out
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
-    from bunsui.ports.job_type import Finding, JobType
+    from bunsui.ports.job_type import Finding
 
 #: Most problems that are shown of one definition.
 MAX_PROBLEMS = 100
@@ -107,11 +110,30 @@ def _shown(errors: list[Problem], warnings: list[Problem], file: str | None) -> 
 
 
 def findings(job_type: JobType, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
-    """What a job's type finds wrong with it beyond its schema; see `JobType.check`."""
+    """What a job's type finds wrong with it beyond its schema; see `JobType.check`, which gets copies.
+
+    Where the type fails, or gives something else, that is what is found.
+    """
+    if getattr(job_type.check, "__func__", None) is JobType.check:
+        return []
     try:
-        return list(job_type.check(options, job))
-    except Exception as error:  # Foreign code.
-        return [("", "job-type-failed", f"its type failed to check it: {type(error).__name__}: {error}")]
+        given = job_type.check(copied(dict(options)), copied(dict(job)))
+        if isinstance(given, Coroutine):
+            given.close()
+            raise TypeError("check() must not be async")
+        return [_finding(found) for found in given]
+    except KeyboardInterrupt:  # Of who waits for this.
+        raise
+    except BaseException as error:  # Foreign code: it may raise SystemExit, too.
+        wrong = f"its type failed to check it: {type(error).__name__}: {text_of(error)}"
+        return [("", "job-type-failed", wrong)]
+
+
+def _finding(found: Any) -> Finding:
+    name, code, message = found
+    if not type(name) is type(code) is type(message) is str:
+        raise TypeError("what check() found is no list of (field, code, message), each a text")
+    return name, code, message
 
 
 class _Validation:

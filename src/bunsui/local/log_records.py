@@ -64,7 +64,10 @@ def unwritable(record: logging.LogRecord, error: BaseException) -> dict[str, Any
 
 def of_failure(error: BaseException) -> dict[str, Any] | None:
     """The record of an attempt's failure, with its traceback; None where that tells nothing new."""
-    text = traceback_text(error)
+    try:
+        text = traceback_text(error)
+    except BaseException as broken:  # Foreign code: the attributes and the __str__ of somebody's class.
+        text = f"(a traceback that can't be made: {type(broken).__name__})"
     if text is None:
         return None
     return {

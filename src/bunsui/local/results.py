@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable
+from typing import Any
 
-from bunsui.errors import JobError
+from bunsui.errors import JobError, text_of
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 
@@ -39,24 +41,19 @@ def failure(error: BaseException, redact: Callable[[str], str] | None = None) ->
 
     def text(value: object) -> str:
         # Redacted before it is cut: half of a value would not be found.
-        whole = _text(value)
+        whole = text_of(value)
         return _short(whole if redact is None else redact(whole))
 
-    if isinstance(error, JobError):
+    if issubclass(type(error), JobError):
         # Whatever a job gave it: what the history holds is text and a truth value.
-        return Failure(text(error.code), text(error.message), bool(error.retryable))
+        with contextlib.suppress(BaseException):  # Foreign code: the attributes of somebody's class.
+            given: Any = error
+            return Failure(text(given.code), text(given.message), bool(given.retryable))
     return Failure(text(type(error).__name__), text(error))
 
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}... ({len(text)} characters)"
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except BaseException as broken:  # Foreign code: the __str__ of somebody's class.
-        return f"({type(value).__name__} whose text can't be made: {type(broken).__name__})"
 
 
 def traceback_text(error: BaseException) -> str | None:

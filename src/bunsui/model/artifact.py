@@ -41,6 +41,11 @@ class Artifact(Json):
 
     __slots__ = ("_load", "bytes", "sha256", "whose")
 
+    sha256: str
+    bytes: int
+    whose: str
+    _load: Callable[[Artifact], str] | None
+
     _DIGEST: ClassVar = re.compile(r"[0-9a-f]{64}")
 
     def __init__(
@@ -50,10 +55,8 @@ class Artifact(Json):
             raise ValueError(f"{sha256!r} is no SHA-256")
         if type(size) is not int or size < 0:
             raise ValueError(f"{size!r} is no number of bytes")
-        self.sha256 = sha256
-        self.bytes = size
-        self.whose = whose
-        self._load = load
+        for name, value in (("sha256", sha256), ("bytes", size), ("whose", whose), ("_load", load)):
+            object.__setattr__(self, name, value)
 
     @property
     def size(self) -> int:
@@ -80,6 +83,9 @@ class Artifact(Json):
 
     def __hash__(self) -> int:
         return hash(self.sha256)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Artifact, (self.sha256, self.bytes, self.whose, self._load)
 
     def __repr__(self) -> str:
         return f"Artifact({self.sha256!r}, {self.bytes})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Self
 
 #: Deepest nesting of lists and mappings. Whoever reads a value back may stand deep in a stack of its own.
 MAX_DEPTH = 200
@@ -22,9 +22,27 @@ class Json:
 
     __slots__ = ("text",)
 
+    #: Compact, ASCII only.
+    text: str
+
     def __init__(self, text: str) -> None:
-        #: Compact, ASCII only.
-        self.text = text
+        _set_text(self, text)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Events, and with them all who see them, share it.
+        raise AttributeError(f"a {type(self).__name__} can't be changed: its '{name}' neither")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a {type(self).__name__} can't be changed: its '{name}' neither")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Json, (self.text,)
 
     @classmethod
     def of(cls, value: object) -> Json:
@@ -59,6 +77,8 @@ class Json:
         return f"Json({self.text[:60]!r}{'...' if len(self.text) > 60 else ''})"
 
 
+#: What sets the text past `__setattr__`, as the constructor does: as fast as an assignment.
+_set_text: Any = Json.__dict__["text"].__set__
 NULL = Json("null")
 
 

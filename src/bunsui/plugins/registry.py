@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Iterable
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pluggy
 
 from bunsui import __version__
 from bunsui.dsl.problems import did_you_mean
-from bunsui.errors import BunsuiError, ConfigError, PluginError
+from bunsui.errors import BunsuiError, ConfigError, PluginError, text_of
 from bunsui.plugins import builtins, contributions, hookspecs
 from bunsui.plugins.contributions import Wrong
 from bunsui.plugins.observer import Observer, taking
@@ -217,18 +218,20 @@ class Plugins:
         if factory is None:
             raise self._unknown_store(url, scheme if separator else None)
         try:
-            store = factory(url)
+            store: Any = factory(url)
         except (BunsuiError, KeyboardInterrupt):
             raise
         except BaseException as error:  # Foreign code.
             raise self._bringer(contributions.STORES, scheme).fault(
                 f" failed to open the store '{shown(url)}': {_said(error)}"
             ) from error
-        if not isinstance(store, Store):
+        if not issubclass(type(store), Store):  # By its type: what it says of itself is foreign code.
+            if type(store) is CoroutineType:
+                store.close()
             raise self._bringer(contributions.STORES, scheme).fault(
                 f" opened '{shown(url)}' as {type(store).__name__}, which is not a bunsui.ports.store.Store"
             )
-        return store
+        return cast("Store", store)
 
     def _unknown_store(self, url: str, scheme: str | None) -> BunsuiError:
         known = ", ".join(f"{name}://" for name in self.stores)
@@ -321,8 +324,5 @@ def _taken(kind: Kind, name: str, first: Registration, second: Registration) -> 
 
 def _said(error: BaseException) -> str:
     """The type and the text of what foreign code has raised."""
-    try:
-        text = str(error)
-    except Exception:  # Foreign code, too.
-        text = "its text can't be had"
+    text = text_of(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

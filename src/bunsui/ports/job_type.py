@@ -154,15 +154,25 @@ class JobType(ABC):
     def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
         """What is wrong beyond what the schema can say.
 
+        Where it raises, or gives something else, that is a problem of the job. It must not block: for a job
+        whose references have been resolved it is called again, on the thread that drives all sessions.
+
         Args:
-            options: the type's own fields, valid by the schema, with references unresolved.
-            job: the whole job as it stands in the definition.
+            options: the type's own fields, valid by the schema, with references unresolved; a copy.
+            job: the whole job as it stands in the definition; a copy.
         """
         del options, job
         return []
 
     def unavailable(self, options: Mapping[str, Any]) -> str | None:
-        """Why this job can't run here unless it is bound, or None where it can."""
+        """Why this job can't run here unless it is bound, or None where it can.
+
+        Asked before a session is created, and when the job starts; it must not block. Where it raises, or
+        gives something else, that is a `PluginError`.
+
+        Args:
+            options: the type's own fields; a copy.
+        """
         del options
         return None
 

@@ -81,8 +81,8 @@ class RemoteJobType(JobType):
         """Has the service begin the work, under ``call.idempotency_key``.
 
         Returns:
-            A handle: a JSON value, not None, by which any other process finds the work again. It is put into
-            the session's history.
+            A handle: a JSON value, not None and of at most 32 KiB, by which any other process finds the work
+            again. It is put into the session's history.
         """
 
     @abstractmethod

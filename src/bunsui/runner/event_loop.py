@@ -198,10 +198,10 @@ class EventLoop:
             thread.join(timeout)
 
 
-def drop(awaitable: Awaitable[Any]) -> None:
+def drop(awaitable: object) -> None:
     """Lets go of an awaitable: a coroutine that was never begun ends without a warning."""
-    if isinstance(awaitable, Coroutine):
-        with contextlib.suppress(BaseException):  # Foreign code: its `finally` blocks.
+    with contextlib.suppress(BaseException):  # Foreign code: its `finally` blocks, and what it says it is.
+        if isinstance(awaitable, Coroutine):
             awaitable.close()
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from bunsui.dsl.problems import Problem, did_you_mean, pointer
-from bunsui.errors import ConfigError, DefinitionError, JobError
+from bunsui.errors import ConfigError, DefinitionError, JobError, PluginError, text_of
 from bunsui.local.bindings import Bindings, Bound, importable
 from bunsui.local.callables import find
 from bunsui.model.job import LOCAL_PREFIX
+from bunsui.model.json import copied
 from bunsui.ports.job_type import Function
 from bunsui.ports.registered import REMEDY, left_out, unavailable
+from bunsui.runner.event_loop import drop
 from bunsui.runner.needs import needs, require
 
 if TYPE_CHECKING:
@@ -68,7 +70,27 @@ def used_bindings(
 def _unbound(kind: JobType, job: Job, *, local: bool) -> str | None:
     if local:
         return "the run is local, so nothing may run on AWS"
-    return kind.unavailable(job.options)
+    return why_unavailable(kind, job.options)
+
+
+def why_unavailable(kind: JobType, options: Mapping[str, Any]) -> str | None:
+    """Why a job can't run here unless it is bound; see `JobType.unavailable`, which gets copies.
+
+    Raises:
+        PluginError: the type failed to say so.
+    """
+    try:
+        reason: object = kind.unavailable(copied(dict(options)))
+    except KeyboardInterrupt:  # Of who waits for this.
+        raise
+    except BaseException as error:  # Foreign code: it may raise SystemExit, too.
+        wrong = f"failed: {type(error).__name__}: {text_of(error)}"
+        raise PluginError(f"unavailable() of job type '{kind.name}' {wrong}", plugin=kind.name) from error
+    if reason is None or type(reason) is str:
+        return reason
+    drop(reason)
+    wrong = f"gave {type(reason).__name__}, neither text nor None"
+    raise PluginError(f"unavailable() of job type '{kind.name}' {wrong}", plugin=kind.name)
 
 
 def check_imports(bindings: Bindings, supervisor: Supervisor) -> None:

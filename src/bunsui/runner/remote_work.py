@@ -6,14 +6,15 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bunsui.errors import AwsError, JobCancelled, JobError, JobTimeout, SecretInOutput
 from bunsui.local.results import encode, failure
 from bunsui.model.artifact import owner
-from bunsui.model.json import NULL, Json
+from bunsui.model.json import NULL, Json, copied
 from bunsui.model.session import Failure
-from bunsui.ports.remote import Found, RemoteJobType
+from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, RemoteJobType, Running, Succeeded
+from bunsui.runner.event_loop import drop
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The code of a failure that is the job type's, not the work's.
 PLUGIN_ERROR = "PluginError"
+#: Bytes of the JSON of a handle: all of it is in the history, and in memory.
+MAX_HANDLE = 32 * 1024
 #: What stands in place of a text that may hold secrets which nobody here knows.
 HIDDEN = "it may show secrets, which could not be looked up"
 
@@ -63,15 +66,31 @@ class Told:
         return f"{self.failure.code}: {self.failure.message}"
 
 
+@frozen
+class Ended:
+    """The work has ended, with an output or a failure."""
+
+    output: Json | None = None
+    failure: Failure | None = None
+
+
+@frozen
+class Junk:
+    """What a job type said of its work is no answer."""
+
+    #: What it said instead.
+    text: str
+
+
 def ask(call: Callable[[], Any], redact: Callable[[str], str] | None = None) -> Told:
     """Calls a job type; never raises."""
     try:
         return Told(Kind.DONE, call())
     except BaseException as error:  # The border: a plugin's code may raise anything.
         kind = Kind.FAULT
-        if isinstance(error, JobError):
+        if issubclass(type(error), JobError):
             kind = Kind.REFUSED
-        elif isinstance(error, OSError | AwsError):
+        elif issubclass(type(error), OSError | AwsError):
             kind = Kind.OPEN
         return Told(kind, failure=failure(error, redact))
 
@@ -129,7 +148,8 @@ class RemoteWork(Work):
             if found is not None:
                 self.output, self.cached_from = found.output, found.session
                 return NULL
-        return self._as_handle(self.job_type.submit(self._asking()), "submit() of job type '{}' returned")
+        answer = self._answer("submit", self.job_type.submit(self._asking()))
+        return self._as_handle(answer, "submit() of job type '{}' returned")
 
     def remember(self) -> None:
         """Leaves its output for equal jobs; in a thread."""
@@ -141,37 +161,83 @@ class RemoteWork(Work):
 
         The handle of what it found is JSON.
         """
-        answer = self.job_type.find(self._asking())
+        answer = self._answer("find", self.job_type.find(self._asking()))
         if isinstance(answer, Found):
             return Found(self._as_handle(answer.handle, "find() of job type '{}' found"))
-        return answer
+        if isinstance(answer, NeverRan):
+            return NeverRan()
+        if isinstance(answer, CannotTell):
+            return CannotTell()
+        raise TypeError(f"find() of job type '{self.job_type.name}' returned {type(answer).__name__}")
 
     def stop(self) -> None:
         """Asks the service to stop the work."""
         assert self.handle is not None  # noqa: S101 - only what has a handle is stopped
-        self.job_type.cancel(self.handle.value)
+        self._answer("cancel", self.job_type.cancel(self.handle.value))
+
+    def _answer(self, method: str, answer: Any) -> Any:
+        """What a method gave, where that is no awaitable: nobody awaits it."""
+        return refuse_awaitable(answer, f"{method}() of job type '{self.job_type.name}'")
 
     def _as_handle(self, value: Any, came_from: str) -> Json:
         came_from = came_from.format(self.job_type.name)
         if value is None:
             raise TypeError(f"{came_from} None, not a handle")
         try:
-            return self._safe(encode(value, f"the handle that {came_from}"))
+            handle = self._safe(encode(value, f"the handle that {came_from}"))
         except JobError as error:  # Not the service's answer: the work may be there.
             raise TypeError(error.message) from None
+        if handle.size > MAX_HANDLE:
+            text = f"the handle that {came_from} has {handle.size:,} bytes; at most {MAX_HANDLE:,} are kept"
+            raise ValueError(text)
+        return handle
 
     def _asking(self) -> JobCall:
         if self._made is None:
             if self.secrets:
                 self._reveal()
             self._made = self._call()
-        return self._made
+        made = self._made
+        # What a method does to its call reaches no other one: the work may be submitted again under its key.
+        return evolve(
+            made,
+            parameters=copied(made.parameters),
+            options=copied(made.options),
+            item=copied(made.item),
+            environment=dict(made.environment),
+        )
 
-    def take(self, output: Any) -> None:
-        """Takes the output that the service gave; what can't be kept becomes the failure."""
+    def read(self, outcome: Any) -> Running | CannotTell | Ended | Junk:
+        """What the service said has become of the work, in values of our own; never raises.
+
+        It may take its time, and call code of the type: in a thread.
+        """
+        try:
+            if isinstance(outcome, Running):
+                return Running()
+            if isinstance(outcome, CannotTell):
+                return CannotTell()
+            if isinstance(outcome, Succeeded):
+                return self._read_output(outcome.output)
+            if isinstance(outcome, Failed):
+                error = JobError(outcome.message, code=outcome.code, retryable=outcome.retryable)
+                return Ended(failure=failure(error, self.redact))
+            return Junk(f"poll() gave {type(outcome).__name__}")
+        except BaseException as error:  # The border: what the type gave may raise anything.
+            return Junk(f"what poll() gave can't be read: {self.redact(type(error).__name__)}")
+
+    def _read_output(self, output: Any) -> Ended:
         try:
             if self._is_in_the_dark:
                 raise SecretInOutput(f"the job's output is not kept: {HIDDEN}")
-            self.output = self._safe(encode(output))
+            return Ended(self._safe(encode(output)))
         except JobError as error:
-            self.failure = failure(error, self.redact)
+            return Ended(failure=failure(error, self.redact))
+
+
+def refuse_awaitable(answer: Any, whose: str) -> Any:
+    """What a method of a remote job type gave; TypeError where it is async: nobody awaits it."""
+    if hasattr(answer, "__await__"):
+        drop(answer)
+        raise TypeError(f"{whose} gave {type(answer).__name__}: it must not be async, it has a thread")
+    return answer

@@ -6,15 +6,24 @@ long as the attempt may take.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bunsui.errors import JobCancelled, JobError
-from bunsui.local.results import failure
+from bunsui.errors import JobCancelled, PluginError, text_of
 from bunsui.model.pipeline import RetryPolicy
 from bunsui.model.session import Failure
-from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, Running, Succeeded
-from bunsui.runner.remote_work import PLUGIN_ERROR, Kind, RemoteWork, Told, ask
+from bunsui.ports.remote import CannotTell, Found, NeverRan, Running
+from bunsui.runner.remote_work import (
+    PLUGIN_ERROR,
+    Ended,
+    Junk,
+    Kind,
+    RemoteWork,
+    Told,
+    ask,
+    refuse_awaitable,
+)
 from bunsui.runner.retry import wait_seconds
 
 if TYPE_CHECKING:
@@ -82,6 +91,8 @@ class Remotes:
         self._random = random
         #: What is polled, by the name of its type, in the order of its submission.
         self._watched: dict[str, dict[RemoteWork, None]] = {}
+        #: Seconds between two polls of a type.
+        self._intervals: dict[str, float] = {}
         #: When a type is polled next, and how many polls one after the other were not answered.
         self._due: dict[str, float] = {}
         self._tries: dict[str, int] = {}
@@ -186,9 +197,7 @@ class Remotes:
         elif isinstance(answer, NeverRan) or self._may_repeat(work):
             self._not_there(work)
         else:
-            why = told.text or ("the service does not know" if isinstance(answer, CannotTell) else "")
-            why = why or f"find() of job type '{work.job_type.name}' returned {type(answer).__name__}"
-            self._lost(work, why)
+            self._lost(work, told.text or "the service does not know")
 
     @staticmethod
     def _may_repeat(work: RemoteWork) -> bool:
@@ -225,16 +234,18 @@ class Remotes:
 
     def _watch(self, work: RemoteWork) -> None:
         name = work.job_type.name
+        if name not in self._intervals:
+            self._intervals[name] = interval(work.job_type)
         work.is_watched = True
         self._watched.setdefault(name, {})[work] = None
-        self._due.setdefault(name, self._clock.monotonic() + work.job_type.poll_interval)
+        self._due.setdefault(name, self._clock.monotonic() + self._intervals[name])
 
     def turn(self, now: float) -> None:
         """Polls what is due."""
         for name, works in self._watched.items():
             if works and now >= self._due[name] and not self._polling.get(name):
                 kind = next(iter(works)).job_type
-                self._due[name] = now + kind.poll_interval
+                self._due[name] = now + self._intervals[name]
                 alone = [[work] for work in works if work in self._suspects]
                 together = [work for work in works if work not in self._suspects]
                 batches = [together[i : i + BATCH] for i in range(0, len(together), BATCH)] + alone
@@ -244,11 +255,18 @@ class Remotes:
     def _poll(self, kind: RemoteJobType, works: Sequence[RemoteWork]) -> None:
         """In a thread."""
         handles = [work.handle.value for work in works if work.handle is not None]
+
+        def poll() -> list[Any]:
+            return list(refuse_awaitable(kind.poll(handles), f"poll() of job type '{kind.name}'"))
+
         # What several make fail is in nobody's history.
-        told = ask(lambda: list(kind.poll(handles)), works[0].redact if len(works) == 1 else None)
+        told = ask(poll, works[0].redact if len(works) == 1 else None)
         if told.kind is Kind.DONE and len(told.value) != len(works):
             text = f"poll() gave {len(told.value)} answers for {len(works)} handles"
             told = Told(Kind.FAULT, failure=Failure(PLUGIN_ERROR, text, retryable=False))
+        elif told.kind is Kind.DONE:
+            # Here, and not on the driver's thread: what the type gave is its own code, too.
+            told = Told(Kind.DONE, [work.read(given) for work, given in zip(works, told.value, strict=True)])
         self._owner.later(works[0].live, self._polled, kind, works, told)
 
     def _polled(self, kind: RemoteJobType, works: Sequence[RemoteWork], told: Told) -> None:
@@ -265,7 +283,7 @@ class Remotes:
             return
         if told.is_passing:
             self._tries[name] = tries = self._tries.get(name, 0) + 1
-            wait = max(kind.poll_interval, wait_seconds(_AGAIN, tries, self._random))
+            wait = max(self._intervals[name], wait_seconds(_AGAIN, tries, self._random))
             self._due[name] = self._clock.monotonic() + wait
         elif len(works) == 1:
             self._owner.guard(works[0].live, self._type_failed, works[0], told.text)
@@ -275,20 +293,15 @@ class Remotes:
     def _follows(self, work: RemoteWork) -> bool:
         return work.is_watched and self._owner.holds(work)
 
-    def _outcome(self, work: RemoteWork, outcome: Any) -> None:
+    def _outcome(self, work: RemoteWork, outcome: Running | CannotTell | Ended | Junk) -> None:
         self._suspects.discard(work)
-        if isinstance(outcome, Running):
-            return
-        if isinstance(outcome, Succeeded):
-            work.take(outcome.output)
-            self._end(work, work.failure, even_if_stopped=True)
-        elif isinstance(outcome, Failed):
-            error = JobError(outcome.message, code=outcome.code, retryable=outcome.retryable)
-            self._end(work, failure(error, work.redact))
+        if isinstance(outcome, Ended):
+            work.output = outcome.output
+            self._end(work, outcome.failure, even_if_stopped=True)
         elif isinstance(outcome, CannotTell):
             self._lost(work, f"the service does not know {self._name(work)} any more")
-        else:
-            self._type_failed(work, f"poll() gave {type(outcome).__name__} for {self._name(work)}")
+        elif isinstance(outcome, Junk):
+            self._type_failed(work, f"{outcome.text} for {self._name(work)}")
 
     def _type_failed(self, work: RemoteWork, text: str) -> None:
         work.goes_on = f"what became of {self._name(work)} is not known"
@@ -339,6 +352,24 @@ class Remotes:
             return f"what '{work.job_type.name}' was asked for"
         text = work.handle.text
         return f"{work.job_type.name} {text if len(text) <= 200 else text[:200] + '...'}"
+
+
+def interval(kind: RemoteJobType) -> float:
+    """Seconds between two polls of a type.
+
+    Raises:
+        PluginError: it says something else; the session is set aside by that, and its work is not lost.
+    """
+    found: object = None
+    try:
+        found = kind.poll_interval
+        if isinstance(found, int | float) and 0 <= found < math.inf:
+            return float(found)
+        what = f"is {text_of(found)}"
+    except BaseException as error:  # Foreign code, on the driver's thread.
+        what = f"raised {type(error).__name__}"
+    hint = "it is the number of seconds between two polls"
+    raise PluginError(f"poll_interval of job type '{kind.name}' {what}", plugin=kind.name, hint=hint)
 
 
 #: What an attempt fails with that was stopped with its session.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError, JobError
 from bunsui.ports.registered import left_out, unavailable
+from bunsui.runner.event_loop import drop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,8 +72,9 @@ class Secrets:
             )
             failed = _unavailable(name, reason, retryable=_can_pass(error))
         else:
-            if isinstance(value, str):
+            if issubclass(type(value), str):
                 return str.__str__(value)  # What a subclass of str adds stays here.
+            drop(value)
             reason = f"source '{reference.source}' gave {type(value).__name__}, not text"
             failed = _unavailable(name, f"{reason}, for '{reference.key}'", retryable=False)
         # Out of the handler, so that what the source raised is not chained to it.
@@ -93,9 +95,12 @@ def _absent(source: SecretSource, key: str, error: BaseException) -> str | None:
 
 def _can_pass(error: BaseException) -> bool:
     """Whether the source may have failed for the moment only."""
-    if isinstance(error, JobError):
-        return getattr(error, "retryable", True) is not False
-    return not isinstance(error, LookupError)
+    try:
+        if isinstance(error, JobError):
+            return getattr(error, "retryable", True) is not False
+        return not isinstance(error, LookupError)
+    except BaseException:  # Foreign code; what it raised would carry with it what the source raised.
+        return True
 
 
 def _unavailable(name: str, reason: str, *, retryable: bool) -> JobError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from bunsui.model.artifact import Artifact
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 from bunsui.ports.remote import RemoteJobType
+from bunsui.runner.preflight import why_unavailable
 from bunsui.runner.remote_work import RemoteWork
 from bunsui.runner.work import Work
 
@@ -139,7 +141,10 @@ class Starter:
             return "unknown"  # It may be one whose work goes on at a service.
         if ran_here and isinstance(kind, RemoteJobType):
             return "rerun"  # What was bound ran here, whatever its type.
-        return kind.on_lost
+        with contextlib.suppress(BaseException):  # Foreign code, on the driver's thread.
+            if kind.on_lost in ("rerun", "unknown", "fail"):
+                return kind.on_lost
+        return "unknown"  # What it says is junk, so somebody is asked.
 
     def prepare(self, live: Live, start: Start) -> Work:
         """The work of an attempt, with everything that it needs but its secrets.
@@ -161,7 +166,7 @@ class Starter:
         stand_in = self._stand_in(job)
         bound = for_options(live.bindings, job_type, options) if stand_in is None else None
         if stand_in is None and bound is None and job_type.binding_field is not None:
-            reason = job_type.unavailable(options)
+            reason = why_unavailable(job_type, options)
             if live.local or reason is not None:
                 name = options.get(job_type.binding_field)
                 raise JobError(

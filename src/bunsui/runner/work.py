@@ -389,8 +389,11 @@ class Work(Stoppable):
         """Whether its code is known to be async, so that no thread is needed to begin it."""
         if self.secrets or self.caching is not None:  # Looking them up may take its time.
             return False
-        if self.bound is None and iscoroutinefunction(self.job_type.run):
-            return True
+        try:
+            if self.bound is None and iscoroutinefunction(self.job_type.run):
+                return True
+        except BaseException:  # Foreign code: its thread finds the same, and reports it.
+            return False
         given = self.job.function if self.bound is None else getattr(self.bound, "function", None)
         if given is None or not iscoroutinefunction(given):
             return False

@@ -231,7 +231,10 @@ class Speechless(Exception):
     [
         (raises(ValueError("oops")), "failed to open the store 'mine://x': ValueError: oops"),
         (raises(SystemExit(3)), "failed to open the store 'mine://x': SystemExit: 3"),
-        (raises(Speechless()), "failed to open the store 'mine://x': Speechless: its text can't be had"),
+        (
+            raises(Speechless()),
+            "failed to open the store 'mine://x': Speechless: (Speechless whose text can't be made: RuntimeError)",
+        ),
         (str, "opened 'mine://x' as str, which is not a bunsui.ports.store.Store"),
     ],
 )
