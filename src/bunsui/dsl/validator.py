@@ -117,7 +117,8 @@ def findings(job_type: JobType, options: Mapping[str, Any], job: Mapping[str, An
     if getattr(job_type.check, "__func__", None) is JobType.check:
         return []
     try:
-        given = job_type.check(copied(dict(options)), copied(dict(job)))
+        own = copied(dict(job))
+        given = job_type.check({name: own[name] for name in options}, own)
         if isinstance(given, Coroutine):
             given.close()
             raise TypeError("check() must not be async")
