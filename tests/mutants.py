@@ -122,7 +122,7 @@ MUTANTS = (
         "runner/assembly.py",
         "        self.observers.close(CLOSING)\n",
         "        self.observers.close(CLOSING)\n        self.observers.warn()\n",
-        ("tests/integration/plugins/test_plugin_faults.py",),
+        ("tests/integration/plugins/test_plugin_observers.py",),
     ),
     Mutant(
         "an exception whose text raises fails its job",
@@ -164,7 +164,7 @@ MUTANTS = (
         "runner/starting.py",
         'if kind.on_lost in ("rerun", "unknown", "fail"):',
         "if True:",
-        ("tests/integration/plugins/test_plugin_faults.py",),
+        ("tests/integration/plugins/test_plugin_surroundings.py",),
     ),
     Mutant(
         "work that is submitted again is the same",
