@@ -192,4 +192,4 @@ def test_a_command_ends_that_has_an_observer_which_hangs(tmp_path: Path) -> None
         capture_output=True, text=True, timeout=LONG, check=False,
     )  # fmt: skip
     assert 0 == done.returncode, done.stderr
-    assert "observer 'hanging' was dropped" in done.stderr
+    assert "observer 'hanging' (hanging 1.0) was dropped" in done.stderr
