@@ -82,11 +82,16 @@ def bunsui_session_event(session_id: str, event: Event) -> None:
     """Shows the plugin, as an observer, each event of the sessions that its Runner drives.
 
     Called: after the event has been committed, in the order of the history; an event of a session that
-        another runner drives is not shown.
-    Thread: one of the Runner's, off the driver's path, which starts with the first event.
+        another runner drives is not shown. What could be changed of an event is the observer's own copy.
+    Thread: one for each observer and Runner, off the driver's path, which starts with the first event: what
+        one observer does holds up no other. Events that follow each other closely are shown in groups, up to
+        10 milliseconds late.
     Returns: nothing; what is returned is ignored. It is a plain function, not ``async``.
-    On error: an exception is logged, and changes nothing else. Events wait in a bounded queue, and are
-        dropped, with a warning, where that is full.
+    On error: an exception is logged with its traceback. After 10 in a row, or a call of more than 10 seconds,
+        the observer is dropped, and shown nothing more. Up to 50,000 events wait for it; further ones are
+        lost to it. All of that is logged, and warned of with the plugin's name and distribution when the
+        Runner is closed, which waits up to 10 seconds for all observers together. The Runner and other
+        observers go on.
     """
 
 
