@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bunsui.cli.streams import note
+from bunsui.errors import PluginError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,7 +21,12 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, sorted, for the help."""
-        return sorted({*super().list_commands(ctx), *_of_plugins(ctx)})
+        own = super().list_commands(ctx)
+        try:
+            return sorted({*own, *_of_plugins(ctx)})
+        except PluginError as error:  # The help is what somebody needs who wants to mend that.
+            note(f"bunsui: warning: the commands of plugins are left out: {error}")
+            return own
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command by its name: bunsui's own, else one of a plugin's."""

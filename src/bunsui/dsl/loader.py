@@ -141,6 +141,8 @@ def _validated(document: Document, job_types: Mapping[str, JobType], *, any_type
     validated = validate(document, job_types, any_type=any_type)
     if not validated.is_valid:
         if validated.lacks_types and (why := left_out(job_types)):
-            raise unavailable("; ".join(f"{p.where}: {p.message}" for p in validated.problems), why)
+            first, *others = validated.problems
+            more = f", and {len(others)} more like it" if others else ""
+            raise unavailable(f"{first.where}: {first.message}{more}", why)
         raise DefinitionError(validated.problems)
     return validated

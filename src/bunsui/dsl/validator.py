@@ -22,7 +22,7 @@ from bunsui.errors import text_of
 from bunsui.expressions.references import Path, references
 from bunsui.model.json import copied
 from bunsui.ports.job_type import JobType
-from bunsui.ports.registered import left_out
+from bunsui.ports.registered import with_left_out
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
@@ -81,7 +81,8 @@ def validate(document: Document, job_types: Mapping[str, JobType], *, any_type: 
     return Validated(
         _shown([*errors.values()], [*warnings.values()], document.file),
         [job.tree for job in validation.expanded],
-        bool(errors) and all(problem.message in validation.absent for problem in errors.values()),
+        bool(errors)
+        and all((problem.code, problem.path) in validation.absent for problem in errors.values()),
     )
 
 
@@ -146,8 +147,8 @@ class _Validation:
         self.any_type = any_type
         self.shapes: dict[str, Shape] = {}
         self.expanded: list[Expanded] = []
-        #: What is said of the types that are not there, and like none that is.
-        self.absent: set[str] = set()
+        #: Code and path of the problems of types that are not there, and like none that is.
+        self.absent: set[tuple[str, str]] = set()
 
     def problems(self) -> Iterator[Problem]:
         document, data = self.document, self.document.data
@@ -241,18 +242,20 @@ class _Validation:
         known = f"one of: {', '.join(sorted(self.job_types))}"
         kind = expanded.tree.get("type")
         if isinstance(kind, str) and not self.any_type:
-            message = f"{what} has the type {quoted(kind)}, which does not exist"
-            hint = job_type_hint(kind, self.job_types)
-            if hint is None:
-                self.absent.add(message)
-                lost = "; ".join(error.message for error in left_out(self.job_types))
-                hint = f"{known}; a plugin that may have it is disabled: {lost}" if lost else known
-            place = expanded.locate(("type",))
-            yield self.document.problem("unknown-job-type", message, place, hint=hint)
+            near = job_type_hint(kind, self.job_types)
+            problem = self.document.problem(
+                "unknown-job-type",
+                f"{what} has the type {quoted(kind)}, which does not exist",
+                expanded.locate(("type",)),
+                hint=with_left_out(near or known, self.job_types),
+            )
+            if near is None:
+                self.absent.add((problem.code, problem.path))
+            yield problem
         elif "type" not in expanded.tree:
             message = f"{what} needs 'type', the name of a job type"
-            near = [name for name in expanded.tree if did_you_mean(str(name), ["type"])]
-            hint = f"did you mean 'type' where it says '{near[0]}'?" if near else known
+            slips = [name for name in expanded.tree if did_you_mean(str(name), ["type"])]
+            hint = f"did you mean 'type' where it says '{slips[0]}'?" if slips else known
             yield self.document.problem("missing-field", message, expanded.locate(()), hint=hint)
             yield from self._in_no_type(expanded, what)
         # Else it is reported as of the wrong type, by the schema.

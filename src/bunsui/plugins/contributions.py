@@ -77,8 +77,10 @@ def _job_types(result: Any, built_in: bool) -> Iterable[tuple[str, JobType]]:
         if not re.match(PRINTABLE_PATTERN, name) or name != name.strip() or len(name) > MAX_NAME:
             form = f"printable text of one line, at most {MAX_NAME} characters"
             raise Wrong(f"{kind}: {name!r} is not a name for a job type: {form}")
-        if not isinstance(schema, dict):
+        if schema is None:
             raise Wrong(f"{kind} has no 'schema'")
+        if not isinstance(schema, dict):
+            raise Wrong(f"{kind}: its 'schema' is of type {type(schema).__name__}, not a dict")
         # Those that come with bunsui are checked by its tests: a start need not wait for that.
         if not built_in:
             if (wrong := what_is_wrong(schema)) is not None:

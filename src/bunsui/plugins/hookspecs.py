@@ -33,15 +33,15 @@ def bunsui_job_types() -> Iterable[JobType]:  # type: ignore[empty-body]
     """The job types that the plugin brings.
 
     Called: once for each registry: for a plugin that is given, when it is registered; for an installed one,
-        when job types are first asked for, as reading a definition and making a Runner do.
+        when job types are first asked for, as reading a definition does.
     Thread: that of the caller, before any session runs. Nobody waits for it with a timeout: it must not
         connect to anything.
     Returns: instances of `bunsui.JobType`, each with a name that no other has: printable text of one
         line, at most 64 characters. The ``schema`` of each is valid JSON Schema (draft 2020-12) of an object,
         complete in itself, with no field that every job has.
-    On error: what can't be used, or any exception, is a `bunsui.PluginError` for a plugin that is given; an
-        installed one is disabled as a whole, with a warning. A name that is taken is an error that names both
-        plugins.
+    On error: what can't be used, or any exception, is a `bunsui.PluginError` for a plugin that is given. Of
+        an installed one all that this hook would bring is left out, with a warning; what its other hooks
+        bring stays. A name that two plugins claim is an error for whoever needs a job type, and names both.
     """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import isclass, iscoroutinefunction, signature
+from inspect import Parameter, isasyncgenfunction, isclass, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -13,7 +13,7 @@ from bunsui.errors import PluginError
 from bunsui.plugins import hookspecs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 #: The attribute of a plugin that says which versions of the hooks it needs.
 VERSIONS = "bunsui_hook_versions"
@@ -32,8 +32,8 @@ class PluginInfo:
     version: str | None
     #: The hooks that it implements, as far as it could be imported.
     hooks: tuple[str, ...]
-    #: ``active``; ``disabled``: it can't be used; ``conflict``: it claims a name that is taken; ``off``:
-    #: installed plugins are left out.
+    #: ``active``; ``disabled``: it can't be used; ``partial``: a hook of it failed, and what that would bring
+    #: is missing; ``conflict``: it claims a name that is taken; ``off``: installed plugins are left out.
     state: str
     #: Why it is not active.
     reason: str | None
@@ -51,11 +51,15 @@ class Registration:
     is_built_in: bool = False
     distribution: str | None = None
     version: str | None = None
+    plugin: Any = field(default=None, repr=False)
+    hooks: tuple[str, ...] = ()
     #: What the hooks that were called so far have brought: (name, thing).
     brought: dict[str, list[tuple[str, Any]]] = field(factory=dict)
-    hooks: tuple[str, ...] = ()
-    #: Why it is disabled.
+    #: Why it is disabled: it could not be imported or registered.
     error: PluginError | None = None
+    #: Why hooks that were called so far could bring nothing. Each stands by itself: what else the plugin
+    #: brings does not depend on which was called first.
+    faults: dict[str, PluginError] = field(factory=dict)
 
     @property
     def origin(self) -> str:
@@ -64,6 +68,14 @@ class Registration:
             return f"'{self.name}'"
         release = f"{self.distribution} {self.version}" if self.version else self.distribution
         return f"'{self.name}' ({release})"
+
+    def state(self, errors: Sequence[PluginError]) -> str:
+        """How it is, with all that is wrong with it; see `PluginInfo.state`."""
+        if not errors:
+            return "active"
+        if self.error is not None or set(self.hooks) == set(self.faults):
+            return "disabled"
+        return "partial" if self.faults else "conflict"
 
     def fault(self, text: str, hint: str | None = None) -> PluginError:
         """An error that begins with the plugin's name."""
@@ -79,9 +91,10 @@ class Registration:
         """
         wrong = _wrong_version(plugin) or self._added(manager, plugin)
         if wrong is not None:
-            if manager.is_registered(plugin):
-                manager.unregister(plugin)
+            if manager.has_plugin(self.key):
+                manager.unregister(name=self.key)
             raise self.fault(f": {wrong[0]}", wrong[1])
+        self.plugin = plugin
         self.hooks = tuple(hook for hook in HOOKS if _implementation(manager, hook, self.key) is not None)
 
     def _added(self, manager: pluggy.PluginManager, plugin: Any) -> tuple[str, str | None] | None:
@@ -101,9 +114,11 @@ class Registration:
                 return f"there is no hook '{hook.name}'", did_you_mean(hook.name, HOOKS)
             if isclass(plugin) and "self" in signature(found.function).parameters:
                 return "it is a class", f"give an instance: {plugin.__name__}()"
+            if (arguments := _wrong_arguments(hook.name, found)) is not None:
+                return f"its {hook.name} {arguments[0]}", arguments[1]
             if found.wrapper or found.hookwrapper:
                 return f"its {hook.name} is a wrapper", "leave 'wrapper' out: hooks of bunsui are not wrapped"
-            if iscoroutinefunction(found.function):
+            if iscoroutinefunction(found.function) or isasyncgenfunction(found.function):
                 return f"its {hook.name} is async", "make it a plain function: nobody would await it"
         return None
 
@@ -117,6 +132,19 @@ def _implementation(manager: pluggy.PluginManager, hook: str, key: str) -> plugg
     caller = getattr(manager.hook, hook, None)
     found = () if caller is None else caller.get_hookimpls()
     return next((each for each in found if each.plugin_name == key), None)
+
+
+def _wrong_arguments(hook: str, found: pluggy.HookImpl) -> tuple[str, str] | None:
+    """What keeps a function from being given the arguments that it names."""
+    known = signature(getattr(hookspecs, hook)).parameters
+    for name, parameter in signature(found.function).parameters.items():
+        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            return f"takes {parameter}", "name the arguments that it needs"
+        if parameter.kind is Parameter.KEYWORD_ONLY and parameter.default is Parameter.empty:
+            return f"takes '{name}' by keyword only", "leave the * out"
+        if name in known and parameter.default is not Parameter.empty:
+            return f"has a default for '{name}', and would never be given it", "leave the default out"
+    return None
 
 
 def _wrong_version(plugin: Any) -> tuple[str, str | None] | None:

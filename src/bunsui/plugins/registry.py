@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from functools import cached_property
 from importlib.util import find_spec
-from types import CoroutineType
+from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pluggy
@@ -23,7 +23,7 @@ from bunsui.plugins.contributions import Wrong
 from bunsui.plugins.observer import Observer, taking
 from bunsui.plugins.registration import PluginInfo, Registration
 from bunsui.ports.hooks import PROJECT
-from bunsui.ports.registered import Registered, unavailable
+from bunsui.ports.registered import Registered, left_out, unavailable, with_left_out
 from bunsui.ports.store import Store
 from bunsui.stores.urls import shown
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Set to 1, it keeps entry points from being imported.
 DISABLE_AUTOLOAD = "BUNSUI_DISABLE_PLUGIN_AUTOLOAD"
+#: Most characters that are told of what a plugin has raised.
+MAX_SAID = 500
 
 
 def autoload_is_disabled() -> bool:
@@ -83,8 +85,14 @@ class Plugins:
             self._install()
 
     def _give(self, plugin: Any) -> None:
-        name = getattr(plugin, "__name__", None) or type(plugin).__name__
-        added = self._add(plugin, Registration(f"{name}@{id(plugin):x}", str(name)))
+        name = plugin.__name__ if isinstance(plugin, type | ModuleType) else type(plugin).__name__
+        new = Registration(f"{name}@{id(plugin):x}", name)
+        try:
+            added = self._add(plugin, new)
+        except (PluginError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # Foreign code: its attributes.
+            raise new.fault(f": {_said(error)}") from error
         if added is None:
             return
         for kind in contributions.KINDS:
@@ -92,8 +100,11 @@ class Plugins:
                 deque(self._all(kind), maxlen=0)  # For its errors.
 
     def _add(self, plugin: Any, registration: Registration) -> Registration | None:
-        if self._manager.is_registered(plugin):
+        if any(each.plugin is plugin for each in self._registrations):
             return None  # Given, and installed too; or given twice.
+        if self._manager.is_registered(plugin):
+            wrong = "it equals another one that is registered, as pluggy compares them"
+            raise registration.fault(f": {wrong}", "give it another __eq__, or none")
         registration.register(self._manager, plugin)
         self._registrations.append(registration)
         return registration
@@ -114,7 +125,7 @@ class Plugins:
         registration.error = error
         if registration not in self._registrations:
             self._registrations.append(registration)
-        warnings.warn(f"a plugin is disabled: {error}", RuntimeWarning, stacklevel=_level_outside())
+        _warn(error)
 
     # What plugins bring
 
@@ -134,8 +145,6 @@ class Plugins:
 
     def _brought(self, registration: Registration, kind: Kind) -> list[tuple[str, Any]]:
         """What one plugin brings of a kind; it is asked once."""
-        if registration.error is not None:
-            return []
         found = registration.brought.get(kind.hook)
         if found is None:
             found = registration.brought[kind.hook] = self._asked(registration, kind)
@@ -146,7 +155,10 @@ class Plugins:
         if ask is None:
             return []
         try:
-            return [*kind.taken(ask(), registration.is_built_in)]
+            found = [*kind.taken(ask(), registration.is_built_in)]
+            names = [name for name, _ in found]
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise Wrong(f"it registers the {kind.title} '{twice[0]}' twice")
         except Wrong as error:
             fault = registration.fault(f": {error}")
         except KeyboardInterrupt:
@@ -154,19 +166,19 @@ class Plugins:
         except BaseException as error:  # Foreign code.
             fault = registration.fault(f" failed in {kind.hook}: {_said(error)}")
             fault.__cause__ = error
+        else:
+            return found
         if not registration.is_installed:
             raise fault
-        self._disable(registration, fault)
+        registration.faults[kind.hook] = fault
+        _warn(fault)
         return []
 
     def _registered(self, kind: Kind) -> Registered[Any]:
         with self._asking:
             found = {name: thing for _, name, thing in self._all(kind)}
-            return Registered(found, self._left_out)
-
-    @property
-    def _left_out(self) -> tuple[PluginError, ...]:
-        return tuple(each.error for each in self._registrations if each.error is not None)
+            why = (each.error or each.faults.get(kind.hook) for each in self._registrations)
+            return Registered(found, tuple(error for error in why if error is not None))
 
     @cached_property
     def job_types(self) -> Mapping[str, JobType]:
@@ -237,9 +249,10 @@ class Plugins:
         known = ", ".join(f"{name}://" for name in self.stores)
         text = f"store '{shown(url)}' begins with none of {known}"
         near = None if scheme is None else did_you_mean(scheme, self.stores)
-        if scheme is not None and near is None and self._left_out:
-            return unavailable(text, self._left_out)
-        return ConfigError(text, hint=near or "a store is named by a URL, such as sqlite:///bunsui.db")
+        if scheme is not None and near is None and (why := left_out(self.stores)):
+            return unavailable(text, why)
+        hint = "a store is named by a URL, such as sqlite:///bunsui.db"
+        return ConfigError(text, hint=hint if near is None else with_left_out(near, self.stores))
 
     def _bringer(self, kind: Kind, name: str) -> Registration:
         return next(registration for registration, each, _ in self._all(kind) if each == name)
@@ -251,15 +264,17 @@ class Plugins:
 
         Where installed plugins are left out, they are named, and not imported.
         """
-        conflicts: dict[str, str] = {}
+        wrong: dict[str, list[PluginError]] = {each.key: [] for each in self._registrations}
         with self._asking:
             for kind in (*contributions.KINDS, *([contributions.COMMANDS] if find_spec("click") else [])):
-                self._note_conflicts(kind, conflicts)
+                self._note_conflicts(kind, wrong)
         found = []
         for each in self._registrations:
-            reason = conflicts.get(each.key) if each.error is None else str(each.error)
-            state = "disabled" if each.error is not None else "conflict" if reason is not None else "active"
-            found.append(PluginInfo(each.name, each.distribution, each.version, each.hooks, state, reason))
+            errors = [*([each.error] if each.error else []), *each.faults.values(), *wrong[each.key]]
+            reason = "; ".join(map(str, errors)) or None
+            found.append(
+                PluginInfo(each.name, each.distribution, each.version, each.hooks, each.state(errors), reason)
+            )
         return found if self._autoload else [*found, *self._left_off()]
 
     def _left_off(self) -> Iterator[PluginInfo]:
@@ -271,12 +286,17 @@ class Plugins:
                 registration.name, registration.distribution, registration.version, (), "off", reason
             )
 
-    def _note_conflicts(self, kind: Kind, conflicts: dict[str, str]) -> None:
+    def _note_conflicts(self, kind: Kind, wrong: dict[str, list[PluginError]]) -> None:
         origins: dict[str, Registration] = {}
         for registration in self._registrations:
-            for name, _ in self._brought(registration, kind):
+            try:
+                brought = self._brought(registration, kind)
+            except PluginError as error:  # Of a plugin that was given, whose commands nobody has asked for.
+                registration.faults[kind.hook] = error
+                continue
+            for name, _ in brought:
                 if name in origins:
-                    conflicts[registration.key] = str(_taken(kind, name, origins[name], registration))
+                    wrong[registration.key].append(_taken(kind, name, origins[name], registration))
                 origins.setdefault(name, registration)
 
     # Observers
@@ -303,12 +323,12 @@ def _installed() -> Iterator[tuple[Registration, EntryPoint]]:
         yield found, entry
 
 
-def _level_outside() -> int:
-    """The stack level, for who warns, of the line outside of this library that led here."""
-    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - as `warnings` itself does
+def _warn(error: PluginError) -> None:
+    """Warns of a plugin at the line outside of this library that led here."""
+    level, frame = 1, sys._getframe()  # noqa: SLF001 - as `warnings` itself does
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         level, frame = level + 1, frame.f_back
-    return level
+    warnings.warn(f"a plugin is disabled: {error}", RuntimeWarning, stacklevel=level)
 
 
 #: functools: between a cached property and who reads it.
@@ -316,13 +336,15 @@ _OURS = ("bunsui", "functools")
 
 
 def _taken(kind: Kind, name: str, first: Registration, second: Registration) -> PluginError:
-    return second.fault(
-        f" registers the {kind.title} '{name}', as plugin {first.origin} does",
-        "remove one of them, or switch entry points off with autoload_plugins=False",
-    )
+    hint = "give it another name, or leave one of them out"
+    if second.is_installed:
+        hint = f"uninstall one of them, or leave all installed plugins out with {DISABLE_AUTOLOAD}=1"
+    return second.fault(f" registers the {kind.title} '{name}', as plugin {first.origin} does", hint)
 
 
 def _said(error: BaseException) -> str:
     """The type and the text of what foreign code has raised."""
     text = text_of(error)
+    if len(text) > MAX_SAID:
+        text = f"{text[:MAX_SAID]}... ({len(text)} characters)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

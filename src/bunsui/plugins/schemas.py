@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bunsui.dsl.fields import JOB_FIELDS
@@ -18,9 +18,23 @@ def what_is_wrong(schema: dict[str, Any]) -> str | None:
             return f": its schema has '$ref' {to!r}, which is not within it"
     if schema.get("type", "object") != "object":
         return f": its schema has the type {schema['type']!r}; it must be an object's"
-    if common := sorted(set(schema.get("properties", {})) & set(JOB_FIELDS)):
+    if common := sorted(set(_fields(schema)) & set(JOB_FIELDS)):
         return f" has a field of every job: {', '.join(common)}"
     return None
+
+
+def _fields(schema: Any) -> Iterator[str]:
+    """The fields that a schema speaks of, also in parts of it that are about the same object."""
+    if not isinstance(schema, dict):
+        return
+    yield from schema.get("properties", ())
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(keyword, ()):
+            yield from _fields(part)
+    for keyword in ("if", "then", "else", "not"):
+        yield from _fields(schema.get(keyword))
+    for part in schema.get("dependentSchemas", {}).values():
+        yield from _fields(part)
 
 
 def _invalid(schema: dict[str, Any]) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
 from bunsui.errors import PluginError
 
-__all__ = ["Registered", "left_out", "unavailable"]
+__all__ = ["REMEDY", "Later", "Registered", "left_out", "unavailable", "with_left_out"]
 
 T = TypeVar("T")
 
@@ -21,14 +21,19 @@ class Registered(Mapping[str, T]):
 
     Args:
         found: what there is.
-        left_out: why each plugin was disabled that may have brought something else.
+        left_out: why each plugin is missing that may have brought something else.
     """
 
-    __slots__ = ("_found", "left_out")
+    __slots__ = ("_found", "_left_out")
 
     def __init__(self, found: Mapping[str, T], left_out: tuple[PluginError, ...] = ()) -> None:
         self._found = MappingProxyType(dict(found))
-        self.left_out = left_out
+        self._left_out = left_out
+
+    @property
+    def left_out(self) -> tuple[PluginError, ...]:
+        """Why each plugin is missing that may have brought something else."""
+        return self._left_out
 
     def __getitem__(self, name: str) -> T:
         return self._found[name]
@@ -40,16 +45,43 @@ class Registered(Mapping[str, T]):
         return len(self._found)
 
     def __repr__(self) -> str:
-        return f"Registered({', '.join(self._found)})"
+        return f"{type(self).__name__}({', '.join(self)})"
+
+
+class Later(Registered[T]):
+    """The same, of plugins that are asked when somebody looks into it: who never does needs none of them.
+
+    Args:
+        ask: gives what there is; it is asked each time, so it should remember.
+    """
+
+    __slots__ = ("_ask",)
+
+    def __init__(self, ask: Callable[[], Mapping[str, T]]) -> None:
+        self._ask = ask
+
+    @property
+    def left_out(self) -> tuple[PluginError, ...]:
+        """See `Registered.left_out`."""
+        return left_out(self._ask())
+
+    def __getitem__(self, name: str) -> T:
+        return self._ask()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ask())
+
+    def __len__(self) -> int:
+        return len(self._ask())
 
 
 def left_out(found: Mapping[str, object]) -> tuple[PluginError, ...]:
-    """Why plugins were disabled that may have brought what is not in `found`."""
+    """Why plugins are missing that may have brought what is not in `found`."""
     return found.left_out if isinstance(found, Registered) else ()
 
 
 def unavailable(what: str, why: tuple[PluginError, ...], hint: str | None = None) -> PluginError:
-    """The error of something that is not there, where a disabled plugin may have brought it.
+    """The error of something that is not there, where a plugin that can't be used may have brought it.
 
     Args:
         what: what is not there, as the beginning of a sentence.
@@ -57,8 +89,17 @@ def unavailable(what: str, why: tuple[PluginError, ...], hint: str | None = None
         hint: what to do; None: `REMEDY`.
     """
     first = why[0]
-    reasons = "; ".join(error.message for error in why)
-    text = f"{what}; a plugin that may have it is disabled: {reasons}"
+    text = f"{what}; {_disabled(why)}"
     error = PluginError(text, plugin=first.plugin, distribution=first.distribution, hint=hint or REMEDY)
     error.__cause__ = first
     return error
+
+
+def with_left_out(hint: str, found: Mapping[str, object]) -> str:
+    """A hint, such as to a name that is like the one that is not there, with the plugins that are missing."""
+    why = left_out(found)
+    return f"{hint}; {_disabled(why)}" if why else hint
+
+
+def _disabled(why: tuple[PluginError, ...]) -> str:
+    return f"a plugin that may have it is disabled: {'; '.join(error.message for error in why)}"

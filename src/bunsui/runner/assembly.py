@@ -11,6 +11,7 @@ from bunsui.configuration.settings import Settings
 from bunsui.errors import ConfigError
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.artifact import INLINE
+from bunsui.ports.registered import Later
 from bunsui.ports.store import Store
 from bunsui.runner.artifacts import Artifacts
 from bunsui.runner.captured import Captured
@@ -172,7 +173,7 @@ def assemble(
         clock,
         pool,
         observers,
-        Starter(plugins.job_types, host, opened.max_commit_bytes, around.stand_in),
+        Starter(Later(lambda: plugins.job_types), host, opened.max_commit_bytes, around.stand_in),
         calls=calls,
         event_loop=event_loop,
         places=Places(max_concurrency, pools or {}),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bunsui.errors import ConfigError, StateError
 from bunsui.model.status import SessionStatus
 from bunsui.plugins.registry import Plugins
+from bunsui.ports.registered import Later
 from bunsui.runner.register import Register
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ class Runner(Register):
             self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools,
             self._surroundings(), use.artifacts, capture_logging=use.capture_logging,
         )  # fmt: skip
-        self._control = Control(parts, self.plugins.job_types, given, use.lease)
+        # Who only looks at sessions needs no job type, nor that none has a name twice.
+        self._control = Control(parts, Later(lambda: self.plugins.job_types), given, use.lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
 
     def _surroundings(self) -> Surroundings | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError, JobError
-from bunsui.ports.registered import left_out, unavailable
+from bunsui.ports.registered import left_out, unavailable, with_left_out
 from bunsui.runner.event_loop import drop
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Secrets:
                 near = did_you_mean(reference.source, sources)
                 if near is None and (why := left_out(sources)):
                     raise unavailable(what, why)
-                raise ConfigError(f"{what}; there are: {', '.join(sources)}", hint=near)
+                hint = None if near is None else with_left_out(near, sources)
+                raise ConfigError(f"{what}; there are: {', '.join(sources)}", hint=hint)
         self._references = references
         self._sources = sources
 

@@ -69,7 +69,7 @@ def test_states(tmp_path: Path) -> None:
     first, second = sorted(found, key=lambda name: found[name]["state"])
     assert (
         f"plugin '{second}' ({second}-dist 1.0) registers the store 'vault', as plugin '{first}' ({first}-dist 1.0)"
-        " does; remove one of them, or switch entry points off with autoload_plugins=False"
+        " does; uninstall one of them, or leave all installed plugins out with BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1"
     ) == found[second]["reason"]
 
 
@@ -155,3 +155,13 @@ def test_an_unknown_command(tmp_path: Path) -> None:
 def test_no_plugin_can_take_a_name_of_bunsuis_own() -> None:
     """All of them are kept from plugins."""
     assert set(cli.commands) <= OWN_COMMANDS
+
+
+def test_the_help_bears_commands_in_conflict(tmp_path: Path) -> None:
+    """It says which plugins can't be used together, and has bunsui's own."""
+    install(tmp_path, "greet-dist", "greet", "greet_plugin", COMMAND)
+    install(tmp_path, "greeter-dist", "greeter", "greeter_plugin", COMMAND)
+    code, out, err = bunsui_(tmp_path, "--help")
+    assert (0, True) == (code, "doctor" in out)
+    assert "the commands of plugins are left out: plugin 'greet" in err
+    assert "registers the command 'greet'" in err

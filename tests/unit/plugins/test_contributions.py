@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import click
 import pytest
+from attrs import frozen
 
 from bunsui import (
     CannotTell,
@@ -79,6 +82,10 @@ def broken():
     raise ValueError("oops")
 
 
+def long_winded():
+    raise ValueError("x" * 100_000)
+
+
 def leaves():
     raise SystemExit(3)
 
@@ -102,6 +109,12 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
         (of(name="a\n"), f": Mine: 'a\\n' {NO_TYPE}"),
         (of(name="a" * 65), f": Mine: '{'a' * 65}' {NO_TYPE}"),
         (of(schema=None), ": Mine has no 'schema'"),
+        (of(schema=MappingProxyType({})), ": Mine: its 'schema' is of type mappingproxy, not a dict"),
+        (of(schema={"allOf": [{"properties": {"timeout": {}}}]}), ": job type 'shout' has a field of every job: timeout"),
+        (of(schema={"anyOf": [{"oneOf": [{"properties": {"pool": {}}}]}]}), ": job type 'shout' has a field of every job: pool"),
+        (of(schema={"if": {}, "then": {"properties": {"cache": {}}}}), ": job type 'shout' has a field of every job: cache"),
+        (of(schema={"dependentSchemas": {"x": {"properties": {"id": {}}}}}), ": job type 'shout' has a field of every job: id"),
+        (long_winded, " failed in bunsui_job_types: ValueError: " + "x" * 500 + "... (100000 characters)"),
         (of(schema={"properties": {"timeout": {}, "retry": {}}}), ": job type 'shout' has a field of every job: retry, timeout"),
         (of(schema={"type": "objekt"}), f"{JSON_SCHEMA} at type: 'objekt' is not valid under any of the given schemas"),
         (with_fields(text={"type": 3}), f"{JSON_SCHEMA} at properties/text/type: 3 is not valid under any of the given schemas"),
@@ -117,7 +130,7 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
         (of(open_fields={"textt"}), ": job type 'shout': its open_fields are {'textt'}; they are names of its own fields"),
         (of(Far, poll_interval=0), ": job type 'far': its poll_interval is 0, not a number of seconds above 0"),
         (of(Far, poll_interval=float("nan")), ": job type 'far': its poll_interval is nan, not a number of seconds above 0"),
-        ([Shout(), Shout()], " registers the job type 'shout', as plugin 'Brings' does; remove one of them, or switch entry points off with autoload_plugins=False"),
+        ([Shout(), Shout()], ": it registers the job type 'shout' twice"),
     ],
 )  # fmt: skip
 def test_wrong_job_types(job_types, expected):
@@ -224,6 +237,35 @@ class Async:
         return None
 
 
+class AsyncGenerator:
+    @hookimpl
+    async def bunsui_job_types(self):
+        yield Shout()
+
+
+class Default:
+    @hookimpl
+    def bunsui_session_event(self, session_id, event=None):
+        return None
+
+
+class KeywordOnly:
+    @hookimpl
+    def bunsui_session_event(self, *, event):
+        return None
+
+
+class Anything:
+    @hookimpl
+    def bunsui_session_event(self, **anything):
+        return None
+
+
+class Trap:
+    def __getattr__(self, name):
+        raise RuntimeError("not now")
+
+
 class Unmarked:
     def bunsui_job_types(self):
         return []
@@ -248,6 +290,10 @@ class Property(Fine):
         (WrongArguments(), "plugin 'WrongArguments': Argument(s) {'session'} are declared in the hookimpl but can not be found in the hookspec"),
         (Wrapper(), "plugin 'Wrapper': its bunsui_job_types is a wrapper; leave 'wrapper' out: hooks of bunsui are not wrapped"),
         (Async(), "plugin 'Async': its bunsui_session_event is async; make it a plain function: nobody would await it"),
+        (AsyncGenerator(), "plugin 'AsyncGenerator': its bunsui_job_types is async; make it a plain function: nobody would await it"),
+        (Default(), "plugin 'Default': its bunsui_session_event has a default for 'event', and would never be given it; leave the default out"),
+        (KeywordOnly(), "plugin 'KeywordOnly': its bunsui_session_event takes 'event' by keyword only; leave the * out"),
+        (Anything(), "plugin 'Anything': its bunsui_session_event takes **anything; name the arguments that it needs"),
         (Unmarked(), "plugin 'Unmarked': it has no hook; mark its functions with @bunsui.hookimpl, such as bunsui_job_types()"),
         (Fine, "plugin 'Fine': it is a class; give an instance: Fine()"),
     ],
@@ -257,6 +303,37 @@ def test_wrong_plugins(plugin, expected):
     with pytest.raises(PluginError) as caught:
         Plugins([plugin], autoload=False)
     assert (expected, expected.split("'")[1]) == (str(caught.value), caught.value.plugin)
+
+
+def test_a_plugin_whose_attributes_fail():
+    """It is refused by its name."""
+    with pytest.raises(PluginError) as caught:
+        Plugins([Trap()], autoload=False)
+    assert "plugin 'Trap': RuntimeError: not now" == str(caught.value)
+
+
+def test_plugins_that_are_equal():
+    """Which pluggy would take for one: the second is refused, not forgotten."""
+
+    @frozen
+    class Equal:
+        name: str
+
+        @hookimpl
+        def bunsui_job_types(self):
+            return of(name=self.name)
+
+    one = Equal("x")
+    assert "x" in Plugins([one, one], autoload=False).job_types
+    with pytest.raises(PluginError, match="'Equal': it equals another one that is registered"):
+        Plugins([one, Equal("x")], autoload=False)
+
+
+def test_describe_tells_what_nobody_has_asked_for():
+    """A command that can't be used is no reason to refuse a plugin that is given; it is told all the same."""
+    members = {"bunsui_cli_commands": _hook([print]), "bunsui_job_types": _hook([Shout()])}
+    _, given = Plugins([type("Brings", (), members)()], autoload=False).describe()
+    assert ("partial", True) == (given.state, "is not an instance of click.Command" in str(given.reason))
 
 
 def test_what_is_no_hook_is_not_looked_at():

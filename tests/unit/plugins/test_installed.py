@@ -146,9 +146,62 @@ def test_duplicate_of_two_distributions(installed):
     first, second = ("loud", "louder") if plugin == "louder" else ("louder", "loud")
     assert (
         f"plugin '{second}' ({second}-dist 1.0) registers the job type 'shout', as plugin '{first}'"
-        f" ({first}-dist 1.0) does; remove one of them, or switch entry points off with autoload_plugins=False",
+        f" ({first}-dist 1.0) does; uninstall one of them, or leave all installed plugins out with BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1",
         f"{second}-dist",
     ) == (message, distribution)
+
+
+# Asks for stores and job types, in the order of the arguments, and who sees events.
+HALF = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import bunsui
+plugins = bunsui.Plugins()
+for kind in sys.argv[1:]:
+    getattr(plugins, kind)
+print(json.dumps(["shout" in plugins.job_types, [o.origin for o in plugins.observers],
+                  [each.state for each in plugins.describe() if each.name == "loud"],
+                  "shout" in bunsui.Plugins().job_types]))
+"""
+HALF_SOURCE = f"""{SOURCE}
+@hookimpl
+def bunsui_stores():
+    return 1 / 0
+
+@hookimpl
+def bunsui_session_event(event):
+    pass
+"""
+
+
+@pytest.mark.parametrize("kinds", [["job_types", "stores"], ["stores", "job_types"], []])
+def test_what_else_a_plugin_brings_stays(tmp_path, kinds):
+    """Where one hook fails, the others go on, whatever was asked for first: the plugin is disabled in part."""
+    install(tmp_path, "loud-dist", "loud", "loud", HALF_SOURCE)
+    done = python(tmp_path, "-c", HALF, *kinds)
+    assert [True, ["'loud' (loud-dist 1.0)"], ["partial"], True] == json.loads(done.stdout), done.stderr
+
+
+def test_a_plugin_that_brings_a_name_twice(installed):
+    """That is its own fault, and breaks nobody else."""
+    source = SOURCE.replace("[Shout()]", "[Shout(), Shout()]")
+    said = "a plugin is disabled: plugin 'loud' (loud-dist 1.0): it registers the job type 'shout' twice"
+    found, _, warned = installed(("loud-dist", "loud", "loud", source))
+    assert (BUILT_IN, [[said, "RuntimeWarning", "<string>"]]) == (found, warned)
+
+
+def test_what_needs_no_job_type_bears_a_conflict(tmp_path):
+    """Two plugins that claim one job type keep nobody from looking at sessions, or at the help."""
+    install(tmp_path, *LOUD)
+    install(tmp_path, "louder-dist", "louder", "louder", SOURCE)
+    for command in (["session", "list"], ["--help"], ["config", "list"]):
+        done = python(tmp_path, "-m", "bunsui", *command, BUNSUI_STORE="sqlite:///x.db")
+        assert 0 == done.returncode, done.stderr
+    (tmp_path / "p.yaml").write_text(
+        'version: "1.0"\nname: n\njobs:\n  - {id: a, type: custom, command: ["true"]}\n'
+    )
+    done = python(tmp_path, "-m", "bunsui", "run", "p.yaml", "--store", "sqlite:///x.db")
+    assert (2, True) == (done.returncode, "registers the job type 'shout', as plugin" in done.stderr)
 
 
 def test_a_plugin_that_is_given_and_installed_counts_once(tmp_path):
@@ -216,11 +269,11 @@ def test_what_needs_a_disabled_plugin_says_so(tmp_path, what, name, text):
     ],
 )
 def test_a_slip_is_not_a_plugins_fault(tmp_path, what, name, error):
-    """What is like a name that there is, is taken for that."""
+    """What is like a name that there is, is taken for that; the plugin is named all the same."""
     install(tmp_path, *BROKEN)
     done = python(tmp_path, "-c", NEEDS, what, name)
     found, text, _ = json.loads(done.stdout)
-    assert (error, True, False) == (found, "did you mean" in text, "disabled" in text)
+    assert (error, True, True) == (found, "did you mean" in text, f"is disabled: {REASON}" in text)
 
 
 def test_validating_says_what_may_be_missed(tmp_path):

@@ -183,8 +183,8 @@ def test_duplicate(plugin, expected):
     with pytest.raises(PluginError) as caught:
         plugins(plugin)
     assert (
-        f"plugin 'Brings' registers the {expected}, as plugin 'bunsui' does; remove one of them, or switch"
-        " entry points off with autoload_plugins=False" == str(caught.value)
+        f"plugin 'Brings' registers the {expected}, as plugin 'bunsui' does; give it another name, or leave"
+        " one of them out" == str(caught.value)
     )
 
 

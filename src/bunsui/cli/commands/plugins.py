@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def plugins_command(form: str) -> None:
     """List the plugins that are installed, what they bring, and why one can't be used.
 
-    States: active, disabled (it can't be used, which is warned of wherever plugins are loaded), conflict (it
-    claims a name that is taken), off (installed plugins are left out by BUNSUI_DISABLE_PLUGIN_AUTOLOAD).
+    States: active; disabled (it can't be used, which is warned of wherever plugins are loaded); partial (a
+    hook of it failed, and what that would bring is missing); conflict (it claims a name that is taken); off
+    (installed plugins are left out by BUNSUI_DISABLE_PLUGIN_AUTOLOAD).
     """
     import warnings  # noqa: PLC0415 - only here
 
@@ -41,7 +42,12 @@ def plugins_command(form: str) -> None:
             click.echo(f"\n{render.printable(f'{each.name} is {_WORDS[each.state]}: {each.reason}')}")
 
 
-_WORDS = {"disabled": "disabled", "conflict": "in conflict", "off": "left out"}
+_WORDS = {
+    "disabled": "disabled",
+    "partial": "disabled in part",
+    "conflict": "in conflict",
+    "off": "left out",
+}
 
 
 def _data(each: PluginInfo) -> dict[str, object]:
