@@ -37,6 +37,20 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a poll that hangs is not waited for",
+        "runner/remotes.py",
+        "if now - poll.began < self._patience[name]:",
+        "if True:",
+        ("tests/integration/test_remote_faults.py",),
+    ),
+    Mutant(
+        "what hangs by itself is not polled again",
+        "runner/remotes.py",
+        "if work in self._suspects and work not in asked]",
+        "if work in self._suspects]",
+        ("tests/integration/test_remote_faults.py",),
+    ),
+    Mutant(
         "an installed plugin that exits is disabled",
         "plugins/registry.py",
         "except BaseException as error:  # Foreign code: one bad",

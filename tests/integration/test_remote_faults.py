@@ -286,6 +286,40 @@ def test_a_service_that_hangs_holds_up_no_other_one(method: str) -> None:
         end.set()
 
 
+def test_a_handle_whose_poll_hangs_holds_up_no_other_one() -> None:
+    """Each handle of a poll that hangs is polled by itself; the one that hangs then is not asked again."""
+    end, asked = threading.Event(), []
+
+    def poll(handles: Sequence[Any]) -> Sequence[Any]:
+        asked.append(list(handles))
+        if "stuck" in handles:
+            end.wait(60)
+        return [bunsui.Succeeded(handle) for handle in handles]
+
+    class Patient(Service):
+        poll_patience = 0.3
+
+    # Both are submitted before the first poll, which so has both handles.
+    both = threading.Barrier(2, timeout=30)
+
+    def submit(call: bunsui.JobCall) -> Any:
+        both.wait()
+        return call.options["what"]
+
+    service = Patient(poll=poll, submit=submit)
+    service.poll_interval = 0.5  # type: ignore[misc]
+    with bunsui.Runner("memory://", plugins=[service], autoload_plugins=False, config={}) as runner:
+        stuck = runner.start(pipeline_of({"id": "a", "what": "stuck"}))
+        other = runner.start(pipeline_of({"id": "b", "what": "other"}))
+        assert "succeeded" == other.wait(30)
+        later = runner.start(pipeline_of({"id": "c", "what": "later"}, {"id": "d", "what": "latest"}))
+        assert "succeeded" == later.wait(30)
+        assert "running" == stuck.status
+        assert [["stuck"]] == [handles for handles in asked if "stuck" in handles and len(handles) == 1]
+        end.set()
+        assert "succeeded" == stuck.wait(30)
+
+
 # Runners that let go
 
 

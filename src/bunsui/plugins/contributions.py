@@ -101,9 +101,14 @@ def _check_attributes(what: str, job_type: JobType) -> None:
     if isinstance(job_type.open_fields, str) or not set(job_type.open_fields) <= set(fields):
         raise Wrong(f"{what}: its open_fields are {job_type.open_fields!r}; they are names of its own fields")
     if isinstance(job_type, RemoteJobType):
-        seconds = job_type.poll_interval
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-            raise Wrong(f"{what}: its poll_interval is {seconds!r}, not a number of seconds above 0")
+        for name in ("poll_interval", "poll_patience"):
+            seconds = getattr(job_type, name)
+            if (
+                isinstance(seconds, bool)
+                or not isinstance(seconds, int | float)
+                or not 0 < seconds < math.inf
+            ):
+                raise Wrong(f"{what}: its {name} is {seconds!r}, not a number of seconds above 0")
 
 
 def _stores(result: Any, built_in: bool) -> Iterable[tuple[str, Callable[[str], Store]]]:

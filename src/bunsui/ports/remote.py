@@ -74,6 +74,9 @@ class RemoteJobType(JobType):
     resubmit_is_idempotent: ClassVar[bool] = False
     #: Seconds between two calls of `poll`.
     poll_interval: ClassVar[float] = 1.0
+    #: Seconds after which a call of `poll` counts as hanging: each of its handles is then polled by itself,
+    #: in other threads, so that one that hangs holds up no other.
+    poll_patience: ClassVar[float] = 30.0
     on_lost: ClassVar[OnLost] = "unknown"
 
     @abstractmethod

@@ -6,14 +6,14 @@ long as the attempt may take.
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bunsui.errors import JobCancelled, PluginError, text_of
+from bunsui.errors import JobCancelled
 from bunsui.model.pipeline import RetryPolicy
 from bunsui.model.session import Failure
 from bunsui.ports.remote import CannotTell, Found, NeverRan, Running
+from bunsui.runner.polls import Poll, seconds_of
 from bunsui.runner.remote_work import (
     PLUGIN_ERROR,
     Ended,
@@ -27,7 +27,7 @@ from bunsui.runner.remote_work import (
 from bunsui.runner.retry import wait_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from random import Random
 
     from bunsui.ports.clock import Clock
@@ -96,9 +96,11 @@ class Remotes:
         #: When a type is polled next, and how many polls one after the other were not answered.
         self._due: dict[str, float] = {}
         self._tries: dict[str, int] = {}
-        #: How many polls of a type are on their way.
-        self._polling: dict[str, int] = {}
-        #: What made a poll of several fail, perhaps: it is polled by itself.
+        #: Seconds after which a poll of a type counts as hanging.
+        self._patience: dict[str, float] = {}
+        #: The polls of a type that are on their way.
+        self._polls: dict[str, list[Poll]] = {}
+        #: What made a poll of several fail, or hang, perhaps: it is polled by itself.
         self._suspects: set[RemoteWork] = set()
 
     def __bool__(self) -> bool:
@@ -235,7 +237,8 @@ class Remotes:
     def _watch(self, work: RemoteWork) -> None:
         name = work.job_type.name
         if name not in self._intervals:
-            self._intervals[name] = interval(work.job_type)
+            self._intervals[name] = seconds_of(work.job_type, "poll_interval", "between two polls")
+            self._patience[name] = seconds_of(work.job_type, "poll_patience", "that a poll may take")
         work.is_watched = True
         self._watched.setdefault(name, {})[work] = None
         self._due.setdefault(name, self._clock.monotonic() + self._intervals[name])
@@ -243,35 +246,53 @@ class Remotes:
     def turn(self, now: float) -> None:
         """Polls what is due."""
         for name, works in self._watched.items():
-            if works and now >= self._due[name] and not self._polling.get(name):
+            if works and now >= self._due[name] and not self._waits_for_polls(name, now):
                 kind = next(iter(works)).job_type
                 self._due[name] = now + self._intervals[name]
-                alone = [[work] for work in works if work in self._suspects]
-                together = [work for work in works if work not in self._suspects]
+                # What hangs by itself is not asked again: each time would take another thread.
+                asked = {poll.works[0] for poll in self._polls.get(name, ()) if len(poll.works) == 1}
+                alone = [[work] for work in works if work in self._suspects and work not in asked]
+                together = [work for work in works if work not in self._suspects and work not in asked]
                 batches = [together[i : i + BATCH] for i in range(0, len(together), BATCH)] + alone
-                self._polling[name] = len(batches)
-                self._calls.submit(name, [partial(self._poll, kind, batch) for batch in batches])
+                polls = [Poll(batch, now) for batch in batches]
+                self._polls.setdefault(name, []).extend(polls)
+                self._calls.submit(name, [partial(self._poll, kind, poll) for poll in polls])
 
-    def _poll(self, kind: RemoteJobType, works: Sequence[RemoteWork]) -> None:
+    def _waits_for_polls(self, name: str, now: float) -> bool:
+        """Whether polls of a type are on their way that may still answer.
+
+        Those that hang are waited for no more. Of several handles any may be the reason: then each is polled
+        by itself, and only that one goes on hanging.
+        """
+        waits = False
+        for poll in self._polls.get(name, ()):
+            if now - poll.began < self._patience[name]:
+                waits = True
+            elif len(poll.works) > 1:
+                self._suspects.update(filter(self._follows, poll.works))
+        return waits
+
+    def _poll(self, kind: RemoteJobType, poll: Poll) -> None:
         """In a thread."""
+        works = poll.works
         handles = [work.handle.value for work in works if work.handle is not None]
 
-        def poll() -> list[Any]:
+        def ask_for_them() -> list[Any]:
             return list(refuse_awaitable(kind.poll(handles), f"poll() of job type '{kind.name}'"))
 
         # What several make fail is in nobody's history.
-        told = ask(poll, works[0].redact if len(works) == 1 else None)
+        told = ask(ask_for_them, works[0].redact if len(works) == 1 else None)
         if told.kind is Kind.DONE and len(told.value) != len(works):
             text = f"poll() gave {len(told.value)} answers for {len(works)} handles"
             told = Told(Kind.FAULT, failure=Failure(PLUGIN_ERROR, text, retryable=False))
         elif told.kind is Kind.DONE:
             # Here, and not on the driver's thread: what the type gave is its own code, too.
             told = Told(Kind.DONE, [work.read(given) for work, given in zip(works, told.value, strict=True)])
-        self._owner.later(works[0].live, self._polled, kind, works, told)
+        self._owner.later(works[0].live, self._polled, kind, poll, told)
 
-    def _polled(self, kind: RemoteJobType, works: Sequence[RemoteWork], told: Told) -> None:
-        name = kind.name
-        self._polling[name] -= 1
+    def _polled(self, kind: RemoteJobType, poll: Poll, told: Told) -> None:
+        name, works = kind.name, poll.works
+        self._polls[name].remove(poll)
         if told.kind is Kind.DONE:
             self._tries[name] = 0
             for work, outcome in zip(works, told.value, strict=True):
@@ -352,24 +373,6 @@ class Remotes:
             return f"what '{work.job_type.name}' was asked for"
         text = work.handle.text
         return f"{work.job_type.name} {text if len(text) <= 200 else text[:200] + '...'}"
-
-
-def interval(kind: RemoteJobType) -> float:
-    """Seconds between two polls of a type.
-
-    Raises:
-        PluginError: it says something else; the session is set aside by that, and its work is not lost.
-    """
-    found: object = None
-    try:
-        found = kind.poll_interval
-        if isinstance(found, int | float) and 0 <= found < math.inf:
-            return float(found)
-        what = f"is {text_of(found)}"
-    except BaseException as error:  # Foreign code, on the driver's thread.
-        what = f"raised {type(error).__name__}"
-    hint = "it is the number of seconds between two polls"
-    raise PluginError(f"poll_interval of job type '{kind.name}' {what}", plugin=kind.name, hint=hint)
 
 
 #: What an attempt fails with that was stopped with its session.

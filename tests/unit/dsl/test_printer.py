@@ -301,7 +301,10 @@ class TestPipelines:
         again = Pipeline.parse(to_yaml(pipeline.to_dict()), plugins=PLUGINS)
         assert (pipeline, pipeline.digest) == (again, again.digest)
 
-    @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/pipeline.*")), ids=lambda path: path.parent.name)
+    # Those of plugins are read by the session that installs these.
+    @pytest.mark.parametrize(
+        "path", sorted(EXAMPLES.glob("etl/pipeline.*")), ids=lambda path: path.parent.name
+    )
     def test_examples(self, path):
         """Each example, printed and parsed, is the same pipeline."""
         pipeline = Pipeline.load(path, PLUGINS)

@@ -130,6 +130,7 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
         (of(open_fields={"textt"}), ": job type 'shout': its open_fields are {'textt'}; they are names of its own fields"),
         (of(Far, poll_interval=0), ": job type 'far': its poll_interval is 0, not a number of seconds above 0"),
         (of(Far, poll_interval=float("nan")), ": job type 'far': its poll_interval is nan, not a number of seconds above 0"),
+        (of(Far, poll_patience=-1), ": job type 'far': its poll_patience is -1, not a number of seconds above 0"),
         ([Shout(), Shout()], ": it registers the job type 'shout' twice"),
     ],
 )  # fmt: skip
