@@ -37,6 +37,21 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a name that two plugins claim is neither's",
+        "plugins/registry.py",
+        "for name, (_, thing) in found.items() if name not in claimed}",
+        "for name, (_, thing) in found.items()}",
+        ("tests/unit/plugins/test_installed.py",),
+    ),
+    Mutant(
+        "a secret whose source is missing breaks only what needs it",
+        "runner/secrets.py",
+        """                    self._missing[name] = unavailable(what, why)
+                    continue""",
+        "                    raise unavailable(what, why)",
+        ("tests/unit/plugins/test_installed.py",),
+    ),
+    Mutant(
         "a poll that hangs is not waited for",
         "runner/remotes.py",
         "if now - poll.began < self._patience[name]:",
@@ -69,7 +84,7 @@ MUTANTS = (
     Mutant(
         "two plugins can't have one name",
         "plugins/registry.py",
-        "raise _taken(kind, name, origins[name], registration)",
+        "raise claimed",
         "pass",
         ("tests/unit/plugins/test_registry.py",),
     ),

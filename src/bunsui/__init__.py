@@ -186,7 +186,7 @@ def validate(path_or_text: str | Path, plugins: Plugins | None = None) -> list[P
     from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - see above
 
     is_text = isinstance(path_or_text, str) and "\n" in path_or_text
-    job_types = (Plugins() if plugins is None else plugins).job_types
+    job_types = (Plugins() if plugins is None else plugins).usable.job_types
     return loader.problems(path_or_text if is_text else Path(path_or_text), job_types)
 
 
@@ -199,7 +199,7 @@ def json_schema(plugins: Plugins | None = None) -> dict[str, Any]:
     from bunsui.dsl.publishing import whole  # noqa: PLC0415 - names are loaded when they are used
     from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - see above
 
-    return whole.json_schema((Plugins() if plugins is None else plugins).job_types)
+    return whole.json_schema((Plugins() if plugins is None else plugins).usable.job_types)
 
 
 def _named(name: str) -> Any:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bunsui.cli.streams import note
-from bunsui.errors import PluginError
+from bunsui.ports.registered import left_out, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,17 +20,21 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, sorted, for the help."""
-        own = super().list_commands(ctx)
-        try:
-            return sorted({*own, *_of_plugins(ctx)})
-        except PluginError as error:  # The help is what somebody needs who wants to mend that.
-            note(f"bunsui: warning: the commands of plugins are left out: {error}")
-            return own
+        return sorted({*super().list_commands(ctx), *_of_plugins(ctx)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by its name: bunsui's own, else one of a plugin's."""
+        """A command by its name: bunsui's own, else one of a plugin's.
+
+        Raises:
+            PluginError: there is none, and a plugin can't be used that may have it.
+        """
         own = super().get_command(ctx, cmd_name)
-        return _of_plugins(ctx).get(cmd_name) if own is None else own
+        if own is not None:
+            return own
+        found = _of_plugins(ctx)
+        if cmd_name not in found and (why := left_out(found)):
+            raise unavailable(f"there is no command '{cmd_name}'", why)
+        return found.get(cmd_name)
 
 
 def _of_plugins(ctx: click.Context) -> Mapping[str, click.Command]:
@@ -40,5 +43,5 @@ def _of_plugins(ctx: click.Context) -> Mapping[str, click.Command]:
     if found is None:
         from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - not for commands of its own
 
-        found = ctx.meta[_FOUND] = Plugins().cli_commands
+        found = ctx.meta[_FOUND] = Plugins().usable.cli_commands
     return found

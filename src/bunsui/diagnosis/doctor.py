@@ -18,7 +18,7 @@ from bunsui.diagnosis.names import names
 from bunsui.diagnosis.sessions import sessions
 from bunsui.diagnosis.sqlite_version import sqlite_version
 from bunsui.diagnosis.store import content, open_store, write
-from bunsui.errors import BunsuiError, ConfigError
+from bunsui.errors import ConfigError
 from bunsui.plugins.registry import Plugins
 
 if TYPE_CHECKING:
@@ -91,9 +91,4 @@ def _registry() -> Plugins:
     """With what is installed where that works: what does not has been told already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = Plugins()
-    try:
-        _ = found.job_types, found.stores, found.secret_sources
-    except BunsuiError:
-        return Plugins(autoload=False)
-    return found
+        return Plugins()

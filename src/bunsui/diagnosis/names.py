@@ -70,7 +70,7 @@ def _asked(name: str, settings: Settings, plugins: Plugins) -> Check:
     reference = settings.secrets[name]
     remedy = f"look at {reference.place or 'the configuration'}: it says where the value is found"
     try:
-        value = Secrets({name: reference}, plugins.secret_sources).get(name)
+        value = Secrets({name: reference}, plugins.usable.secret_sources).get(name)
     except BunsuiError as error:
         # Their texts hold nothing of what the source said.
         return failed(f"secret {name}", error, remedy)
@@ -93,7 +93,7 @@ def _bindings(path: str, plugins: Plugins) -> Check:
     from bunsui.local import bindings  # noqa: PLC0415 - with all that reads definitions
 
     try:
-        found = bindings.load(Path(path), plugins.job_types)
+        found = bindings.load(Path(path), plugins.usable.job_types)
     except BunsuiError as error:
         return failed("bindings", error, "mend the file, or: bunsui config unset --user bindings")
     number = sum(map(len, found.values()))

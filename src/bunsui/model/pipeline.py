@@ -259,4 +259,4 @@ def checked(**fields: Any) -> Pipeline:
 def _job_types(plugins: Plugins | None) -> Mapping[str, JobType]:
     from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - it is above; see import contracts
 
-    return (Plugins() if plugins is None else plugins).job_types
+    return (Plugins() if plugins is None else plugins).usable.job_types

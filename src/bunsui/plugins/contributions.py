@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from inspect import isclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -64,8 +64,20 @@ class Kind:
     taken: Callable[[Any, bool], Iterable[tuple[str, Any]]]
 
 
+def _listed(hook: str, result: Any) -> list[Any]:
+    if result is None or isinstance(result, str | Mapping) or not isinstance(result, Iterable):
+        raise Wrong(f"{hook} returned {type(result).__name__}; return a list")
+    return list(result)
+
+
+def _mapped(hook: str, result: Any) -> list[tuple[Any, Any]]:
+    if not isinstance(result, Mapping):
+        raise Wrong(f"{hook} returned {type(result).__name__}; return a mapping by name")
+    return list(result.items())
+
+
 def _job_types(result: Any, built_in: bool) -> Iterable[tuple[str, JobType]]:
-    for job_type in list(result):
+    for job_type in _listed("bunsui_job_types", result):
         if isclass(job_type) and issubclass(job_type, JobType):
             raise Wrong(f"{job_type.__name__} is a class; return an instance, {job_type.__name__}()")
         if not isinstance(job_type, JobType):
@@ -113,7 +125,7 @@ def _check_attributes(what: str, job_type: JobType) -> None:
 
 def _stores(result: Any, built_in: bool) -> Iterable[tuple[str, Callable[[str], Store]]]:
     del built_in
-    for scheme, factory in dict(result).items():
+    for scheme, factory in _mapped("bunsui_stores", result):
         if not isinstance(scheme, str) or not _SCHEME.match(scheme):
             raise Wrong(f"{scheme!r} is not the scheme of a URL, such as 'redis'")
         if not callable(factory):
@@ -123,10 +135,12 @@ def _stores(result: Any, built_in: bool) -> Iterable[tuple[str, Callable[[str], 
 
 def _secret_sources(result: Any, built_in: bool) -> Iterable[tuple[str, SecretSource]]:
     del built_in
-    for name, source in dict(result).items():
+    for name, source in _mapped("bunsui_secret_sources", result):
         if not isinstance(name, str) or not re.match(IDENTIFIER_PATTERN, name):
             raise Wrong(f"{name!r} is not a name for a secret source: {_IDENTIFIER}")
         if not isinstance(source, SecretSource):
+            if isclass(source) and issubclass(source, SecretSource):
+                raise Wrong(f"{source.__name__} is a class; give an instance, {source.__name__}()")
             # Its type alone: it could be the secret.
             what = f"secret source '{name}' is {type(source).__name__}"
             raise Wrong(f"{what}, not an instance of bunsui.SecretSource")
@@ -137,7 +151,7 @@ def _commands(result: Any, built_in: bool) -> Iterable[tuple[str, Any]]:
     del built_in
     from click import Command  # noqa: PLC0415 - only who asks for commands has the extra
 
-    for command in list(result):
+    for command in _listed("bunsui_cli_commands", result):
         if not isinstance(command, Command):
             raise Wrong(f"{command!r} is not an instance of click.Command")
         if not isinstance(command.name, str) or not _COMMAND.match(command.name):

@@ -41,7 +41,8 @@ def bunsui_job_types() -> Iterable[JobType]:  # type: ignore[empty-body]
         complete in itself, with no field that every job has.
     On error: what can't be used, or any exception, is a `bunsui.PluginError` for a plugin that is given. Of
         an installed one all that this hook would bring is left out, with a warning; what its other hooks
-        bring stays. A name that two plugins claim is an error for whoever needs a job type, and names both.
+        bring stays. A name that two installed plugins claim is neither's: who needs it gets an error that
+        names both.
     """
 
 

@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 import warnings
-from collections import deque
 from collections.abc import Iterable
 from functools import cached_property
 from importlib.util import find_spec
@@ -22,6 +21,7 @@ from bunsui.plugins import builtins, contributions, hookspecs
 from bunsui.plugins.contributions import Wrong
 from bunsui.plugins.observer import Observer, taking
 from bunsui.plugins.registration import PluginInfo, Registration
+from bunsui.plugins.usable import Usable
 from bunsui.ports.hooks import PROJECT
 from bunsui.ports.registered import Registered, left_out, unavailable, with_left_out
 from bunsui.ports.store import Store
@@ -97,7 +97,8 @@ class Plugins:
             return
         for kind in contributions.KINDS:
             if kind.hook in added.hooks:
-                deque(self._all(kind), maxlen=0)  # For its errors.
+                for claimed in self._gathered(kind)[1].values():
+                    raise claimed
 
     def _add(self, plugin: Any, registration: Registration) -> Registration | None:
         if any(each.plugin is plugin for each in self._registrations):
@@ -129,19 +130,21 @@ class Plugins:
 
     # What plugins bring
 
-    def _all(self, kind: Kind) -> Iterator[tuple[Registration, str, Any]]:
-        """Everything of a kind, in the order of registration.
+    def _gathered(self, kind: Kind) -> tuple[dict[str, tuple[Registration, Any]], dict[str, PluginError]]:
+        """Everything of a kind by name, with who brought it, and the names that two plugins claim.
 
         Raises:
-            PluginError: a plugin that was given brings what can't be used, or two claim one name.
+            PluginError: a plugin that was given brings what can't be used.
         """
-        origins: dict[str, Registration] = {}
+        found: dict[str, tuple[Registration, Any]] = {}
+        claimed: dict[str, PluginError] = {}
         for registration in [*self._registrations]:
             for name, thing in self._brought(registration, kind):
-                if name in origins:
-                    raise _taken(kind, name, origins[name], registration)
-                origins[name] = registration
-                yield registration, name, thing
+                if name in found:
+                    claimed.setdefault(name, _taken(kind, name, found[name][0], registration))
+                else:
+                    found[name] = registration, thing
+        return found, claimed
 
     def _brought(self, registration: Registration, kind: Kind) -> list[tuple[str, Any]]:
         """What one plugin brings of a kind; it is asked once."""
@@ -159,6 +162,8 @@ class Plugins:
             names = [name for name, _ in found]
             if twice := [name for name in names if names.count(name) > 1]:
                 raise Wrong(f"it registers the {kind.title} '{twice[0]}' twice")
+            if registration.is_installed and (own := self._own(kind).intersection(names)):
+                raise Wrong(f"it registers the {kind.title} '{min(own)}', which bunsui has itself")
         except Wrong as error:
             fault = registration.fault(f": {error}")
         except KeyboardInterrupt:
@@ -174,11 +179,32 @@ class Plugins:
         _warn(fault)
         return []
 
-    def _registered(self, kind: Kind) -> Registered[Any]:
+    def _own(self, kind: Kind) -> set[str]:
+        """The names of what comes with bunsui."""
+        return {name for name, _ in self._brought(self._registrations[0], kind)}
+
+    def _registered(self, kind: Kind, *, strict: bool = True) -> Registered[Any]:
         with self._asking:
-            found = {name: thing for _, name, thing in self._all(kind)}
+            found, claimed = self._gathered(kind)
+            if claimed and strict:
+                raise next(iter(claimed.values()))
             why = (each.error or each.faults.get(kind.hook) for each in self._registrations)
-            return Registered(found, tuple(error for error in why if error is not None))
+            usable = {name: thing for name, (_, thing) in found.items() if name not in claimed}
+            left_out = [error for error in why if error is not None]
+            return Registered(usable, (*left_out, *claimed.values(), *self._switched_off()))
+
+    def _switched_off(self) -> Iterator[PluginError]:
+        """Why what is installed is missing, where the environment says so."""
+        if not self._autoload and autoload_is_disabled():
+            names = ", ".join(found.name for found, _ in _installed())
+            if names:
+                text = f"installed plugins ({names}) are left out: {DISABLE_AUTOLOAD} is set"
+                yield PluginError(text, plugin=names)
+
+    @cached_property
+    def usable(self) -> Usable:
+        """The same without names that two plugins claim: only who needs one of these fails by that."""
+        return Usable(self._registered)
 
     @cached_property
     def job_types(self) -> Mapping[str, JobType]:
@@ -226,7 +252,7 @@ class Plugins:
             StoreError: the store can't be opened.
         """
         scheme, separator, _ = url.partition("://")
-        factory = self.stores.get(scheme) if separator else None
+        factory = self.usable.stores.get(scheme) if separator else None
         if factory is None:
             raise self._unknown_store(url, scheme if separator else None)
         try:
@@ -246,16 +272,16 @@ class Plugins:
         return cast("Store", store)
 
     def _unknown_store(self, url: str, scheme: str | None) -> BunsuiError:
-        known = ", ".join(f"{name}://" for name in self.stores)
+        known = ", ".join(f"{name}://" for name in self.usable.stores)
         text = f"store '{shown(url)}' begins with none of {known}"
-        near = None if scheme is None else did_you_mean(scheme, self.stores)
-        if scheme is not None and near is None and (why := left_out(self.stores)):
+        near = None if scheme is None else did_you_mean(scheme, self.usable.stores)
+        if scheme is not None and near is None and (why := left_out(self.usable.stores)):
             return unavailable(text, why)
         hint = "a store is named by a URL, such as sqlite:///bunsui.db"
-        return ConfigError(text, hint=hint if near is None else with_left_out(near, self.stores))
+        return ConfigError(text, hint=hint if near is None else with_left_out(near, self.usable.stores))
 
     def _bringer(self, kind: Kind, name: str) -> Registration:
-        return next(registration for registration, each, _ in self._all(kind) if each == name)
+        return self._gathered(kind)[0][name][0]
 
     # What there is
 
@@ -296,7 +322,9 @@ class Plugins:
                 continue
             for name, _ in brought:
                 if name in origins:
-                    wrong[registration.key].append(_taken(kind, name, origins[name], registration))
+                    claimed = _taken(kind, name, origins[name], registration)
+                    for each in (origins[name], registration):  # Neither can be used.
+                        wrong[each.key].append(claimed)
                 origins.setdefault(name, registration)
 
     # Observers

@@ -20,6 +20,9 @@ def what_is_wrong(schema: dict[str, Any]) -> str | None:
         return f": its schema has the type {schema['type']!r}; it must be an object's"
     if common := sorted(set(_fields(schema)) & set(JOB_FIELDS)):
         return f" has a field of every job: {', '.join(common)}"
+    missing = [name for name in schema.get("required", ()) if name not in schema.get("properties", {})]
+    if missing and "patternProperties" not in schema:
+        return f": its schema requires {missing[0]!r}, which is none of its properties"
     return None
 
 

@@ -144,7 +144,7 @@ def assemble(
     """
     settings = settings or Settings()
     # Plugins are asked for their sources only where there is a secret.
-    secrets = Secrets(settings.secrets, plugins.secret_sources if settings.secrets else {})
+    secrets = Secrets(settings.secrets, plugins.usable.secret_sources if settings.secrets else {})
     opened = store if isinstance(store, Store) else plugins.open_store(store)
     path = getattr(opened, "path", None)
     if (limit := getattr(opened, "limit_lock_timeout", None)) is not None:
@@ -173,7 +173,7 @@ def assemble(
         clock,
         pool,
         observers,
-        Starter(Later(lambda: plugins.job_types), host, opened.max_commit_bytes, around.stand_in),
+        Starter(Later(lambda: plugins.usable.job_types), host, opened.max_commit_bytes, around.stand_in),
         calls=calls,
         event_loop=event_loop,
         places=Places(max_concurrency, pools or {}),

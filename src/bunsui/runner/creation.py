@@ -63,12 +63,14 @@ def take_in(
     """What a session is started with, and the bindings that it needs. Nothing is imported.
 
     Raises:
-        DefinitionError, ConfigError: as `create` does, but for what can't be imported.
+        DefinitionError, ConfigError, PluginError: as `create` does, but for what can't be imported.
     """
     if any(parts.surroundings.stand_in(job) is None for job in pipeline.jobs):
         preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
     values = inputs.resolve_parameters(pipeline, parameters)
-    env = meet(needs(pipeline, values), parts.settings, parts.pools, parts.surroundings.environ)
+    wanted = needs(pipeline, values)
+    env = meet(wanted, parts.settings, parts.pools, parts.surroundings.environ)
+    parts.secrets.require(wanted.secrets)
     bindings = given_bindings(given, pipeline, job_types)
     used = preflight.used_bindings(pipeline, bindings, job_types, parts.surroundings.stand_in, local=local)
     data = {

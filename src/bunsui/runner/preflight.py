@@ -127,13 +127,16 @@ def check_resumable(live: Live, parts: Parts, job_types: Mapping[str, JobType]) 
     Raises:
         ConfigError: the definition's folder is gone, a job type or callable can't be found, or a secret or
             pool is not configured; the session stays as it is.
-        PluginError: a job type can't be found, and a plugin is disabled that may have it; likewise.
+        PluginError: a job type, or a secret's source, can't be found, and a plugin is disabled that may have
+            it; likewise.
     """
     pipeline = live.pipeline
     stays = f"session {live.id} stays resumable"
     created = live.machine.state.created
     parameters = {} if created is None else created.parameters
-    require(needs(pipeline, parameters), parts.settings, parts.pools, stays)
+    wanted = needs(pipeline, parameters)
+    require(wanted, parts.settings, parts.pools, stays)
+    parts.secrets.require(wanted.secrets)
     check_folder(pipeline, stays)
     in_processes: list[Function] = []
     for job in pipeline.jobs:

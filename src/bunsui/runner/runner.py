@@ -103,8 +103,8 @@ class Runner(Register):
             self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools,
             self._surroundings(), use.artifacts, capture_logging=use.capture_logging,
         )  # fmt: skip
-        # Who only looks at sessions needs no job type, nor that none has a name twice.
-        self._control = Control(parts, Later(lambda: self.plugins.job_types), given, use.lease)
+        # Who only looks at sessions needs no job type.
+        self._control = Control(parts, Later(lambda: self.plugins.usable.job_types), given, use.lease)
         self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
 
     def _surroundings(self) -> Surroundings | None:
@@ -125,7 +125,7 @@ class Runner(Register):
         """Reads a definition with this runner's plugins; see `Pipeline.load`."""
         from bunsui.dsl import loader
 
-        pipeline = loader.load(path, self.plugins.job_types)
+        pipeline = loader.load(path, self.plugins.usable.job_types)
         self._checked[id(pipeline)] = pipeline
         return pipeline
 
@@ -141,7 +141,7 @@ class Runner(Register):
                     hint="load a file with runner.load(path)",
                 )
 
-            loader.check(pipeline, self.plugins.job_types)
+            loader.check(pipeline, self.plugins.usable.job_types)
             self._checked[id(pipeline)] = pipeline
 
     # Running
@@ -242,7 +242,7 @@ class Runner(Register):
             pipeline,
             parameters,
             self._bindings,
-            self.plugins.job_types,
+            self.plugins.usable.job_types,
             control.parts,
             local=self._local,
             idempotency_key=idempotency_key,
@@ -368,7 +368,7 @@ class Runner(Register):
         if pipeline is None:
             raise ConfigError("there is nothing to plan", hint="give a pipeline, or a session to run again")
         self._check(pipeline)
-        parts, job_types = self._control.parts, self.plugins.job_types
+        parts, job_types = self._control.parts, self.plugins.usable.job_types
         return planning.plan(
             pipeline, parameters or {}, self._bindings, job_types, parts, earlier, jobs, local=self._local
         )

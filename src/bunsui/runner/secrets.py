@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bunsui.dsl.problems import did_you_mean
-from bunsui.errors import ConfigError, JobError
+from bunsui.errors import ConfigError, JobError, PluginError
 from bunsui.ports.registered import left_out, unavailable, with_left_out
 from bunsui.runner.event_loop import drop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bunsui.configuration.settings import SecretReference
     from bunsui.ports.secrets import SecretSource
@@ -27,13 +27,15 @@ class Secrets:
         sources: the registered secret sources.
 
     Raises:
-        ConfigError: a source is not registered.
-        PluginError: nor is one of a like name, and a plugin is disabled that may have it.
+        ConfigError: a source is not registered, and no plugin is disabled that may have it: else only what
+            needs the secret fails by that.
     """
 
     def __init__(
         self, references: Mapping[str, SecretReference], sources: Mapping[str, SecretSource]
     ) -> None:
+        #: Why a plugin can't be used that may have the source of a secret.
+        self._missing: dict[str, PluginError] = {}
         for name, reference in references.items():
             if reference.source not in sources:
                 # Not shown: a value with a colon may stand there.
@@ -41,7 +43,8 @@ class Secrets:
                 what = f"{where}secrets.{name} names a source that does not exist"
                 near = did_you_mean(reference.source, sources)
                 if near is None and (why := left_out(sources)):
-                    raise unavailable(what, why)
+                    self._missing[name] = unavailable(what, why)
+                    continue
                 hint = None if near is None else with_left_out(near, sources)
                 raise ConfigError(f"{what}; there are: {', '.join(sources)}", hint=hint)
         self._references = references
@@ -55,13 +58,25 @@ class Secrets:
         """The names that definitions may use, in the configuration's order."""
         return tuple(self._references)
 
+    def require(self, names: Iterable[str]) -> None:
+        """Makes sure that the sources of these secrets are there; no secret is asked for.
+
+        Raises:
+            PluginError: one is not, and a plugin is disabled that may have it.
+        """
+        for name in names:
+            if name in self._missing:
+                raise self._missing[name]
+
     def get(self, name: str) -> str:
         """The value that a secret has now. It asks the source, which may take its time.
 
         Raises:
+            PluginError: see `require`.
             JobError: it can't be had, with the code ``SecretUnavailable``. Its text has nothing of what the
                 source said.
         """
+        self.require([name])
         reference = self._references.get(name)
         if reference is None:
             raise _unavailable(name, "this runner's configuration does not name it", retryable=False)

@@ -124,9 +124,9 @@ def test_plugins(tmp_path: Path) -> None:
 
 
 def test_plugins_that_exclude_each_other(tmp_path: Path) -> None:
-    """The second of them is the problem."""
+    """Neither can be used."""
     found = found_plugins(tmp_path, {"good": GOOD, "same": GOOD})
-    assert ["ok", "problem"] == sorted(status for _, status, _ in found)
+    assert ["problem", "problem"] == sorted(status for _, status, _ in found)
     assert "registers the store 'vault'" in next(what for _, status, what in found if status == "problem")
 
 

@@ -99,8 +99,9 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
     [
         (["x"], ": 'x' is not an instance of bunsui.JobType"),
         ([Shout], ": Shout is a class; return an instance, Shout()"),
-        (3, " failed in bunsui_job_types: TypeError: 'int' object is not iterable"),
-        (None, " failed in bunsui_job_types: TypeError: 'NoneType' object is not iterable"),
+        (3, ": bunsui_job_types returned int; return a list"),
+        (None, ": bunsui_job_types returned NoneType; return a list"),
+        (Shout(), ": bunsui_job_types returned Shout; return a list"),
         (broken, " failed in bunsui_job_types: ValueError: oops"),
         (leaves, " failed in bunsui_job_types: SystemExit: 3"),
         (of(name=None), ": Mine has no 'name'"),
@@ -124,6 +125,7 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
         (with_fields(text={"$ref": "#/$defs/x"}), ": job type 'shout': its schema has '$ref' '#/$defs/x', which is not within it"),
         (with_fields(text={"$ref": "https://x.org/y"}), ": job type 'shout': its schema has '$ref' 'https://x.org/y', which is not within it"),
         (with_fields(text={"items": {"$ref": "#here"}}), ": job type 'shout': its schema has '$ref' '#here', which is not within it"),
+        (of(schema={"required": ["x"]}), ": job type 'shout': its schema requires 'x', which is none of its properties"),
         (of(on_lost="retry"), ": job type 'shout': its on_lost is 'retry', not one of rerun, unknown, fail"),
         (of(binding_field="function"), ": job type 'shout': its binding_field is 'function', which its schema does not have"),
         (of(open_fields="text"), ": job type 'shout': its open_fields are 'text'; they are names of its own fields"),
@@ -162,7 +164,8 @@ def test_schemas_that_are_whole(schema):
 @pytest.mark.parametrize(
     ("stores", "expected"),
     [
-        (3, " failed in bunsui_stores: TypeError: 'int' object is not iterable"),
+        (3, ": bunsui_stores returned int; return a mapping by name"),
+        ([], ": bunsui_stores returned list; return a mapping by name"),
         ({"Redis": print}, ": 'Redis' is not the scheme of a URL, such as 'redis'"),
         ({"redis://": print}, ": 'redis://' is not the scheme of a URL, such as 'redis'"),
         ({7: print}, ": 7 is not the scheme of a URL, such as 'redis'"),
@@ -182,11 +185,12 @@ NO_NAME = "is not a name for a secret source: a letter, then up to 63 letters, d
     ("sources", "expected"),
     [
         ({"vault": "hunter2"}, f": secret source 'vault' is str, {NOT_A_SOURCE}"),
-        ({"vault": Vault}, f": secret source 'vault' is ABCMeta, {NOT_A_SOURCE}"),
+        ({"vault": Vault}, ": Vault is a class; give an instance, Vault()"),
+        ({"vault": print}, f": secret source 'vault' is builtin_function_or_method, {NOT_A_SOURCE}"),
         ({7: Vault()}, f": 7 {NO_NAME}"),
         ({"a:b": Vault()}, f": 'a:b' {NO_NAME}"),
         ({"": Vault()}, f": '' {NO_NAME}"),
-        (3, " failed in bunsui_secret_sources: TypeError: 'int' object is not iterable"),
+        (3, ": bunsui_secret_sources returned int; return a mapping by name"),
     ],
 )
 def test_wrong_secret_sources(sources, expected):

@@ -190,18 +190,52 @@ def test_a_plugin_that_brings_a_name_twice(installed):
     assert (BUILT_IN, [[said, "RuntimeWarning", "<string>"]]) == (found, warned)
 
 
-def test_what_needs_no_job_type_bears_a_conflict(tmp_path):
-    """Two plugins that claim one job type keep nobody from looking at sessions, or at the help."""
+USES = 'version: "1.0"\nname: n\njobs:\n  - {id: a, type: custom, command: ["true"]}\n'
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["session", "list"], ["--help"], ["run", "p.yaml"], ["pipeline", "validate", "p.yaml"], ["schema"]],
+)
+def test_what_needs_no_name_in_conflict_bears_it(tmp_path, command):
+    """Two plugins that claim one job type keep nobody from what is not about it."""
     install(tmp_path, *LOUD)
     install(tmp_path, "louder-dist", "louder", "louder", SOURCE)
-    for command in (["session", "list"], ["--help"], ["config", "list"]):
-        done = python(tmp_path, "-m", "bunsui", *command, BUNSUI_STORE="sqlite:///x.db")
-        assert 0 == done.returncode, done.stderr
-    (tmp_path / "p.yaml").write_text(
-        'version: "1.0"\nname: n\njobs:\n  - {id: a, type: custom, command: ["true"]}\n'
+    (tmp_path / "p.yaml").write_text(USES)
+    done = python(tmp_path, "-m", "bunsui", *command, BUNSUI_STORE="sqlite:///x.db")
+    assert 0 == done.returncode, done.stderr
+
+
+def test_what_needs_a_name_in_conflict_names_both(tmp_path):
+    """Neither of the two is taken for the one that is meant."""
+    install(tmp_path, *LOUD)
+    install(tmp_path, "louder-dist", "louder", "louder", SOURCE)
+    for what in ("load", "made"):
+        done = python(tmp_path, "-c", NEEDS, what, "shout")
+        error, text, _ = json.loads(done.stdout)
+        assert ("PluginError", True) == (error, "registers the job type 'shout', as plugin 'loud" in text)
+        assert "(loud-dist 1.0)" in text
+        assert "(louder-dist 1.0)" in text
+
+
+def test_a_plugin_that_claims_what_bunsui_has(installed):
+    """It is refused, and bunsui's own stays."""
+    source = SOURCE.replace('"shout"', '"custom"')
+    said = "a plugin is disabled: plugin 'loud' (loud-dist 1.0): it registers the job type 'custom', which bunsui has itself"
+    found, _, warned = installed(("loud-dist", "loud", "loud", source))
+    assert (BUILT_IN, [[said, "RuntimeWarning", "<string>"]]) == (found, warned)
+
+
+@pytest.mark.parametrize(("what", "name"), [("load", "shout"), ("store", "redis://x"), ("secret", "vault")])
+def test_what_is_switched_off_is_said(tmp_path, what, name):
+    """Where the environment leaves installed plugins out, who misses something is told so."""
+    install(tmp_path, *LOUD)
+    done = python(tmp_path, "-c", NEEDS, what, name, BUNSUI_DISABLE_PLUGIN_AUTOLOAD="1")
+    error, text, _ = json.loads(done.stdout)
+    assert ("PluginError", True) == (
+        error,
+        "loud) are left out: BUNSUI_DISABLE_PLUGIN_AUTOLOAD is set" in text,
     )
-    done = python(tmp_path, "-m", "bunsui", "run", "p.yaml", "--store", "sqlite:///x.db")
-    assert (2, True) == (done.returncode, "registers the job type 'shout', as plugin" in done.stderr)
 
 
 def test_a_plugin_that_is_given_and_installed_counts_once(tmp_path):
@@ -232,7 +266,10 @@ def made(kind):
 def store(url):
     bunsui.Runner(url, config={})
 def secret(source):
-    bunsui.Runner("memory://", config={"secrets": {"s": source + ":x"}})
+    with bunsui.Runner("memory://", config={"secrets": {"s": source + ":x"}}) as runner:
+        runner.run(bunsui.Pipeline(name="n", jobs=[bunsui.Job.from_callable(print, "a")]))  # It needs none.
+        runner.run(bunsui.Pipeline(name="n", jobs=[
+            bunsui.Job.from_callable(print, "a", parameters={"sep": "${secrets.s}"})]))
 def validate(kind):
     print(json.dumps([problem.hint for problem in bunsui.validate(DEFINITION % kind)]))
 try:

@@ -159,7 +159,7 @@ def _problems(file: str, plugins: Plugins) -> list[Problem]:
     from bunsui.dsl import loader  # noqa: PLC0415 - reads and checks: nothing that other commands need
     from bunsui.dsl.parser import MAX_BYTES  # noqa: PLC0415 - see above
 
-    found = loader.problems(sys.stdin.buffer.read(MAX_BYTES + 1), plugins.job_types)
+    found = loader.problems(sys.stdin.buffer.read(MAX_BYTES + 1), plugins.usable.job_types)
     return [evolve(problem, file=STDIN_NAME) for problem in found]
 
 
