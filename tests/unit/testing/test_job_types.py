@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
+from bunsui import Found, JobCall, JobType, RemoteJobType, Succeeded
 from bunsui.testing import JobTypeSuite
+from bunsui.testing.job_type import running
 from bunsui.testing.job_type.running import Behaviour
 from bunsui_tests import twins
 
 LOCAL = twins.FOLDER / "local_job_types.py"
 REMOTE = twins.FOLDER / "remote_job_types.py"
+
+
+class Here(JobType):
+    name = "here"
+    schema: ClassVar[Mapping[str, Any]] = {"type": "object"}
+
+    def run(self, call: JobCall) -> Any:
+        return None
+
+
+class Elsewhere(RemoteJobType):
+    name = "elsewhere"
+    schema: ClassVar[Mapping[str, Any]] = {"type": "object"}
+
+    def submit(self, call: JobCall) -> Any:
+        return call.idempotency_key
+
+    def poll(self, handles: Sequence[Any]) -> Any:
+        return [Succeeded()] * len(handles)
+
+    def cancel(self, handle: Any) -> None:
+        pass
+
+    def find(self, call: JobCall) -> Any:
+        return Found(call.idempotency_key)
 
 
 @pytest.mark.slow
@@ -29,6 +58,30 @@ def test_every_broken_twin_at_a_service_is_found(tmp_path: Path) -> None:
 def test_every_test_has_a_twin() -> None:
     """For each test of the suite there is a job type that fails in it."""
     assert set() == twins.tests_of(JobTypeSuite) - twins.broken(LOCAL, REMOTE)
+
+
+@pytest.mark.parametrize("job_type", [Here(), Elsewhere()], ids=lambda job_type: job_type.name)
+def test_what_was_not_at_once_does_not_pass(
+    job_type: JobType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a runner does not begin so many at the same moment, the test says so, whatever came of them."""
+    monkeypatch.setattr(running, "MANY", 40)
+    suite = JobTypeSuite()
+    suite.patience = 1.0
+    with pytest.raises(AssertionError, match="they did not begin at the same moment"):
+        suite.test_several_at_once(job_type, tmp_path)
+
+
+@pytest.mark.parametrize("value", [("a",), Path("a")], ids=["tuple", "path"])
+def test_options_that_no_definition_can_hold(value: object, tmp_path: Path) -> None:
+    """Who gives such is told which option it is, and what to write."""
+    suite = JobTypeSuite()
+    suite.options = {"file": value}
+    kind = type(value).__name__
+    with pytest.raises(
+        pytest.fail.Exception, match=rf"^options\['file'\] is of type {kind}: write what .*; a tuple as"
+    ):
+        suite.test_options_can_be_references(Here())
 
 
 def test_what_flags_switch_off(tmp_path: Path) -> None:
@@ -56,6 +109,7 @@ def test_what_flags_switch_off_of_a_remote_type(tmp_path: Path) -> None:
         "test_what_is_cancelled_ends": "can_cancel is False",
         "test_cancelling_what_has_ended": "can_cancel is False",
         "test_polling_what_is_unknown": "unknown_handle is None",
+        "test_polls_answer_in_order": "can_fail is False, and equal answers have no order",
         "test_submitting_again_starts_nothing_twice": "resubmit_is_idempotent is False",
     } == found["TestLeftOut"].skipped
     assert {

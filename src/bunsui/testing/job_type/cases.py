@@ -66,6 +66,10 @@ class Examples:
     #: Whether a job of the type may be given secrets.
     takes_secrets: bool = True
 
+    def same_work(self, one: Any, other: Any) -> bool:
+        """Whether two handles of a remote type name one piece of work; by default, whether they are equal."""
+        return bool(one == other)
+
 
 class Bringing(SecretSource):
     """A plugin that brings a job type, and a source of secrets that knows what it is given."""
@@ -119,17 +123,28 @@ def problems(job_type: JobType, document: Mapping[str, Any]) -> list[Problem]:
 def by_reference(document: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
     """The definition with these fields of its job as references to parameters, whose defaults are the values.
 
-    What is null, or holds references already, is left as it is.
+    What is null, or holds references already, is left as it is. A test fails where a value is none of JSON.
     """
     (job,) = document["jobs"]
     declared = []
     for number, name in enumerate(fields):
         value = job[name]
-        if value is not None and "${" not in json.dumps(value):
-            parameter = {"name": f"p{number}", "type": _TYPES[type(value)], "default": value}
-            declared.append(parameter)
+        if value is None:
+            continue
+        if type(value) not in _TYPES:
+            pytest.fail(_no_json(name, value), pytrace=False)
+        if "${" not in json.dumps(value):
+            declared.append({"name": f"p{number}", "type": _TYPES[type(value)], "default": value})
             job = {**job, name: f"${{p{number}}}"}
     return {**document, "parameters": declared, "jobs": [job]}
+
+
+def _no_json(name: str, value: object) -> str:
+    kinds = ", ".join(kind.__name__ for kind in _TYPES)
+    return (
+        f"options[{name!r}] is of type {type(value).__name__}: write what a definition can hold,"
+        f" one of {kinds} or None; a tuple as a list, a path as str(path)"
+    )
 
 
 def begin(runner: Runner, document: Mapping[str, Any], folder: Path) -> Session:

@@ -30,10 +30,6 @@ class RemoteCalls(Examples):
         """What another process would make of the type; by default `job_type` itself."""
         return job_type
 
-    def same_work(self, one: Any, other: Any) -> bool:
-        """Whether two handles name one piece of work; by default, whether they are equal."""
-        return bool(one == other)
-
     @pytest.fixture
     def remote(self, job_type: JobType) -> RemoteJobType:
         """The job type, where it is one of a remote service."""
@@ -63,9 +59,8 @@ class RemoteCalls(Examples):
     @needs("can_run")
     def test_polls_answer_in_order(self, remote: RemoteJobType, tmp_path: Path) -> None:
         """`poll` has one answer for each handle, in their order, whatever that is."""
-        examples = [self.options, self.options]
-        if self.failing_options is not None and self.can_fail:
-            examples.insert(1, self.failing_options)
+        fails = self.failing_options if self.can_fail else None
+        examples = [self.options, self.options] if fails is None else [self.options, fails, self.options]
         handles = [remote.submit(call_of(options, self.parameters, tmp_path)) for options in examples]
         assert len(handles) == len(remote.poll(handles))
         alone = [ended(remote, handle, self.patience) for handle in handles]
@@ -73,6 +68,9 @@ class RemoteCalls(Examples):
             answers = remote.poll([handles[number] for number in order])
             assert [alone[number] for number in order] == list(answers)
             assert all(isinstance(answer, ANSWERS) for answer in answers)
+        if all(answer == alone[0] for answer in alone):
+            missing = "failing_options is None" if self.can_fail else "can_fail is False"
+            pytest.skip(f"{missing}, and equal answers have no order")
 
     @needs("can_run", "unknown_handle")
     def test_polling_what_is_unknown(self, remote: RemoteJobType, call: JobCall) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import threading
@@ -83,19 +84,24 @@ class Behaviour(Examples):
 
     @needs("can_run")
     def test_several_at_once(self, job_type: JobType, tmp_path: Path) -> None:
-        """Eight of the example run at the same time, and none gets into another's way."""
-        gate = threading.Barrier(MANY)
+        """Eight of the example begin at the same moment, and none gets into another's way."""
+        seen, gate, numbers = Seen(), threading.Barrier(MANY), itertools.count()
 
         def together() -> None:
-            with contextlib.suppress(threading.BrokenBarrierError):
-                gate.wait(10)
+            # What is begun again waits for nobody.
+            if next(numbers) < MANY:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    gate.wait(self.patience)
 
-        with runner_of(watched(job_type, Seen(), together)) as runner:
+        with runner_of(watched(job_type, seen, together)) as runner:
             document = definition(job_type, self.options, self.parameters, for_each=list(range(MANY)))
-            session = run(runner, document, tmp_path, self.patience)
+            session = run(runner, document, tmp_path, 2 * self.patience)  # To begin, and to end.
+            assert not gate.broken, "they did not begin at the same moment: this says nothing"
             assert SUCCEEDED == outcome(session)
             outputs = session.outputs[JOB]
         assert MANY == len(outputs)
+        # Of a remote type: each is work of its own.
+        assert [] == [pair for pair in itertools.combinations(seen.handles, 2) if self.same_work(*pair)]
         if self.is_repeatable:
             assert [outputs[0]] * MANY == outputs
 

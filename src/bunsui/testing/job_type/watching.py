@@ -31,6 +31,8 @@ class Seen:
     calls: list[JobCall] = field(factory=list)
     #: The idempotency keys of what was submitted.
     submitted: list[str] = field(factory=list)
+    #: The handles of what was submitted.
+    handles: list[Any] = field(factory=list)
     outputs: list[Any] = field(factory=list)
     errors: list[BaseException] = field(factory=list)
     #: What it changed of that which it was given: the names of methods and of what they were given.
@@ -136,6 +138,7 @@ class WatchedRemoteJobType(RemoteJobType):
         inner: the job type.
         seen: gets to know of it.
         after_submit: called by each submission before its handle is returned; it may raise.
+        before: called by each submission before it reaches `inner`, in its thread.
         is_slow: whether nothing of it ever ends.
     """
 
@@ -145,6 +148,7 @@ class WatchedRemoteJobType(RemoteJobType):
         seen: Seen,
         after_submit: Callable[[], object] | None = None,
         *,
+        before: Callable[[], object] | None = None,
         is_slow: bool = False,
     ) -> None:
         said = {name: getattr(inner, name) for name in (*_SAID, "resubmit_is_idempotent")}
@@ -153,6 +157,7 @@ class WatchedRemoteJobType(RemoteJobType):
         self._inner = inner
         self._seen = seen
         self._after_submit = after_submit
+        self._before = before
         self._is_slow = is_slow
 
     def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
@@ -168,6 +173,8 @@ class WatchedRemoteJobType(RemoteJobType):
         given = _Given(call)
         self._seen.calls.append(given.call)
         self._seen.submitted.append(call.idempotency_key)
+        if self._before is not None:
+            self._before()
         try:
             handle = self._inner.submit(given.call)
         except BaseException as error:
@@ -175,6 +182,7 @@ class WatchedRemoteJobType(RemoteJobType):
             raise
         finally:
             self._seen.changed += given.changed("submit")
+        self._seen.handles.append(plain(handle))
         if self._after_submit is not None:
             self._after_submit()
         return handle
@@ -205,7 +213,7 @@ class WatchedRemoteJobType(RemoteJobType):
 def watched(job_type: JobType, seen: Seen, before: Callable[[], object] | None = None) -> JobType:
     """A job type, local or remote, that is watched."""
     if isinstance(job_type, RemoteJobType):
-        return WatchedRemoteJobType(job_type, seen)
+        return WatchedRemoteJobType(job_type, seen, before=before)
     return WatchedJobType(job_type, seen, before)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 import bunsui
 
@@ -95,6 +97,8 @@ def run(name: str, plugins: Sequence[Any] = ()) -> tuple[Session, list[Event]]:
 
 
 def _until_it_runs(session: Session) -> None:
-    never = threading.Event()
+    deadline = time.monotonic() + PATIENCE
     while session.jobs["a"].status != "running":
-        never.wait(0.01)
+        if time.monotonic() > deadline:
+            pytest.fail(f"the session has begun nothing after {PATIENCE:g} seconds: {session.status}")
+        time.sleep(0.01)
