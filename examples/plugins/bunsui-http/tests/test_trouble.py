@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import socket
 import ssl
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -109,6 +112,75 @@ class TestSilence:
         session.cancel()
         assert "cancelled" == session.wait(30)
         assert [] == list(tmp_path.iterdir())
+
+
+class TestASlowDisk:
+    """A job that is cancelled while the system is busy with its file, in a thread that nobody can stop."""
+
+    @pytest.fixture(autouse=True)
+    def _busy(self, runner: bunsui.Runner, server: Server, tmp_path: Path) -> Iterator[None]:
+        """Has an answer saved, and is given `busy` to call where the disk is slow."""
+        self.entered, self.go_on, self.returned = threading.Event(), threading.Event(), threading.Event()
+        self.errors: list[OSError] = []
+        server.answers["/a"] = lambda handler: handler.answer(200, b"abc")
+        self.pipeline = bunsui.Pipeline(
+            "p", [bunsui.Job("ask", "http", url=server.url("/a"), into=str(tmp_path / "new"))]
+        )
+        yield
+        self.go_on.set()
+
+    def busy(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        self.entered.set()
+        self.go_on.wait(30)
+        try:
+            return call(*arguments)
+        except OSError as error:
+            self.errors.append(error)
+            raise
+        finally:
+            self.returned.set()
+
+    def cancelled(self, runner: bunsui.Runner) -> None:
+        """Cancels the session while the disk is busy, which goes on a little later."""
+        session = runner.start(self.pipeline)
+        assert self.entered.wait(30)
+        session.cancel()
+        with contextlib.suppress(TimeoutError):  # Whoever does not wait for the thread ends here.
+            session.wait(1)
+        self.go_on.set()
+        assert self.returned.wait(30)
+        assert "cancelled" == session.wait(30)
+
+    def test_while_it_is_opened(
+        self, runner: bunsui.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The file that comes to be only then is not left behind."""
+        opens = Path.open
+
+        def slow(path: Path, *arguments: Any, **more: Any) -> Any:
+            if path.parent != tmp_path:
+                return opens(path, *arguments, **more)
+            return self.busy(opens, path, *arguments)
+
+        monkeypatch.setattr(Path, "open", slow)
+        self.cancelled(runner)
+        assert [] == list(tmp_path.iterdir())
+
+    def test_while_it_is_synced(
+        self, runner: bunsui.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is not closed under the hands of who does that, and is there with all of its content."""
+        syncs = os.fsync
+
+        def slow(descriptor: int) -> None:
+            if threading.current_thread().name.startswith("asyncio"):
+                return self.busy(syncs, descriptor)  # type: ignore[no-any-return]
+            return syncs(descriptor)
+
+        monkeypatch.setattr(os, "fsync", slow)
+        self.cancelled(runner)
+        assert [] == self.errors
+        assert [b"abc"] == [path.read_bytes() for path in tmp_path.iterdir()]
 
 
 class TestRetryAfter:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import bunsui
 from bunsui_http import errors
 from bunsui_http.file import NewFile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     import httpx
 
     from bunsui_http.request import Request
+
+_Returned = TypeVar("_Returned")
 
 #: Bytes that are taken from the network at once, and written at once.
 CHUNK = 2**18
@@ -56,15 +59,32 @@ async def _saved(response: httpx.Response, request: Request) -> dict[str, Any]:
     assert request.into is not None
     file = NewFile(request.into)
     try:
-        await asyncio.to_thread(file.open)
+        await _to_its_end(file.open)
         async for chunk in _bounded(response, request):
-            await asyncio.to_thread(file.write, chunk)
-        return await asyncio.to_thread(file.keep)
+            await _to_its_end(file.write, chunk)
+        return await _to_its_end(file.keep)
     except OSError as error:
         text = f"{request.into} can't be written: {error.strerror or error}"
         raise bunsui.JobError(text, code="Http.NotSaved", retryable=True) from error
     finally:
         file.discard()
+
+
+async def _to_its_end(function: Callable[..., _Returned], *arguments: Any) -> _Returned:
+    """What a function returns that runs in a thread; who is cancelled meanwhile is so when it has ended.
+
+    No thread can be stopped: one that still opens or writes a file must not meet somebody who discards that.
+    """
+    # A future, not a task: an event loop that shuts down cancels all of its tasks.
+    running = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with contextlib.suppress(asyncio.CancelledError):  # Cancelled again.
+                await asyncio.wait([running])
+        running.exception()  # Looked at, so that nobody logs it: the cancellation says more.
+        raise
 
 
 def _parsed(content: bytes, response: httpx.Response, request: Request) -> Any:
