@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 
@@ -18,8 +19,11 @@ def install(folder: Path, distribution: str, entry: str, module: str, source: st
 
 
 def python(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs the interpreter where what was installed in `folder` can be imported; whatever its exit code."""
-    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    """Runs the interpreter where what was installed in `folder` can be imported; whatever its exit code.
+
+    Plugins of distributions that are installed elsewhere, as by who develops one, are left out.
+    """
+    paths = [*_without_others(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *paths]), **variables},
@@ -29,3 +33,17 @@ def python(folder: Path, *arguments: str, **variables: str) -> subprocess.Comple
         text=True,
         timeout=60,
     )
+
+
+def _without_others(folder: Path) -> list[str]:
+    """Where distributions lie that have the names of those with plugins, and nothing else.
+
+    Of two distributions of one name, the first one on the path is what `importlib.metadata` sees.
+    """
+    others = {entry.dist.name for entry in entry_points(group="bunsui") if entry.dist is not None}
+    place = folder / "left-out"
+    for name in others:
+        about = place / f"{name.replace('-', '_')}-0.dist-info"
+        about.mkdir(parents=True, exist_ok=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n")
+    return [str(place)] if others else []

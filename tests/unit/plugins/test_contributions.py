@@ -337,7 +337,8 @@ def test_plugins_that_are_equal():
 def test_describe_tells_what_nobody_has_asked_for():
     """A command that can't be used is no reason to refuse a plugin that is given; it is told all the same."""
     members = {"bunsui_cli_commands": _hook([print]), "bunsui_job_types": _hook([Shout()])}
-    _, given = Plugins([type("Brings", (), members)()], autoload=False).describe()
+    _, given, *left_out = Plugins([type("Brings", (), members)()], autoload=False).describe()
+    assert ["off"] * len(left_out) == [each.state for each in left_out]
     assert ("partial", True) == (given.state, "is not an instance of click.Command" in str(given.reason))
 
 
