@@ -14,12 +14,17 @@ import re
 import shutil
 import subprocess
 import sys
+from inspect import isfunction
 from pathlib import Path
 
 import pytest
 from attrs import frozen
 
+import bunsui
+from bunsui.cli.commands.plugins import _WORDS
 from bunsui.plugins import hookspecs
+from bunsui.plugins.contributions import MAX_NAME
+from bunsui.ports.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "docs" / "guides" / "developer" / "plugins"
@@ -217,6 +222,55 @@ def test_the_first_page_names_every_hook() -> None:
     hooks = {name for name in vars(hookspecs) if name.startswith("bunsui_")}
     assert hooks == set(re.findall(r"^\| \[`(\w+)\(", text, re.MULTILINE))
     assert {f"{page}.md" for page in PAGES} - {"index.md"} <= set(re.findall(r"\]\(([\w-]+\.md)\)", text))
+
+
+class ToCome:
+    """A plugin with the hooks of which the first page says that they are still to come."""
+
+    @bunsui.hookimpl(optionalhook=True)
+    def bunsui_auth_providers(self) -> list[object]:
+        return []
+
+    @bunsui.hookimpl(optionalhook=True)
+    def bunsui_alert_channels(self) -> dict[str, object]:
+        return {}
+
+
+class ToComeNow:
+    """One that does not mark them so."""
+
+    @bunsui.hookimpl
+    def bunsui_auth_providers(self) -> list[object]:
+        return []
+
+
+def test_hooks_that_are_to_come() -> None:
+    """The first page and that of the hooks name them; a plugin that marks them is taken, another is not."""
+    names = {name for name in vars(ToCome) if name.startswith("bunsui_")}
+    assert set() == names & set(vars(hookspecs))
+    for page in ("index", "hooks"):
+        text = (PLUGINS / f"{page}.md").read_text(encoding="utf-8")
+        assert [] == [name for name in names if f"`{name}`" not in text], page
+    assert "custom" in bunsui.Plugins([ToCome()], autoload=False).job_types
+    with pytest.raises(bunsui.PluginError, match="there is no hook 'bunsui_auth_providers'"):
+        bunsui.Plugins([ToComeNow()], autoload=False)
+
+
+def test_the_first_page_names_every_state_of_a_plugin() -> None:
+    """As `bunsui plugins` prints them."""
+    text = (PLUGINS / "index.md").read_text(encoding="utf-8")
+    said = text.partition("The state is ")[2].partition("\n## ")[0]
+    assert ["active", *_WORDS] == re.findall(r"`(\w+)`", said)
+
+
+def test_what_the_pages_count() -> None:
+    """The length of a job type's name, and the methods of the port of stores."""
+    text = (PLUGINS / "job-type.md").read_text(encoding="utf-8")
+    assert f"printable text of one line, at most {MAX_NAME} characters" in text
+    methods = [name for name, value in vars(Store).items() if isfunction(value)]
+    with_body = [name for name in methods if name not in Store.__abstractmethods__]
+    assert (10, {"find_prefix", "remove"}) == (len(methods), set(with_body))
+    assert "has ten methods, two of them with a body" in (PLUGINS / "store.md").read_text(encoding="utf-8")
 
 
 def test_the_first_job_type_has_20_lines() -> None:
