@@ -12,6 +12,7 @@ from bunsui import Found, JobCall, JobType, RemoteJobType, Succeeded
 from bunsui.testing import JobTypeSuite
 from bunsui.testing.job_type import running
 from bunsui.testing.job_type.running import Behaviour
+from bunsui.testing.job_type.watching import Seen, watched
 from bunsui_tests import twins
 
 LOCAL = twins.FOLDER / "local_job_types.py"
@@ -82,6 +83,24 @@ def test_options_that_no_definition_can_hold(value: object, tmp_path: Path) -> N
         pytest.fail.Exception, match=rf"^options\['file'\] is of type {kind}: write what .*; a tuple as"
     ):
         suite.test_options_can_be_references(Here())
+
+
+def test_who_watches_says_what_it_watches() -> None:
+    """Whatever a job type says of itself is what the one around it says, but that it is polled soon."""
+
+    class Odd(Elsewhere):
+        binding_field = "function"
+        binding_style = "lambda"
+        open_fields = frozenset({"text"})
+        on_lost = "fail"
+        resubmit_is_idempotent = True
+        poll_patience = 7.0
+
+    names = {*JobType.__annotations__, *RemoteJobType.__annotations__} - {"poll_interval"}
+    differing = [name for name in names if getattr(Odd, name) == getattr(RemoteJobType, name, None)]
+    assert [] == differing, "this test does not say them"
+    around = watched(Odd(), Seen())
+    assert {name: getattr(Odd, name) for name in names} == {name: getattr(around, name) for name in names}
 
 
 def test_what_flags_switch_off(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ SOON = 0.1
 #: What every job type says of itself.
 _SAID = ("name", "schema", "binding_field", "binding_style", "open_fields", "on_lost")
 
+#: What every remote one says beside that, and beside its `poll_interval`.
+_SAID_OF_A_SERVICE = ("resubmit_is_idempotent", "poll_patience")
+
 
 @define
 class Seen:
@@ -151,7 +154,7 @@ class WatchedRemoteJobType(RemoteJobType):
         before: Callable[[], object] | None = None,
         is_slow: bool = False,
     ) -> None:
-        said = {name: getattr(inner, name) for name in (*_SAID, "resubmit_is_idempotent")}
+        said = {name: getattr(inner, name) for name in (*_SAID, *_SAID_OF_A_SERVICE)}
         for name, value in {**said, "poll_interval": min(inner.poll_interval, SOON)}.items():
             setattr(self, name, value)
         self._inner = inner
