@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from inspect import Parameter, isasyncgenfunction, isclass, iscoroutinefunction, signature
+from inspect import (
+    Parameter,
+    isasyncgenfunction,
+    isclass,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    signature,
+)
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -118,6 +125,8 @@ class Registration:
                 return f"its {hook.name} {arguments[0]}", arguments[1]
             if found.wrapper or found.hookwrapper:
                 return f"its {hook.name} is a wrapper", "leave 'wrapper' out: hooks of bunsui are not wrapped"
+            if hook.name == "bunsui_session_event" and isgeneratorfunction(found.function):
+                return f"its {hook.name} is a generator", "leave 'yield' out: nobody would go through it"
             if iscoroutinefunction(found.function) or isasyncgenfunction(found.function):
                 return f"its {hook.name} is async", "make it a plain function: nobody would await it"
         return None

@@ -248,6 +248,12 @@ class AsyncGenerator:
         yield Shout()
 
 
+class Generator:
+    @hookimpl
+    def bunsui_session_event(self, event):
+        yield event
+
+
 class Default:
     @hookimpl
     def bunsui_session_event(self, session_id, event=None):
@@ -296,6 +302,7 @@ class Property(Fine):
         (Wrapper(), "plugin 'Wrapper': its bunsui_job_types is a wrapper; leave 'wrapper' out: hooks of bunsui are not wrapped"),
         (Async(), "plugin 'Async': its bunsui_session_event is async; make it a plain function: nobody would await it"),
         (AsyncGenerator(), "plugin 'AsyncGenerator': its bunsui_job_types is async; make it a plain function: nobody would await it"),
+        (Generator(), "plugin 'Generator': its bunsui_session_event is a generator; leave 'yield' out: nobody would go through it"),
         (Default(), "plugin 'Default': its bunsui_session_event has a default for 'event', and would never be given it; leave the default out"),
         (KeywordOnly(), "plugin 'KeywordOnly': its bunsui_session_event takes 'event' by keyword only; leave the * out"),
         (Anything(), "plugin 'Anything': its bunsui_session_event takes **anything; name the arguments that it needs"),

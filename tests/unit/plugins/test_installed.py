@@ -267,7 +267,8 @@ def store(url):
     bunsui.Runner(url, config={})
 def secret(source):
     with bunsui.Runner("memory://", config={"secrets": {"s": source + ":x"}}) as runner:
-        runner.run(bunsui.Pipeline(name="n", jobs=[bunsui.Job.from_callable(print, "a")]))  # It needs none.
+        runner.run(bunsui.Pipeline(name="n", jobs=[bunsui.Job.from_callable(len, "a", parameters={"obj": ""})]))
+        print("what needs no secret has run", file=sys.stderr)
         runner.run(bunsui.Pipeline(name="n", jobs=[
             bunsui.Job.from_callable(print, "a", parameters={"sep": "${secrets.s}"})]))
 def validate(kind):
@@ -294,6 +295,13 @@ def test_what_needs_a_disabled_plugin_says_so(tmp_path, what, name, text):
     done = python(tmp_path, "-c", NEEDS, what, name)
     expected = f"{text}; a plugin that may have it is disabled: {REASON}; {REMEDY}"
     assert ["PluginError", expected, "loud-dist"] == json.loads(done.stdout), done.stderr
+
+
+def test_a_missing_secret_source_breaks_only_what_needs_it(tmp_path):
+    """A Runner whose configuration names such a secret runs all that does not use it."""
+    install(tmp_path, *BROKEN)
+    done = python(tmp_path, "-c", NEEDS, "secret", "vault")
+    assert "what needs no secret has run" in done.stderr
 
 
 @pytest.mark.parametrize(
