@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections import Counter
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, field
 
-from bunsui.errors import JobError
+from bunsui.errors import JobError, text_of
 from bunsui.ports.hooks import hookimpl
 from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, RemoteJobType, Running, Succeeded
+from bunsui.testing.fakes.escaped import Escaped
 from bunsui.testing.fakes.failing import Failing
 
 if TYPE_CHECKING:
@@ -67,8 +69,9 @@ class FakeService:
     what `begun` gives; the definition, by the fields ``output`` and ``error`` of the job; or `answer`.
 
     Args:
-        answer: is given the `bunsui.JobCall` of work that begins, and returns its output or raises a
-            JobError; None: such work goes on until the test ends it.
+        answer: is given the `bunsui.JobCall` of work that begins, and returns its output or raises what it
+            fails with: a JobError has a code of its own, anything else counts by its name, and is not
+            retried. None: such work goes on until the test ends it.
     """
 
     def __init__(self, answer: Callable[[JobCall], Any] | None = None) -> None:
@@ -80,6 +83,9 @@ class FakeService:
         self._begun: queue.SimpleQueue[FakeWork] = queue.SimpleQueue()
         self._kinds: list[RemoteJobType] = []
         self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        #: What `answer` has raised that is about the test; `run_pipeline` raises it.
+        self.escaped = Escaped()
         #: How often each token was submitted: more than once where an answer was lost.
         self.submissions: Counter[str] = Counter()
 
@@ -156,7 +162,7 @@ class FakeService:
             "resubmit_is_idempotent": resubmit_is_idempotent,
             "poll_interval": poll_interval,
         }
-        made: RemoteJobType = type("FakeJobType", (_FakeJobType,), said)(self)
+        made: RemoteJobType = type("FakeJobType", (FakeJobType,), said)(self)
         self._kinds.append(made)
         return made
 
@@ -178,7 +184,8 @@ class FakeService:
                 work = self._by_token.get(token)
                 if work is not None:
                     return work.handle
-                work = FakeWork(token, f"work-{len(self.submissions)}", call)
+                self._forgotten.discard(token)
+                work = FakeWork(token, f"work-{next(self._numbers)}", call)
                 self._by_token[token] = self._by_handle[work.handle] = work
             # The answer may use the service, too.
             self._end_at_once(work)
@@ -196,6 +203,9 @@ class FakeService:
                 work.finish(self._answer(work.call))
             except JobError as error:
                 work.fail(str(error.code), error.message, retryable=error.retryable)
+            except BaseException as error:  # The test's own code.
+                self.escaped.notice(error)
+                work.fail(type(error).__name__, text_of(error), retryable=False)
 
     def poll(self, handles: Sequence[str]) -> list[Running | Succeeded | Failed | CannotTell]:
         """What became of work."""
@@ -218,7 +228,7 @@ class FakeService:
             return NeverRan() if work is None else Found(work.handle)
 
 
-class _FakeJobType(RemoteJobType):
+class FakeJobType(RemoteJobType):
     """Has a `FakeService` do the work."""
 
     schema: ClassVar[Mapping[str, Any]] = {

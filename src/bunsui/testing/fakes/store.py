@@ -44,6 +44,8 @@ class FakeStore(MemoryStore):
 
     @seconds.setter
     def seconds(self, seconds: float) -> None:
+        if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+            raise ConfigError(f"a call can't take {seconds!r} seconds", hint="0 or more")
         if self._clock is None:
             raise ConfigError("a FakeStore without a clock can't be slow", hint="FakeStore(FakeClock())")
         self._seconds = seconds

@@ -8,6 +8,7 @@ import pytest
 
 import bunsui
 from bunsui import ConfigError, JobError
+from bunsui.ports.job_type import JobCall
 from bunsui.testing import FakeService, FakeWork, JobTypeSuite, Takes, in_turn, run_pipeline
 
 
@@ -111,6 +112,23 @@ def test_what_was_forgotten_is_unknown(service, runner):
     service.forget()
     assert "paused" == session.wait(30)
     assert "unknown" == session.jobs["job"].status
+
+
+def test_a_handle_is_given_once(service):
+    """Also to work that begins after other work was forgotten; what begins again is known again."""
+    first, second = service.submit(call("one")), service.submit(call("two"))
+    service.forget("one")
+    assert bunsui.CannotTell() == service.find("one")
+    again = service.submit(call("one"))
+    third = service.submit(call("three"))
+    assert 4 == len({first, second, again, third})
+    assert bunsui.Found(again) == service.find("one")
+    assert [second, again, third] == [work.handle for work in service.works]
+
+
+def call(token: str) -> JobCall:
+    """One that begins work under a token."""
+    return JobCall("s", "p", "job", 1, {}, {}, token, workbench=None)
 
 
 def test_an_end_stays(service):

@@ -135,3 +135,12 @@ def test_a_slow_store_makes_a_run_slow():
     run = run_pipeline(PIPELINE, stubs={"a": 1, "b": 2}, store=store, clock=clock)
     assert "succeeded" == run.status
     assert run.seconds >= 3
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "5"])
+def test_no_time_that_a_call_could_take(seconds):
+    """What is no number of seconds is refused where it is written."""
+    store = FakeStore(FakeClock())
+    with pytest.raises(ConfigError, match="a call can't take"):
+        store.seconds = seconds
+    assert 0 == store.seconds
