@@ -16,7 +16,6 @@ from bunsui.ports.store import Store
 from bunsui.runner.artifacts import Artifacts
 from bunsui.runner.captured import Captured
 from bunsui.runner.event_loop import EventLoop
-from bunsui.runner.heartbeat import Heartbeat
 from bunsui.runner.host import Host
 from bunsui.runner.keeping import Keeping
 from bunsui.runner.logs import Logs
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from bunsui.ports.clock import Clock
     from bunsui.runner.caching import Caching
     from bunsui.runner.driver import Driver
+    from bunsui.runner.heartbeat import Heartbeat
     from bunsui.runner.pool import Pool
 
 #: Calls at once to the services of one job type, whatever the number of jobs that they run.
@@ -152,6 +152,7 @@ def assemble(
         limit(lease / LOCK_SHARE)
     around = surroundings or Surroundings()
     runner_id, clock = around.new_id(), around.clock
+    sizes = (pools or {}) if around.pools is None else around.pools
     supervisor = Supervisor()
     observers = Observers(plugins)
     pool = around.pool(max_concurrency)
@@ -166,7 +167,7 @@ def assemble(
 
         return Caching(opened, kept, clock)
 
-    host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping, caching)
+    host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping, caching, around.machine_time)
     driver = around.driver(
         runner_id,
         opened,
@@ -176,12 +177,12 @@ def assemble(
         Starter(Later(lambda: plugins.usable.job_types), host, opened.max_commit_bytes, around.stand_in),
         calls=calls,
         event_loop=event_loop,
-        places=Places(max_concurrency, pools or {}),
+        places=Places(max_concurrency, sizes),
         lease=lease,
         random=around.random,
         thread=around.thread,
     )
-    heartbeat = Heartbeat(opened, runner_id, lease, driver.last_turn, clock, around.thread)
+    heartbeat = around.heartbeat(opened, runner_id, lease, driver.last_turn, clock, around.thread)
     return Parts(
         id=runner_id,
         store=opened,
@@ -198,7 +199,7 @@ def assemble(
         heartbeat=heartbeat,
         settings=settings,
         secrets=secrets,
-        pools=pools or {},
+        pools=sizes,
         max_concurrency=max_concurrency,
         captured=Captured(host) if capture_logging else None,
     )

@@ -51,6 +51,11 @@ def given_bindings(given: Given, pipeline: Pipeline, job_types: Mapping[str, Job
     return {}
 
 
+def bindings_dir(given: Given) -> str | None:
+    """The folder of the file with bindings that a Runner was given."""
+    return str(Path(given).absolute().parent) if isinstance(given, str | Path) else None
+
+
 def take_in(
     pipeline: Pipeline,
     parameters: Mapping[str, Any],
@@ -137,7 +142,7 @@ def create(
             local=local,
             tags=dict(tags),
             env=taken.env,
-            bindings_dir=str(Path(given).absolute().parent) if isinstance(given, str | Path) else None,
+            bindings_dir=bindings_dir(given),
             rerun_of=None if rerun is None else rerun.earlier.state.id,
             reuse=reused,
         )

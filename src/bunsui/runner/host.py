@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from bunsui.local.callables import find
-from bunsui.runner.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +31,7 @@ class Host:
         event_loop: EventLoop,
         keeping: Keeping,
         caching: Callable[[], Caching] | None = None,
+        machine_time: Callable[[float], float] | None = None,
     ) -> None:
         self.supervisor = supervisor
         self.logs = logs
@@ -42,6 +41,7 @@ class Host:
         self._make_caching = caching
         self._caching: Caching | None = None
         self.clock = clock
+        self._machine_time = machine_time
         #: The value of a secret by its name.
         self.secret = secret
         #: Callables that were found before: looking beside the definition costs more than a small job.
@@ -49,9 +49,7 @@ class Host:
 
     def machine_deadline(self, deadline: float | None) -> float | None:
         """A deadline by the runner's clock as one by `time.monotonic`, by which processes end."""
-        if deadline is None or isinstance(self.clock, SystemClock):
-            return deadline
-        return time.monotonic() + deadline - self.clock.monotonic()
+        return deadline if deadline is None or self._machine_time is None else self._machine_time(deadline)
 
     @property
     def caching(self) -> Caching | None:

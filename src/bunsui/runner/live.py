@@ -106,9 +106,8 @@ class Live:
         """Where callables are looked up before ``sys.path``: beside the definition, beside the bindings."""
         if self._callable_folders is None:
             created = self.machine.state.created
-            beside = None if created is None or created.bindings_dir is None else Path(created.bindings_dir)
-            found = (self.pipeline.base_dir, beside)
-            self._callable_folders = tuple(dict.fromkeys(folder for folder in found if folder is not None))
+            beside = None if created is None else created.bindings_dir
+            self._callable_folders = callable_folders(self.pipeline, beside)
         return self._callable_folders
 
     @property
@@ -180,3 +179,9 @@ class Live:
         self.position = append.commit.position
         self.failing_since = None
         return events
+
+
+def callable_folders(pipeline: Pipeline, bindings_dir: str | None) -> tuple[Path, ...]:
+    """Where a session's callables are looked up first: beside its definition, beside its bindings."""
+    beside = None if bindings_dir is None else Path(bindings_dir)
+    return tuple(dict.fromkeys(folder for folder in (pipeline.base_dir, beside) if folder is not None))

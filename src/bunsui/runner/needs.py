@@ -61,13 +61,20 @@ def _holders(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tupl
 
 
 def meet(
-    wanted: Needs, settings: Settings, pools: Mapping[str, int], environ: Mapping[str, str] = os.environ
+    wanted: Needs, settings: Settings, pools: Mapping[str, int], environ: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The values of the variables that a new session needs.
+
+    Args:
+        wanted: what it needs.
+        settings: what definitions may name.
+        pools: how many jobs each takes at once.
+        environ: the variables that are set; None: those of this process.
 
     Raises:
         DefinitionError: something is not configured, or not set; all of it at once.
     """
+    environ = os.environ if environ is None else environ
     problems = [*_unmet(wanted, settings, pools)]
     values: dict[str, str] = {}
     for name, path in wanted.env.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,14 +16,14 @@ class Places:
 
     Args:
         size: places in all.
-        pools: places of each pool; an attempt in a pool takes one of both.
+        pools: places of each pool; more of them may be added. An attempt in a pool takes one of both.
     """
 
     def __init__(self, size: int, pools: Mapping[str, int]) -> None:
         self._size = size
         self._pools = pools
         self._taken: set[Work] = set()
-        self._in_pool: dict[str, set[Work]] = {name: set() for name in pools}
+        self._in_pool: defaultdict[str, set[Work]] = defaultdict(set)
 
     @property
     def free(self) -> int:

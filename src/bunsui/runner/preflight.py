@@ -16,22 +16,24 @@ from bunsui.ports.job_type import Function
 from bunsui.ports.registered import REMEDY, left_out, unavailable
 from bunsui.runner.event_loop import drop
 from bunsui.runner.needs import needs, require
+from bunsui.runner.standing_in import nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job, Pipeline
     from bunsui.ports.job_type import JobType
     from bunsui.runner.assembly import Parts
     from bunsui.runner.live import Live
+    from bunsui.runner.standing_in import StandIn
 
 
 def used_bindings(
     pipeline: Pipeline,
     given: Bindings,
     job_types: Mapping[str, JobType],
-    stands_in: Callable[[Job], object] = lambda _: None,
+    stands_in: StandIn = nothing,
     *,
     local: bool,
 ) -> Bindings:

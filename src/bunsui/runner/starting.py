@@ -23,19 +23,19 @@ from bunsui.model.session import Failure
 from bunsui.ports.remote import RemoteJobType
 from bunsui.runner.preflight import why_unavailable
 from bunsui.runner.remote_work import RemoteWork
+from bunsui.runner.standing_in import nothing
 from bunsui.runner.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from typing import Any
 
     from bunsui.engine.actions import Recover
-    from bunsui.model.job import Job
     from bunsui.ports.job_type import JobType, OnLost
     from bunsui.runner.host import Host
     from bunsui.runner.live import Live
-    from bunsui.runner.surroundings import WorkMaker
+    from bunsui.runner.standing_in import StandIn
 
 #: Bytes of a commit that an output leaves to the event around it.
 EVENT_MARGIN = 1024
@@ -49,7 +49,7 @@ class Starter:
         job_types: Mapping[str, JobType],
         host: Host,
         max_commit_bytes: int,
-        stand_in: Callable[[Job], WorkMaker | None] = lambda _: None,
+        stand_in: StandIn = nothing,
     ) -> None:
         self._job_types = job_types
         self._stand_in = stand_in

@@ -13,23 +13,17 @@ from attrs import field, frozen
 
 from bunsui.runner.clock import SystemClock
 from bunsui.runner.driver import Driver
+from bunsui.runner.heartbeat import Heartbeat
 from bunsui.runner.pool import Pool
-from bunsui.runner.work import Work
+from bunsui.runner.standing_in import nothing
 
 if TYPE_CHECKING:
-    from bunsui.model.job import Job
     from bunsui.ports.clock import Clock
-
-#: Makes the work of an attempt, of what `Work` takes.
-WorkMaker = Callable[..., Work]
+    from bunsui.runner.standing_in import StandIn
 
 
 def _random_id() -> str:
     return uuid.uuid4().hex
-
-
-def _nothing(_: Job) -> WorkMaker | None:
-    return None
 
 
 @frozen
@@ -37,6 +31,9 @@ class Surroundings:
     """The real ones, unless others are given."""
 
     clock: Clock = field(factory=SystemClock)
+    #: Makes of a time by that clock (monotonic) one by `time.monotonic`, by which processes end. None: it is
+    #: one.
+    machine_time: Callable[[float], float] | None = None
     #: For jitter.
     random: Random = field(factory=Random)
     #: Makes the threads of driver and heartbeat; takes what `threading.Thread` takes.
@@ -45,9 +42,13 @@ class Surroundings:
     pool: Callable[[int], Pool] = Pool
     #: Makes the driver; takes what `Driver` takes.
     driver: Callable[..., Driver] = Driver
+    #: Makes the heartbeat; takes what `Heartbeat` takes.
+    heartbeat: Callable[..., Heartbeat] = Heartbeat
+    #: How many jobs each pool takes at once; None: as the runner was told.
+    pools: Mapping[str, int] | None = None
     #: What is done in place of a job's own work, such as a stub in a test, so that it needs no binding, and
     #: no cache is asked for its output; None: its own is done.
-    stand_in: Callable[[Job], WorkMaker | None] = _nothing
+    stand_in: StandIn = nothing
     #: The environment, for the variables that definitions may name. It may hold secrets, so it is not shown.
     environ: Mapping[str, str] = field(factory=lambda: os.environ, repr=False)
     #: Makes names of runners and requests that nobody else has.

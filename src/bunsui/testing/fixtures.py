@@ -5,7 +5,7 @@ It is imported whenever pytest starts, so it imports nothing of bunsui before on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,18 +25,40 @@ def bunsui_stubs() -> Iterator[Stubs]:
 
     stubs = Stubs()
     yield stubs
-    stubs.raise_escaped()
+    stubs.escaped.raise_first()
 
 
 @pytest.fixture
-def bunsui_runner(bunsui_stubs: Stubs) -> Iterator[Runner]:
+def bunsui_secrets() -> Mapping[str, str]:
+    """The values of the secrets that definitions may name, by name; none, unless a test file has its own."""
+    return {}
+
+
+@pytest.fixture
+def bunsui_env() -> Mapping[str, str]:
+    """The variables that definitions may name, with their values; none, unless a test file has its own."""
+    return {}
+
+
+@pytest.fixture
+def bunsui_runner(
+    bunsui_stubs: Stubs, bunsui_secrets: Mapping[str, str], bunsui_env: Mapping[str, str]
+) -> Iterator[Runner]:
     """A Runner in memory that calls `bunsui_stubs`, and is closed afterwards.
 
     Waits between attempts, and those of stubs that take their time, take none while nothing runs. What is
-    configured on this machine does not count.
+    configured on this machine does not count: secrets and variables are those of `bunsui_secrets` and
+    `bunsui_env`, and pools are there by themselves.
     """
     from bunsui.testing.fakes.clock import FakeClock  # noqa: PLC0415 - see above
     from bunsui.testing.stubbing.runner import StubbedRunner, registry  # noqa: PLC0415
 
-    with StubbedRunner(bunsui_stubs, FakeClock(), plugins=registry(), in_callers_thread=False) as runner:
+    with StubbedRunner(
+        bunsui_stubs,
+        FakeClock(),
+        in_callers_thread=False,
+        plugins=registry((), bunsui_secrets),
+        secrets=bunsui_secrets,
+        env=bunsui_env,
+    ) as runner:
         yield runner

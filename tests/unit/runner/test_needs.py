@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -101,3 +102,9 @@ def test_require() -> None:
         require(Needs(secrets={"no": ()}), SETTINGS, {}, "it stays")
     with pytest.raises(ConfigError, match=r"the runner has no pool 'gpu'; .*; it stays"):
         require(Needs(pools={"gpu": ()}), SETTINGS, {}, "it stays")
+
+
+def test_variables_are_those_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a program has put another environment into place since this was imported."""
+    monkeypatch.setattr(os, "environ", {"LISTED": "late"})
+    assert {"LISTED": "late"} == meet(Needs(env={"LISTED": ()}), SETTINGS, {})

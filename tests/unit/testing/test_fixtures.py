@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import bunsui
-from bunsui import ConfigError, JobError, Pipeline
+from bunsui import ConfigError, DefinitionError, JobError, Pipeline
 from bunsui.testing import Takes, in_turn
 
 TWO = Pipeline.from_dict(
@@ -114,6 +114,47 @@ def test_a_stub_for_no_job(bunsui_runner, bunsui_stubs):
     with pytest.raises(ConfigError, match="did you mean 'b'"):
         bunsui_runner.start(TWO)
     assert [] == bunsui_runner.sessions()
+
+
+class TestWhatIsGiven:
+    """Secrets and variables, by fixtures of one's own; pools are there by themselves."""
+
+    @pytest.fixture
+    def bunsui_secrets(self):
+        return {"db": "hunter-2"}
+
+    @pytest.fixture
+    def bunsui_env(self):
+        return {"REGION": "north"}
+
+    def test_they_are_there(self, bunsui_runner, bunsui_stubs):
+        """The stub gets their values."""
+        bunsui_stubs["a"] = 1
+        bunsui_runner.run(needing("${secrets.db} ${env.REGION}"))
+        assert {"x": "hunter-2 north"} == bunsui_stubs.received("a")
+
+    def test_a_pool_is_there(self, bunsui_runner, bunsui_stubs):
+        """Of sessions that are started one after the other, each has its own."""
+        bunsui_stubs["a"] = Takes(60, 1)
+        sessions = [bunsui_runner.start(needing("x", pool=pool)) for pool in ("gpu", "db", "gpu")]
+        assert ["succeeded"] * 3 == [session.wait(30) for session in sessions]
+
+
+def needing(text: str, **fields) -> Pipeline:
+    """A job with a text as its parameter."""
+    job = {"id": "a", "type": "lambda", "function": "f", "parameters": {"x": text}, **fields}
+    return Pipeline.from_dict({"version": "1.0", "name": "needing", "jobs": [job]})
+
+
+def test_what_is_not_given_is_told_with_the_remedy_of_a_fixture(bunsui_runner, bunsui_stubs):
+    """There are no arguments here that could be given."""
+    with pytest.raises(DefinitionError, match=r"bunsui_stubs\['a'\] = \.\.\., or a binding"):
+        bunsui_runner.run(needing("x"))
+    bunsui_stubs["a"] = 1
+    with pytest.raises(DefinitionError) as seen:
+        bunsui_runner.run(needing("${secrets.db} ${env.REGION}"))
+    assert "a fixture bunsui_secrets of your own, returning {'db': ...}" in str(seen.value)
+    assert "a fixture bunsui_env of your own, returning {'REGION': ...}" in str(seen.value)
 
 
 def pytest_in(folder: Path, test: str, *arguments: str) -> subprocess.CompletedProcess[str]:

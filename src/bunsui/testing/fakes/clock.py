@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 from bunsui.errors import ConfigError
@@ -39,6 +40,10 @@ class FakeClock:
     def monotonic(self) -> float:
         """Seconds since the beginning."""
         return self._seconds
+
+    def machine_time(self, at: float) -> float:
+        """When it comes to `at` by `time.monotonic`, if it goes as fast as that from now on."""
+        return time.monotonic() + at - self._seconds
 
     def advance(self, seconds: float) -> None:
         """Lets time pass.

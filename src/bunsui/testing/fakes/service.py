@@ -246,20 +246,21 @@ class FakeJobType(RemoteJobType):
     }
 
     def __init__(self, service: FakeService) -> None:
-        self._service = service
+        #: What has its work.
+        self.service = service
 
     def submit(self, call: JobCall) -> Any:
         """See `RemoteJobType.submit`."""
-        return self._service.submit(call)
+        return self.service.submit(call)
 
     def poll(self, handles: Sequence[Any]) -> Sequence[Running | Succeeded | Failed | CannotTell]:
         """See `RemoteJobType.poll`."""
-        return self._service.poll(handles)
+        return self.service.poll(handles)
 
     def cancel(self, handle: Any) -> None:
         """See `RemoteJobType.cancel`."""
-        self._service.cancel(handle)
+        self.service.cancel(handle)
 
     def find(self, call: JobCall) -> Found | NeverRan | CannotTell:
         """See `RemoteJobType.find`."""
-        return self._service.find(call.idempotency_key)
+        return self.service.find(call.idempotency_key)

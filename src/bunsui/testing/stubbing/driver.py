@@ -11,6 +11,7 @@ from bunsui.errors import BunsuiError
 from bunsui.ports.remote import RemoteJobType
 from bunsui.runner.driver import TICK, Driver
 from bunsui.runner.remote_work import RemoteWork
+from bunsui.testing.fakes.service import FakeJobType
 from bunsui.testing.stubbing.work import StubbedWork
 
 if TYPE_CHECKING:
@@ -38,9 +39,14 @@ class PassingDriver(Driver):
     def __init__(self, *arguments: Any, waits: Waits, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._waits = waits
+        self._wake_for(waits)
         #: What was durable when time passed last, and how often it has passed since.
         self._seen = 0
         self._in_vain = 0
+
+    def _wake_for(self, waits: Waits) -> None:
+        """Has a turn made when a stub begins to wait: it runs in a thread, and this may wait for it."""
+        waits.added = lambda: self.post(_look_again)
 
     def _pause(self) -> float | None:
         """As `Driver._pause`, without looks for what other processes ask: they don't reach the store."""
@@ -66,7 +72,8 @@ class PassingDriver(Driver):
                 self._waits.clock.advance(passed)
                 self._waited_for(running, passed)
             else:
-                self._pass_time(pause)
+                # Anew: a stub that ran until a moment ago may have begun to wait since.
+                self._pass_time(self._pause())
         self._waits.end()
         super()._take_in(0.0)
 
@@ -109,13 +116,18 @@ class CallersDriver(PassingDriver):
     """Makes its turns in the thread of whoever starts or resumes a session, until that rests.
 
     Args:
-        patience: real seconds for which nothing that really runs may end; None: for ever.
+        patience: real seconds for which it goes on while nothing that really runs ends; None: for ever.
     """
 
     def __init__(self, *arguments: Any, patience: float | None, **keywords: Any) -> None:
         super().__init__(*arguments, **{**keywords, "thread": self._here})
         self._patience = patience
         self._waited = 0.0
+        #: What ran when it last waited: it may have ended in a turn without a wait.
+        self._ran: list[Work] = []
+
+    def _wake_for(self, waits: Waits) -> None:
+        """See `PassingDriver`: here, stubs are called in the driver's own turns."""
 
     def _here(self, target: Callable[[], None], name: str, daemon: bool) -> Thread:
         del target
@@ -133,11 +145,15 @@ class CallersDriver(PassingDriver):
             self.turn(self._pause())
 
     def _runs(self, work: Work) -> bool:
-        # Services are called here, and a stub that does not wait has ended.
-        return not isinstance(work, StubbedWork | RemoteWork)
+        if isinstance(work, StubbedWork):
+            return False  # It has ended, if it does not wait.
+        # What a fake has takes as long as the run's clock says; what a real service has, as long as it takes.
+        return not (isinstance(work, RemoteWork) and isinstance(work.job_type, FakeJobType))
 
     def _waited_for(self, running: list[Work], seconds: float) -> None:
-        self._waited = 0.0 if any(work.has_ended for work in running) else self._waited + seconds
+        has_ended = any(work.has_ended for work in (*self._ran, *running))
+        self._ran = running
+        self._waited = 0.0 if has_ended else self._waited + seconds
         if self._patience is not None and self._waited > self._patience:
             self._waited = 0.0
             self._end_all(f"for {self._patience:g} seconds, nothing that runs has ended")
@@ -161,6 +177,10 @@ class _Here(Thread):
         """Does what the thread would do before it ends."""
         del timeout
         self._driver.finish()
+
+
+def _look_again() -> None:
+    """A message that says nothing: a driver that takes it in makes a turn."""
 
 
 def _told(work: Work) -> str:

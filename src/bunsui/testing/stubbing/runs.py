@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from bunsui.model.pipeline import Pipeline
 from bunsui.testing.fakes.clock import FakeClock
+from bunsui.testing.fakes.service import FakeJobType
 from bunsui.testing.stubbing.runner import StubbedRunner, registry
 from bunsui.testing.stubbing.stubs import Stubs, received
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from bunsui.ports.job_type import JobCall
     from bunsui.ports.store import Store
     from bunsui.runner.handle import Session
-
-#: How many attempts run at once, as far as the pipeline does not say less.
-PLACES = 32
 
 
 @frozen(repr=False)
@@ -104,9 +102,10 @@ def run_pipeline(
 ) -> PipelineRun:
     """Runs a pipeline in memory until it rests, in this thread, with stubs in place of some of its jobs.
 
-    All of a runner is the real one, but for what it takes from its machine: waits between attempts and what a
-    `Takes` takes pass on a clock of the run's own, at once. The same input gives the same history. Jobs
-    without a stub really run, and time passes meanwhile as it does.
+    All of a runner is the real one, but for what it takes from its machine: waits between attempts, what a
+    `Takes` takes and what a `FakeService` has to do pass on a clock of the run's own, at once. The same input
+    gives the same history. Jobs without a stub really run, at real services too, and time passes meanwhile as
+    it does.
 
     Args:
         pipeline: what is run, or the path of its definition.
@@ -118,40 +117,42 @@ def run_pipeline(
         secrets: the values of the secrets that the definition names.
         env: the variables that the definition names, with their values.
         clock: what the run goes by, and has advanced afterwards; None: one that begins at 2026-01-01.
-        store: where the session is; None: in memory, and gone with what is given back.
-        patience: real seconds for which jobs without a stub may run and none of them end; None: for ever.
+        store: where the session is, beside those of other runs; None: in memory, and gone with what is given
+            back.
+        patience: real seconds for which jobs without a stub may run and none of them end, and that an async
+            stub may take; None: for ever.
 
     Returns:
         What it came to, whether it succeeded or not.
 
     Raises:
         DefinitionError: the pipeline or its parameters are wrong, or a job without a stub can't run here.
-        ConfigError: there is a stub for a job that there is not.
-        AssertionError: a callable among the stubs has raised it; likewise what `pytest.fail` and
-            `pytest.skip` raise, and KeyboardInterrupt.
+        ConfigError: there is a stub for a job that there is not, or what is given is no stub.
+        AssertionError: a callable among the stubs, or the answer of a `FakeService`, has raised it: the run
+            ends there. Likewise what `pytest.fail`, `pytest.skip` and `pytest.exit` raise, and
+            KeyboardInterrupt.
         BunsuiError: it would never come to rest.
     """
     known = registry(plugins, secrets)
     loaded = Pipeline.load(pipeline, known) if isinstance(pipeline, str | Path) else pipeline
     given = stubs if isinstance(stubs, Stubs) else Stubs(stubs)
     before = {job: len(calls) for job, calls in given.calls.items()}
-    named = {job.pool for job in loaded.jobs} if isinstance(loaded, Pipeline) else set()
+    services = [kind.service for kind in known.job_types.values() if isinstance(kind, FakeJobType)]
+    given.escaped.forget()  # What an earlier run was interrupted with.
     runner = StubbedRunner(
         given,
         FakeClock() if clock is None else clock,
         in_callers_thread=True,
         patience=patience,
+        escaped=[service.escaped for service in services],
         store=store,
         plugins=known,
         bindings=bindings,
-        secrets=secrets or (),
+        secrets=secrets or {},
         env=env,
-        pools={pool: PLACES for pool in named if pool is not None},
-        max_concurrency=PLACES,
     )
     with runner:
         if loaded is not pipeline:
             runner.trust(loaded)
         session = runner.run(loaded, parameters)
-    given.raise_escaped()
     return PipelineRun(session, {job: calls[before.get(job, 0) :] for job, calls in given.calls.items()})

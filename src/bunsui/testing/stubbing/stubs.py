@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from bunsui.dsl.problems import did_you_mean
-from bunsui.errors import ConfigError, JobError
+from bunsui.errors import ConfigError, JobError, text_of
+from bunsui.testing.fakes.escaped import Escaped
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
@@ -27,12 +28,16 @@ class Takes:
     #: How long it takes; 0 or more.
     seconds: float = field()
     #: What it comes to then: an output, an exception, or a callable, which is called when the attempt begins.
-    output: Any = None
+    output: Any = field(default=None)
 
     @seconds.validator
     def _check(self, _: object, seconds: Any) -> None:
         if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
             raise ConfigError(f"Takes({seconds!r}): it is a number of seconds, 0 or more")
+
+    @output.validator
+    def _check_output(self, _: object, output: Any) -> None:
+        _check_class(output)
 
 
 class _InTurn:
@@ -66,7 +71,12 @@ def in_turn(*outcomes: Any) -> Any:
 
     Args:
         outcomes: each what a stub may be: an output, an exception, a callable, a `Takes`.
+
+    Raises:
+        ConfigError: one is a class of exceptions that can't be made without arguments.
     """
+    for outcome in outcomes:
+        _check_class(outcome)
     return _InTurn(outcomes)
 
 
@@ -74,7 +84,8 @@ class Stubs(MutableMapping[str, Any]):
     """By the id of a job, what it does instead of its work.
 
     * an output: is returned; it has to be JSON, as that of any job;
-    * an exception, or a class of exceptions: is raised; a `JobError` has a code of its own;
+    * an exception, or a class of exceptions that needs no arguments: is raised; a `JobError` has a code of
+      its own;
     * a callable: is given the `bunsui.JobCall`, and returns the output, or raises, or is async;
     * a `Takes`: lets time pass first;
     * what `in_turn` makes: one of these after the other.
@@ -83,22 +94,24 @@ class Stubs(MutableMapping[str, Any]):
         stubs: those to begin with.
 
     Raises:
-        ConfigError: `stubs` is no mapping.
+        ConfigError: `stubs` is no mapping, or one is a class of exceptions that needs arguments.
     """
 
     def __init__(self, stubs: Mapping[str, Any] | None = None) -> None:
         if stubs is not None and not isinstance(stubs, Mapping):
             kind = type(stubs).__name__
             raise ConfigError(f"stubs are of type {kind}, not a mapping", hint="write stubs={'job': ...}")
-        self._stubs: dict[str, Any] = dict(stubs or {})
+        self._stubs: dict[str, Any] = {}
+        self.update(stubs or {})
         self._calls: dict[str, list[JobCall]] = {}
         #: What stubs have raised that is about the test, not about the job.
-        self._escaped: list[BaseException] = []
+        self.escaped = Escaped()
 
     def __getitem__(self, job: str) -> Any:
         return self._stubs[job]
 
     def __setitem__(self, job: str, stub: Any) -> None:
+        _check_class(stub)
         self._stubs[job] = stub
 
     def __delitem__(self, job: str) -> None:
@@ -176,7 +189,7 @@ class Stubs(MutableMapping[str, Any]):
         try:
             result = stub(call)
         except BaseException as error:  # The test's own code.
-            self._notice(error)
+            self.escaped.notice(error)
             raise
         if hasattr(result, "__await__"):
             return self._watched(result)
@@ -195,25 +208,23 @@ class Stubs(MutableMapping[str, Any]):
         try:
             return await awaitable
         except BaseException as error:  # As above.
-            self._notice(error)
+            self.escaped.notice(error)
             raise
 
-    def _notice(self, error: BaseException) -> None:
-        """Keeps what the test is to end with: a failed assertion, pytest's own exceptions, Ctrl-C."""
-        stopped = type(error).__name__ in ("SystemExit", "CancelledError", "GeneratorExit")
-        if isinstance(error, AssertionError) or not (isinstance(error, Exception) or stopped):
-            self._escaped.append(error)
 
-    def raise_escaped(self) -> None:
-        """Raises what the first stub has raised that is about the test, once: a job can't fail by that alone.
+def _check_class(stub: Any) -> None:
+    """Makes sure that a class of exceptions can be raised as it is.
 
-        Raises:
-            BaseException: such as an AssertionError.
-        """
-        if self._escaped:
-            error, *_ = self._escaped
-            self._escaped.clear()
-            raise error
+    Raises:
+        ConfigError: it can't.
+    """
+    if not (isinstance(stub, type) and issubclass(stub, BaseException)):
+        return
+    try:
+        stub()
+    except Exception as error:  # The test's own code.
+        text = f"a stub can't raise the class {stub.__name__}, which needs arguments: {text_of(error)}"
+        raise ConfigError(text, hint=f"give an instance, such as {stub.__name__}('why')") from None
 
 
 def received(calls: Mapping[str, tuple[JobCall, ...]], job: str, became: str = "") -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import queue
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from itertools import count
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bunsui.errors import JobCancelled, JobTimeout
+from bunsui.errors import BunsuiError, JobCancelled, JobTimeout
 from bunsui.runner.work import Work
 from bunsui.testing.stubbing.stubs import Takes
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from bunsui.ports.job_type import JobCall
     from bunsui.testing.fakes.clock import FakeClock
     from bunsui.testing.stubbing.stubs import Stubs
+
+#: What an attempt comes to: an output or an exception.
+Outcome = tuple[Any, BaseException | None]
 
 
 class Waits:
@@ -29,11 +33,22 @@ class Waits:
         self._heap: list[tuple[float, int, StubbedWork]] = []
         self._order = count()
         self._lock = threading.Lock()
+        #: Called after one was added, in any thread.
+        self.added: Callable[[], None] = _nobody_minds
 
     def add(self, due: float, work: StubbedWork) -> None:
-        """Has `StubbedWork.end_wait` called when the clock shows `due`."""
+        """Has `StubbedWork.end_wait` called when the clock shows `due`; at once where it is to stop."""
         with self._lock:
+            # Under the lock: who sees that it waits finds it here, and who stops it knows whether it does.
+            if work.begin_wait():
+                due = self.clock.monotonic()
             heapq.heappush(self._heap, (due, next(self._order), work))
+        self.added()
+
+    def has(self, work: StubbedWork) -> bool:
+        """Whether it is among them."""
+        with self._lock:
+            return work.is_waiting
 
     @property
     def next_due(self) -> float:
@@ -67,21 +82,25 @@ class StubbedWork(Work):
     Args:
         stubs: what is called.
         waits: where it waits while its stub takes its time.
-        in_one_thread: whether what is async is waited for where it was called.
         arguments: as `Work` takes them.
+        in_one_thread: whether what is async is waited for where it was called.
+        patience: real seconds for which it is; None: for ever.
     """
 
-    __slots__ = ("_in_one_thread", "_outcome", "_stubs", "_waits", "is_waiting")
+    __slots__ = ("_in_one_thread", "_outcome", "_patience", "_stubs", "_waits", "is_waiting")
 
-    def __init__(self, stubs: Stubs, waits: Waits, in_one_thread: bool, *arguments: Any) -> None:
+    def __init__(
+        self, stubs: Stubs, waits: Waits, *arguments: Any, in_one_thread: bool, patience: float | None
+    ) -> None:
         super().__init__(*arguments)
         self._stubs = stubs
         self._waits = waits
         self._in_one_thread = in_one_thread
+        self._patience = patience
         #: Whether nothing of it runs: only time passes.
         self.is_waiting = False
         #: What it comes to after that.
-        self._outcome: tuple[Any, BaseException | None] = None, None
+        self._outcome: Outcome = None, None
 
     @property
     def is_async(self) -> bool:
@@ -117,8 +136,38 @@ class StubbedWork(Work):
             due = self.deadline
             output, error = None, JobTimeout("the attempt took longer than its timeout and was stopped")
         self._outcome = output, error
-        self.is_waiting = True
         self._waits.add(due, self)
+
+    def _waited_for(self, output: Awaitable[Any]) -> Any:
+        """See `Work._waited_for`; where the test waits, as long as its patience lasts."""
+        if not self._in_one_thread:
+            return super()._waited_for(output)
+        ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._await(output, lambda *outcome: ended.put(outcome))
+        try:
+            result, error = ended.get(timeout=self._patience)
+        except queue.Empty:
+            self.cancel()
+            self._stubs.escaped.keep(self._endless())
+            raise JobCancelled("the test's patience is over") from None
+        if error is not None:
+            raise error
+        return result
+
+    def _endless(self) -> BunsuiError:
+        what = f"the async stub of job '{self.job.id}', attempt {self.attempt}, has not ended"
+        text = f"the run of '{self.live.pipeline.name}' does not come to rest: {what}"
+        return BunsuiError(
+            f"{text} for {self._patience:g} seconds", hint="let it end, or give more with patience=..."
+        )
+
+    def begin_wait(self) -> bool:
+        """Waits from now on; whether for nothing, as it was stopped while its stub was called."""
+        self.is_waiting = True
+        if self._cancelled is None or not self._cancelled.is_set():
+            return False
+        self._outcome = _stopped()
+        return True
 
     def end_wait(self) -> None:
         """Ends, as its time is over; on the driver's thread."""
@@ -128,6 +177,14 @@ class StubbedWork(Work):
     def cancel(self) -> None:
         """See `Work.cancel`; what only waits ends at once."""
         super().cancel()
-        if self.is_waiting:
-            self._outcome = None, JobCancelled("the attempt was stopped")
+        if self._waits.has(self):
+            self._outcome = _stopped()
             self.end_wait()
+
+
+def _stopped() -> Outcome:
+    return None, JobCancelled("the attempt was stopped")
+
+
+def _nobody_minds() -> None:
+    pass

@@ -192,6 +192,24 @@ def test_no_stubs():
         run_pipeline(one(), stubs=["job"])
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Stubs({"job": JobError}),
+        lambda: Stubs().__setitem__("job", JobError),
+        lambda: Takes(1, JobError),
+        lambda: in_turn(1, JobError),
+        lambda: run_pipeline(one(), stubs={"job": UnicodeDecodeError}),
+    ],
+)
+def test_a_class_that_needs_arguments_is_refused(make):
+    """Where it is written: raising it would raise something else."""
+    with pytest.raises(
+        ConfigError, match=r"class \w+, which needs arguments.*give an instance, such as \w+\('why"
+    ):
+        make()
+
+
 @pytest.mark.parametrize("seconds", [-1, float("inf"), "5"])
 def test_no_time_to_take(seconds):
     """What is no number of seconds is refused where it is written."""
