@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +20,7 @@ from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import Json
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
 from bunsui.runner.event_loop import drop
+from bunsui.runner.idempotency import idempotency_key
 from bunsui.runner.keeping import Unkept
 from bunsui.runner.logs import logger
 from bunsui.runner.stoppable import Stoppable
@@ -46,12 +46,6 @@ _making = threading.Lock()
 
 class NoOutput(Exception):
     """An attempt whose output can't be kept; it knows why."""
-
-
-def idempotency_key(session: str, job: str, attempt: int, item: int | None = None) -> str:
-    """The name under which an attempt asks for its work: 64 hexadecimal digits, the same after a crash."""
-    unit = job if item is None else f"{job}\0{item}"
-    return hashlib.sha256(f"{session}\0{unit}\0{attempt}".encode()).hexdigest()
 
 
 class Work(Stoppable):

@@ -23,9 +23,10 @@ from bunsui.ports.job_type import Command, JobCall, JobType, current_call
 from bunsui.runner.clock import SystemClock
 from bunsui.runner.event_loop import EventLoop
 from bunsui.runner.host import Host
+from bunsui.runner.idempotency import idempotency_key
 from bunsui.runner.keeping import Keeping
 from bunsui.runner.logs import Logs
-from bunsui.runner.work import Work, idempotency_key
+from bunsui.runner.work import Work
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 
