@@ -22,8 +22,9 @@ from attrs import frozen
 
 import bunsui
 from bunsui.cli.commands.plugins import _WORDS
+from bunsui.cli.main import EXIT_CODES, cli
 from bunsui.plugins import hookspecs
-from bunsui.plugins.contributions import MAX_NAME
+from bunsui.plugins.contributions import MAX_NAME, OWN_COMMANDS
 from bunsui.ports.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,7 @@ PAGES = {
     "store": {"run": 2, "tested": 1},
     "secret-source": {"run": 2, "tested": 1},
     "observer": {"run": 2, "tested": 1},
+    "command": {"run": 0, "tested": 1},
 }
 
 #: The password manager of the page on secret sources, with one entry.
@@ -135,19 +137,26 @@ def test_a_page_that_promises_something_else_is_noticed(tmp_path: Path) -> None:
             follow(page, tmp_path)
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A folder with what a wheel of the package on the first page puts into an environment."""
-    project, installed = tmp_path / "project", tmp_path / "installed"
+def installed(page: str, folder: Path) -> Path:
+    """A folder with what a wheel of the package on a page puts into an environment, and its pipeline."""
+    project, environment = folder / "project", folder / "installed"
     project.mkdir()
-    follow(PLUGINS / "index.md", project)
+    follow(PLUGINS / f"{page}.md", project)
     built = run(project, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist")
     assert 0 == built.returncode, built.stdout + built.stderr
     [wheel] = (project / "dist").iterdir()
-    shutil.unpack_archive(wheel, installed, "zip")
-    shutil.copy(project / "pipeline.yaml", installed)
-    (installed / "data.txt").write_text("water\n", encoding="utf-8")
-    return installed
+    shutil.unpack_archive(wheel, environment, "zip")
+    for path in project.glob("pipeline.yaml"):
+        shutil.copy(path, environment)
+    return environment
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Where the package on the first page is installed."""
+    found = installed("index", tmp_path)
+    (found / "data.txt").write_text("water\n", encoding="utf-8")
+    return found
 
 
 RUN = ("run", "pipeline.yaml", "--store", "memory://", "--format", "json")
@@ -168,18 +177,82 @@ def test_the_package_is_installed_and_used(package: Path) -> None:
 
 
 def test_the_package_is_listed(package: Path) -> None:
-    """`bunsui plugins` prints what the page shows."""
+    """`bunsui plugins` prints what the page shows: bunsui's own line first, reasons below."""
+    (package / "lost-1.0.dist-info").mkdir()
+    (package / "lost-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: bunsui-lost\nVersion: 0.3.0\n"
+    )
+    (package / "lost-1.0.dist-info" / "entry_points.txt").write_text("[bunsui]\nlost = bunsui_lost\n")
     done = command(package, "plugins")
     [shown] = [block.text for block in blocks(PLUGINS / "index.md") if "DISTRIBUTION" in block.text]
-    listed = [line for line in done.stdout.splitlines() if line.startswith(("PLUGIN ", "checksum "))]
-    assert [line.split() for line in shown.splitlines()] == [line.split() for line in listed]
+    shown = re.sub(r"^(bunsui +bunsui +)\S+", rf"\g<1>{bunsui.__version__}", shown, flags=re.MULTILINE)
+    names = ("PLUGIN ", "bunsui ", "checksum ", "lost ")
+    listed = [line.split() for line in done.stdout.splitlines() if line.startswith(names)]
+    assert [line.split() for line in shown.splitlines() if line] == listed
+
+
+def test_the_command_is_installed_and_called(tmp_path: Path) -> None:
+    """What hatchling builds of the page's files is a command of bunsui: it does what the page says."""
+    folder = installed("command", tmp_path)
+    (folder / "bunsui.toml").write_text('store = "sqlite:///bunsui.db"\n', encoding="utf-8")
+    definition = {
+        "version": "1.0",
+        "name": "Nightly",
+        "jobs": [{"id": "load", "type": "custom", "command": ["sh", "-c", "exit 3"]}],
+    }
+    (folder / "pipeline.json").write_text(json.dumps(definition), encoding="utf-8")
+    assert 0 == command(folder, "failures", "--store", "memory://").returncode
+    ran = command(folder, "run", "pipeline.json", "--format", "json")
+    session = json.loads(ran.stdout)["session_id"]
+    [shown] = [block.text for block in blocks(PLUGINS / "command.md") if block.text.startswith("$ bunsui")]
+    printed = ""
+    for arguments in (["failures"], ["failures", "misspelt"]):
+        done = command(folder, *arguments)
+        printed += f"$ bunsui {' '.join(arguments)}\n{done.stdout}{done.stderr}$ echo $?\n{done.returncode}\n"
+    shown = re.sub(r"^\w{16}  ", f"{session}  ", shown, flags=re.MULTILINE).replace("/srv/etl", str(folder))
+    assert shown == printed
+    described = command(folder, "--help").stdout.partition("Commands:\n")[2]
+    assert ["failures", "Print", "the", "jobs"] in [line.split()[:4] for line in described.splitlines()]
+
+
+def test_the_plugin_of_a_command_needs_no_click(tmp_path: Path) -> None:
+    """Where bunsui's extra for the command line is not installed it is imported without a warning."""
+    folder = installed("command", tmp_path)
+    program = (
+        "import sys; sys.modules['click'] = None\n"  # As if it were not installed.
+        "import bunsui\n"
+        "with bunsui.Runner('memory://') as runner:\n"
+        "    assert 'custom' in runner.plugins.job_types\n"
+        "    print([each.name for each in runner.plugins.describe() if each.state == 'active'])\n"
+    )
+    ran = run(folder, "-W", "error", "-c", program, BUNSUI_DISABLE_PLUGIN_AUTOLOAD="")
+    assert ("", True) == (ran.stderr, "'failures'" in ran.stdout)
+
+
+def test_the_names_that_a_command_may_not_have() -> None:
+    """The page names those of which there is no command yet."""
+    text = (PLUGINS / "command.md").read_text(encoding="utf-8")
+    to_come = re.findall(r"`(\w+)`", text.partition("still to come: ")[2].partition(". ")[0])
+    assert sorted(OWN_COMMANDS - set(cli.commands)) == to_come
+
+
+def test_the_exit_codes_of_a_command() -> None:
+    """The page says of each error what the command line says."""
+    text = (PLUGINS / "command.md").read_text(encoding="utf-8").partition("### Exit codes")[2]
+    said = {}
+    for line in re.findall(r"^\| `bunsui\.\w+Error\(.*|^\| `bunsui\.NotFound\(.*", text, re.MULTILINE):
+        said |= dict.fromkeys(re.findall(r"`bunsui\.(\w+)\(", line), int(line.rstrip(" |")[-1]))
+    said |= {"DefinitionError": 2, "PluginError": 2, "AwsError": 6, "BunsuiError": 1}
+    assert {cls.__name__: code for cls, code in EXIT_CODES} == said
+    assert "`DefinitionError` and `PluginError` give 2, `AwsError` gives 6, all others 1" in text
 
 
 def test_the_package_is_left_out(package: Path) -> None:
-    """With BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 its definition names a type that does not exist."""
+    """With BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 its definition names a type that is not there, and is told why."""
     done = command(package, *RUN, BUNSUI_DISABLE_PLUGIN_AUTOLOAD="1")
     assert 2 == done.returncode
-    assert "unknown-job-type" in done.stderr
+    assert "job 'digest' has the type 'checksum', which does not exist" in done.stderr
+    assert "BUNSUI_DISABLE_PLUGIN_AUTOLOAD is set" in done.stderr
 
 
 def test_the_package_says_what_is_wrong(package: Path) -> None:

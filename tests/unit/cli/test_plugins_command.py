@@ -24,8 +24,18 @@ def greet(name):
     "Say hello."
     if name == "nobody":
         raise bunsui.NotFound("there is nobody", kind="person", name=name)
+    if name == "refused":
+        raise bunsui.StateError("not now", hint="later")
+    if name == "wrong":
+        raise click.BadParameter("who is that?")
+    if name == "bad":
+        raise click.ClickException("no")
+    if name == "gone":
+        raise click.Abort
+    if name == "broken":
+        raise KeyError(name)
     click.echo(f"hello, {name}")
-    return 5 if name == "five" else None
+    return {"five": 5, "text": "text"}.get(name)
 
 @bunsui.hookimpl
 def bunsui_cli_commands():
@@ -120,13 +130,35 @@ def test_left_out(tmp_path: Path) -> None:
     [
         ("Ada", (0, "hello, Ada\n", "")),
         ("five", (5, "hello, five\n", "")),
+        ("text", (0, "hello, text\n", "")),
         ("nobody", (3, "", "bunsui: there is nobody\n")),
+        ("refused", (5, "", "bunsui: not now; later\n")),
+        ("bad", (1, "", "Error: no\n")),
+        ("gone", (130, "", "")),
     ],
 )
 def test_a_command_of_a_plugin(tmp_path: Path, name: str, expected: tuple[int, str, str]) -> None:
     """It runs like one of bunsui's own: what it returns, and the library's errors, are exit codes."""
     install(tmp_path, "greet-dist", "greet", "greet_plugin", COMMAND)
     assert expected == bunsui_(tmp_path, "greet", name)
+
+
+def test_a_command_that_is_called_wrongly(tmp_path: Path) -> None:
+    """click says so, with the usage."""
+    install(tmp_path, "greet-dist", "greet", "greet_plugin", COMMAND)
+    for arguments in (["wrong"], []):
+        code, out, err = bunsui_(tmp_path, "greet", *arguments)
+        assert (2, "") == (code, out)
+        assert err.startswith("Usage: bunsui greet [OPTIONS] NAME\n")
+
+
+def test_a_command_with_a_fault(tmp_path: Path) -> None:
+    """What is no error of bunsui's or click's is shown with its traceback, for whoever mends it."""
+    install(tmp_path, "greet-dist", "greet", "greet_plugin", COMMAND)
+    code, out, err = bunsui_(tmp_path, "greet", "broken")
+    assert (1, "") == (code, out)
+    assert err.startswith("Traceback")
+    assert err.endswith("KeyError: 'broken'\n")
 
 
 def test_the_help_has_the_commands_of_plugins(tmp_path: Path) -> None:
