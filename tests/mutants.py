@@ -106,9 +106,9 @@ MUTANTS = (
         "threads do not ask a plugin at once",
         "plugins/registry.py",
         """        with self._asking:
-            found = {name""",
+            found, claimed""",
         """        if True:
-            found = {name""",
+            found, claimed""",
         ("tests/unit/plugins/test_registry.py",),
     ),
     Mutant(

@@ -248,7 +248,7 @@ def test_the_exit_codes_of_a_command() -> None:
 
 
 def test_the_package_is_left_out(package: Path) -> None:
-    """With BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 its definition names a type that is not there, and is told why."""
+    """With BUNSUI_DISABLE_PLUGIN_AUTOLOAD=1 its definition names a type that is not there, which is told."""
     done = command(package, *RUN, BUNSUI_DISABLE_PLUGIN_AUTOLOAD="1")
     assert 2 == done.returncode
     assert "job 'digest' has the type 'checksum', which does not exist" in done.stderr
