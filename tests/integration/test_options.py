@@ -97,3 +97,24 @@ def test_a_job_type_that_raises_while_it_is_started_fails_its_job(
         session = runner.run(pipeline, {"target": target})
 
     assert status == session.jobs["x"].status
+
+
+def test_a_field_that_bindings_name_may_be_left_out() -> None:
+    """Where a plugin's type does not require it: then nothing is bound, and the type runs the job."""
+
+    class Loose(bunsui.JobType):
+        name = "loose"
+        schema = {"type": "object", "properties": {"target": {"type": "string"}}}
+        binding_field = "target"
+
+        def run(self, call: bunsui.JobCall) -> Any:
+            return sorted(call.options)
+
+    class Plugin:
+        @bunsui.hookimpl
+        def bunsui_job_types(self) -> list[bunsui.JobType]:
+            return [Loose()]
+
+    with bunsui.Runner("memory://", plugins=[Plugin()], autoload_plugins=False, config={}) as runner:
+        session = runner.run(bunsui.Pipeline(name="p", jobs=[bunsui.Job("a", "loose")]))
+    assert {"a": []} == dict(session.outputs)

@@ -107,9 +107,8 @@ def _check_attributes(what: str, job_type: JobType) -> None:
         raise Wrong(f"{what}: its on_lost is {job_type.on_lost!r}, not one of {', '.join(words)}")
     fields = job_type.schema.get("properties", {})
     if job_type.binding_field is not None and job_type.binding_field not in fields:
-        raise Wrong(
-            f"{what}: its binding_field is {job_type.binding_field!r}, which its schema does not have"
-        )
+        field = job_type.binding_field
+        raise Wrong(f"{what}: its binding_field is {field!r}, which its schema does not have")
     if isinstance(job_type.open_fields, str) or not set(job_type.open_fields) <= set(fields):
         raise Wrong(f"{what}: its open_fields are {job_type.open_fields!r}; they are names of its own fields")
     if isinstance(job_type, RemoteJobType):

@@ -199,7 +199,7 @@ class Plugins:
             names = ", ".join(found.name for found, _ in _installed())
             if names:
                 text = f"installed plugins ({names}) are left out: {DISABLE_AUTOLOAD} is set"
-                yield PluginError(text, plugin=names)
+                yield PluginError(text, plugin=names, hint="unset it, or give the plugin to the Runner")
 
     @cached_property
     def usable(self) -> Usable:

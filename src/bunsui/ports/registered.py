@@ -86,11 +86,12 @@ def unavailable(what: str, why: tuple[PluginError, ...], hint: str | None = None
     Args:
         what: what is not there, as the beginning of a sentence.
         why: see `left_out`; at least one.
-        hint: what to do; None: `REMEDY`.
+        hint: what to do; None: what the one plugin says that may have it, else `REMEDY`.
     """
     first = why[0]
     text = f"{what}; {_disabled(why)}"
-    error = PluginError(text, plugin=first.plugin, distribution=first.distribution, hint=hint or REMEDY)
+    remedy = first.hint if len(why) == 1 and first.hint is not None else REMEDY
+    error = PluginError(text, plugin=first.plugin, distribution=first.distribution, hint=hint or remedy)
     error.__cause__ = first
     return error
 

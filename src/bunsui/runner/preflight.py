@@ -48,7 +48,8 @@ def used_bindings(
         kind = job_types[job.type]
         if kind.binding_field is None or stands_in(job) is not None:
             continue
-        name = job.options[kind.binding_field]
+        # A plugin's may be left out, or be no text: then it names nothing that could be bound.
+        name = str(job.options.get(kind.binding_field, ""))
         bound_to = given.get(kind.name, {})
         if "${" in name:
             used.setdefault(kind.name, {}).update(bound_to)  # Known when the job starts.

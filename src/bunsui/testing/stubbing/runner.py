@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bunsui.dsl.parameters.inputs import resolve_parameters
 from bunsui.dsl.problems import Problem
 from bunsui.engine.events import RunnerClaimed
-from bunsui.errors import Conflict, DefinitionError
+from bunsui.errors import ConfigError, Conflict, DefinitionError
 from bunsui.plugins.registry import Plugins
 from bunsui.ports.hooks import hookimpl
 from bunsui.ports.secrets import SecretSource
@@ -23,7 +23,7 @@ from bunsui.testing.stubbing.preflight import OF_A_CALL, OF_FIXTURES, for_a_test
 from bunsui.testing.stubbing.surroundings import PLACES, EveryPool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from bunsui.model.pipeline import Pipeline
@@ -40,7 +40,15 @@ SOURCE = "run"
 
 
 def registry(plugins: Sequence[Any] = (), secrets: Mapping[str, str] | None = None) -> Plugins:
-    """What is installed, further plugins, and the source of a run's secrets, whose values these are."""
+    """What is installed, further plugins, and the source of a run's secrets, whose values these are.
+
+    Raises:
+        ConfigError: `plugins` is no list.
+        PluginError: one of them is wrong.
+    """
+    if not isinstance(plugins, Sequence) or isinstance(plugins, str):
+        kind = type(plugins).__name__
+        raise ConfigError(f"plugins is of type {kind}, not a list", hint="write plugins=[...]")
     return Plugins([*plugins, *([_Secrets(secrets)] if secrets else [])])
 
 

@@ -495,3 +495,10 @@ def test_it_does_what_a_runner_does(dag):
     with bunsui.Runner("memory://", autoload_plugins=False, config={}) as runner:
         expected = outcome(runner.run(pipeline))
     assert expected == outcome(run_pipeline(pipeline, stubs=stubs).session)
+
+
+def test_plugins_are_a_list() -> None:
+    """What a Runner takes in its place is no list of plugins that a run could add to."""
+    pipeline = Pipeline(name="p", jobs=[bunsui.Job("a", "custom", options={"command": ["true"]})])
+    with pytest.raises(ConfigError, match="plugins is of type Plugins, not a list"):
+        run_pipeline(pipeline, plugins=bunsui.Plugins(autoload=False))  # type: ignore[arg-type]
