@@ -148,22 +148,24 @@ class Behaviour(Examples):
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         """A secret that it is given stands in no event, no log, and nothing that is printed."""
-        seen = Seen()
-        options, parameters = self._with_secret()
+        seen, shown = Seen(), []
         with caplog.at_level("DEBUG"), runner_of(watched(job_type, seen), canary=CANARY) as runner:
-            session = run(runner, definition(job_type, options, parameters), tmp_path, self.patience)
-            shown = [repr(event) for event in session.events()]
-            shown += [repr(record) for record in session.logs()]
+            for options, parameters in self._with_secret():
+                session = run(runner, definition(job_type, options, parameters), tmp_path, self.patience)
+                shown += [repr(event) for event in session.events()]
+                shown += [repr(record) for record in session.logs()]
         given = [json.dumps([call.options, call.parameters]) for call in seen.calls]
         assert any(CANARY in text for text in given), "the job was given no ${secrets.canary}"
         shown += [caplog.text, *capfd.readouterr()]
         assert [] == [text for text in shown if CANARY in text]
 
-    def _with_secret(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    def _with_secret(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """Examples that are given one: it may show where the work succeeds, and where it fails."""
         if self.secret_options is not None:
-            return self.secret_options, self.parameters
-        options = self.options if self.failing_options is None else self.failing_options
-        return options, {**self.parameters, "canary": "${secrets.canary}"}
+            return [(self.secret_options, self.parameters)]
+        parameters = {**self.parameters, "canary": "${secrets.canary}"}
+        examples = (self.options, self.failing_options)
+        return [(options, parameters) for options in examples if options is not None]
 
     @staticmethod
     def _given(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
