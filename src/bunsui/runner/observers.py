@@ -149,6 +149,7 @@ class Lane:
         events: Iterable[Event] = map(detached, commit.events) if commit.can_be_changed else commit.events
         # With 20 observers this is done 20 times for each event: what is looked up here is not in the loop.
         call, monotonic, budget = self._observer.call, self._monotonic, self._limits.budget
+        shown, has_failed = self._shown, self._failed_in_a_row > 0
         now = monotonic()
         for event in events:
             self._began = began = now
@@ -156,13 +157,16 @@ class Lane:
                 call(session_id, event)
             except BaseException as error:  # Foreign code: it may raise SystemExit, too.
                 self._take_failure(event, error)
+                has_failed = True
             else:
-                self._failed_in_a_row = 0
-            self._shown += 1
+                if has_failed:
+                    self._failed_in_a_row, has_failed = 0, False
+            self._shown = shown = shown + 1
             now = monotonic()
             if now - began > budget:
-                self._drop_as_slow()
-            if self._dropped is not None:
+                self._drop_as_slow()  # Unless the driver has seen it before.
+                break
+            if has_failed and self._dropped is not None:
                 break
         self._began = None
 
