@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from attrs import frozen
 
 from bunsui.dsl.fields import IDENTIFIER_PATTERN, PRINTABLE_PATTERN
-from bunsui.plugins.schemas import what_is_wrong
 from bunsui.ports.job_type import JobType, OnLost
-from bunsui.ports.remote import RemoteJobType
 from bunsui.ports.secrets import SecretSource
 
 if TYPE_CHECKING:
@@ -95,6 +93,8 @@ def _job_types(result: Any, built_in: bool) -> Iterable[tuple[str, JobType]]:
             raise Wrong(f"{kind}: its 'schema' is of type {type(schema).__name__}, not a dict")
         # Those that come with bunsui are checked by its tests: a start need not wait for that.
         if not built_in:
+            from bunsui.plugins.schemas import what_is_wrong  # noqa: PLC0415 - see above
+
             if (wrong := what_is_wrong(schema)) is not None:
                 raise Wrong(f"job type '{name}'{wrong}")
             _check_attributes(f"job type '{name}'", job_type)
@@ -102,6 +102,8 @@ def _job_types(result: Any, built_in: bool) -> Iterable[tuple[str, JobType]]:
 
 
 def _check_attributes(what: str, job_type: JobType) -> None:
+    from bunsui.ports.remote import RemoteJobType  # noqa: PLC0415 - only for those of plugins
+
     words = get_args(OnLost)
     if job_type.on_lost not in words:
         raise Wrong(f"{what}: its on_lost is {job_type.on_lost!r}, not one of {', '.join(words)}")

@@ -24,7 +24,6 @@ from bunsui.plugins.registration import PluginInfo, Registration
 from bunsui.plugins.usable import Usable
 from bunsui.ports.hooks import PROJECT
 from bunsui.ports.registered import Registered, left_out, unavailable, with_left_out
-from bunsui.ports.store import Store
 from bunsui.stores.urls import shown
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from bunsui.plugins.contributions import Kind
     from bunsui.ports.job_type import JobType
     from bunsui.ports.secrets import SecretSource
+    from bunsui.ports.store import Store
 
 #: Set to 1, it keeps entry points from being imported.
 DISABLE_AUTOLOAD = "BUNSUI_DISABLE_PLUGIN_AUTOLOAD"
@@ -251,6 +251,8 @@ class Plugins:
                 scheme, and one is disabled.
             StoreError: the store can't be opened.
         """
+        from bunsui.ports.store import Store  # noqa: PLC0415 - with all that stores are made of
+
         scheme, separator, _ = url.partition("://")
         factory = self.usable.stores.get(scheme) if separator else None
         if factory is None:
