@@ -262,14 +262,15 @@ class Remotes:
         """Whether polls of a type are on their way that may still answer.
 
         Those that hang are waited for no more. Of several handles any may be the reason: then each is polled
-        by itself, and only that one goes on hanging.
+        by itself, once, and only that one goes on hanging.
         """
         waits = False
-        for poll in self._polls.get(name, ()):
+        for poll in [*self._polls.get(name, ())]:
             if now - poll.began < self._patience[name]:
                 waits = True
             elif len(poll.works) > 1:
                 self._suspects.update(filter(self._follows, poll.works))
+                self._polls[name].remove(poll)  # An answer that comes all the same is taken.
         return waits
 
     def _poll(self, kind: RemoteJobType, poll: Poll) -> None:
@@ -292,7 +293,8 @@ class Remotes:
 
     def _polled(self, kind: RemoteJobType, poll: Poll, told: Told) -> None:
         name, works = kind.name, poll.works
-        self._polls[name].remove(poll)
+        if poll in self._polls[name]:
+            self._polls[name].remove(poll)
         if told.kind is Kind.DONE:
             self._tries[name] = 0
             for work, outcome in zip(works, told.value, strict=True):

@@ -265,7 +265,8 @@ def store(url):
     bunsui.Runner(url, config={})
 def secret(source):
     with bunsui.Runner("memory://", config={"secrets": {"s": source + ":x"}}) as runner:
-        runner.run(bunsui.Pipeline(name="n", jobs=[bunsui.Job.from_callable(len, "a", parameters={"obj": ""})]))
+        jobs = [bunsui.Job.from_callable(dict, "a", parameters={"obj": ""})]
+        runner.run(bunsui.Pipeline(name="n", jobs=jobs)).raise_for_status()
         print("what needs no secret has run", file=sys.stderr)
         runner.run(bunsui.Pipeline(name="n", jobs=[
             bunsui.Job.from_callable(print, "a", parameters={"sep": "${secrets.s}"})]))
