@@ -14,6 +14,7 @@ import pytest
 
 import bunsui
 from bunsui.engine import events as ev
+from bunsui_tests.held import threads
 
 Job, Pipeline = bunsui.Job, bunsui.Pipeline
 
@@ -58,8 +59,8 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
         yield made
 
 
-def loops() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "bunsui-event-loop"]
+def loops() -> set[threading.Thread]:
+    return {thread for thread in threads() if thread.name == "bunsui-event-loop"}
 
 
 class Hanging:
@@ -150,12 +151,13 @@ class TestJobTypes:
 
     def test_close(self, tmp_path: Path) -> None:
         """Closing the runner cancels it; it runs again when the session is resumed."""
+        before = loops()
         url = f"sqlite:///{tmp_path}/store.db"
         first, hanging = Setting(url), Hanging()
         session = first.runner.start(first.pipeline(hanging))
         assert hanging.entered.wait(30)
         first.runner.close(timeout=0)
-        assert (True, "running", []) == (hanging.cancelled.is_set(), session.status, loops())
+        assert (True, "running", set()) == (hanging.cancelled.is_set(), session.status, loops() - before)
 
         async def body(call: bunsui.JobCall) -> str:
             return "again"
@@ -198,6 +200,7 @@ class TestJobTypes:
 
     def test_close_does_not_wait_for_ever(self, tmp_path: Path) -> None:
         """For a coroutine that does not let itself be cancelled; the session can be resumed."""
+        before = loops()
         setting, swallowing = Setting(f"sqlite:///{tmp_path}/store.db"), Swallowing()
         session = setting.runner.start(setting.pipeline(swallowing))
         assert swallowing.entered.wait(30)
@@ -205,11 +208,11 @@ class TestJobTypes:
         assert ("running", None) == (session.status, next(iter(session.jobs.values())).error)
         released = [event for event in session.events() if isinstance(event, ev.RunnerReleased)]
         assert (1, False) == (len(released), swallowing.ended.is_set())
-        left = loops()
+        left = loops() - before
         swallowing.opened.set()
         for thread in left:
             thread.join(30)
-        assert ([], True) == (loops(), swallowing.ended.is_set())
+        assert (1, set(), True) == (len(left), loops() - before, swallowing.ended.is_set())
 
     def test_a_blocked_loop(self, setting: Setting) -> None:
         """A coroutine that blocks stops the others, but not their timeouts: these are reported."""

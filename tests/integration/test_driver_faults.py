@@ -18,6 +18,7 @@ from bunsui.ports.store import Append, Appended, Commit
 from bunsui.runner.requests import Request, put
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
+from bunsui_tests.held import threads
 
 Job, Pipeline = bunsui.Job, bunsui.Pipeline
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -493,10 +494,11 @@ class TestRaces:
     def test_the_first_two_starts_share_one_driver(self) -> None:
         """Whoever comes first makes the thread."""
         for _ in range(20):
+            before = threads()
             with bunsui.Runner("memory://", autoload_plugins=False) as runner:
                 sessions = in_threads(4, lambda i, runner=runner: runner.start(single()))
                 assert ["succeeded"] * 4 == [session.wait(30) for session in sessions]
-                names = [thread.name for thread in threading.enumerate()]
+                names = [thread.name for thread in threads() - before]
                 assert 1 == names.count("bunsui-driver")
 
     def test_the_same_key_from_several_threads(self) -> None:

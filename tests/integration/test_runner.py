@@ -17,6 +17,7 @@ from bunsui.errors import StoreError
 from bunsui.ports.store import Append, Appended
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
+from bunsui_tests.held import threads
 
 Job, Pipeline = bunsui.Job, bunsui.Pipeline
 
@@ -584,8 +585,8 @@ class TestClose:
 
     def test_a_runner_that_ran_nothing_leaves_nothing(self, tmp_path: Path) -> None:
         """No file, no thread."""
-        threads = threading.active_count()
+        before = threads()
         with bunsui.Runner(f"sqlite:///{tmp_path}/store.db", autoload_plugins=False) as runner:
             assert [] == runner.sessions()
 
-        assert (threads, []) == (threading.active_count(), list(tmp_path.iterdir()))
+        assert (set(), []) == (threads() - before, list(tmp_path.iterdir()))

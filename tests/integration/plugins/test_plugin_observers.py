@@ -16,6 +16,7 @@ import pytest
 import bunsui
 from bunsui_tests.conditions import until
 from bunsui_tests.faulty import LONG, beside_another
+from bunsui_tests.held import descriptors, threads
 from bunsui_tests.hostile import FAULTS
 
 
@@ -66,17 +67,16 @@ class TestObserver:
         self, hang: Callable[..., Any], tmp_path: Path
     ) -> None:
         """The Runner leaves no thread, and no file open, behind the one that hangs."""
+        before = threads()
         runner = bunsui.Runner(f"sqlite:///{tmp_path}/s.db", plugins=[Observer(hang)], autoload_plugins=False)
         assert "succeeded" == runner.run(_one()).status
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             with pytest.raises(RuntimeWarning, match="observer 'Observer' was dropped"):
                 runner.close()
-        until(lambda: not [each for each in threading.enumerate() if each.name.startswith("bunsui-job")])
-        names = {each.name for each in threading.enumerate() if each.name.startswith("bunsui")}
-        assert {"bunsui-observer 'Observer'"} == names
-        opened = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-        assert [] == [name for name in opened if name.startswith(str(tmp_path))]
+        # The threads that ran jobs take a moment to end.
+        until(lambda: {each.name for each in threads() - before} == {"bunsui-observer 'Observer'"})
+        assert [] == [name for _, name in descriptors() if name.startswith(str(tmp_path))]
 
     def test_the_warning_points_at_who_closes(self, hang: Callable[..., Any]) -> None:
         """At the line that calls `close`, not into the library."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ from bunsui.local.processes import Process, Processes
 from bunsui.ports.job_type import Command
 from bunsui_tests.attempts import AttemptLogs, Bench, make_call, said
 from bunsui_tests.conditions import is_running, wait_for
+from bunsui_tests.held import leaves_nothing
 
 DUMP = "import json, os; json.dump(dict(os.environ), open(os.environ['BUNSUI_OUTPUT'], 'w'))"
 NASTY = [
@@ -470,21 +470,10 @@ class TestEnd:
                 except JobError:
                     continue
 
-        def left() -> tuple[int, int, str]:
-            gc.collect()  # What a test before left open is none of this one's.
-            tasks = Path("/proc/self/task")
-            children = [(task / "children").read_text() for task in tasks.iterdir()]
-            return (
-                sum(1 for _ in Path("/proc/self/fd").iterdir()),
-                threading.active_count(),
-                "".join(children),
-            )
-
         some()
-        before = left()
-        for _ in range(15):
-            some()
-        assert before == left()
+        with leaves_nothing():
+            for _ in range(15):
+                some()
 
 
 class TestOddOutputs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import resource
@@ -24,6 +23,7 @@ from bunsui.errors import JobError, StateError
 from bunsui.local import processes as starting
 from bunsui.local.process import wait
 from bunsui.local.processes import NotStarted, Process, Processes
+from bunsui_tests import held
 from bunsui_tests.conditions import is_running, wait_for
 
 TELL = "import json, os, signal, sys; json.dump({what}, open('told', 'w'))"
@@ -57,19 +57,10 @@ def sleeping(processes: Processes) -> Process:
     return process
 
 
-def all_children() -> set[int]:
-    """The children of this process."""
-    found: set[int] = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # The thread has ended.
-            found |= {int(child) for child in (task / "children").read_text().split()}
-    return found
-
-
 @pytest.fixture(autouse=True)
 def before() -> Iterator[None]:
     """Other tests in this process may have left something that is on its way to its end."""
-    BEFORE.update(all_children())
+    BEFORE.update(held.children())
     yield
     BEFORE.clear()
 
@@ -79,11 +70,7 @@ BEFORE: set[int] = set()
 
 def children() -> list[int]:
     """The children that this process has got in the test."""
-    return [*(all_children() - BEFORE)]
-
-
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+    return [*(held.children() - BEFORE)]
 
 
 class TestWhatAProcessHas:
@@ -318,12 +305,10 @@ class TestEnd:
 
     def test_forgotten(self) -> None:
         """Processes that nobody holds any more leave neither a child nor an open file, and no warning."""
-        before = open_files(), children()
-        processes = Processes()
-        run(processes, "true")
-        del processes
-        gc.collect()
-        assert before == (open_files(), children())
+        with held.leaves_nothing():
+            processes = Processes()
+            run(processes, "true")
+            del processes
 
     def test_end_of_the_interpreter(self, tmp_path: Path) -> None:
         """A program that ends while a process runs ends without a word, and the process with it."""

@@ -21,7 +21,8 @@ from bunsui.local.processes import Processes
 from bunsui.local.supervisor import Supervisor, WorkerProcess
 from bunsui.ports.job_type import Function
 from bunsui_tests.attempts import AttemptLogs, Bench, make_call, said
-from bunsui_tests.conditions import is_running, wait_for
+from bunsui_tests.conditions import is_running, until, wait_for
+from bunsui_tests.held import children, descriptors, leaves_nothing
 
 MODULE = """
 import json, logging, os, signal, subprocess, sys, threading, time
@@ -485,15 +486,6 @@ class TestCheck:
         assert {function: expected} == bound.supervisor.check([function])
 
 
-def children() -> set[str]:
-    """The children of this process: other tests may have left some that are on their way to their end."""
-    found: set[str] = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # The thread has ended.
-            found |= set((task / "children").read_text().split())
-    return found
-
-
 class TestEnd:
     def test_timeout(self, bound: Bound) -> None:
         """A call that takes longer than its deadline is ended, after its `finally` blocks."""
@@ -556,8 +548,9 @@ class TestEnd:
 
     def test_close_while_a_call_runs(self, bound: Bound) -> None:
         """Closing ends the worker of a running call; the call fails, and nothing of it is left."""
+        before = descriptors()
         bound.supervisor.check([bound.function("hang_with_child")])
-        before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        of_the_worker = descriptors() - before
         outcome: list[str] = []
 
         def attempt() -> None:
@@ -572,14 +565,11 @@ class TestEnd:
         bound.supervisor.close()
         thread.join()
         pids = list(map(int, (bound.folder / "pids").read_text().split()))
-        # The two pipes and the socket of the one worker, and the fork server's socket, are closed as well.
-        left = sum(1 for _ in Path("/proc/self/fd").iterdir()) - before
-        # What was killed takes a moment to be gone.
-        assert (["ProcessLost"], True, -4) == (
-            outcome,
-            wait_for(lambda: not any(map(is_running, pids))),
-            left,
-        )
+        # The two pipes and the socket of the one worker, and the fork server's socket. What was killed takes
+        # a moment to be gone, and until then the log's pipes, which the child has as well, stay open.
+        assert (["ProcessLost"], 4) == (outcome, len(of_the_worker))
+        until(lambda: not any(map(is_running, pids)))
+        until(lambda: descriptors() <= before)
 
     def test_closed(self, bound: Bound) -> None:
         """A closed supervisor takes no call."""
@@ -632,25 +622,18 @@ class TestEnd:
                 supervisor.call(bound.function("hang"), make_call(deadline=deadline), "hang", bound.log)
             supervisor.close()
 
-        def left() -> tuple[int, int, set[str]]:
-            files = sum(1 for _ in Path("/proc/self/fd").iterdir())
-            return files, threading.active_count(), children()
-
         some()  # From here on the log is open, and the thread that reads for it runs.
-        before = left()
-        for _ in range(2):
-            some()
-        assert wait_for(lambda: left() == before), (before, left())
+        with leaves_nothing():
+            for _ in range(2):
+                some()
 
     def test_no_descriptor_of_a_failed_start(self, bound: Bound, monkeypatch: pytest.MonkeyPatch) -> None:
         """A worker that can't be started leaves no descriptor open."""
         monkeypatch.setattr(sys, "executable", "/no/such/python")
-        before = sum(1 for _ in Path("/proc/self/fd").iterdir())
-        with pytest.raises(JobError) as caught:
+        with leaves_nothing(), pytest.raises(JobError) as caught:
             WorkerProcess(Processes(), bound.function("pid"))
         message = "the server that starts processes can't be started: No such file or directory"
         assert ("ProcessNotStarted", message, True) == code_and_message(caught)
-        assert before == sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     def test_end_of_the_runner(self, bound: Bound) -> None:
         """Where the runner is killed, its workers end, in the middle of a call too, with their children."""

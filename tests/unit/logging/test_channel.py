@@ -22,6 +22,7 @@ from bunsui.logging.log_store import LogStore
 from bunsui.logging.reading import Reading
 from bunsui.model.log import LogRecord
 from bunsui.runner.clock import SystemClock
+from bunsui_tests.held import held, leaves_nothing
 
 CLOCK = SystemClock()
 MARK = b"\x1e0123456789abcdef:"
@@ -32,10 +33,6 @@ def collector() -> Iterator[Collector]:
     collector = Collector()
     yield collector
     collector.close()
-
-
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def log_in(folder: Path, collector: Collector, redactor: Redactor | None = None) -> AttemptLog:
@@ -250,27 +247,23 @@ def test_noisy_child_does_not_hold_the_end(tmp_path: Path, collector: Collector)
 
 def test_nothing_before_the_first_stream(tmp_path: Path) -> None:
     """No thread, no descriptor and no file is there for an attempt that writes nothing."""
-    before = threading.active_count(), open_files()
+    before = held()
     collector = Collector()
     log = log_in(tmp_path, collector)
     log.close()
-    assert (before, []) == (
-        (threading.active_count(), open_files()),
-        list(tmp_path.iterdir()),
-    )
+    assert (set(), []) == (held() - before, list(tmp_path.iterdir()))
 
 
 def test_nothing_is_left(tmp_path: Path) -> None:
     """After its end a collector has neither a thread nor a descriptor."""
-    before = threading.active_count(), open_files()
-    collector = Collector()
-    for n in range(10):
-        log = log_in(tmp_path / str(n), collector)
-        with log.streams() as pipes:
-            os.write(pipes.stderr, b"x\n")
-        log.close()
-    collector.close()
-    assert before == (threading.active_count(), open_files())
+    with leaves_nothing():
+        collector = Collector()
+        for n in range(10):
+            log = log_in(tmp_path / str(n), collector)
+            with log.streams() as pipes:
+                os.write(pipes.stderr, b"x\n")
+            log.close()
+        collector.close()
 
 
 def test_short_secret_as_a_line() -> None:

@@ -18,6 +18,7 @@ from bunsui.logging.log_store import INDEX, LIMIT, SEGMENT, JobLog, LogStore
 from bunsui.logging.reading import Reading
 from bunsui.logging.records import to_line
 from bunsui.runner.clock import SystemClock
+from bunsui_tests.held import descriptors
 
 CLOCK = SystemClock()
 
@@ -31,10 +32,6 @@ def line(text: str, size: int = 0) -> bytes:
 
 def open_log(folder: Path, segment: int = SEGMENT, limit: int = LIMIT) -> JobLog:
     return JobLog(folder / "s", "a", CLOCK, segment, limit)
-
-
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def said(folder: Path) -> list[str]:
@@ -280,14 +277,18 @@ def test_each_job_is_noted_once(tmp_path: Path) -> None:
 
 def test_store_has_one_log_for_all_that_write_to_it(tmp_path: Path) -> None:
     """Its file is closed when the last of them gives it back."""
+
+    def of(folder: Path) -> set[tuple[str, str]]:
+        return {each for each in descriptors() if each[1].startswith(str(folder))}
+
     store = LogStore(CLOCK)
     first, second = store.take(tmp_path / "s", "a"), store.take(tmp_path / "s", "a")
     first.append(line("0"))
-    before = open_files()
+    before = of(tmp_path)
     store.give_back(tmp_path / "s", "a")
-    still = open_files()
+    still = of(tmp_path)
     store.give_back(tmp_path / "s", "a")
-    assert (True, 0, 1) == (first is second, before - still, still - open_files())
+    assert (True, 1, before, set()) == (first is second, len(before), still, of(tmp_path))
 
 
 def test_handler_of_the_host_may_write_to_the_log(tmp_path: Path) -> None:
