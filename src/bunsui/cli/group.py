@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,6 +35,16 @@ class Commands(click.Group):
         if cmd_name not in found and (why := left_out(found)):
             raise unavailable(f"there is no command '{cmd_name}'", why)
         return found.get(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; to the traceback of one that fails it adds whose fault that is."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            name = ctx.invoked_subcommand
+            if name not in self.commands:
+                error.add_note(f"The command '{name}' of bunsui is a plugin's: 'bunsui plugins' lists them.")
+            raise
 
 
 def _of_plugins(ctx: click.Context) -> Mapping[str, click.Command]:

@@ -48,7 +48,9 @@ def failure(error: BaseException, redact: Callable[[str], str] | None = None) ->
         # Whatever a job gave it: what the history holds is text and a truth value.
         with contextlib.suppress(BaseException):  # Foreign code: the attributes of somebody's class.
             given: Any = error
-            return Failure(text(given.code), text(given.message), bool(given.retryable))
+            # `retry: {on: [...]}` can't name an empty code.
+            code = text(given.code) or JobError.default_code
+            return Failure(code, text(given.message), bool(given.retryable))
     return Failure(text(type(error).__name__), text(error))
 
 

@@ -88,11 +88,11 @@ def bunsui_session_event(session_id: str, event: Event) -> None:
         one observer does holds up no other. Events that follow each other closely are shown in groups, up to
         10 milliseconds late.
     Returns: nothing; what is returned is ignored. It is a plain function, not ``async``.
-    On error: an exception is logged with its traceback. After 10 in a row, or a call of more than 10 seconds,
-        the observer is dropped, and shown nothing more. Up to 50,000 events wait for it; further ones are
-        lost to it. All of that is logged, and warned of with the plugin's name and distribution when the
-        Runner is closed, which waits up to 10 seconds for all observers together. The Runner and other
-        observers go on.
+    On error: an exception is logged, the first of each class with its traceback. After 10 in a row, or a call
+        of more than 10 seconds, the observer is dropped, and shown nothing more. Up to 50,000 events wait for
+        it; further ones are lost to it. All of that is logged, and warned of with the plugin's name and
+        distribution when the Runner is closed, which waits up to 10 seconds for all observers together. The
+        Runner and other observers go on.
     """
 
 

@@ -44,6 +44,8 @@ class PluginInfo:
     state: str
     #: Why it is not active.
     reason: str | None
+    #: The traceback of what it has raised, where it has raised something.
+    traceback: str | None = field(default=None, repr=False)
 
 
 @define(eq=False)

@@ -119,7 +119,9 @@ class Plugins:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # Foreign code: one bad plugin must not break the others.
-                self._disable(found, found.fault(f": {_said(error)}"))
+                fault = found.fault(f": {_said(error)}")
+                fault.__cause__ = error
+                self._disable(found, fault)
 
     def _disable(self, registration: Registration, error: PluginError) -> None:
         """Leaves an installed plugin out from now on."""
@@ -299,9 +301,16 @@ class Plugins:
         found = []
         for each in self._registrations:
             errors = [*([each.error] if each.error else []), *each.faults.values(), *wrong[each.key]]
-            reason = "; ".join(map(str, errors)) or None
             found.append(
-                PluginInfo(each.name, each.distribution, each.version, each.hooks, each.state(errors), reason)
+                PluginInfo(
+                    each.name,
+                    each.distribution,
+                    each.version,
+                    each.hooks,
+                    each.state(errors),
+                    reason="; ".join(map(str, errors)) or None,
+                    traceback="\n".join(filter(None, map(_traceback, errors))) or None,
+                )
             )
         return found if self._autoload else [*found, *self._left_off()]
 
@@ -370,6 +379,16 @@ def _taken(kind: Kind, name: str, first: Registration, second: Registration) -> 
     if second.is_installed:
         hint = f"uninstall one of them, or leave all installed plugins out with {DISABLE_AUTOLOAD}=1"
     return second.fault(f" registers the {kind.title} '{name}', as plugin {first.origin} does", hint)
+
+
+def _traceback(error: PluginError) -> str | None:
+    """That of what a plugin has raised, as far as it tells of its own code."""
+    if error.__cause__ is None:
+        return None
+    import traceback  # noqa: PLC0415 - only for who asks what is wrong
+
+    raised = error.__cause__
+    return "".join(traceback.format_exception(type(raised), raised, raised.__traceback__))
 
 
 def _said(error: BaseException) -> str:

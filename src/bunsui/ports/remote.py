@@ -51,7 +51,7 @@ class Succeeded:
 class Failed:
     """The work ended badly."""
 
-    #: A stable name that ``retry: {on: [...]}`` matches.
+    #: A stable name that ``retry: {on: [...]}`` matches; ``JobError`` where it is empty.
     code: str
     message: str
     #: Whether another attempt can help.

@@ -94,6 +94,8 @@ class Lane:
         self._began: float | None = None
         self._failed = 0
         self._failed_in_a_row = 0
+        #: What it has raised so far.
+        self._raised: list[type[BaseException]] = []
         #: Why it is shown nothing more.
         self._dropped: str | None = None
         self._dropping = threading.Lock()
@@ -174,8 +176,13 @@ class Lane:
         self._failed += 1
         self._failed_in_a_row += 1
         if self._failed <= LOGGED or not self._failed & (self._failed - 1):
+            # One traceback for each kind of error: ten times the same one would hide all else.
+            # By identity: how the class of a foreign exception compares is foreign code, too.
+            is_new = not any(type(error) is each for each in self._raised)
+            if is_new:
+                self._raised.append(type(error))
             _say("observer %s failed on %s (failure %d)", self._observer.origin, type(event).__name__,
-                 self._failed, error=error)  # fmt: skip
+                 self._failed, error=error if is_new else None)  # fmt: skip
         if self._failed_in_a_row >= self._limits.failures:
             self._drop(f"it failed {self._failed_in_a_row} times in a row")
 

@@ -111,6 +111,25 @@ def test_table(tmp_path: Path) -> None:
     )
 
 
+def test_tracebacks(tmp_path: Path) -> None:
+    """Where the code of a plugin failed is shown to who asks for it, of imports and of hooks."""
+    hook = "import bunsui\n@bunsui.hookimpl\ndef bunsui_secret_sources():\n    return {}['nothing']\n"
+    install(tmp_path, "late-dist", "late", "late", hook)
+    install(tmp_path, "lost-dist", "lost", "lost", "x = 1\nimport nothing_there")
+    assert "Traceback" not in bunsui_(tmp_path, "plugins")[1]
+    code, out, _ = bunsui_(tmp_path, "plugins", "--traceback")
+    lines = [line.strip() for line in out.splitlines()]
+    assert (0, 2) == (code, lines.count("Traceback (most recent call last):"))
+    assert f'File "{tmp_path}/lost.py", line 2, in <module>' in lines
+    assert f'File "{tmp_path}/late.py", line 4, in bunsui_secret_sources' in lines
+    _, out, _ = bunsui_(tmp_path, "plugins", "--traceback", "--format", "json")
+    found = {each["name"]: each["traceback"] for each in json.loads(out)}
+    assert found.pop("bunsui") is None
+    assert ["KeyError: 'nothing'", "ModuleNotFoundError: No module named 'nothing_there'"] == [
+        found[name].splitlines()[-1] for name in ("late", "lost")
+    ]
+
+
 def test_left_out(tmp_path: Path) -> None:
     """Where installed plugins are switched off, they are named, and not imported."""
     install(tmp_path, "good-dist", "good", "good", f"open({str(tmp_path / 'imported')!r}, 'w').close()")
@@ -158,7 +177,9 @@ def test_a_command_with_a_fault(tmp_path: Path) -> None:
     code, out, err = bunsui_(tmp_path, "greet", "broken")
     assert (1, "") == (code, out)
     assert err.startswith("Traceback")
-    assert err.endswith("KeyError: 'broken'\n")
+    assert err.endswith(
+        "KeyError: 'broken'\nThe command 'greet' of bunsui is a plugin's: 'bunsui plugins' lists them.\n"
+    )
 
 
 def test_the_help_has_the_commands_of_plugins(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ class TestFailure:
             (SystemExit(3), Failure("SystemExit", "3", True)),
             (KeyboardInterrupt(), Failure("KeyboardInterrupt", "", True)),
             (JobError("m", code="C", retryable=False), Failure("C", "m", False)),
+            (JobError("m", code=""), Failure("JobError", "m", True)),
             (JobTimeout("late"), Failure("JobTimeout", "late", True)),
             (Silent(), Failure("Silent", "(Silent whose text can't be made: RuntimeError)", True)),
             (Leaving(), Failure("Leaving", "(Leaving whose text can't be made: SystemExit)", True)),

@@ -290,7 +290,7 @@ class TestFailing:
         "error", [ValueError("oops"), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), Nameless()]
     )
     def test_whatever_it_raises(self, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
-        """It is logged with its traceback, and is shown the next event; the others see nothing of it."""
+        """It is logged, once with its traceback, and shown the next event; the others see nothing of it."""
 
         def fail(event: Any) -> None:
             raise error
@@ -302,7 +302,31 @@ class TestFailing:
         assert (3, 3) == (len(failing.seen), len(fine.seen))
         assert "observer 'Observer' failed on JobStarted (failure 3)" in caplog.messages
         assert error is caplog.records[0].exc_info[1]  # type: ignore[index]
+        assert [True, False, False] == [bool(record.exc_info) for record in caplog.records]
         assert "" == complaints(observers)
+
+    def test_one_traceback_for_each_class(self, caplog: pytest.LogCaptureFixture) -> None:
+        """An error of another kind is a new one; how its class compares has no say."""
+
+        class Same(type):
+            def __eq__(cls, other: object) -> bool:
+                return True
+
+            def __hash__(cls) -> int:
+                raise ValueError
+
+        class Odd(Exception, metaclass=Same):
+            pass
+
+        raised: Iterator[BaseException] = iter([KeyError(), Odd(), KeyError(), Odd(), ValueError()])
+
+        def fail(event: Any) -> None:
+            raise next(raised)
+
+        observers = observers_of(Observer(fail))
+        observers.show("s", events(5))
+        observers.close(LONG)
+        assert [True, True, False, False, True] == [bool(record.exc_info) for record in caplog.records]
 
     def test_too_many_failures_in_a_row_drop_it(self, caplog: pytest.LogCaptureFixture) -> None:
         """With a warning that names it."""

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 @click.command("plugins")
+@click.option("--traceback", "with_traceback", is_flag=True, help="Show where those have failed that did.")
 @format_option("table", "json", "yaml")
-def plugins_command(form: str) -> None:
+def plugins_command(form: str, with_traceback: bool) -> None:
     """List the plugins that are installed, what they bring, and why one can't be used.
 
     States: active; disabled (it can't be used, which is warned of wherever plugins are loaded); partial (a
@@ -30,7 +31,7 @@ def plugins_command(form: str) -> None:
         warnings.simplefilter("ignore")  # What is warned of is what is listed.
         found = Plugins().describe()
     if form != "table":
-        render.data([_data(each) for each in found], form)
+        render.data([_data(each, with_traceback) for each in found], form)
         return
     rows = [
         (each.name, each.distribution or "", each.version or "", each.state, ", ".join(each.hooks))
@@ -40,6 +41,9 @@ def plugins_command(form: str) -> None:
     for each in found:
         if each.reason is not None:
             click.echo(f"\n{render.printable(f'{each.name} is {_WORDS[each.state]}: {each.reason}')}")
+        if with_traceback and each.traceback is not None:
+            for line in each.traceback.splitlines():
+                click.echo(f"  {render.printable(line)}")
 
 
 _WORDS = {
@@ -50,7 +54,7 @@ _WORDS = {
 }
 
 
-def _data(each: PluginInfo) -> dict[str, object]:
+def _data(each: PluginInfo, with_traceback: bool) -> dict[str, object]:
     return {
         "name": each.name,
         "distribution": each.distribution,
@@ -58,4 +62,5 @@ def _data(each: PluginInfo) -> dict[str, object]:
         "hooks": list(each.hooks),
         "state": each.state,
         "reason": each.reason,
+        **({"traceback": each.traceback} if with_traceback else {}),
     }
