@@ -14,6 +14,7 @@ import pytest
 
 import bunsui
 from bunsui.engine import events as ev
+from bunsui.runner import ending, results, stoppable
 from bunsui_tests.held import threads
 
 Job, Pipeline = bunsui.Job, bunsui.Pipeline
@@ -50,6 +51,14 @@ class Setting:
         """A pipeline of one job, `x`."""
         self.later.bodies["it"] = body
         return Pipeline("p", [Job("x", "later", do="it", **fields)])
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not let itself be cancelled is waited for a moment only."""
+    monkeypatch.setattr(stoppable, "GRACE", 0.5)
+    monkeypatch.setattr(ending, "STOPPING", 0.7)
+    monkeypatch.setattr(results, "STOPPING", 0.7)
 
 
 @pytest.fixture
@@ -167,6 +176,7 @@ class TestJobTypes:
             second.pipeline(body)
             assert {"x": "again"} == second.runner.resume(session.id).outputs
 
+    @pytest.mark.usefixtures("impatient")
     def test_swallowed_cancellation(self, setting: Setting) -> None:
         """A coroutine that goes on after its timeout is reported, and left to itself: no retry."""
         swallowing = Swallowing()
@@ -186,6 +196,7 @@ class TestJobTypes:
         assert swallowing.ended.wait(30)
         assert "failed" == setting.runner.session(session.id).status
 
+    @pytest.mark.usefixtures("impatient")
     def test_cancel_of_what_swallows_it(self, setting: Setting) -> None:
         """The session ends without it, and says so."""
         swallowing = Swallowing()
@@ -198,6 +209,7 @@ class TestJobTypes:
         swallowing.opened.set()
         assert swallowing.ended.wait(30)
 
+    @pytest.mark.usefixtures("impatient")
     def test_close_does_not_wait_for_ever(self, tmp_path: Path) -> None:
         """For a coroutine that does not let itself be cancelled; the session can be resumed."""
         before = loops()
@@ -214,6 +226,7 @@ class TestJobTypes:
             thread.join(30)
         assert (1, set(), True) == (len(left), loops() - before, swallowing.ended.is_set())
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_blocked_loop(self, setting: Setting) -> None:
         """A coroutine that blocks stops the others, but not their timeouts: these are reported."""
         entered, opened = threading.Event(), threading.Event()
@@ -381,6 +394,8 @@ class TestTheEndOfTheProcess:
         """Whether the runner was closed or not, whatever its coroutines do."""
         program = (
             "import asyncio, threading, time, bunsui\n"
+            "from bunsui.runner import ending, stoppable\n"
+            "stoppable.GRACE, ending.STOPPING = 0.5, 0.7\n"  # What swallows is waited for a moment only.
             "entered = threading.Event()\n"
             "async def swallow():\n"
             "    while True:\n"

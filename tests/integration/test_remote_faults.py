@@ -15,7 +15,7 @@ from bunsui.engine import events as ev
 from bunsui.local.identity import this_process
 from bunsui.ports.hooks import hookimpl
 from bunsui.ports.store import Append, Commit
-from bunsui.runner import assembly, remotes
+from bunsui.runner import assembly, driver, remotes
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
 from bunsui_tests.conditions import until
@@ -318,6 +318,29 @@ def test_a_handle_whose_poll_hangs_holds_up_no_other_one() -> None:
         assert [["stuck"]] == [handles for handles in asked if "stuck" in handles and len(handles) == 1]
         end.set()
         assert "succeeded" == stuck.wait(30)
+
+
+def test_a_poll_that_hangs_is_noticed_at_the_end_of_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when the runner happens to wake up next."""
+    monkeypatch.setattr(driver, "TICK", 3600.0)
+    end = threading.Event()
+
+    def poll(handles: Sequence[Any]) -> Sequence[Any]:
+        if "stuck" in handles:
+            end.wait(60)
+        return [bunsui.Succeeded(handle) for handle in handles]
+
+    class Patient(Service):
+        poll_patience = 0.1
+
+    service = Patient(poll=poll, submit=lambda call: call.options["what"])
+    service.poll_interval = 0.2  # type: ignore[misc] # So that the first poll has both.
+    with bunsui.Runner("memory://", plugins=[service], autoload_plugins=False, config={}) as runner:
+        session = runner.start(pipeline_of({"id": "a", "what": "stuck"}, {"id": "b", "what": "other"}))
+        until(lambda: session.jobs["b"].status == "succeeded")
+        assert "running" == session.jobs["a"].status
+        end.set()
+        assert "succeeded" == session.wait(30)
 
 
 # Runners that let go

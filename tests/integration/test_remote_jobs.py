@@ -13,7 +13,7 @@ import pytest
 import bunsui
 from bunsui.engine import events as ev
 from bunsui.ports.hooks import hookimpl
-from bunsui.runner import remotes
+from bunsui.runner import driver, remotes
 from bunsui.stores.memory import MemoryStore
 from bunsui_tests.conditions import until
 
@@ -302,6 +302,16 @@ def test_one_bad_handle_fails_alone(runner: bunsui.Runner, service: Service) -> 
     service.finish()
     assert "failed" == session.wait(30)
     assert ["succeeded"] * 4 == [s.status for j, s in session.jobs.items() if j != "j2"]
+
+
+def test_polls_keep_to_their_interval(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However seldom the runner would wake up else."""
+    monkeypatch.setattr(driver, "TICK", 3600.0)
+    with runner_of(service) as runner:
+        session = runner.start(one())
+        until(lambda: len(service.polls) > 5)
+        service.finish()
+        assert "succeeded" == session.wait(30)
 
 
 def test_work_that_is_submitted_holds_no_thread(service: Service) -> None:

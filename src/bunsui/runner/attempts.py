@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -85,6 +86,11 @@ class Attempts:
         )
         #: Takes in an attempt that has ended; see `Results.finished`.
         self.finished = self._results.finished
+
+    @property
+    def due(self) -> float:
+        """When (monotonic) services are to be asked next; infinity where none is."""
+        return self._remotes.due if self._remotes else math.inf
 
     def turn(self, now: float) -> None:
         """Asks services for what is due, and the system for threads that it refused."""

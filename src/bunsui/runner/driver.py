@@ -138,7 +138,7 @@ class Driver:
         """Seconds to wait for a message; None: for ever."""
         if self._dirty or self._has_room:
             return 0.0
-        due = min(self._releases.due, self._next_look if self._lives else math.inf)
+        due = min(self._releases.due, self._attempts.due, self._next_look if self._lives else math.inf)
         if due == math.inf:
             return None
         return self._timers.pause(max(0.0, due - self._clock.monotonic()))

@@ -6,6 +6,7 @@ long as the attempt may take.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -243,6 +244,16 @@ class Remotes:
         self._watched.setdefault(name, {})[work] = None
         self._due.setdefault(name, self._clock.monotonic() + self._intervals[name])
 
+    @property
+    def due(self) -> float:
+        """When (monotonic) a type is to be polled next; infinity where none is."""
+        return min((self._due_of(name) for name, works in self._watched.items() if works), default=math.inf)
+
+    def _due_of(self, name: str) -> float:
+        # Until polls that are on their way have answered, or count as hanging, there is no other.
+        patience = self._patience[name]
+        return max(self._due[name], *(poll.began + patience for poll in self._polls.get(name, ())), 0.0)
+
     def turn(self, now: float) -> None:
         """Polls what is due."""
         for name, works in self._watched.items():
@@ -266,7 +277,7 @@ class Remotes:
         """
         waits = False
         for poll in [*self._polls.get(name, ())]:
-            if now - poll.began < self._patience[name]:
+            if now < poll.began + self._patience[name]:
                 waits = True
             elif len(poll.works) > 1:
                 self._suspects.update(filter(self._follows, poll.works))
