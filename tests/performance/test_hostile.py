@@ -50,15 +50,12 @@ def patience() -> float:
 
 def read(group: str) -> list[dict[str, Any]]:
     """What became of each file of a group."""
-    # Measuring coverage would take most of the time.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(
         [sys.executable, str(HARNESS), group],
         capture_output=True,
         text=True,
         check=True,
         timeout=280,
-        env=environment,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
