@@ -517,6 +517,43 @@ class TestRaces:
                 assert {"succeeded"} == {str(session.status) for session in sessions}
                 assert (1, [1]) == (len({session.id for session in sessions}), ran)
 
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_who_comes_second_with_a_key_waits_for_the_first(self, fails: bool) -> None:
+        """Before its first commit is durable there is no session to follow, nor after it has failed."""
+        store, blocked = Troubled(), threading.Event()
+        appending, durable = threading.Event(), threading.Event()
+
+        def slow(appends: Any) -> None:
+            appending.set()
+            assert durable.wait(30)
+            if fails:
+                raise RuntimeError("no")
+
+        with bunsui.Runner(store, lease=1.0, autoload_plugins=False) as runner:
+            assert "succeeded" == runner.run(single()).status  # So that there is a driver.
+            driver = runner._control.parts.driver
+            driver.post(lambda: [None, blocked.wait(30)][0])
+            store.trouble = slow
+            pipeline, found = single(), []
+
+            def run(_: int) -> None:
+                try:
+                    found.append(str(runner.run(pipeline, idempotency_key="k").status))
+                except bunsui.BunsuiError as error:
+                    found.append(type(error).__name__)
+
+            both = threading.Thread(target=in_threads, args=(2, run))
+            both.start()
+            wait_until(lambda: driver._mailbox._messages.qsize() == 2)
+            blocked.set()
+            assert appending.wait(30)
+            both.join(0.3)
+            assert [] == found
+            durable.set()
+            both.join(30)
+            store.trouble = lambda appends: None
+            assert (["StoreError"] if fails else ["succeeded"]) * 2 == found
+
     def test_a_start_while_the_runner_closes(self) -> None:
         """It runs or is refused; it does not hang."""
         for _ in range(20):

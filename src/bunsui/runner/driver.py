@@ -201,8 +201,8 @@ class Driver:
         if self._ending.has_begun:
             refuse(live, closed())
             return
-        if live.id in self._lives:  # Two threads of this runner had the same idea.
-            self._stand_down(live)
+        if (driven := self._lives.get(live.id)) is not None:  # Two threads of this runner had the same idea.
+            live.give_way(driven)
             return
         self._lives[live.id] = live
         for unit, failed in live.machine.waiting.items():

@@ -115,6 +115,20 @@ class Live:
         """Whether its release is recorded, durable or not: nothing may be recorded after it."""
         return self.machine.state.claim is None
 
+    def give_way(self, driven: Live) -> None:
+        """Leaves the session to a faster one of the same runner.
+
+        Only when that has begun: before its first commit is durable, there may be no such session at all.
+        """
+        self.lost = True
+
+        def leave() -> None:
+            self.error = driven.error
+            self.begun.set()
+            self.done.set()
+
+        driven.begun.call(leave)
+
     def record(self, event: Event) -> None:
         """Takes a fact into the state and into the next commit."""
         self.machine.handle(event)
