@@ -59,6 +59,20 @@ MUTANTS = (
         ("tests/integration/test_remote_faults.py",),
     ),
     Mutant(
+        "a poll that is due wakes the driver",
+        "runner/driver.py",
+        "min(self._releases.due, self._attempts.due, self._next_look if self._lives else math.inf)",
+        "min(self._releases.due, self._next_look if self._lives else math.inf)",
+        ("tests/integration/test_remote_jobs.py",),
+    ),
+    Mutant(
+        "who comes second with a key waits until the first has begun",
+        "runner/driver.py",
+        "live.give_way(driven)",
+        "self._stand_down(live)",
+        ("tests/integration/test_driver_faults.py",),
+    ),
+    Mutant(
         "what hangs by itself is not polled again",
         "runner/remotes.py",
         "if work in self._suspects and work not in asked]",

@@ -42,7 +42,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except Exception as error:
             name = ctx.invoked_subcommand
-            if name not in self.commands:
+            if name is not None and name not in self.commands:
                 error.add_note(f"The command '{name}' of bunsui is a plugin's: 'bunsui plugins' lists them.")
             raise
 

@@ -59,7 +59,7 @@ def _short(text: str) -> str:
 
 
 def traceback_text(error: BaseException) -> str | None:
-    """The traceback for a job's log, without this library's frames; None where it tells nothing new."""
+    """The traceback without this library's frames, for who wrote the code; None where it says nothing new."""
     if isinstance(error, JobError):
         if error.__cause__ is None:
             return None

@@ -382,13 +382,10 @@ def _taken(kind: Kind, name: str, first: Registration, second: Registration) -> 
 
 
 def _traceback(error: PluginError) -> str | None:
-    """That of what a plugin has raised, as far as it tells of its own code."""
-    if error.__cause__ is None:
-        return None
-    import traceback  # noqa: PLC0415 - only for who asks what is wrong
+    """That of what a plugin has raised."""
+    from bunsui.local.results import traceback_text  # noqa: PLC0415 - only for who asks what is wrong
 
-    raised = error.__cause__
-    return "".join(traceback.format_exception(type(raised), raised, raised.__traceback__))
+    return None if error.__cause__ is None else traceback_text(error.__cause__)
 
 
 def _said(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -90,7 +89,7 @@ class Attempts:
     @property
     def due(self) -> float:
         """When (monotonic) services are to be asked next; infinity where none is."""
-        return self._remotes.due if self._remotes else math.inf
+        return self._remotes.due
 
     def turn(self, now: float) -> None:
         """Asks services for what is due, and the system for threads that it refused."""

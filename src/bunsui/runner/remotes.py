@@ -252,7 +252,7 @@ class Remotes:
     def _due_of(self, name: str) -> float:
         # Until polls that are on their way have answered, or count as hanging, there is no other.
         patience = self._patience[name]
-        return max(self._due[name], *(poll.began + patience for poll in self._polls.get(name, ())), 0.0)
+        return max([self._due[name], *(poll.began + patience for poll in self._polls.get(name, ()))])
 
     def turn(self, now: float) -> None:
         """Polls what is due."""

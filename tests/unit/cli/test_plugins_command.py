@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -204,6 +205,13 @@ def test_an_unknown_command(tmp_path: Path) -> None:
     install(tmp_path, "greet-dist", "greet", "greet_plugin", COMMAND)
     code, _, err = bunsui_(tmp_path, "greed")
     assert (2, True) == (code, "No such command 'greed'" in err)
+
+
+def test_what_is_no_command_is_nobodys() -> None:
+    """Nothing is said of plugins where no command was called."""
+    with pytest.raises(click.UsageError) as caught:
+        cli.main(["greed"], standalone_mode=False)
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_no_plugin_can_take_a_name_of_bunsuis_own() -> None:
