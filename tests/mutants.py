@@ -341,7 +341,7 @@ MUTANTS = (
     ),
     Mutant(
         "what follows a job whose output is gone runs",
-        "engine/decide.py",
+        "engine/reuses.py",
         "            stack += fresh\n",
         "            pass\n",
         ("tests/unit/engine/test_reuse.py",),
@@ -657,7 +657,7 @@ MUTANTS = (
     ),
     Mutant(
         "the recovery cap",
-        "engine/decide.py",
+        "engine/resting.py",
         "MAX_DEATHS = 10",
         "MAX_DEATHS = 100",
         ["tests/unit/engine/test_recovering.py", "tests/integration/test_control.py"],
@@ -692,9 +692,9 @@ MUTANTS = (
     ),
     Mutant(
         "an unknown job pauses its session",
-        "engine/decide.py",
-        "        if self.unknown:\n",
-        "        if False:\n",
+        "engine/resting.py",
+        "    if unknown:\n",
+        "    if False:\n",
         ["tests/unit/engine"],
     ),
     Mutant(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from bunsui.engine import events as ev
+from bunsui.engine import reasons
 from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Gather, Record, Recover, Reuse, Stop
 from bunsui.engine.fanout import FanOut
 from bunsui.engine.fold import Fold
-from bunsui.engine.matching import matches
+from bunsui.engine.matching import applies
 from bunsui.engine.ready import Ready
-from bunsui.engine.units import Unit, about, cancelled, named
+from bunsui.engine.resting import ended, paused, settlements
+from bunsui.engine.reuses import Reuses
+from bunsui.engine.units import Unit, about, cancelled
 from bunsui.expressions.conditions import parse_condition
-from bunsui.model.artifact import INLINE
 from bunsui.model.status import JobStatus, SessionStatus
 
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
     from bunsui.model.pipeline import Pipeline, RetryPolicy
     from bunsui.model.session import Failure
-
-#: Runners that may die one after the other, over a session that gets nowhere, before it is set aside.
-MAX_DEATHS = 10
-#: Characters of a condition that the reason of a skipped job shows.
-SHOWN_CONDITION = 200
-TIMEOUT_REASON = "the session took longer than its timeout"
 
 
 class Machine:
@@ -55,13 +49,9 @@ class Machine:
         self._ready = Ready()
         self._to_evaluate: dict[str, None] = {}
         self._to_expand: dict[str, None] = {}
-        #: Jobs that take an output over when it is their turn, and those of them whose turn it is.
-        self._reused: set[str] = set()
-        self._to_reuse: dict[str, None] = {}
-        #: All that follows a job whose output could not be taken over.
-        self._anew: set[str] = set()
+        self._reuses = Reuses(pipeline.graph.downstream)
+        #: Jobs that fan out, while they do; and those of them that are over.
         self._fans: dict[str, FanOut] = {}
-        #: Those of them that are over.
         self._to_settle: dict[str, FanOut] = {}
         #: What the driver has begun and not given the fact for: lists of fan-outs, outputs that are taken
         #: over, the declared outputs.
@@ -97,15 +87,14 @@ class Machine:
             self._suspects = tuple(self.running)
             self._begun.clear()
         elif type(event) is ev.CancelRequested:
-            self._stop(event.reason or "the session was cancelled")
+            self._stop(event.reason or reasons.CANCELLED_REASON)
         elif type(event) is ev.TimeoutReached:
-            self._stop(TIMEOUT_REASON)
+            self._stop(reasons.TIMEOUT_REASON)
 
     def _begin(self, event: ev.SessionCreated) -> None:
-        self._reused.update(event.reuse)
-        for job, count in self._missing.items():
-            if not count:
-                self._released(job)
+        self._reuses.choose(event.reuse)
+        for job in [job for job, count in self._missing.items() if not count]:
+            self._released(job)
 
     def _handle_job(self, event: ev.JobEvent) -> None:
         job = event.job
@@ -162,7 +151,7 @@ class Machine:
         if event.result:
             self._admit(job.id)
         else:
-            self._to_skip[job.id] = f"its condition is false: {(job.condition or '')[:SHOWN_CONDITION]}"
+            self._to_skip[job.id] = reasons.is_false(job.condition)
 
     def _ended_attempt(self, unit: Unit) -> None:
         self.running.pop(unit, None)
@@ -196,7 +185,7 @@ class Machine:
             self.waiting,
             self._to_evaluate,
             self._to_expand,
-            self._to_reuse,
+            self._reuses.due,
             self._to_skip,
             self._to_cancel,
         ):
@@ -236,28 +225,17 @@ class Machine:
 
     def _admit(self, job: str) -> None:
         """The job may run."""
-        if job in self._reused:
-            self._to_reuse[job] = None
-        elif self.pipeline.job(job).for_each is not None:
+        if self._reuses.takes(job):
+            return
+        if self.pipeline.job(job).for_each is not None:
             self._to_expand[job] = None
         else:
             self._make_ready(job, 1)
 
     def _reuse_failed(self, job: str) -> None:
-        """It has no output to take over, so it runs as any other; and so does all that follows it.
-
-        What it comes to now may be something else, or a failure: outputs made of the earlier one would not
-        belong to it.
-        """
+        """It has no output to take over: it runs."""
         self._begun.discard(Reuse(job))
-        self._to_reuse.pop(job, None)
-        stack = [job]
-        while stack:  # Each job is looked at once in all: `_anew` remembers it.
-            each = stack.pop()
-            self._reused.discard(each)
-            fresh = [child for child in self.pipeline.graph.downstream[each] if child not in self._anew]
-            self._anew.update(fresh)
-            stack += fresh
+        self._reuses.failed(job)
         if self._halted is None:  # Else it is in _to_cancel already.
             self._admit(job)
 
@@ -298,32 +276,6 @@ class Machine:
         else:
             self._to_settle.pop(job, None)
 
-    def _settlements(self, at: datetime) -> list[Action]:
-        """How fan-outs that are over end; those whose list is being made wait for it."""
-        actions: list[Action] = []
-        for job, fan in self._to_settle.items():
-            if Gather(job) in self._begun:
-                continue
-            if fan.has_succeeded and self._list_size(job) > INLINE:
-                actions.append(Gather(job))
-            else:
-                actions.append(Record(self._settle(at, job, fan)))
-        return actions
-
-    def _list_size(self, job: str) -> int:
-        """Bytes of the list of what a fan-out's items returned."""
-        items = self.state.items[job]
-        return sum(item.encoded_output.size for item in items) + max(len(items) - 1, 0) + 2
-
-    def _settle(self, at: datetime, job: str, fan: FanOut) -> ev.Event:
-        if fan.has_succeeded:
-            return ev.FanOutSucceeded(at, job)
-        if fan.failure is not None:
-            item, failure = fan.failure
-            message = f"item {item}: {failure.message}"
-            return ev.JobFailed(at, job, 0, evolve(failure, message=message, retryable=False))
-        return ev.JobCancelled(at, job, fan.halted or "")
-
     def _stop(self, reason: str) -> None:
         """Nothing starts any more, and what runs is stopped."""
         self._to_stop = dict(self.running)
@@ -335,7 +287,7 @@ class Machine:
         """Nothing starts any more: what has not started is given up."""
         if self._halted is None:
             self._halted = reason
-        for plans in (self._ready, self._to_skip, self._to_evaluate, self._to_expand, self._to_reuse):
+        for plans in (self._ready, self._to_skip, self._to_evaluate, self._to_expand, self._reuses.due):
             plans.clear()
         self._to_cancel = {
             job: reason
@@ -372,9 +324,7 @@ class Machine:
     @property
     def stop_reason(self) -> str | None:
         """Why running work is stopped, or None where it is not."""
-        if self.state.cancel is not None:
-            return self.state.cancel.reason or "the session was cancelled"
-        return TIMEOUT_REASON if self.state.is_overdue else None
+        return reasons.stopped(self.state)
 
     def retry_policy(self, job: str, attempt: int, failure: Failure) -> RetryPolicy | None:
         """The policy by which a failed attempt is followed by another one, or None if it is not."""
@@ -384,9 +334,7 @@ class Machine:
         fan = self._fans.get(job)
         if fan is not None and fan.is_ending:
             return None
-        if policy.on:
-            return policy if any(matches(failure.code, pattern) for pattern in policy.on) else None
-        return policy if failure.retryable else None
+        return policy if applies(policy, failure) else None
 
     def decide(self, at: datetime, free: int, pools: Mapping[str, int] | None = None) -> list[Action]:
         """What to do now.
@@ -414,13 +362,13 @@ class Machine:
             return []
         if self._to_skip:
             return [Record(ev.JobSkipped(at, job, reason)) for job, reason in self._to_skip.items()]
-        if (paused := self._pause(at)) is not None:
-            return [] if self.running or self._begun else [Record(paused)]
-        if self._to_evaluate or self._to_expand or self._to_reuse:
+        if (pause := paused(at, state, self.unknown, self._suspects)) is not None:
+            return [] if self.running or self._begun else [Record(pause)]
+        if self._to_evaluate or self._to_expand or self._reuses.due:
             settling: list[Action] = [
                 *map(Evaluate, self._to_evaluate),
                 *map(Expand, self._to_expand),
-                *(action for job in self._to_reuse if (action := Reuse(job)) not in self._begun),
+                *(action for job in self._reuses.due if (action := Reuse(job)) not in self._begun),
             ]
             if settling:  # Else large outputs are being taken over: nobody waits for them who need not.
                 return settling
@@ -444,29 +392,9 @@ class Machine:
             return stops
         if self._to_cancel:
             return [Record(cancelled(at, unit, reason)) for unit, reason in self._to_cancel.items()]
-        return self._settlements(at) if self._to_settle else []
-
-    def _pause(self, at: datetime) -> ev.SessionPaused | None:
-        """How the session comes to rest before its end, once nothing runs; None: it goes on."""
-        state = self.state
-        if self.unknown:
-            text = f"it can't be told what became of {named(self.unknown)}"
-            return ev.SessionPaused(at, "unknown-job", text)
-        if state.deaths >= MAX_DEATHS:
-            ran = f"; when the last one did, {named(self._suspects)} ran" if self._suspects else ""
-            text = f"{state.deaths} runners in a row died, and no job came to its end{ran}"
-            return ev.SessionPaused(at, "crash-loop", text)
-        if state.pause is not None:
-            return ev.SessionPaused(at, "user", state.pause.reason)
-        return None
+        return settlements(at, self._to_settle, self._begun, self.state.items) if self._to_settle else []
 
     def _end(self, at: datetime) -> list[Action]:
-        if self.state.cancel is not None and not self.state.is_overdue:
-            return [Record(ev.SessionCancelled(at))]
-        if self.state.is_overdue:
-            return [Record(ev.SessionTimedOut(at))]
-        if self._failed:
-            return [Record(ev.SessionFailed(at))]
-        if not self.pipeline.outputs:
-            return [Record(ev.SessionSucceeded(at))]
-        return [] if Conclude() in self._begun else [Conclude()]
+        if self.pipeline.outputs and not self._failed and self.stop_reason is None:
+            return [] if Conclude() in self._begun else [Conclude()]
+        return [Record(ended(at, self.state, failed=self._failed))]

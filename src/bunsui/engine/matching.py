@@ -1,10 +1,23 @@
-"""Which error codes a pattern of ``retry: {on: [...]}`` means."""
+"""Which errors are followed by another attempt."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bunsui.model.pipeline import RetryPolicy
+    from bunsui.model.session import Failure
+
+
+def applies(policy: RetryPolicy, failure: Failure) -> bool:
+    """Whether a policy is for a failure: by its `on`, else for all that is retryable."""
+    if policy.on:
+        return any(matches(failure.code, pattern) for pattern in policy.on)
+    return failure.retryable
+
 
 def matches(code: str, pattern: str) -> bool:
-    """Whether an error code fits a pattern, in which ``*`` stands for any text."""
+    """Whether an error code fits a pattern of ``retry: {on: [...]}``, in which ``*`` stands for any text."""
     head, *parts = pattern.split("*")
     if not parts:
         return code == pattern

@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.fields import MAX_ITEMS
-from bunsui.engine.decide import SHOWN_CONDITION
+from bunsui.engine import reasons
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.expressions.conditions import parse_condition
 from bunsui.expressions.evaluation import holds
@@ -145,12 +145,11 @@ class _Foresight:
                     doubt = doubt or f"if '{parent}' runs"
         if condition is None:
             return (True, None) if doubt is None else (None, doubt)
-        text = (job.condition or "")[:SHOWN_CONDITION]
         if condition.replaces_upstream or not all(self._is_known(o.reference) for o in condition.operands):
-            return None, f"if {text}"
+            return None, f"if {reasons.shown(job.condition)}"
         try:
             if not holds(condition.root, self._scope()):
-                return False, f"its condition is false: {text}"
+                return False, reasons.is_false(job.condition)
         except BunsuiError as error:
             return None, f"it will fail: {error.message}"
         return (True, None) if doubt is None else (None, doubt)

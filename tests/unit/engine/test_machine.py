@@ -24,9 +24,10 @@ from hypothesis.stateful import (
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Record, Recover, Start, Stop
-from bunsui.engine.decide import MAX_DEATHS, Machine
+from bunsui.engine.decide import Machine
 from bunsui.engine.fold import Fold
 from bunsui.engine.replay import replay
+from bunsui.engine.resting import MAX_DEATHS
 from bunsui.engine.transitions import ITEM, JOB, SESSION, IllegalTransition
 from bunsui.engine.units import Unit
 from bunsui.model.json import Json
@@ -680,10 +681,10 @@ class _Deaf(Machine):
 class _Bold(Machine):
     """Goes on although it can't be told what became of an attempt."""
 
-    def _pause(self, at: datetime) -> ev.SessionPaused | None:
+    def decide(self, at: datetime, free: int, pools: Any = None) -> list[Action]:
         unknown, self.unknown = self.unknown, {}
         try:
-            return super()._pause(at)
+            return super().decide(at, free, pools)
         finally:
             self.unknown = unknown
 

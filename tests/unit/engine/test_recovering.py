@@ -8,7 +8,8 @@ import pytest
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Record, Recover, Start, Stop
-from bunsui.engine.decide import MAX_DEATHS, Machine
+from bunsui.engine.decide import Machine
+from bunsui.engine.resting import MAX_DEATHS
 from bunsui.model.json import NULL, Json
 from bunsui.model.pipeline import Job, Pipeline, checked
 from bunsui.model.session import Failure

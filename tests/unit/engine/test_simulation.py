@@ -1029,10 +1029,10 @@ class _Clinging(Machine):
 class _Bold(Machine):
     """Goes on although it can't be told what became of an attempt."""
 
-    def _pause(self, at: datetime) -> ev.SessionPaused | None:
+    def decide(self, at: datetime, free: int, pools: Any = None) -> list[Action]:
         unknown, self.unknown = self.unknown, {}
         try:
-            return super()._pause(at)
+            return super().decide(at, free, pools)
         finally:
             self.unknown = unknown
 

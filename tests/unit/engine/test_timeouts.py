@@ -9,8 +9,9 @@ import pytest
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Record, Recover, Stop
-from bunsui.engine.decide import TIMEOUT_REASON, Machine
+from bunsui.engine.decide import Machine
 from bunsui.engine.fold import Fold
+from bunsui.engine.reasons import TIMEOUT_REASON
 from bunsui.model.pipeline import Job, RetryPolicy, checked
 from bunsui.model.session import Failure
 
