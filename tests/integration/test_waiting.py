@@ -16,8 +16,8 @@ import bunsui
 from bunsui.engine import events as ev
 from bunsui.ports.store import Append, Commit, Document, Put
 from bunsui.runner import index
-from bunsui.runner.driver import TICK
 from bunsui.runner.reading import DEFINITION
+from bunsui.runner.tempo import TICK
 from bunsui.runner.waiting import POLL, pauses
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event

@@ -19,6 +19,7 @@ from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Gather, Re
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.model.status import SessionStatus
 from bunsui.runner import reruns
+from bunsui.runner.agenda import Agenda
 from bunsui.runner.attempts import Attempts
 from bunsui.runner.commits import Commits
 from bunsui.runner.ending import Ending
@@ -28,6 +29,7 @@ from bunsui.runner.mailbox import Mailbox, closed, refuse
 from bunsui.runner.releases import Releases
 from bunsui.runner.requests import Inbox
 from bunsui.runner.results import STOPPING
+from bunsui.runner.tempo import AGAIN, INDEX_DELAY, LAST_TURN, TICK
 from bunsui.runner.timers import Timers
 from bunsui.runner.work import Work
 
@@ -42,17 +44,6 @@ if TYPE_CHECKING:
     from bunsui.runner.places import Places
     from bunsui.runner.pool import Pool, Pools
     from bunsui.runner.starting import Starter
-
-#: Seconds between two looks for requests, and so between turns while nothing happens. Requests are to be seen
-#: within 1 s, on a busy machine too; and each waking has its price, many times as much where neighbours have
-#: emptied the processor's caches (``benchmarks/idle.py`` shows what it costs beside a bare loop).
-TICK = 0.4
-#: Seconds before a failed append, or a failed look at the store, is tried again.
-AGAIN = 0.5
-#: Seconds by which the job counts of a session's index entry may lag behind its history.
-INDEX_DELAY = 1.0
-#: Seconds that the last turn may take, whatever the store does.
-LAST_TURN = 30.0
 
 
 class Driver:
@@ -86,11 +77,7 @@ class Driver:
         self._releases = Releases(self._commits, store, clock)
         self._timers = Timers(clock)
         self._lives: dict[str, Live] = {}
-        self._dirty: dict[str, Live] = {}
-        #: Those that had more to start than they found places for.
-        self._hungry: dict[str, Live] = {}
-        #: Whether a place that one of them may have waited for is free now.
-        self._has_room = False
+        self._agenda = Agenda()
         self._turns = 0
         self._last_turn = clock.monotonic()
         self._next_look = 0.0
@@ -136,7 +123,7 @@ class Driver:
 
     def _pause(self) -> float | None:
         """Seconds to wait for a message; None: for ever."""
-        if self._dirty or self._has_room:
+        if self._agenda.is_pressing:
             return 0.0
         due = min(self._releases.due, self._attempts.due, self._next_look if self._lives else math.inf)
         if due == math.inf:
@@ -158,14 +145,10 @@ class Driver:
             self.look_for_requests()
         if self._ending.has_begun:
             self._continue_stop(now)
-        dirty, self._dirty = self._dirty, {}
-        hungry = self._hungry if self._has_room else {}
-        self._has_room = False
         advanced = []
-        # Who has waited longest for a place comes first: no session waits for all that another one has to do.
-        for live in sorted((dirty | hungry).values(), key=lambda live: live.served):
+        for live, is_new in self._agenda.take():
             # A thousand that wait for a place are not asked when there is none any more.
-            if self.is_driving(live) and (live.id in dirty or self._places.free > 0):
+            if self.is_driving(live) and (is_new or self._places.free > 0):
                 self.guard(live, self._advance, live)
                 advanced.append(live)
         self._commit([live for live in advanced if self.is_driving(live)])
@@ -184,12 +167,7 @@ class Driver:
         try:
             call(*arguments)
         except Exception as error:  # A fault of ours, or a history that contradicts itself.
-            if not isinstance(error, BunsuiError):
-                text = f"session {live.id} can't be driven: {type(error).__name__}: {error}"
-                fault = BunsuiError(text, hint="this is a fault of bunsui; the session can be resumed")
-                fault.__cause__ = error
-                error = fault
-            self._give_up(live, error)
+            self._give_up(live, error if isinstance(error, BunsuiError) else live.fault(error))
 
     # Sessions come and go
 
@@ -216,13 +194,13 @@ class Driver:
 
     def touch(self, live: Live) -> None:
         """Has the session advanced, and committed, in the next turn."""
-        self._dirty[live.id] = live
+        self._agenda.touch(live)
 
     def _leave(self, live: Live) -> None:
         """Drives the session no more."""
         if self.is_driving(live):
             del self._lives[live.id]
-            self._hungry.pop(live.id, None)
+            self._agenda.waits(live, for_place=False)
         self._attempts.leave(live)
         # Who holds a handle holds the session too, and not what was only made for its jobs.
         live.items.clear()
@@ -245,7 +223,7 @@ class Driver:
 
     def room(self) -> None:
         """There was no place for an attempt, and now there is: others may start something too."""
-        self._has_room = bool(self._hungry)
+        self._agenda.room()
 
     def may_start(self, live: Live) -> bool:
         """Whether the session is certain to be this runner's for a while; else a further commit shows it."""
@@ -269,10 +247,7 @@ class Driver:
                 break
             for action in actions:
                 self._perform(live, action)
-        if machine.has_ready:
-            self._hungry[live.id] = live
-        else:
-            self._hungry.pop(live.id, None)
+        self._agenda.waits(live, for_place=machine.has_ready)
         if machine.state.status is SessionStatus.PAUSED:
             self._release(live)
 
@@ -376,9 +351,7 @@ class Driver:
         then, live.then = live.then, []
         for call in then:
             call()
-        if not live.starts:
-            return
-        if self.may_start(live):
+        if live.starts and self.may_start(live):
             works += live.starts
             live.starts = []
 
@@ -419,8 +392,7 @@ class Driver:
                 self._release(live)
                 self._commit([live])
             if live.unsent and live.error is None and not live.lost:
-                text = f"the runner was closed while the store failed: the last of {live.id} is not recorded"
-                live.error = StoreError(text, hint="the session can be resumed once the store works")
+                live.error = live.unrecorded()
             self._leave(live)
 
     def _leave_attempts(self) -> None:

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from bunsui.engine.decide import Machine
 from bunsui.engine.events import RunnerReleased
+from bunsui.errors import BunsuiError, StoreError
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import index
 from bunsui.runner.notice import Notice
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from bunsui.engine.actions import Recover
     from bunsui.engine.events import Event
     from bunsui.engine.units import Unit
-    from bunsui.errors import BunsuiError
     from bunsui.local.bindings import Bindings
     from bunsui.model.json import Json
     from bunsui.model.pipeline import Pipeline
@@ -128,6 +128,18 @@ class Live:
             self.done.set()
 
         driven.begun.call(leave)
+
+    def fault(self, cause: Exception) -> BunsuiError:
+        """What those who wait for the session are told where the driver itself failed."""
+        text = f"session {self.id} can't be driven: {type(cause).__name__}: {cause}"
+        fault = BunsuiError(text, hint="this is a fault of bunsui; the session can be resumed")
+        fault.__cause__ = cause
+        return fault
+
+    def unrecorded(self) -> StoreError:
+        """What those who wait for the session are told where a runner was closed over facts of it."""
+        text = f"the runner was closed while the store failed: the last of {self.id} is not recorded"
+        return StoreError(text, hint="the session can be resumed once the store works")
 
     def record(self, event: Event) -> None:
         """Takes a fact into the state and into the next commit."""

@@ -11,7 +11,7 @@ from bunsui.runner.notice import Notice
 
 #: Seconds between the first two looks at a session that another runner drives.
 POLL = 0.1
-#: Seconds between the first two looks for the answer to a request; a runner sees one within 0.2.
+#: Seconds between the first two looks for the answer to a request; a runner sees one within a tick.
 ASK_POLL = 0.025
 #: Seconds that these pauses grow to: many who wait, or wait for long, must not wear out a store.
 LONGEST_POLL = 0.5

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import BunsuiError
 from bunsui.ports.remote import RemoteJobType
-from bunsui.runner.driver import TICK, Driver
+from bunsui.runner.driver import Driver
 from bunsui.runner.remote_work import RemoteWork
+from bunsui.runner.tempo import TICK
 from bunsui.testing.fakes.service import FakeJobType
 from bunsui.testing.stubbing.work import StubbedWork
 
@@ -50,7 +51,7 @@ class PassingDriver(Driver):
 
     def _pause(self) -> float | None:
         """As `Driver._pause`, without looks for what other processes ask: they don't reach the store."""
-        if self._dirty or self._has_room:
+        if self._agenda.is_pressing:
             return 0.0
         until = min(self._releases.due, self._waits.next_due)
         now = self._clock.monotonic()
