@@ -432,7 +432,7 @@ MUTANTS = (
     ),
     Mutant(
         "a handle on a session that was removed does not wait for ever",
-        "runner/handle.py",
+        "runner/view.py",
         "reading.require(self._store, self._id, before)",
         "pass",
         ["tests/unit/runner/test_pruning.py"],

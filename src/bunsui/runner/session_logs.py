@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import Job, Pipeline
     from bunsui.model.session import JobState
-    from bunsui.runner.handle import Session
+    from bunsui.runner.view import View
 
 #: Begin the codes that only a process which has ended can fail with.
 _OF_A_PROCESS = ("ExitCode.", "Signal.")
 
 
 def read(
-    session: Session,
+    session: View,
     folder: Path,
     now: datetime,
     job: str | Iterable[str] | None,
@@ -53,7 +53,7 @@ def read(
 
 
 def _records(
-    session: Session, reading: Reading, last: int | None, idle: Callable[[], object], *, follow: bool
+    session: View, reading: Reading, last: int | None, idle: Callable[[], object], *, follow: bool
 ) -> Iterator[LogRecord]:
     yield from reading.records(last, ends=not follow)
     if follow:
@@ -85,7 +85,7 @@ def _jobs(pipeline: Pipeline, job: str | Iterable[str]) -> frozenset[str]:
     return wanted
 
 
-def _ran_as_processes(session: Session) -> list[str]:
+def _ran_as_processes(session: View) -> list[str]:
     """The jobs of which it is certain that they have left a folder of logs: commands that have ended.
 
     An attempt may end before there is a process: without a secret, or with an output of the cache.

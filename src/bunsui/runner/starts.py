@@ -1,0 +1,233 @@
+"""`Starts`: how a `Runner` starts sessions, and says beforehand what would run."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from bunsui.errors import ConfigError, StateError
+from bunsui.runner.register import Register
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from bunsui.model.pipeline import Pipeline
+    from bunsui.model.plan import Plan
+    from bunsui.plugins.registry import Plugins
+    from bunsui.runner.control import Control
+    from bunsui.runner.handle import Session
+    from bunsui.runner.reruns import Rerun
+
+
+class Starts(Register):
+    """The part of a `Runner` that starts sessions."""
+
+    plugins: Plugins
+    _control: Control
+    _bindings: Mapping[str, Mapping[str, Any]] | str | Path | None
+    _local: bool
+
+    @abstractmethod
+    def session(self, id: str) -> Session:  # noqa: A002 - the public name
+        """The session with this id."""
+
+    def run(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Runs a pipeline and returns when the session rests; see `start`.
+
+        A session that the idempotency key names already, and that nobody drives any more, is resumed.
+        """
+        session = self._start_or_resume(pipeline, parameters, idempotency_key, tags)
+        session.wait()
+        return session
+
+    async def run_async(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Runs a pipeline and returns when the session rests; see `run`. It does not block the event loop.
+
+        The session is durable and this runner's, not the caller's: where this is cancelled, it goes on, and
+        `sessions` finds it; it may even begin after that. Cancel the session itself to stop it.
+        """
+        import asyncio
+
+        given = (pipeline, parameters, idempotency_key, tags)
+        session = await asyncio.to_thread(self._start_or_resume, *given)
+        await session
+        return session
+
+    def _start_or_resume(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any] | None,
+        idempotency_key: str | None,
+        tags: Mapping[str, str] | None,
+    ) -> Session:
+        session = self.start(pipeline, parameters, idempotency_key=idempotency_key, tags=tags)
+        if idempotency_key is not None and not session.status.is_resting:
+            with contextlib.suppress(StateError):  # Somebody drives it, or it has just ended: follow it.
+                self._control.take_over(session.id)
+        return session
+
+    def start(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Starts a pipeline and returns as soon as the session is durable.
+
+        Args:
+            pipeline: what to run.
+            parameters: by name; see the pipeline's `parameters`.
+            idempotency_key: the same key with the same pipeline and parameters gives the same session.
+            tags: texts by text, kept with the session.
+
+        Returns:
+            The session. A session that an idempotency key names already is returned as it is.
+
+        Raises:
+            DefinitionError: the pipeline, a binding or a parameter is wrong, or a variable, secret or pool
+                that it names is not configured; nothing was written.
+            ConfigError: a tag is not text, or the idempotency key is none.
+            Conflict: the idempotency key belongs to a session with another input.
+            StoreError: the store failed.
+            StateError: this runner is closed.
+        """
+        return self._start(pipeline, parameters or {}, idempotency_key, tags or {})
+
+    def _start(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any],
+        idempotency_key: str | None,
+        tags: Mapping[str, str],
+        rerun: Rerun | None = None,
+    ) -> Session:
+        from bunsui.runner import creation
+        from bunsui.runner.handle import Session
+
+        control = self._control
+        control.require_open()
+        self._check(pipeline)
+        live = creation.create(
+            pipeline,
+            parameters,
+            self._bindings,
+            self.plugins.usable.job_types,
+            control.parts,
+            local=self._local,
+            idempotency_key=idempotency_key,
+            tags=tags,
+            rerun=rerun,
+        )
+        if idempotency_key is not None and creation.exists(self.store, live):
+            return self.session(live.id)
+        creation.keep_definition(self.store, pipeline)
+        control.know(pipeline)
+        control.claim(live)
+        control.drive(live)
+        if idempotency_key is not None and live.lost:
+            creation.exists(self.store, live)  # Somebody was faster, perhaps with another input.
+        return Session(control, pipeline, live.id, live)
+
+    def rerun(
+        self,
+        id: str,  # noqa: A002 - the public name
+        jobs: str | Sequence[str] = "failed",
+        pipeline: Pipeline | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Runs a session that has ended again, as a new one, and returns when that rests.
+
+        Jobs whose work has not changed take their outputs over, and do not run: those that succeeded, do not
+        depend on anything that has changed (type, options, input, and all that of the jobs upstream), and are
+        not chosen by `jobs`. `plan` tells beforehand which they are, and why the others run.
+
+        Args:
+            id: the session's; all of it.
+            jobs: what runs in any case: ``failed`` (also what was cancelled, and all that follows), ``all``,
+                or a list of jobs: ``a`` is that job, ``a+`` also all that follows it.
+            pipeline: a changed definition of the same name; None: the session's own.
+            parameters: changed parameters; those that are not named are the session's.
+
+        Raises:
+            NotFound: there is no such session, or the pipeline has no such job.
+            StateError: the session has not ended, or this runner is closed.
+            ConfigError: the pipeline is another one, or none, or its folder is gone, or `jobs` says something
+                else.
+            DefinitionError, StoreError: as `start` does.
+        """
+        session = self.start_rerun(id, jobs, pipeline, parameters)
+        session.wait()
+        return session
+
+    def start_rerun(
+        self,
+        id: str,  # noqa: A002 - the public name
+        jobs: str | Sequence[str] = "failed",
+        pipeline: Pipeline | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """As `rerun`, but returns as soon as the new session is durable."""
+        from bunsui.runner.reruns import Rerun
+
+        self._control.require_open()
+        if pipeline is not None:
+            self._check(pipeline)
+        earlier = self._control.earlier(id)
+        pipeline = earlier.definition(pipeline)
+        given = earlier.parameters(pipeline, parameters)
+        return self._start(pipeline, given, None, earlier.tags, Rerun(earlier, jobs))
+
+    def plan(
+        self,
+        pipeline: Pipeline | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        rerun: str | None = None,
+        jobs: str | Sequence[str] = "failed",
+    ) -> Plan:
+        """What would run, in which order, with which inputs. It starts nothing, and imports nothing.
+
+        Args:
+            pipeline: what would be run; None: with `rerun`, that session's own definition.
+            parameters: as `start` or `rerun` takes them.
+            rerun: a session that would be run again; see `Runner.rerun`.
+            jobs: with `rerun`, as there.
+
+        Raises:
+            ConfigError: neither a pipeline nor a session was given.
+            DefinitionError, NotFound, StateError, StoreError: as `start` and `rerun` do.
+        """
+        from bunsui.runner import planning
+
+        if pipeline is not None:
+            self._check(pipeline)
+        earlier = None if rerun is None else self._control.earlier(rerun)
+        if earlier is not None:
+            pipeline = earlier.definition(pipeline)
+            parameters = earlier.parameters(pipeline, parameters)
+        if pipeline is None:
+            raise ConfigError("there is nothing to plan", hint="give a pipeline, or a session to run again")
+        self._check(pipeline)
+        parts, job_types = self._control.parts, self.plugins.usable.job_types
+        return planning.plan(
+            pipeline, parameters or {}, self._bindings, job_types, parts, earlier, jobs, local=self._local
+        )
