@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bunsui.dsl import passed
 from bunsui.dsl.definition import to_pipeline
 from bunsui.dsl.fields import JOB_FIELDS, LATER_JOB_FIELDS
 from bunsui.dsl.parameters.fields import DECLARATION_FIELDS
@@ -62,14 +63,17 @@ def from_mapping(mapping: Mapping[str, Any], job_types: Mapping[str, JobType]) -
 
 
 def check(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> None:
-    """Checks a pipeline that was made in Python as one that was loaded is.
+    """Checks a pipeline, wherever it is from, unless that was done already with these job types.
 
     Raises:
         DefinitionError: it is wrong; all its problems at once.
     """
+    if passed.with_these(pipeline, job_types):
+        return
     if wrong := list(_lost_in_data(pipeline)):
         raise DefinitionError(wrong)
     _validated(plain(pipeline.to_dict()), job_types)
+    passed.note(pipeline, job_types)
 
 
 def made(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> Pipeline:
@@ -85,7 +89,8 @@ def made(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> Pipeline:
     document = plain(pipeline.to_dict())
     _validated(document, job_types, any_type=True)
     functions = [job.function for job in pipeline.jobs]
-    return to_pipeline(document.data, functions=functions).at(pipeline.base_dir, pipeline.revision)
+    same = to_pipeline(document.data, functions=functions)
+    return passed.note(same, job_types).at(pipeline.base_dir, pipeline.revision)
 
 
 def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
@@ -134,7 +139,7 @@ def problems(text: str | bytes | Path, job_types: Mapping[str, JobType]) -> list
 
 
 def _checked(document: Document, job_types: Mapping[str, JobType]) -> Pipeline:
-    return to_pipeline(document.data, _validated(document, job_types).jobs)
+    return passed.note(to_pipeline(document.data, _validated(document, job_types).jobs), job_types)
 
 
 def _validated(document: Document, job_types: Mapping[str, JobType], *, any_type: bool = False) -> Validated:

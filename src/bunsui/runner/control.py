@@ -15,12 +15,12 @@ from bunsui.engine.events import ResumeRequested, SessionResumed
 from bunsui.errors import StateError
 from bunsui.local import bindings as bound
 from bunsui.model.status import SessionStatus
-from bunsui.runner import preflight, recovery, reruns
+from bunsui.runner import preflight, reading, recovery, reruns
 from bunsui.runner.assuming import assumed
 from bunsui.runner.waiting import Steps, complete
 
 if TYPE_CHECKING:
-    from bunsui.engine.events import RunnerClaimed
+    from bunsui.engine.events import RunnerClaimed, SessionCreated
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobType
     from bunsui.ports.store import Store
@@ -48,7 +48,8 @@ class Control:
         self._lease = lease
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        #: Pipelines with callables that have no name elsewhere, by digest, while somebody holds them.
+        #: Pipelines by digest, while somebody holds them: what was read from the store, and those with
+        #: callables that have no name elsewhere.
         self._known: weakref.WeakValueDictionary[str, Pipeline] = weakref.WeakValueDictionary()
         self._used = False
         self._closed = False
@@ -114,6 +115,12 @@ class Control:
         if any(job.function is not None for job in pipeline.jobs):
             self._known[pipeline.digest] = pipeline
 
+    def pipeline_of(self, created: SessionCreated) -> Pipeline:
+        """The definition that a session runs; see `reading.pipeline_of`."""
+        found = reading.pipeline_of(self.store, created, self._known.get(created.digest))
+        self._known.setdefault(created.digest, found)
+        return found
+
     def claim(self, live: Live) -> None:
         """Puts this Runner's claim into a session's next commit."""
         recovery.claim(live, self.parts.id, self.parts.clock, self._lease)
@@ -125,11 +132,11 @@ class Control:
             NotFound: there is no such session.
             StoreError: its history is damaged, or of a later version.
         """
-        return recovery.load(self.store, session, self._known, self.artifacts)
+        return recovery.load(self.store, session, self.pipeline_of, self.artifacts)
 
     def earlier(self, session: str) -> reruns.Earlier:
-        """A session that is to run again; see `reruns.Earlier.load`."""
-        return reruns.Earlier.load(self.store, session, self._known, self.artifacts)
+        """A session that is to run again; see `reruns.Earlier.of`."""
+        return reruns.Earlier.of(self.load(session), self.artifacts)
 
     def take_over(
         self,
@@ -186,7 +193,7 @@ class Control:
         if request is None or request.action == "resume":
             live.bindings = recovery.bindings(live, bound.from_mapping(self._bindings, self._job_types))
             preflight.check_resumable(live, self.parts, self._job_types)
-            reruns.restore(live, self.store, self.artifacts)
+            reruns.restore(live, self.load)
         else:  # Nothing starts, so nothing needs to be found; but what ran at a service is asked for there.
             live.bindings = recovery.bindings_to_tell_apart(live)
         if orphaned_at is None:

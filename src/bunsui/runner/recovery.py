@@ -14,7 +14,7 @@ from bunsui.runner import heartbeat, reading
 from bunsui.runner.live import Live
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.clock import Clock
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def load(
     store: Store,
     session: str,
-    known: Mapping[str, Pipeline] | None = None,
+    pipeline_of: Callable[[ev.SessionCreated], Pipeline],
     artifacts: Artifacts | None = None,
 ) -> Live:
     """A session as its history leaves it: not yet claimed, and without its bindings.
@@ -34,7 +34,7 @@ def load(
     Args:
         store: where it is.
         session: its id.
-        known: pipelines of this process by digest, which have callables that a store can't hold.
+        pipeline_of: gives the definition that a session runs.
         artifacts: where its large outputs lie.
 
     Raises:
@@ -42,7 +42,7 @@ def load(
         StoreError: the history is damaged, contradicts itself, or is of a later version.
     """
     first = reading.created(store, session)
-    pipeline = reading.pipeline_of(store, first, (known or {}).get(first.digest))
+    pipeline = pipeline_of(first)
     machine = Machine(pipeline)
     position = reading.replay(store, session, machine.handle, artifacts=artifacts)
     return Live(

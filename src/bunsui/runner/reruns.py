@@ -13,11 +13,11 @@ from bunsui.errors import ConfigError, NotFound, StateError, StoreError
 from bunsui.expressions.conditions import parse_condition
 from bunsui.model.artifact import Artifact
 from bunsui.model.status import JobStatus
-from bunsui.runner import recovery
 from bunsui.runner.digests import Digest, Inputs, digests
 from bunsui.runner.preflight import check_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from bunsui.model.job import Job
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.session import SessionState
     from bunsui.ports.job_type import JobType
-    from bunsui.ports.store import Store
     from bunsui.runner.artifacts import Artifacts
     from bunsui.runner.live import Live
 
@@ -56,18 +55,13 @@ class Earlier:
     artifacts: Artifacts | None = None
 
     @classmethod
-    def load(
-        cls, store: Store, session: str, known: Mapping[str, Pipeline], artifacts: Artifacts | None
-    ) -> Earlier:
-        """A session that has ended.
+    def of(cls, live: Live, artifacts: Artifacts | None) -> Earlier:
+        """A session that has ended, as its history leaves it.
 
         Raises:
-            NotFound: there is no such session.
             StateError: it has not ended.
-            StoreError: its history can't be read.
         """
-        live = recovery.load(store, session, known, artifacts)
-        state = live.machine.state.snapshot(live.position)
+        state, session = live.machine.state.snapshot(live.position), live.id
         if not state.status.is_terminal:
             raise StateError(
                 f"session {session} is {state.status}: only one that has ended runs again",
@@ -227,11 +221,15 @@ def outputs(state: SessionState, jobs: Sequence[str]) -> dict[str, tuple[str, Js
     }
 
 
-def restore(live: Live, store: Store, artifacts: Artifacts | None) -> None:
+def restore(live: Live, load: Callable[[str], Live]) -> None:
     """Reads again what the jobs of a session, which somebody else began, are to take over.
 
     What is gone is left out: those jobs run. Gone is also a session of which another one has the id now: an
     idempotency key that was used again after the housekeeping.
+
+    Args:
+        live: the session.
+        load: gives another one as its history leaves it.
     """
     created = live.machine.state.created
     if created is None or created.rerun_of is None:
@@ -240,7 +238,7 @@ def restore(live: Live, store: Store, artifacts: Artifacts | None) -> None:
     if not open_:
         return
     try:
-        earlier = recovery.load(store, created.rerun_of, artifacts=artifacts)
+        earlier = load(created.rerun_of)
     except (NotFound, StoreError):
         return
     state = earlier.machine.state

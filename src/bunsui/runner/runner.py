@@ -5,7 +5,6 @@ The rooms behind it are imported when they are entered, so that touching `bunsui
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +101,6 @@ class Runner(Starts):
         )  # fmt: skip
         # Who only looks at sessions needs no job type.
         self._control = Control(parts, Later(lambda: self.plugins.usable.job_types), given, use.lease)
-        self._checked: weakref.WeakValueDictionary[int, Pipeline] = weakref.WeakValueDictionary()
 
     def _surroundings(self) -> Surroundings | None:
         """What it takes from the machine that it runs on; None: what there is."""
@@ -122,24 +120,19 @@ class Runner(Starts):
         """Reads a definition with this runner's plugins; see `Pipeline.load`."""
         from bunsui.dsl import loader
 
-        pipeline = loader.load(path, self.plugins.usable.job_types)
-        self._checked[id(pipeline)] = pipeline
-        return pipeline
+        return loader.load(path, self.plugins.usable.job_types)
 
     def _check(self, pipeline: Pipeline) -> None:
-        """Checks a pipeline that this runner has not loaded or run before."""
-        if self._checked.get(id(pipeline)) is not pipeline:
-            from bunsui.dsl import loader
-            from bunsui.model.pipeline import Pipeline
+        """Checks a pipeline, unless that was done with the same job types."""
+        from bunsui.dsl import loader
+        from bunsui.model.pipeline import Pipeline
 
-            if not isinstance(pipeline, Pipeline):
-                raise ConfigError(
-                    f"a Runner runs a Pipeline, not {type(pipeline).__name__}",
-                    hint="load a file with runner.load(path)",
-                )
-
-            loader.check(pipeline, self.plugins.usable.job_types)
-            self._checked[id(pipeline)] = pipeline
+        if not isinstance(pipeline, Pipeline):
+            raise ConfigError(
+                f"a Runner runs a Pipeline, not {type(pipeline).__name__}",
+                hint="load a file with runner.load(path)",
+            )
+        loader.check(pipeline, self.plugins.usable.job_types)
 
     # Going on
 
@@ -212,7 +205,7 @@ class Runner(Starts):
         if live is not None:
             return Session(self._control, live.pipeline, id, live)
         created = reading.created(self.store, id)
-        return Session(self._control, reading.pipeline_of(self.store, created), id)
+        return Session(self._control, self._control.pipeline_of(created), id)
 
     def sessions(
         self,

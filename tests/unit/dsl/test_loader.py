@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,77 @@ class TestValidate:
     def test_never_raises(self, given):
         """Whatever is wrong is returned, not raised."""
         assert bunsui.validate(given, PLUGINS) != []
+
+
+class Counted(bunsui.JobType):
+    """Counts how often its jobs are checked."""
+
+    name = "counted"
+    schema = {"type": "object", "properties": {}}
+
+    def __init__(self) -> None:
+        self.checks = 0
+
+    def check(self, options, job):
+        self.checks += 1
+        return []
+
+    def run(self, call):
+        return self.checks
+
+
+class Bare(bunsui.JobType):
+    """Has nothing of its own."""
+
+    name = "counted"
+    schema = {"type": "object", "properties": {}}
+
+    def run(self, call):
+        return None
+
+
+def given(kind):
+    """A plugin that brings a job type."""
+
+    class Given:
+        @bunsui.hookimpl
+        def bunsui_job_types(self):
+            return [kind]
+
+    return bunsui.Plugins([Given()], autoload=False)
+
+
+class TestOnce:
+    TREE = {"version": "1.0", "name": "n", "jobs": [{"id": "a", "type": "counted"}]}
+
+    def test_a_pipeline_that_was_loaded_is_not_checked_again_when_it_runs(self):
+        """Once for the job types that it was loaded with."""
+        kind = Counted()
+        plugins = given(kind)
+        pipeline = Pipeline.from_dict(self.TREE, plugins)
+        with bunsui.Runner("memory://", plugins=plugins) as runner:
+            assert {"a": 1} == runner.run(pipeline).outputs == runner.run(pipeline).outputs
+
+    def test_another_job_type_of_that_name_checks_it_again(self):
+        """A pipeline that is fine for one plugin may be wrong for another one."""
+        pipeline = Pipeline.from_dict(self.TREE, given(Counted()))
+        other = Counted()
+        with bunsui.Runner("memory://", plugins=given(other)) as runner:
+            assert {"a": 1} == runner.run(pipeline).outputs == runner.run(pipeline).outputs
+
+    def test_objects_of_one_class_that_have_nothing_of_their_own_are_one(self, monkeypatch):
+        """As are the built-in job types of two registries."""
+        checks = []
+        monkeypatch.setattr(Bare, "check", lambda self, options, job: checks.append(job["id"]) or [])
+        pipeline = Pipeline.from_dict(self.TREE, given(Bare()))
+        with bunsui.Runner("memory://", plugins=given(Bare())) as runner:
+            runner.run(pipeline)
+        assert ["a"] == checks
+
+    def test_a_copy_in_another_process_is_checked(self):
+        """What a job type was there, is not known here."""
+        kind = Counted()
+        plugins = given(kind)
+        pipeline = pickle.loads(pickle.dumps(Pipeline.from_dict(self.TREE, plugins)))
+        with bunsui.Runner("memory://", plugins=plugins) as runner:
+            assert {"a": 2} == runner.run(pipeline).outputs

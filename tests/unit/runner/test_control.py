@@ -11,8 +11,9 @@ import pytest
 import bunsui
 from bunsui.engine import events as ev
 from bunsui.errors import StateError
-from bunsui.ports.store import Append, Commit
+from bunsui.ports.store import Append, Commit, Document
 from bunsui.runner.handle import Session
+from bunsui.runner.reading import DEFINITION
 from bunsui.runner.requests import Request
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
@@ -82,3 +83,42 @@ class TestAsking:
 
         assert next(steps) > 0
         steps.close()
+
+
+class Counting(MemoryStore):
+    """Counts how often a definition is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.definitions = 0
+
+    def get(self, kind: str, key: str) -> Document | None:
+        self.definitions += kind == DEFINITION
+        return super().get(kind, key)
+
+
+class TestDefinitions:
+    """What a Runner knows of the definitions of sessions."""
+
+    def test_a_resume_reads_the_definition_once(self) -> None:
+        """The handle and the driver share it."""
+        store = Counting()
+        x = {"id": "x", "type": "custom", "command": ["sleep", "0.3"]}
+        y = {"id": "y", "type": "custom", "command": ["true"], "depends_on": ["x"]}
+        with bunsui.Runner(store, autoload_plugins=False) as first:
+            session = first.start(bunsui.Pipeline.from_dict({"version": "1.0", "name": "p", "jobs": [x, y]}))
+            session.pause()
+            assert "paused" == session.wait()
+        with bunsui.Runner(store, autoload_plugins=False) as second:
+            assert "succeeded" == second.resume(session.id).status
+        assert 1 == store.definitions
+
+    def test_callables_stay_known_whoever_has_read_the_definition(self) -> None:
+        """A definition that was read has none: it takes nobody's place."""
+        store = Counting()
+        pipeline = bunsui.Pipeline(name="p", jobs=[bunsui.Job.from_callable(lambda: 1, id="x")])
+        with bunsui.Runner(store, autoload_plugins=False) as runner:
+            runner.start(pipeline).wait()
+            for known in runner.sessions():
+                read = runner.session(known.session_id)
+                assert {"x": 1} == runner.rerun(read.id, "all").outputs

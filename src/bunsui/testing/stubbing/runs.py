@@ -152,7 +152,5 @@ def run_pipeline(
         env=env,
     )
     with runner:
-        if loaded is not pipeline:
-            runner.trust(loaded)
         session = runner.run(loaded, parameters)
     return PipelineRun(session, {job: calls[before.get(job, 0) :] for job, calls in given.calls.items()})
