@@ -7,9 +7,8 @@ An event whose output is an artifact has another name, "JobSucceeded@2", and in 
 ``"artifact": {"sha256": ..., "bytes": ...}``: a version that knows none would take what is not there for
 null.
 
-The events that a run consists of are written by hand, with the output's text, encoded once by the
-thread that made it, put in as it is; one `json.dumps` for each event would cost more than all the rest
-of the engine.
+Events are written field by field, with the output's text, encoded once by the thread that made it, put in as
+it is: to decode it for one `json.dumps` of the whole event would cost more than all the rest of the engine.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from attrs import evolve, fields_dict
 from bunsui.engine import events as ev
 from bunsui.errors import StoreError
 from bunsui.model.artifact import Artifact, owner
-from bunsui.model.json import NULL, Json, compact
+from bunsui.model.json import Json, compact
 from bunsui.model.times import from_text, to_text
 
 if TYPE_CHECKING:
@@ -46,6 +45,23 @@ _OUTPUT: dict[type[ev.Event], str] = {
     cls: name for cls in ev.EVENTS.values() for name in ("output", "outputs") if name in fields_dict(cls)
 }
 _WITH_ARTIFACT = {f"{cls.__name__}{_ARTIFACT}": cls for cls in _OUTPUT}
+#: What came later is written only where it says something: an earlier version reads all other sessions.
+_LATER: dict[type[ev.Event], tuple[str, ...]] = {
+    ev.SessionCreated: ("rerun_of", "reuse"),
+    ev.JobSucceeded: ("cached_from",),
+    ev.ItemSucceeded: ("cached_from",),
+    ev.FanOutSucceeded: ("output",),
+}
+#: Of no field.
+_ALWAYS = object()
+#: What is written of an event: each key as text, the field, and the value of which nothing is written.
+_LAYOUTS: dict[type[ev.Event], list[tuple[str, str, object]]] = {
+    cls: [
+        (f',"{name}":', name, each.default if name in _LATER.get(cls, ()) else _ALWAYS)
+        for name, each in fields_dict(cls).items()
+    ]
+    for cls in ev.EVENTS.values()
+}
 #: What to do about a history that is damaged.
 DAMAGED = "restore the store from a backup; its other sessions are not touched by this"
 
@@ -77,81 +93,51 @@ def _no_artifact(value: object, _: type) -> Artifact:
 def _converter() -> Converter:
     # Imported late: 35 ms that a program which only imports bunsui does not need.
     from cattrs import Converter  # noqa: PLC0415
-    from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override  # noqa: PLC0415
+    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415
 
     converter = Converter(forbid_extra_keys=False, detailed_validation=False)
-    converter.register_unstructure_hook(datetime, to_text)
     for kind in (str, bool, int):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _seconds)
     converter.register_structure_hook(datetime, lambda text, _: from_text(text))
-    converter.register_unstructure_hook(Json, lambda value: value.value)
     converter.register_structure_hook(Json, lambda value, _: Json.of(value))
     converter.register_structure_hook(Artifact, _no_artifact)
     for cls in ev.EVENTS.values():
         converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
-    # What came later is written only where it says something: an earlier version reads all other sessions.
-    later = override(omit_if_default=True)
-    created = make_dict_unstructure_fn(ev.SessionCreated, converter, rerun_of=later, reuse=later)
-    converter.register_unstructure_hook(ev.SessionCreated, created)
     return converter
 
 
 def encode_event(event: ev.Event) -> str:
     """One event as JSON text, ASCII only."""
-    # Job ids and keys need no escaping: their characters are [A-Za-z0-9_-].
-    if isinstance(event, ev.JobStarted):
-        return (
-            f'{{"event":"JobStarted","at":"{to_text(event.at)}","job":"{event.job}",'
-            f'"attempt":{event.attempt},"key":"{event.key}"}}'
-        )
-    if isinstance(event, ev.JobSucceeded):
-        if type(event.output) is Artifact:
-            return _with_artifact(event, event.output)
-        return (
-            f'{{"event":"JobSucceeded","at":"{to_text(event.at)}","job":"{event.job}",'
-            f'"attempt":{event.attempt},"output":{event.output.text}{_cached(event.cached_from)}}}'
-        )
-    if isinstance(event, ev.FanOutSucceeded) and event.output is None:
-        return f'{{"event":"FanOutSucceeded","at":"{to_text(event.at)}","job":"{event.job}"}}'
-    if isinstance(event, ev.ItemStarted):
-        return (
-            f'{{"event":"ItemStarted","at":"{to_text(event.at)}","job":"{event.job}","item":{event.item},'
-            f'"attempt":{event.attempt},"key":"{event.key}"}}'
-        )
-    if isinstance(event, ev.ItemSucceeded):
-        if type(event.output) is Artifact:
-            return _with_artifact(event, event.output)
-        return (
-            f'{{"event":"ItemSucceeded","at":"{to_text(event.at)}","job":"{event.job}","item":{event.item},'
-            f'"attempt":{event.attempt},"output":{event.output.text}{_cached(event.cached_from)}}}'
-        )
-    if isinstance(event, ev.SessionSucceeded):
-        if type(event.outputs) is Artifact:
-            return _with_artifact(event, event.outputs)
-        outputs = "null" if event.outputs is None else event.outputs.text
-        return f'{{"event":"SessionSucceeded","at":"{to_text(event.at)}","outputs":{outputs}}}'
     if isinstance(event, ev.Unknown):
         return compact(dict(event.data))
-    output = getattr(event, _OUTPUT.get(type(event), ""), None)
-    if type(output) is Artifact:
-        return _with_artifact(event, output)
-    return compact({"event": type(event).__name__, **_converter().unstructure(event)})
+    name, artifact, written = type(event).__name__, None, ""
+    for key, field, left_out in _LAYOUTS[type(event)]:
+        value = getattr(event, field)
+        if value == left_out:
+            continue
+        if value.__class__ is Artifact:
+            artifact = value
+        else:
+            written += key + _text(value)
+    if artifact is not None:
+        name += _ARTIFACT
+        written += f',"artifact":{{"sha256":"{artifact.sha256}","bytes":{artifact.size}}}'
+    return f'{{"event":"{name}"{written}}}'
 
 
-def _cached(session: str | None) -> str:
-    """Written only where it says something."""
-    return "" if session is None else f',"cached_from":{compact(session)}'
-
-
-def _with_artifact(event: ev.Event, artifact: Artifact) -> str:
-    name = _OUTPUT[type(event)]
-    data = _converter().unstructure(_with_output(event, NULL))
-    data.pop(name, None)
-    if data.get("cached_from", "") is None:
-        del data["cached_from"]
-    told = {"sha256": artifact.sha256, "bytes": artifact.size}
-    return compact({"event": f"{type(event).__name__}{_ARTIFACT}", **data, "artifact": told})
+def _text(value: Any) -> str:
+    kind = value.__class__
+    if kind is str:
+        return compact(value)
+    if kind is Json:  # As it is: it was encoded once, by the thread that made it.
+        text: str = value.text
+        return text
+    if kind is datetime:
+        return f'"{to_text(value)}"'
+    if kind is int:
+        return str(value)
+    return "null" if value is None else compact(_converter().unstructure(value))
 
 
 def body_of(encoded: Iterable[str]) -> str:
