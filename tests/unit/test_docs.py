@@ -275,7 +275,7 @@ def test_the_reference_has_every_error_code() -> None:
     assert set() == {code for code in codes - later if not re.search(rf"`{code}\b", documented)}
 
 
-@pytest.mark.parametrize("name", ["make_history", "make_hooks", "make_problems"])
+@pytest.mark.parametrize("name", ["make_history", "make_hooks", "make_problems", "make_walk"])
 def test_a_page_that_is_written_by_a_script_is_up_to_date(name: str) -> None:
     """The script has been run since the last change of what it is made of."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
