@@ -121,18 +121,9 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Figures: start-up times, jobs per second against the plain durable loop, and what a runner bears."""
+    """All figures; ``-- -o FILE``: as a page, ``-- --only NAME``: some of them."""
     session.install(".[cli]")
-    session.run("python", "benchmarks/startup.py")
-    session.run("python", "benchmarks/engine.py", *session.posargs)
-    session.run("python", "benchmarks/plugins.py")
-    session.run("python", "benchmarks/sessions.py")
-    session.run("python", "benchmarks/idle.py")
-    session.run("python", "benchmarks/resume.py")
-    session.run("python", "benchmarks/sessions_list.py")
-    session.run("python", "benchmarks/logs.py")
-    session.run("python", "benchmarks/logs_filter.py")
-    session.run("python", "benchmarks/run_pipeline.py")
+    session.run("python", "benchmarks/report.py", *session.posargs)
 
 
 @nox.session
