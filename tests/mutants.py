@@ -614,7 +614,7 @@ MUTANTS = (
     ),
     Mutant(
         "a wait that was interrupted holds nobody up",
-        "runner/notice.py",
+        "performance/notice.py",
         "        self.call(wake)\n        try:",
         "        self._changing.acquire()\n        self._callbacks.add(wake)\n"
         "        self._changing.release()\n        try:",

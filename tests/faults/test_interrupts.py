@@ -14,12 +14,20 @@ HARNESS = Path(__file__).resolve().parents[1] / "fixtures" / "interrupt_harness.
 
 @pytest.mark.parametrize(
     ("call", "sample", "least"),
-    [("wait", 1, 5), ("put", 1, 30), ("append", 1, 30), ("remove", 1, 30), ("run", 13, 300)],
+    [
+        ("wait", 1, 5),
+        ("led", 1, 20),
+        ("followed", 1, 10),
+        ("put", 1, 30),
+        ("append", 1, 30),
+        ("remove", 1, 30),
+        ("run", 13, 300),
+    ],
 )
 def test_a_call_that_is_interrupted_anywhere(
     tmp_path: Path, rounds: Callable[[int, int], int], call: str, sample: int, least: int
 ) -> None:
-    """Waits, writes and runs: see the harness for what has to go on after each."""
+    """Waits, values of a cache, writes and runs: see the harness for what has to go on after each."""
     command = [sys.executable, HARNESS, call, tmp_path, str(rounds(1, sample))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert 0 == done.returncode, done.stderr

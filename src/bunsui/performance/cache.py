@@ -19,6 +19,7 @@ from bunsui.model.artifact import INLINE
 from bunsui.model.json import Json
 from bunsui.performance.claims import Claims
 from bunsui.performance.memory import Memory
+from bunsui.performance.notice import Notice
 from bunsui.ports.store import Store
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class _Flight:
     """A computation under way, for the threads of this process that wait for it."""
 
     def __init__(self) -> None:
-        self.landed = threading.Event()
+        self.landed = Notice()
         self.value: Json | None = None
 
 
@@ -210,34 +211,30 @@ class CacheManager:
         """
         seconds = _seconds(ttl)
         _checked(key)
-        while True:
-            with self._lock:
-                flight = self._flights.get(key)
-                if flight is None:
-                    own = self._flights[key] = _Flight()
-            if flight is None:
-                return self._lead(own, key, compute, seconds, on_wait)
-            while not flight.landed.wait(RARELY):
-                if on_wait is not None:
-                    on_wait()
-            if flight.value is not None:
-                return flight.value.value
-
-    def _lead(
-        self,
-        flight: _Flight,
-        key: str,
-        compute: Callable[[], Any],
-        ttl: float,
-        on_wait: Callable[[], None] | None,
-    ) -> Any:
+        own: _Flight | None = None
         try:
-            flight.value = self._made(key, compute, ttl, on_wait)
+            while True:
+                with self._lock:
+                    flight = self._flights.get(key)
+                    if flight is None:
+                        own = _Flight()
+                        self._flights[key] = own
+                if own is not None:
+                    own.value = self._made(key, compute, seconds, on_wait)
+                    return own.value.value
+                assert flight is not None  # noqa: S101 - else it is its own
+                while not flight.landed.wait(RARELY) and self._flights.get(key) is flight:
+                    if on_wait is not None:
+                        on_wait()
+                if flight.value is not None:
+                    return flight.value.value
         finally:  # Where it raised, one of those who wait is the next to try.
-            with self._lock:
-                del self._flights[key]
-            flight.landed.set()
-        return flight.value.value
+            if own is not None:
+                # An interrupt may keep one of the two from being done; those who wait look for either.
+                try:
+                    del self._flights[key]
+                finally:
+                    own.landed.set()
 
     def _made(
         self, key: str, compute: Callable[[], Any], ttl: float, on_wait: Callable[[], None] | None

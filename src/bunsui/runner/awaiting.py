@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from bunsui.engine.events import Event
     from bunsui.model.status import SessionStatus
+    from bunsui.performance.notice import Notice
     from bunsui.runner.live import Live
-    from bunsui.runner.notice import Notice
 
 
 @frozen

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from threading import Event
 
     from bunsui.model.artifact import Artifact
+    from bunsui.performance.notice import Notice
     from bunsui.ports.clock import Clock
     from bunsui.runner.artifacts import Artifacts
-    from bunsui.runner.notice import Notice
 
     #: Ends a wait once nobody wants what is waited for.
     GivenUp = Event | Notice

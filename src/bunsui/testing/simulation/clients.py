@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bunsui.errors import BunsuiError
+from bunsui.performance.notice import Notice
 from bunsui.runner import creation, orphans
 from bunsui.runner.handle import Session
-from bunsui.runner.notice import Notice
 from bunsui.testing.simulation.world import Lane
 
 if TYPE_CHECKING:
