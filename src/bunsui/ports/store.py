@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from bunsui.errors import StoreError
 
@@ -33,15 +33,30 @@ class Commit:
     body: str
 
 
+#: Most index groups of a document.
+MAX_GROUPS = 2
+
+
 @frozen
 class Put:
-    """A document to be written."""
+    """A document to be written.
+
+    Raises:
+        ValueError: it has more than two groups.
+    """
 
     kind: str
     key: str
     value: Mapping[str, Any]
     #: Up to two (group, sort key): `Store.find` lists a group in the order of its sort keys.
-    groups: Sequence[tuple[str, str]] = ()
+    groups: Sequence[tuple[str, str]] = field(default=())
+
+    @groups.validator
+    def _few(self, _: object, groups: Sequence[tuple[str, str]]) -> None:
+        if len(groups) > MAX_GROUPS:
+            raise ValueError(
+                f"{self.kind} '{self.key}' has {len(groups)} groups; a document has at most {MAX_GROUPS}"
+            )
 
 
 @frozen
@@ -137,6 +152,7 @@ class Store(ABC):
         Raises:
             Conflict: it has another version.
             TypeError, ValueError: `value` is no JSON.
+            ValueError: it has more than two groups.
         """
 
     @abstractmethod

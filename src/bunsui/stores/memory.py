@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import frozen
 
 from bunsui.errors import Conflict
-from bunsui.ports.store import Append, Appended, Commit, Document, Store
+from bunsui.ports.store import Append, Appended, Commit, Document, Put, Store
 from bunsui.stores import cursors, prefixes
 
 if TYPE_CHECKING:
@@ -90,14 +90,14 @@ class MemoryStore(Store):
         groups: Sequence[tuple[str, str]] = (),
     ) -> int:
         """See `Store.put`."""
-        own = _own(value)
+        put = Put(kind, key, _own(value), groups)
         with self._lock:
             stored = self._live(kind, key)
             version = 0 if stored is None else stored.version
             if if_version is not None and if_version != version:
                 raise Conflict(f"{kind} '{key}' has version {version}, not {if_version}")
             self._wrote()
-            return self._put(kind, key, own, expires_at, groups)
+            return self._put(kind, key, put.value, expires_at, put.groups)
 
     def _put(
         self,

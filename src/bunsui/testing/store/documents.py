@@ -181,6 +181,13 @@ class Documents:
         found = [(document.key, document.value, document.version) for document in store.find("k", "g")]
         assert [("b", {"n": 2}, 1), ("a", {"n": 1}, 1)] == found
 
+    def test_a_third_group_is_refused(self, store: Store) -> None:
+        """A document has at most two groups; with more nothing is written, and what was there stays."""
+        store.put("k", "x", {"n": 1})
+        with pytest.raises(ValueError, match="groups"):
+            store.put("k", "x", {"n": 2}, groups=[("g", "1"), ("h", "2"), ("i", "3")])
+        assert Document("x", {"n": 1}, 1) == store.get("k", "x")
+
     def test_both_groups_are_found(self, store: Store) -> None:
         """A group holds the documents that name it first and those that name it second, in one order."""
         store.put("k", "a", {}, groups=[("g", "1"), ("h", "9")])
