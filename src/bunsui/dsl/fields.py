@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bunsui.expressions.conditions import MAX_LENGTH
+from bunsui.model.job import MAX_ITEMS
 
 # A pattern's $ also matches before a line break at the end, in Python; hence (?!\n).
 IDENTIFIER_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}(?!\n)$"
@@ -16,8 +17,6 @@ DURATION_PATTERN = r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d)(?!\n)$"
 PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+(?!\n)$"
 #: Most jobs of a pipeline.
 MAX_JOBS = 10_000
-#: Most items of a fan-out.
-MAX_ITEMS = 10_000
 
 _SECONDS = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 1}

@@ -16,6 +16,7 @@ from bunsui.engine.transitions import (
     next_session_status,
 )
 from bunsui.model.artifact import Artifact
+from bunsui.model.job import MAX_ITEMS
 from bunsui.model.json import NULL, Json
 from bunsui.model.session import JobState, SessionState
 from bunsui.model.status import JobStatus, SessionStatus
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bunsui.model.session import Failure
-
-#: The most items that a job runs for; a damaged number must not take all memory.
-MAX_ITEMS = 10_000
 
 
 class Fold:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LOCAL_PREFIX", "CachePolicy", "Job", "RetryPolicy", "with_keywords"]
 
+#: Most items of a fan-out.
+MAX_ITEMS = 10_000
 #: What stands for a callable that other processes can't name; the name follows.
 LOCAL_PREFIX = "local:"
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bunsui.dsl.fields import MAX_ITEMS
 from bunsui.engine import reasons
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.expressions.conditions import parse_condition
@@ -15,6 +14,7 @@ from bunsui.expressions.references import Reference, references
 from bunsui.expressions.resolution import ReferenceFailed, resolve
 from bunsui.expressions.settling import Unsettled, settle
 from bunsui.local.bindings import for_options
+from bunsui.model.job import MAX_ITEMS
 from bunsui.model.plan import Plan, PlannedJob, Prospect
 from bunsui.ports.job_type import Command
 from bunsui.runner import creation, digests, durations

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from bunsui.dsl.fields import MAX_ITEMS
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Conclude, Evaluate, Expand, Start
 from bunsui.errors import BunsuiError, JobError
@@ -18,6 +17,7 @@ from bunsui.expressions.resolution import Scope, resolve
 from bunsui.local.bindings import for_options
 from bunsui.local.results import encode, failure
 from bunsui.model.artifact import Artifact
+from bunsui.model.job import MAX_ITEMS
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 from bunsui.ports.remote import RemoteJobType

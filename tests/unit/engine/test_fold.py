@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bunsui.dsl import fields
 from bunsui.engine import events as ev
-from bunsui.engine.fold import MAX_ITEMS, Fold
+from bunsui.engine.fold import Fold
 from bunsui.engine.transitions import IllegalTransition
 from bunsui.model.json import NULL, Json
 from bunsui.model.session import Attempt, Failure, JobState
@@ -591,8 +590,3 @@ def test_no_job_starts_before_its_session() -> None:
     with pytest.raises(IllegalTransition) as caught:
         fold_of(CREATED, CLAIMED, start(3))
     assert "JobStarted in a session that is created" == str(caught.value)
-
-
-def test_as_many_items_as_the_language_allows():
-    """The bound of the fold is that of the definition language, which stands in a room above it."""
-    assert fields.MAX_ITEMS == MAX_ITEMS
