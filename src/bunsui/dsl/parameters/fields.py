@@ -25,7 +25,7 @@ PARAMETER_FIELDS: dict[str, Any] = {
     },
     "required": {
         "title": "Required",
-        "description": "Whether a value must be given; else the default counts, or null.",
+        "description": "Whether a value must be given where there is no default; else it is null.",
         "type": "boolean",
         "default": False,
     },
@@ -62,6 +62,8 @@ _NUMBER_KEYWORDS: dict[str, Any] = {
     },
 }
 _SIZE = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_NAMES = {"type": "array", "items": _TEXT}
 _SCHEMA = {"type": ["object", "boolean"]}
 #: JSON Schema keywords that a declaration of any type may carry.
 COMMON_KEYWORDS: dict[str, Any] = {
@@ -107,6 +109,16 @@ PARAMETER_KEYWORDS: dict[str, dict[str, Any]] = {
             "description": "The schema of at least one item.",
             **_SCHEMA,
         },
+        "minContains": {
+            "title": "Fewest that it contains",
+            "description": "Least number of items that 'contains' is about.",
+            **_SIZE,
+        },
+        "maxContains": {
+            "title": "Most that it contains",
+            "description": "Greatest number of items that 'contains' is about.",
+            **_SIZE,
+        },
         "minItems": {"title": "Fewest", "description": "Least number of items.", **_SIZE},
         "maxItems": {"title": "Most", "description": "Greatest number of items.", **_SIZE},
         "uniqueItems": {
@@ -137,6 +149,17 @@ PARAMETER_KEYWORDS: dict[str, dict[str, Any]] = {
             "description": "The schema of the names of all fields.",
             **_SCHEMA,
         },
+        "dependentRequired": {
+            "title": "Required beside others",
+            "description": "The fields that must be there where another one is, by its name.",
+            "type": "object",
+            "additionalProperties": _NAMES,
+        },
+        "dependentSchemas": {
+            "title": "Schemas beside others",
+            "description": "The schemas of the whole mapping where a field is there, by its name.",
+            "type": "object",
+        },
         "minProperties": {"title": "Fewest", "description": "Least number of fields.", **_SIZE},
         "maxProperties": {"title": "Most", "description": "Greatest number of fields.", **_SIZE},
     },
@@ -145,19 +168,13 @@ PARAMETER_KEYWORDS: dict[str, dict[str, Any]] = {
 #: The types that a schema within a parameter's may name: a field of a mapping may be null.
 VALUE_TYPES = (*PARAMETER_TYPES, "null")
 _SCHEMAS = {"type": "array", "minItems": 1}
-_TEXT = {"type": "string"}
 _BOOLEAN = {"type": "boolean"}
-_NAMES = {"type": "array", "items": _TEXT}
 #: The keywords that a schema within a parameter's may have; what they mean is known from JSON Schema.
 NESTED_KEYWORDS: dict[str, Any] = {
     **COMMON_KEYWORDS,
     **{name: part for keywords in PARAMETER_KEYWORDS.values() for name, part in keywords.items()},
     "type": {"type": ["string", "array"], "items": _TEXT},
     "required": _NAMES,
-    "dependentRequired": {"type": "object", "additionalProperties": _NAMES},
-    "dependentSchemas": {"type": "object"},
-    "minContains": _SIZE,
-    "maxContains": _SIZE,
     **dict.fromkeys(("allOf", "anyOf", "oneOf"), _SCHEMAS),
     **dict.fromkeys(("not", "if", "then", "else"), _SCHEMA),
     # For people and editors.
