@@ -111,7 +111,7 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
         case _ if keyword in _SIZES:
             bound, unit = _SIZES[keyword]
             unit = unit.removesuffix("s") if limit == 1 else unit
-            message = f"{subject} must have {bound} {limit} {unit}, not {len(instance)}"
+            message = f"{subject} must have {bound} {limit:,} {unit}, not {len(instance):,}"
             yield "out-of-range", message, (), False, None
         case _:
             yield "bad-value", f"{subject}: {error.message[:MAX_RULE]}", (), False, None

@@ -13,6 +13,7 @@ from bunsui.dsl.names import Declared, Names, Near, Place, few, unknown_job
 from bunsui.dsl.problems import Problem, quoted
 from bunsui.dsl.schema import own_of
 from bunsui.dsl.words import type_names
+from bunsui.expressions.conditions import MAX_LENGTH
 from bunsui.expressions.references import Marked, Path, marked, one_reference, references_in
 from bunsui.model.graph import Graph
 
@@ -127,7 +128,9 @@ class Wiring:
         kind = self._job_types.get(str(job.get("type")))
         in_job = Place(ordered, item="for_each" in job)
         before = Place(ordered, no_secret=_IN_HISTORY)
-        if (text := job.get("condition")) and isinstance(text, str):
+        text = job.get("condition")
+        # Of a longer one its schema says that it is too long.
+        if isinstance(text, str) and 0 < len(text) <= MAX_LENGTH:
             for (code, message, hint), offset, length in names.condition(text, before):
                 what = f"condition of {expanded.named}: {message}"
                 yield self._within(expanded, ("condition",), code, what, hint, (offset, length))

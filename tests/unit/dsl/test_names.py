@@ -299,6 +299,13 @@ def test_wrong_condition(condition, code, underlined):
     )
 
 
+def test_a_condition_that_is_too_long():
+    """That it is too long is said once; what else may be wrong with it is not looked for."""
+    (problem,) = found(definition("condition: '" + "(" * 4097 + "'"))
+    message = "'condition' of job 'me' must have at most 4,096 characters, not 4,097"
+    assert ("out-of-range", message) == (problem.code, problem.message)
+
+
 # Outputs
 
 

@@ -227,6 +227,10 @@ JOBS = [
         "bad-value: 'one' of job 'a' has none of the forms that it may have: 'one' of job 'a' must be text,"
         " not the number 2; or 'one' of job 'a' must be null, not the number 2",
     ),
+    (
+        f"for_each: [{', '.join('1' * 10_001)}]",
+        "out-of-range: 'for_each' of job 'a' must have at most 10,000 items, not 10,001",
+    ),
     ("map: {}", "out-of-range: 'map' of job 'a' must have at least 1 field, not 0"),
     ("coded: {x-a: 1, y: 2}", "unknown-field: 'coded' of job 'a' has no field 'y'"),
     ("word: A1", "bad-value: 'word' of job 'a' is 'A1'; it must match the pattern ^[a-z]+$"),
