@@ -152,8 +152,10 @@ def test_a_binding_that_cannot_be_imported(handlers: str | None, reason: str, tm
 
     assert (2, []) == (code, left)
     assert (
-        "bunsui: error[unimportable-binding]: binding 'lambda: extract-function':"
-        f" callable 'handlers:extract' can't be imported: {reason}\n"
+        f"bunsui: {tmp_path}/bindings.yaml:1:28: error[unimportable-binding]:"
+        f" binding 'lambda: extract-function': callable 'handlers:extract' can't be imported: {reason}\n"
+        "    1 | lambda: {extract-function: 'handlers:extract'}\n"
+        "      |                            ^^^^^^^^^^^^^^^^^^\n"
     ) == said
 
 

@@ -261,7 +261,14 @@ class TestBindings:
             "binding 'lambda: f': callable 'absent:f' can't be imported:"
             " ModuleNotFoundError: No module named 'absent'"
         )
-        assert ([message], []) == ([p.message for p in caught.value.problems], runner.sessions())
+        (problem,) = caught.value.problems
+        assert (message, str(tmp_path / "bindings.yaml"), 1, 13, []) == (
+            problem.message,
+            problem.file,
+            problem.line,
+            problem.column,
+            runner.sessions(),
+        )
 
     def test_timeout_in_a_thread(self) -> None:
         """A callable that can't be ended is left at its timeout, not retried, and its slot is free again."""

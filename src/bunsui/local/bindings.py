@@ -40,14 +40,35 @@ def load(path: Path, job_types: Mapping[str, JobType]) -> Bindings:
     Raises:
         DefinitionError: it can't be read, or is wrong; all its problems at once.
     """
+    return _read(_document(path), job_types, path.absolute().parent)
+
+
+def _document(path: Path) -> Document:
     try:
         text = path.read_bytes()
     except OSError as error:
         raise DefinitionError(
             [Problem("unreadable-file", f"{path}: {error.strerror}", file=str(path))]
         ) from error
-    document = parse(text, "json" if path.suffix == ".json" else "yaml", str(path))
-    return _read(document, job_types, path.absolute().parent)
+    return parse(text, "json" if path.suffix == ".json" else "yaml", str(path))
+
+
+def unimportable(reasons: Mapping[tuple[str, str], str], path: Path | None) -> list[Problem]:
+    """The problems of bindings that can't be imported, in the order in which they stand.
+
+    Args:
+        reasons: why, by job type and name.
+        path: the file that they came from, which is read once more for their places; None: a mapping.
+    """
+    try:
+        document = plain({}) if path is None else _document(path)
+    except DefinitionError:  # It is gone since, or being written.
+        document = plain({})
+    problems = [
+        document.problem("unimportable-binding", f"binding '{kind}: {name}': {reason}", (kind, name))
+        for (kind, name), reason in reasons.items()
+    ]
+    return sorted(problems, key=Problem.sort_key)
 
 
 def from_mapping(mapping: Mapping[str, Mapping[str, Any]], job_types: Mapping[str, JobType]) -> Bindings:

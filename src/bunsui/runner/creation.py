@@ -40,15 +40,20 @@ def given_bindings(given: Given, pipeline: Pipeline, job_types: Mapping[str, Job
     """
     if isinstance(given, Mapping):
         return bound.from_mapping(given, job_types)
-    if isinstance(given, str | Path):
-        return bound.load(Path(given), job_types)
-    if given is not None:
+    if given is not None and not isinstance(given, str | Path):
         raise ConfigError(f"bindings are {given!r}; they are a mapping or the path of a file")
-    if pipeline.base_dir is not None:
-        beside = pipeline.base_dir / bound.FILE_NAME
-        if beside.is_file():
-            return bound.load(beside, job_types)
-    return {}
+    path = _bindings_file(given, pipeline)
+    return {} if path is None else bound.load(path, job_types)
+
+
+def _bindings_file(given: Given, pipeline: Pipeline) -> Path | None:
+    """The file that a session's bindings stand in, or None where they are a mapping, or there are none."""
+    if isinstance(given, str | Path):
+        return Path(given)
+    if given is not None or pipeline.base_dir is None:
+        return None
+    beside = pipeline.base_dir / bound.FILE_NAME
+    return beside if beside.is_file() else None
 
 
 def bindings_dir(given: Given) -> str | None:
@@ -124,7 +129,7 @@ def create(
         if not isinstance(key, str) or not isinstance(value, str):
             raise ConfigError(f"tag {key!r} is {value!r}; tags are texts by text")
     taken, used = take_in(pipeline, parameters, given, job_types, parts, local=local)
-    preflight.check_imports(used, parts.supervisor)
+    preflight.check_imports(used, parts.supervisor, _bindings_file(given, pipeline))
     reused = () if rerun is None else rerun.reused(pipeline, taken, job_types)
     session_id = session_id_of(idempotency_key)
     live = Live(session_id, pipeline, Machine(pipeline), 0, used, 0, local)

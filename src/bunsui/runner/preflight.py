@@ -8,7 +8,7 @@ from attrs import evolve
 
 from bunsui.dsl.problems import Problem, did_you_mean, pointer
 from bunsui.errors import ConfigError, DefinitionError, JobError, PluginError, text_of
-from bunsui.local.bindings import Bindings, Bound, importable
+from bunsui.local.bindings import Bindings, Bound, importable, unimportable
 from bunsui.local.callables import find
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import copied
@@ -20,6 +20,7 @@ from bunsui.runner.standing_in import nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job, Pipeline
@@ -96,22 +97,24 @@ def why_unavailable(kind: JobType, options: Mapping[str, Any]) -> str | None:
     raise PluginError(f"unavailable() of job type '{kind.name}' {wrong}", plugin=kind.name)
 
 
-def check_imports(bindings: Bindings, supervisor: Supervisor) -> None:
+def check_imports(bindings: Bindings, supervisor: Supervisor, path: Path | None) -> None:
     """Imports what the bindings name in the worker processes that will call it.
+
+    Args:
+        bindings: those that the session needs.
+        supervisor: has the worker processes.
+        path: the file that they came from; None: a mapping.
 
     Raises:
         DefinitionError: one can't be imported; all of them at once, with the reasons.
     """
-    named = [(f"{kind}: {name}", to) for kind, names in bindings.items() for name, to in names.items()]
-    reasons = supervisor.check(importable([to for _, to in named]))
+    named = {(kind, name): to for kind, names in bindings.items() for name, to in names.items()}
+    reasons = supervisor.check(importable([*named.values()]))
     if reasons:
-        raise DefinitionError(
-            [
-                Problem("unimportable-binding", f"binding '{name}': {reasons[to]}")
-                for name, to in named
-                if isinstance(to, Function) and to in reasons
-            ]
-        )
+        wrong = {
+            place: reasons[to] for place, to in named.items() if isinstance(to, Function) and to in reasons
+        }
+        raise DefinitionError(unimportable(wrong, path))
 
 
 def check_folder(pipeline: Pipeline, hint: str) -> None:
