@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import bunsui
 
 HEAVY = [
     "asyncio",
@@ -89,3 +93,23 @@ def test_pipeline_does_not_load_the_runner():
     assert [
         name for name in modules if name.startswith(("bunsui.runner", "bunsui.stores", "bunsui.local"))
     ] == []
+
+
+def clocks(*rooms: str) -> list[str]:
+    """Where code of these rooms asks `datetime` for the time, which no contract on imports can see."""
+    root = Path(bunsui.__file__).parent
+    return [
+        f"{path.relative_to(root)}:{node.lineno}"
+        for room in rooms
+        for path in [*root.glob(f"{room}.py"), *root.glob(f"{room}/**/*.py")]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"now", "utcnow", "today"}
+        and ast.unparse(node.value) in {"datetime", "datetime.datetime", "date", "datetime.date"}
+    ]
+
+
+def test_the_core_has_no_clock():
+    """Times are given to the core; a room that has a clock is found."""
+    assert clocks("errors", "model", "ports", "expressions", "engine") == []
+    assert clocks("runner") != []
