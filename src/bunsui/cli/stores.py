@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-from pathlib import Path
-from urllib.parse import quote
 
 from bunsui.configuration.config import Config
 from bunsui.configuration.origins import Source
-from bunsui.configuration.urls import sqlite_path
-from bunsui.stores.urls import shown
+from bunsui.stores.urls import shown, sqlite_path, sqlite_url
 
 #: Where a setting comes from that counts in any folder and any terminal.
 _EVERYWHERE = (Source.DEFAULT, Source.USER)
@@ -30,9 +26,5 @@ def again(store: str | None) -> str:
             return ""
         store = config.store
     path = sqlite_path(store)
-    url = shown(store) if path is None else _url(path)
+    url = shown(store) if path is None else sqlite_url(path)
     return f" --store {shlex.quote(url)}"
-
-
-def _url(path: Path) -> str:
-    return f"sqlite:///{quote(os.fsencode(path))}"

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
+from bunsui.stores.urls import sqlite_url
 
 #: What a variable of the environment may be called.
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
@@ -25,12 +26,9 @@ _REFERENCE_FORM = "of the form SOURCE:KEY, such as env:DB_PASSWORD"
 
 def default_store() -> str:
     """The URL of the store where none is configured: a SQLite file in the user's data directory."""
-    from urllib.parse import quote  # noqa: PLC0415 - not needed where a store is named
+    import platformdirs  # noqa: PLC0415 - not needed where a store is named
 
-    import platformdirs  # noqa: PLC0415 - see above
-
-    path = Path(platformdirs.user_data_dir("bunsui", appauthor=False)) / "bunsui.db"
-    return f"sqlite:///{quote(str(path))}"
+    return sqlite_url(Path(platformdirs.user_data_dir("bunsui", appauthor=False)) / "bunsui.db")
 
 
 @frozen

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bunsui.configuration import files, urls
+from bunsui.configuration import files
 from bunsui.configuration.config import Config, misspelt_variables
 from bunsui.diagnosis import plugins as of_plugins
 from bunsui.diagnosis.beside import beside
@@ -20,6 +20,7 @@ from bunsui.diagnosis.sqlite_version import sqlite_version
 from bunsui.diagnosis.store import content, open_store, write
 from bunsui.errors import ConfigError
 from bunsui.plugins.registry import Plugins
+from bunsui.stores.urls import sqlite_path
 
 if TYPE_CHECKING:
     from bunsui.ports.store import Store
@@ -80,7 +81,7 @@ def the_store(url: str, registry: Plugins, artifacts: str | None = None) -> Iter
 
 def _opened(store: Store, url: str, artifacts: str | None) -> Iterator[Check]:
     yield write(store)
-    path = urls.sqlite_path(url)
+    path = sqlite_path(url)
     if path is not None:
         yield from content(path)
     yield from sessions(store, datetime.now(UTC))

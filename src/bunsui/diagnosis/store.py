@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bunsui.configuration import urls
 from bunsui.diagnosis.check import Check, failed, ok, problem, warning
 from bunsui.diagnosis.content import integrity, rows_of
 from bunsui.diagnosis.sizes import in_bytes
@@ -20,7 +19,7 @@ from bunsui.errors import BunsuiError, StoreError
 from bunsui.stores.access import Access, access_to, may_write
 from bunsui.stores.filesystems import network_mount
 from bunsui.stores.sqlite_schema import SCHEMA_VERSION
-from bunsui.stores.urls import shown
+from bunsui.stores.urls import shown, sqlite_path
 
 if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
@@ -38,7 +37,7 @@ _ELSEWHERE = "name another store with: bunsui config set --user store URL"
 def open_store(url: str, plugins: Plugins) -> tuple[Store | None, list[Check]]:
     """Opens a store if there is one, and says what was found on the way; makes none."""
     checks: list[Check] = []
-    path = urls.sqlite_path(url)
+    path = sqlite_path(url)
     try:
         if path is not None:
             checks += location(path)

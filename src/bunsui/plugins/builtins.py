@@ -50,11 +50,10 @@ def _memory(url: str) -> Store:
 
 def _sqlite(url: str) -> Store:
     """As SQLAlchemy reads it: three slashes and a relative path, or four for an absolute one."""
-    from urllib.parse import unquote  # noqa: PLC0415
-
     from bunsui.stores.sqlite import SqliteStore  # noqa: PLC0415
+    from bunsui.stores.urls import sqlite_path  # noqa: PLC0415
 
-    root, path = url[:10], unquote(url[10:])
-    if root != "sqlite:///" or not path or "?" in url or "#" in url:
+    path = sqlite_path(url)
+    if path is None:
         raise ConfigError(f"store '{url}' is not of the form sqlite:///relative.db or sqlite:////absolute.db")
     return SqliteStore(path)

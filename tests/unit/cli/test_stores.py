@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
 import pytest
 
+from bunsui import Plugins
 from bunsui.cli.stores import again
-from bunsui.configuration.urls import sqlite_path
+from bunsui.stores.urls import sqlite_path
 
 
 @pytest.fixture
@@ -44,6 +46,21 @@ def test_a_store_that_counts_everywhere_is_not_named(
 def test_an_option_is_named_with_its_folder(folder: Path) -> None:
     """Also where its path is relative, and needs quotes."""
     assert folder / "my other.db" == meant(again("sqlite:///my%20other.db"))
+
+
+def test_a_folder_whose_name_is_no_utf8_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that is proposed opens the same file, and makes no other."""
+    found = folder / os.fsdecode(b"n\xff")
+    try:
+        found.mkdir()
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    monkeypatch.chdir(found)
+    proposed = again("sqlite:///s.db")
+    assert found / "s.db" == meant(proposed)
+    store = Plugins(autoload=False).open_store(shlex.split(proposed)[1])
+    store.close()
+    assert found / "s.db" == store.path  # type: ignore[attr-defined]
 
 
 def test_the_environment_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

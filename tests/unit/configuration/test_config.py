@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 
-from bunsui import Config, ConfigError
+from bunsui import Config, ConfigError, Plugins
 from bunsui.configuration.config import misspelt_variables
 from bunsui.configuration.keys import KEYS, USER_ONLY, variable_of
 from bunsui.configuration.origins import Origin, Source
 from bunsui.configuration.settings import SecretReference
+from bunsui.stores.urls import sqlite_path
 
 
 @pytest.fixture
@@ -109,10 +111,30 @@ def test_nothing(project: Path, user: Path) -> None:
 
 
 def test_the_default_store_in_a_folder_with_strange_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a URL that means that folder."""
-    monkeypatch.setenv("XDG_DATA_HOME", "/data/50%41 ?#")
-    assert Config().store in ("sqlite:////data/50%2541%20%3F%23/bunsui/bunsui.db", Config().store)
-    assert "?" not in Config().store
+    """It is a URL that means that folder, also where its name is no UTF-8."""
+    monkeypatch.setenv("XDG_DATA_HOME", os.fsdecode(b"/data/50%41 ?#\xff"))
+    folder = Path(platformdirs.user_data_dir("bunsui", appauthor=False))
+    assert folder / "bunsui.db" == sqlite_path(Config().store)
+
+
+def test_a_project_in_a_folder_whose_name_is_no_utf8(tmp_path: Path, user: Path) -> None:
+    """Its store is found by the URL that is made of both."""
+    folder = tmp_path / os.fsdecode(b"n\xff")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    write(user, "")
+    write(folder / "bunsui.toml", 'store = "sqlite:///a.db"')
+    assert folder / "a.db" == sqlite_path(load(folder / "bunsui.toml", user).store)
+
+
+def test_no_file_is_made_of_what_is_no_url_of_a_file(project: Path, user: Path) -> None:
+    """A query is refused where the store is opened, as on the command line; it is no part of a name."""
+    write(project, "")
+    write(user, 'store = "sqlite:///a.db?mode=ro"')
+    with pytest.raises(ConfigError, match=r"'sqlite:///a\.db\?mode=ro' is not of the form"):
+        Plugins(autoload=False).open_store(load(project, user).store)
 
 
 @pytest.mark.parametrize("key", sorted(USER_ONLY))
