@@ -14,11 +14,12 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from bunsui.dsl.fields import IDENTIFIER_RULE
 from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
 
 #: What the names in tables are.
-NAME_RULE = "a name is a letter, then up to 63 letters, digits, '_' or '-'"
+NAME_RULE = f"a name is {IDENTIFIER_RULE}"
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str,

@@ -46,7 +46,7 @@ SCHEMA: dict[str, Any] = {
             "exclusiveMinimum": 0,
             "maximum": 31_536_000,
             "default": 30.0,
-            "title": "a number of seconds above 0, such as 30",
+            "title": "a number of seconds above 0, at most a year, such as 30",
             "description": "Seconds without a sign of life after which another runner may take a session"
             " over.",
             "examples": [30, 60.5],

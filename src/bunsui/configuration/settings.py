@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from bunsui.configuration.checking import NAME_RULE
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
@@ -19,7 +20,6 @@ from bunsui.stores.urls import sqlite_url
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
 
 _IDENTIFIER = re.compile(IDENTIFIER_PATTERN)
-_IDENTIFIER_RULE = "a name is a letter, then up to 63 letters, digits, '_' or '-'"
 _VARIABLE = re.compile(VARIABLE_PATTERN)
 _REFERENCE_FORM = "of the form SOURCE:KEY, such as env:DB_PASSWORD"
 
@@ -80,24 +80,6 @@ def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
     return Settings(env=_variables(given.get("env", ())), secrets=_references(given.get("secrets", {})))
 
 
-def read_pools(given: Mapping[str, int] | None) -> Mapping[str, int]:
-    """The ``pools`` argument of a Runner: how many jobs each pool takes at once; None: there is no pool.
-
-    Raises:
-        ConfigError: it is wrong.
-    """
-    if given is None:
-        return _unchanging({})
-    if not isinstance(given, Mapping):
-        raise ConfigError(f'pools is {type(given).__name__}, not a mapping such as {{"gpu": 2}}')
-    for name, count in given.items():
-        if not isinstance(name, str) or not _IDENTIFIER.match(name):
-            raise ConfigError(f"pools has the key {quoted(name)}", hint=_IDENTIFIER_RULE)
-        if type(count) is not int or count < 1:
-            raise ConfigError(f"pools.{name} is {quoted(count)}; it is a whole number of at least 1")
-    return _unchanging(given)
-
-
 def _refuse_others(given: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in known:
@@ -131,7 +113,7 @@ def _references(given: Any) -> Mapping[str, SecretReference]:
     references = {}
     for name, value in given.items():
         if not isinstance(name, str) or not _IDENTIFIER.match(name):
-            raise ConfigError(f"config.secrets has the key {quoted(name)}", hint=_IDENTIFIER_RULE)
+            raise ConfigError(f"config.secrets has the key {quoted(name)}", hint=NAME_RULE)
         references[name] = read_reference(value, f"config.secrets.{name}")
     return references
 

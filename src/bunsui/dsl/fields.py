@@ -13,6 +13,8 @@ from bunsui.model.job import MAX_ITEMS
 
 # A pattern's $ also matches before a line break at the end, in Python; hence (?!\n).
 IDENTIFIER_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}(?!\n)$"
+#: The same in words.
+IDENTIFIER_RULE = "a letter, then up to 63 letters, digits, '_' or '-'"
 DURATION_PATTERN = r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d)(?!\n)$"
 PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+(?!\n)$"
 #: Most jobs of a pipeline.

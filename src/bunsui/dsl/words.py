@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN, PRINTABLE_PATTERN
+from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN, IDENTIFIER_RULE, PRINTABLE_PATTERN
 from bunsui.dsl.problems import quoted
 
 #: What values of each type are called.
@@ -19,7 +19,7 @@ TYPES = {
 }
 #: What the patterns of the language ask for.
 PATTERN_RULES = {
-    IDENTIFIER_PATTERN: "it must be a letter, then up to 63 letters, digits, '_' or '-'",
+    IDENTIFIER_PATTERN: f"it must be {IDENTIFIER_RULE}",
     DURATION_PATTERN: "it must be more than 0: seconds, or a text such as 15m (ms, s, m, h, d)",
     PRINTABLE_PATTERN: "it must be one line without control characters",
 }

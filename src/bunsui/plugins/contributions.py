@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from attrs import frozen
 
-from bunsui.dsl.fields import IDENTIFIER_PATTERN, PRINTABLE_PATTERN
+from bunsui.dsl.fields import IDENTIFIER_PATTERN, IDENTIFIER_RULE, PRINTABLE_PATTERN
 from bunsui.ports.job_type import JobType, OnLost
 from bunsui.ports.secrets import SecretSource
 
@@ -41,7 +41,6 @@ OWN_COMMANDS = frozenset(
 _COMMAND = re.compile(r"[a-z][a-z0-9-]*\Z")
 
 
-_IDENTIFIER = "a letter, then up to 63 letters, digits, '_' or '-'"
 #: Longest name of a job type, in characters.
 MAX_NAME = 64
 
@@ -138,7 +137,7 @@ def _secret_sources(result: Any, built_in: bool) -> Iterable[tuple[str, SecretSo
     del built_in
     for name, source in _mapped("bunsui_secret_sources", result):
         if not isinstance(name, str) or not re.match(IDENTIFIER_PATTERN, name):
-            raise Wrong(f"{name!r} is not a name for a secret source: {_IDENTIFIER}")
+            raise Wrong(f"{name!r} is not a name for a secret source: {IDENTIFIER_RULE}")
         if not isinstance(source, SecretSource):
             if isclass(source) and issubclass(source, SecretSource):
                 raise Wrong(f"{source.__name__} is a class; give an instance, {source.__name__}()")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from attrs import frozen
 
+from bunsui.configuration.checking import check
 from bunsui.configuration.config import Config
-from bunsui.configuration.settings import Settings, read_pools, read_settings
+from bunsui.configuration.keys import KEYS
+from bunsui.configuration.settings import Settings, read_settings
 from bunsui.errors import ConfigError
 from bunsui.ports.store import Store
 
@@ -51,8 +53,18 @@ def configured(
         ConfigError: an argument, or the configuration, is wrong.
     """
     names = None if config is None or isinstance(config, Config) else read_settings(config)
-    _check(store, max_concurrency, lease)
-    sizes = None if pools is None else read_pools(pools)
+    if not isinstance(store, str | Store | None):
+        raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
+    # As where they are configured; what else a Runner takes may also be what no file can hold.
+    for key, value in (
+        ("local", local),
+        ("max_concurrency", max_concurrency),
+        ("pools", pools),
+        ("lease", lease),
+        ("capture_logging", capture_logging),
+    ):
+        if value is not None:
+            check(value, KEYS[key], "", key, hidden=False)
     found = config if isinstance(config, Config) else Config()
     store = store or None  # "" has always been that, too.
     if config is None or (names is not None and store is None):
@@ -70,18 +82,9 @@ def configured(
         bindings=found.bindings if bindings is None else bindings,
         local=found.local if local is None else local,
         max_concurrency=found.max_concurrency if max_concurrency is None else max_concurrency,
-        pools=read_pools(found.pools) if sizes is None else sizes,
+        pools=MappingProxyType(dict(found.pools if pools is None else pools)),
         lease=found.lease if lease is None else lease,
         artifacts=artifacts,
         capture_logging=found.capture_logging if capture_logging is None else capture_logging,
         names=found.names if names is None else names,
     )
-
-
-def _check(store: object, max_concurrency: object, lease: float | None) -> None:
-    if not isinstance(store, str | Store | None):
-        raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
-    if max_concurrency is not None and (not isinstance(max_concurrency, int) or max_concurrency < 1):
-        raise ConfigError(f"max_concurrency is {max_concurrency!r}; it is a whole number of at least 1")
-    if lease is not None and not (lease > 0 and math.isfinite(lease)):
-        raise ConfigError(f"lease is {lease}; it must be more than 0 seconds, such as 30")

@@ -162,8 +162,9 @@ def test_a_wrong_lease_is_a_usage_error(
     monkeypatch.setenv("BUNSUI_LEASE", "soon")
     assert 2 == run(["run", "pipeline.yaml"])
 
-    assert "bunsui: BUNSUI_LEASE is 'soon'; it is a number of seconds above 0, such as 30\n" == (
-        capsys.readouterr().err
+    assert (
+        "bunsui: BUNSUI_LEASE is 'soon'; it is a number of seconds above 0, at most a year, such as 30\n"
+        == (capsys.readouterr().err)
     )
 
 

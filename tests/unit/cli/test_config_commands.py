@@ -88,7 +88,7 @@ def test_list_for_programs(folder: Path, capsys: pytest.CaptureFixture[str], for
         (
             ["set", "lease", "0"],
             2,
-            "bunsui: lease is 0; it is a number of seconds above 0, such as 30;"
+            "bunsui: lease is 0; it is a number of seconds above 0, at most a year, such as 30;"
             " try: bunsui config set lease 30\n",
         ),
         (["get", "leese"], 2, "bunsui: there is no key 'leese'; did you mean 'lease'?\n"),

@@ -63,8 +63,8 @@ def test_numbers_are_finite(value: float) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("lease", "x", "f:1: lease is 'x'; it is a number of seconds above 0, such as 30"),
-        ("lease", True, "f:1: lease is true; it is a number of seconds above 0, such as 30"),
+        ("lease", "x", "f:1: lease is 'x'; it is a number of seconds above 0, at most a year, such as 30"),
+        ("lease", True, "f:1: lease is true; it is a number of seconds above 0, at most a year, such as 30"),
         ("pools", {"gpu": 0}, "f:1: pools.gpu is 0; it is a whole number of at least 1, such as 2"),
         (
             "pools",

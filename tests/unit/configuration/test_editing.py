@@ -133,8 +133,8 @@ def test_a_value_in_place_of_a_reference_is_not_shown(path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("lease", "soon", "lease is 'soon'; it is a number of seconds above 0, such as 30; try: bunsui"
-         " config set lease 30"),
+        ("lease", "soon", "lease is 'soon'; it is a number of seconds above 0, at most a year, such as 30;"
+         " try: bunsui config set lease 30"),
         ("pools.gpu", "two", "pools.gpu is 'two'; it is a whole number of at least 1, such as 2; try: bunsui"
          " config set pools.gpu 2"),
         ("store", "sqlite:////etc/x.db", "a project's file may name a store in its own folder only, such as"

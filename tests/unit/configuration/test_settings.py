@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bunsui import ConfigError, Runner
-from bunsui.configuration.settings import SecretReference, Settings, read_pools, read_settings
+from bunsui.configuration.settings import SecretReference, Settings, read_settings
 
 
 class TestSettings:
@@ -115,45 +115,6 @@ class TestSettings:
         )
 
 
-class TestPools:
-    @pytest.mark.parametrize("given", [None, {}])
-    def test_none(self, given: Any) -> None:
-        """There are no pools where none is given."""
-        assert {} == read_pools(given)
-
-    def test_pools(self) -> None:
-        """A pool has its count."""
-        assert {"gpu": 2, "db-1": 1} == read_pools({"gpu": 2, "db-1": 1})
-
-    def test_unchanging(self) -> None:
-        """Pools don't change with what they were made from."""
-        given = {"gpu": 2}
-        pools = read_pools(given)
-        given["gpu"] = 3
-        assert {"gpu": 2} == pools
-
-    @pytest.mark.parametrize(
-        ("given", "expected"),
-        [
-            (["gpu"], 'pools is list, not a mapping such as {"gpu": 2}'),
-            (
-                {"1gpu": 2},
-                "pools has the key '1gpu'; a name is a letter, then up to 63 letters, digits, '_' or '-'",
-            ),
-            ({1: 2}, "pools has the key 1; a name is a letter, then up to 63 letters, digits, '_' or '-'"),
-            ({"gpu": 0}, "pools.gpu is 0; it is a whole number of at least 1"),
-            ({"gpu": True}, "pools.gpu is true; it is a whole number of at least 1"),
-            ({"gpu": 1.0}, "pools.gpu is 1.0; it is a whole number of at least 1"),
-            ({"gpu": "2"}, "pools.gpu is '2'; it is a whole number of at least 1"),
-        ],
-    )
-    def test_wrong(self, given: Any, expected: str) -> None:
-        """What is wrong is refused, with the pool and the rule."""
-        with pytest.raises(ConfigError) as caught:
-            read_pools(given)
-        assert expected == str(caught.value)
-
-
 class TestRunner:
     def test_given(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A Runner hands on what it is configured with."""
@@ -178,7 +139,7 @@ class TestRunner:
         ("arguments", "expected"),
         [
             ({"config": {"envs": []}}, "config has no key 'envs'; did you mean 'env'?"),
-            ({"pools": {"gpu": 0}}, "pools.gpu is 0; it is a whole number of at least 1"),
+            ({"pools": {"gpu": 0}}, "pools.gpu is 0; it is a whole number of at least 1, such as 2"),
             (
                 {"config": {"secrets": {"db": "fil:x"}}},
                 "config.secrets.db names a source that does not exist; there are: env, environment, file;"

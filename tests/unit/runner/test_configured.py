@@ -11,6 +11,10 @@ from bunsui import Config, ConfigError, Job, Pipeline, Runner
 from bunsui.configuration.settings import SecretReference, Settings
 from bunsui.runner.configured import Configured, configured
 
+A_LEASE = "it is a number of seconds above 0, at most a year, such as 30"
+A_COUNT = "it is a whole number of at least 1"
+A_NAME = "a name is a letter, then up to 63 letters, digits, '_' or '-'"
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -127,14 +131,36 @@ def test_a_source_that_is_none_is_named_with_its_place(folder: Path, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"lease": 0}, "lease is 0; it must be more than 0 seconds, such as 30"),
-        ({"max_concurrency": 0}, "max_concurrency is 0; it is a whole number of at least 1"),
+        ({"lease": 0}, f"lease is 0; {A_LEASE}"),
+        ({"lease": -1}, f"lease is -1; {A_LEASE}"),
+        ({"lease": float("nan")}, f"lease is NaN; {A_LEASE}"),
+        ({"lease": float("inf")}, f"lease is Infinity; {A_LEASE}"),
+        ({"lease": 1e12}, f"lease is 1000000000000.0; {A_LEASE}"),
+        ({"lease": "30"}, f"lease is '30'; {A_LEASE}"),
+        ({"lease": True}, f"lease is true; {A_LEASE}"),
+        ({"max_concurrency": 0}, f"max_concurrency is 0; {A_COUNT}, such as 32"),
+        ({"max_concurrency": True}, f"max_concurrency is true; {A_COUNT}, such as 32"),
+        ({"local": "no"}, "local is 'no'; it is true or false"),
+        ({"capture_logging": 0}, "capture_logging is 0; it is true or false"),
         ({"store": 3}, "store is 3; it is a URL or a Store; such as 'sqlite:///bunsui.db'"),
-        ({"pools": {"a": 0}}, "pools.a is 0; it is a whole number of at least 1"),
+        ({"pools": ["a"]}, 'pools is ["a"]; it is a table of numbers by name, such as {"gpu": 2}'),
+        ({"pools": {"1a": 2}}, f"pools has the key '1a'; {A_NAME}"),
+        ({"pools": {1: 2}}, f"pools has the key '1'; {A_NAME}"),
+        ({"pools": {"a": 0}}, f"pools.a is 0; {A_COUNT}, such as 2"),
+        ({"pools": {"a": True}}, f"pools.a is true; {A_COUNT}, such as 2"),
+        ({"pools": {"a": 1.0}}, f"pools.a is 1.0; {A_COUNT}, such as 2"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], expected: str) -> None:
-    """Are errors that name them."""
+    """Are errors that name them, and say what `Config.load` says of the same value."""
     with pytest.raises(ConfigError) as caught:
         use(**arguments)
     assert expected == str(caught.value)
+
+
+def test_pools_do_not_change_with_what_they_were_made_from() -> None:
+    """A Runner has those that it was given."""
+    given = {"gpu": 2}
+    found = use(Config(), pools=given).pools
+    given["gpu"] = 3
+    assert {"gpu": 2} == found
