@@ -15,6 +15,7 @@ import pytest
 
 import bunsui
 from bunsui.configuration.keys import KEYS, USER_ONLY
+from bunsui.dsl.codes import CODES
 from bunsui.dsl.fields import (
     DEFAULTS_FIELDS,
     JOB_FIELDS,
@@ -25,6 +26,7 @@ from bunsui.dsl.fields import (
 )
 from bunsui.dsl.parameters.fields import PARAMETER_FIELDS
 from bunsui.dsl.parser import parse
+from bunsui.expressions.syntax import CALLS, CALLS_IN_WORDS
 from bunsui.local import bindings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -261,6 +263,16 @@ def test_the_reference_has_what_defaults_may_hold() -> None:
     sentence = re.search(r"`defaults` may hold ((?:.*\n)+?)\n", REFERENCE.read_text(encoding="utf-8"))
     assert sentence is not None
     assert set(DEFAULTS_FIELDS) - set(LATER_JOB_FIELDS) == set(re.findall(r"`(\w+)`", sentence[1]))
+
+
+def test_the_guide_has_every_call_of_a_condition() -> None:
+    """In one sentence, and so does what is explained of a condition that is none."""
+    calls = re.findall(r"\w+\((?:job)?\)", CALLS_IN_WORDS)
+    assert list(CALLS) == [call.partition("(")[0] for call in calls]
+    guide = (USER_GUIDE / "definitions.md").read_text(encoding="utf-8")
+    sentence = guide.partition("There are `==`")[2].partition("no arithmetic")[0]
+    assert calls == re.findall(r"`(\w+\((?:job)?\))`", sentence)
+    assert CALLS_IN_WORDS in " ".join(CODES["bad-condition"].meaning.split())
 
 
 def test_the_reference_has_every_error_code() -> None:

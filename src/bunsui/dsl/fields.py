@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bunsui.expressions.conditions import MAX_LENGTH
+from bunsui.expressions.syntax import CALLS_IN_WORDS
 from bunsui.model.job import MAX_ITEMS
 
 # A pattern's $ also matches before a line break at the end, in Python; hence (?!\n).
@@ -133,8 +134,8 @@ JOB_FIELDS: dict[str, Any] = {
     "condition": {
         "title": "Condition",
         "description": "The job runs only where this is true, else it is skipped. Comparisons, 'and', 'or',"
-        " 'not', 'in', references, succeeded(job), failed(job), always(). It is asked in addition to whether"
-        " all jobs upstream succeeded, unless it uses one of those three.",
+        f" 'not', 'in', references, {CALLS_IN_WORDS}. It is asked in addition to whether"
+        " all jobs upstream succeeded, unless it calls one of these.",
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_LENGTH,

@@ -21,7 +21,18 @@ from typing import NoReturn
 from attrs import define, frozen
 
 from bunsui.expressions.references import BadReference, Reference, read_reference
-from bunsui.expressions.syntax import Call, Combine, Compare, Items, Literal, Node, Not, Operand
+from bunsui.expressions.syntax import (
+    CALLS,
+    CALLS_IN_WORDS,
+    Call,
+    Combine,
+    Compare,
+    Items,
+    Literal,
+    Node,
+    Not,
+    Operand,
+)
 
 __all__ = ["BadCondition", "Condition", "parse_condition"]
 
@@ -34,8 +45,6 @@ MAX_PARTS = 1000
 #: Deepest nesting of parentheses, lists and negations.
 MAX_DEPTH = 32
 
-#: What replaces "all jobs upstream succeeded".
-STATUS_FUNCTIONS = ("succeeded", "failed", "always")
 _COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _WORDS = {"and", "or", "not", "in"}
@@ -92,7 +101,7 @@ class Condition:
     root: Node
     #: Its references, in the order of the text.
     operands: tuple[Operand, ...]
-    #: Its calls of ``succeeded``, ``failed`` and ``always``.
+    #: Its calls, likewise.
     calls: tuple[Call, ...]
 
     @property
@@ -314,14 +323,12 @@ class _Parser:
         raise BadCondition(f"'{token.text[:40]}' alone is not a value", token.start, len(token.text), hint)
 
     def _call(self, name: _Token) -> Node:
-        if name.text not in STATUS_FUNCTIONS:
+        if name.text not in CALLS:
             message = f"there is no function '{name.text[:40]}'"
-            raise BadCondition(
-                message, name.start, len(name.text), "there are succeeded(job), failed(job) and always()"
-            )
+            raise BadCondition(message, name.start, len(name.text), f"there are {CALLS_IN_WORDS}")
         self._advance()
         job = None
-        if name.text != "always":
+        if CALLS[name.text] is not None:
             argument = self._token
             if argument.kind != "name":
                 hint = f"write the id without quotes: {name.text}(extract_data)"

@@ -7,8 +7,7 @@ from typing import Any
 
 from bunsui.errors import JobError
 from bunsui.expressions.resolution import Scope, evaluate
-from bunsui.expressions.syntax import Call, Combine, Compare, Items, Literal, Node, Not, Operand
-from bunsui.model.status import JobStatus
+from bunsui.expressions.syntax import CALLS, Call, Combine, Compare, Items, Literal, Node, Not, Operand
 
 __all__ = ["ConditionFailed", "holds", "same"]
 
@@ -63,8 +62,7 @@ def _value(node: Node, scope: Scope) -> Any:
 def _called(call: Call, scope: Scope) -> bool:
     if call.job is None:
         return True
-    status = scope.jobs[call.job].status
-    return status is (JobStatus.SUCCEEDED if call.function == "succeeded" else JobStatus.FAILED)
+    return scope.jobs[call.job].status is CALLS[call.function]
 
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
 
 from bunsui.expressions.references import Reference
+from bunsui.model.status import JobStatus
 
-__all__ = ["Call", "Combine", "Compare", "Items", "Literal", "Node", "Not", "Operand", "Span"]
+__all__ = [
+    "CALLS",
+    "CALLS_IN_WORDS",
+    "Call",
+    "Combine",
+    "Compare",
+    "Items",
+    "Literal",
+    "Node",
+    "Not",
+    "Operand",
+    "Span",
+]
 
+#: What can be called, each with the status that it asks for of a job; None: it names no job, and is true.
+#: A call replaces "all jobs upstream succeeded".
+CALLS: Mapping[str, JobStatus | None] = {
+    "succeeded": JobStatus.SUCCEEDED,
+    "failed": JobStatus.FAILED,
+    "always": None,
+}
+_WRITTEN = [f"{name}({'' if status is None else 'job'})" for name, status in CALLS.items()]
+#: The same for a sentence.
+CALLS_IN_WORDS = f"{', '.join(_WRITTEN[:-1])} and {_WRITTEN[-1]}"
 #: Offset and length in the condition's text, in characters.
 Span = tuple[int, int]
 
@@ -40,10 +64,10 @@ class Items:
 
 @frozen
 class Call:
-    """``succeeded(job)``, ``failed(job)`` or ``always()``."""
+    """Such as ``succeeded(job)``; see `CALLS`."""
 
     function: str
-    #: None for ``always``.
+    #: None where it names none.
     job: str | None
     span: Span = field(eq=False)
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from bunsui.expressions.conditions import parse_condition
 from bunsui.expressions.evaluation import ConditionFailed, describe, holds, kind_of, same
 from bunsui.expressions.references import Reference
 from bunsui.expressions.resolution import ReferenceFailed, Scope
-from bunsui.expressions.syntax import Call, Combine, Compare, Items, Literal, Node, Not, Operand
+from bunsui.expressions.syntax import CALLS, Call, Combine, Compare, Items, Literal, Node, Not, Operand
 from bunsui.model.json import Json
 from bunsui.model.session import Failure, JobState
 from bunsui.model.status import JobStatus
@@ -509,3 +510,12 @@ def test_every_value_has_a_kind(value: Any) -> None:
     """The kind of a JSON value is that of the model's."""
     word = {None: "null", True: "boolean", False: "boolean"}
     assert (word[value] if typed(value)[0] == "word" else typed(value)[0]) == kind_of(value)
+
+
+@pytest.mark.parametrize("name", [name for name, status in CALLS.items() if status is not None])
+def test_a_call_is_true_for_the_status_of_its_name(name: str) -> None:
+    """And for no other: what is called can't be taken for something else."""
+    state = {str(status): JobState(status) for status in JobStatus}
+    around = evolve(scope(), jobs=state)
+    true = [each for each in state if holds(parse_condition(f"{name}({each})").root, around)]
+    assert [name] == true

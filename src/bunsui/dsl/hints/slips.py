@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
+from bunsui.expressions.syntax import CALLS, CALLS_IN_WORDS
+
 __all__ = ["condition_hint", "mismatch_hint", "reference_hint"]
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 _STEPS = r"(?:\.[A-Za-z0-9_-]+|\[[0-9]+\])*"
 _PATH = rf"{_NAME}{_STEPS}"
 _JOB = "let a job compute it"
+#: The calls that name a job, in a pattern.
+_OF_JOBS = "|".join(name for name, status in CALLS.items() if status is not None)
 _CURLY = r"[\u2018-\u201f]"
 _STRAIGHT = 'use straight quotes, as in "text"'
 #: Characters that are looked at on each side of what is wrong in a condition.
@@ -45,14 +49,14 @@ _CONDITIONS = (
     (r"", r"is\b", "compare with '=='"),
     (r"", r"(?:eq|equals)\b", "compare with '=='"),
     (r"in\s*\(.*", r",", "write a list in brackets, as in [1, 2]"),
-    (r"(?:succeeded|failed)\(.*", r",", "name one job at a time: failed(a) or failed(b)"),
+    (rf"(?:{_OF_JOBS})\(.*", r",", "name one job at a time: failed(a) or failed(b)"),
     (r"", r"(?:contains|includes|len|length|size|startswith|endswith|matches|lower|upper|int|str|exists)\b",
-     f"there is only succeeded(job), failed(job) and always(); else {_JOB}"),
+     f"there is only {CALLS_IN_WORDS}; else {_JOB}"),
     (r"", r"(?:success|succeeds?|all_success|allsucceeded|done|complete|completed)\b",
      "did you mean succeeded(job)? That all upstream succeeded is asked without a condition"),
     (r"", r"(?:failure|fails|all_failed|one_failed|error)\b", "did you mean failed(job)?"),
     (r"", r"(?:always|all_done)\b(?!\()", "did you mean always()?"),
-    (r"", r"(?:cancelled|canceled)\b", "there is succeeded(job), failed(job) and always()"),
+    (r"", r"(?:cancelled|canceled)\b", f"there is {CALLS_IN_WORDS}"),
     (r"", r"(?:jobs|parameters|env|session|pipeline|secrets|item)$", "a reference stands in ${...}"),
     (r"(?:jobs|parameters|env|session|pipeline|secrets|item)", r"\.", "put all of it into braces: ${...}"),
     (r"", r"\{\{", "write ${name}"),
@@ -71,7 +75,7 @@ _MISMATCHES = (
     (r"", r'.*(?:[<>=]|in)\[?["\']-?[0-9].*', "write numbers without quotes"),
     (r"true or false is compared with a number", r".*", "write true or false"),
     (r"each side of", r'["\'].*', 'write the comparison again, or ${x} in ["a", "b"]'),
-    (r"", r'"(?:always|succeeded|failed)\b.*', "write it without quotes: always()"),
+    (r"", rf'"(?:{"|".join(CALLS)})\b.*', "write it without quotes: always()"),
 )
 
 
@@ -95,7 +99,7 @@ def reference_hint(text: str) -> str | None:
 def condition_hint(text: str, at: int) -> str | None:
     """What to write instead of what stands at offset `at` of a condition, or None."""
     before, here = text[max(at - _NEAR, 0) : at].rstrip(), text[at : at + _NEAR]
-    if before.endswith(("succeeded(", "failed(")):
+    if re.search(rf"(?:{_OF_JOBS})\(\Z", before):
         return "write the id of a job alone, as in failed(extract_data)"
     if text.startswith("${", at):
         end = text.find("}", at)
