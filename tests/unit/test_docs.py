@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 import bunsui
+from bunsui.cli.exit_codes import MEANINGS, OF_ERRORS
+from bunsui.cli.main import cli
 from bunsui.configuration.keys import KEYS, USER_ONLY
 from bunsui.dsl.codes import CODES
 from bunsui.dsl.fields import (
@@ -21,6 +23,8 @@ from bunsui.dsl.fields import (
     JOB_FIELDS,
     LATER_JOB_FIELDS,
     LATER_PIPELINE_FIELDS,
+    MAX_ITEMS,
+    MAX_JOBS,
     PIPELINE_FIELDS,
     RETRY,
 )
@@ -263,6 +267,51 @@ def test_the_reference_has_what_defaults_may_hold() -> None:
     sentence = re.search(r"`defaults` may hold ((?:.*\n)+?)\n", REFERENCE.read_text(encoding="utf-8"))
     assert sentence is not None
     assert set(DEFAULTS_FIELDS) - set(LATER_JOB_FIELDS) == set(re.findall(r"`(\w+)`", sentence[1]))
+
+
+def test_the_help_and_the_guide_have_every_exit_code() -> None:
+    """In one sentence each, and what can't come up yet says so."""
+    written = ", ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
+    assert {code for _, code in OF_ERRORS} <= MEANINGS.keys()
+    assert f"Exit codes: {written}." in " ".join((cli.help or "").split())
+    guide = " ".join(GETTING_STARTED.read_text(encoding="utf-8").split())
+    said = guide.partition("Exit codes: ")[2].partition(".")[0]
+    assert written == said.replace(" (nothing asks for permission yet)", "").replace(
+        "the store is unavailable", "store or AWS unavailable"
+    )
+
+
+def test_the_guide_has_every_status_of_a_session() -> None:
+    """In the order in which they come."""
+    row = next(
+        line
+        for line in (USER_GUIDE / "python.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `session.status` |")
+    )
+    assert list(map(str, bunsui.SessionStatus)) == re.findall(r"`(\w+)`", row)
+
+
+def test_the_guide_has_the_defaults_of_the_configuration() -> None:
+    """Those that are numbers stand behind their keys."""
+    documented = table(USER_GUIDE / "configuration.md", "Keys")
+    numbers = {
+        key: schema["default"]
+        for key, schema in KEYS.items()
+        if schema["type"] in ("number", "integer") and "default" in schema
+    }
+    assert {"lease", "max_concurrency"} == numbers.keys()
+    for key, default in numbers.items():
+        assert f"{default:g} by default" in documented[key][0]
+
+
+def test_the_reference_has_the_limits() -> None:
+    """Those of the code."""
+    job, pipeline = table(REFERENCE, "A job"), table(REFERENCE, "A pipeline")
+    assert f"at most {JOB_FIELDS['condition']['maxLength']:,} characters" in job["condition"][0]
+    assert f"at most {JOB_FIELDS['name']['maxLength']} characters" in job["name"][0]
+    assert f"at most {MAX_ITEMS:,}" in job["for_each"][2]
+    assert f"1 to {MAX_JOBS:,}" in pipeline["jobs"][2]
+    assert f"1 to {PIPELINE_FIELDS['name']['maxLength']} printable" in pipeline["name"][2]
 
 
 def test_the_guide_has_every_call_of_a_condition() -> None:

@@ -22,7 +22,8 @@ from attrs import frozen
 
 import bunsui
 from bunsui.cli.commands.plugins import _WORDS
-from bunsui.cli.main import EXIT_CODES, cli
+from bunsui.cli.exit_codes import OF_ERRORS
+from bunsui.cli.main import cli
 from bunsui.plugins import hookspecs
 from bunsui.plugins.contributions import MAX_NAME, OWN_COMMANDS
 from bunsui.ports.store import Store
@@ -243,7 +244,7 @@ def test_the_exit_codes_of_a_command() -> None:
     for line in re.findall(r"^\| `bunsui\.\w+Error\(.*|^\| `bunsui\.NotFound\(.*", text, re.MULTILINE):
         said |= dict.fromkeys(re.findall(r"`bunsui\.(\w+)\(", line), int(line.rstrip(" |")[-1]))
     said |= {"DefinitionError": 2, "PluginError": 2, "AwsError": 6, "BunsuiError": 1}
-    assert {cls.__name__: code for cls, code in EXIT_CODES} == said
+    assert {cls.__name__: code for cls, code in OF_ERRORS} == said
     assert "`DefinitionError` and `PluginError` give 2, `AwsError` gives 6, all others 1" in text
 
 

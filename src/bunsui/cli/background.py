@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import asdict
 
+from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.parameters import Given
 from bunsui.cli.stores import again
 from bunsui.cli.streams import around, note
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
     from bunsui.runner.handle import Session
     from bunsui.runner.runner import Runner
-
-#: The exit code of a command that was interrupted.
-INTERRUPTED = 130
 
 
 def detach(
@@ -195,7 +193,6 @@ def main() -> int:
 
     from bunsui.cli.definitions import pipeline_of  # noqa: PLC0415 - with the path that it was given
     from bunsui.cli.drive import start  # noqa: PLC0415 - as above
-    from bunsui.cli.main import exit_code  # noqa: PLC0415 - as above
 
     pipeline = request.pop("pipeline")
     given = [Given(**one) for one in request.pop("given")]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bunsui.cli import plans, render
+from bunsui.cli.exit_codes import FAILED, INTERRUPTED, PAUSED
 from bunsui.cli.parameters import Given, parameters
 from bunsui.cli.progress import Progress
 from bunsui.cli.stores import again
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from bunsui.cli.background import Background
     from bunsui.model.pipeline import Pipeline
     from bunsui.runner.handle import Session
-
-#: Exit codes: the session did not succeed, the command was interrupted, the session rests, paused.
-FAILED, INTERRUPTED, PAUSED = 1, 130, 7
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The command ``bunsui``, and what its exit codes mean."""
+"""The command ``bunsui``."""
 
 from __future__ import annotations
 
@@ -17,29 +17,9 @@ from bunsui.cli.commands.plugins import plugins_command
 from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
-from bunsui.cli.drive import INTERRUPTED
+from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.group import Commands
 from bunsui.cli.streams import around, lost, note, unread
-
-#: The exit code of each error; the first class that fits counts.
-EXIT_CODES: tuple[tuple[type[errors.BunsuiError], int], ...] = (
-    (errors.DefinitionError, 2),
-    (errors.ConfigError, 2),
-    (errors.PluginError, 2),
-    (errors.NotFound, 3),
-    (errors.AuthenticationError, 4),
-    (errors.PermissionDenied, 4),
-    (errors.StateError, 5),
-    (errors.Conflict, 5),
-    (errors.StoreError, 6),
-    (errors.AwsError, 6),
-    (errors.BunsuiError, 1),
-)
-
-
-def exit_code(error: errors.BunsuiError) -> int:
-    """The exit code of an error."""
-    return next(code for cls, code in EXIT_CODES if isinstance(error, cls))
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -241,6 +241,13 @@ def pause(state: SessionState, at: str) -> None:
     note(f"{command} {said}\nwhere WORD says what became of it: {', '.join(WORDS)}")
 
 
+def unattended(session: Session, at: str) -> str | None:
+    """What to do where nobody drives a session that could go on; None where somebody does, or it rests."""
+    if not session.is_orphaned:
+        return None
+    return f"nobody drives it; continue it with: bunsui session resume {session.id}{at}"
+
+
 def _is_unknown(state: JobState) -> bool:
     return any(part.status is JobStatus.UNKNOWN for part in (state, *(state.items or ())))
 

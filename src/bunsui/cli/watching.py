@@ -44,19 +44,12 @@ def watch(runner: Runner, session: Session, form: str, at: str) -> None:
     render.pause(state, at)
 
 
-def unattended(session: Session, at: str) -> str | None:
-    """What to do where nobody drives a session that could go on; None where somebody does, or it rests."""
-    if not session.is_orphaned:
-        return None
-    return f"nobody drives it; continue it with: bunsui session resume {session.id}{at}"
-
-
 def noting_unattended(session: Session, at: str) -> Callable[[], None]:
     """What notes that nobody drives a session, each time that this becomes so; to be called now and then."""
     said: list[str | None] = [None]
 
     def look() -> None:
-        told = unattended(session, at)
+        told = render.unattended(session, at)
         if told is not None and told != said[0]:
             note(told)
         said[0] = told
@@ -101,14 +94,14 @@ def _live(session: Session, at: str) -> None:
 
     # That it is a terminal is known; colours are NO_COLOR's matter.
     console = Console(highlight=False, markup=False, emoji=False, force_terminal=True)
-    table = WatchTable(session.state, unattended(session, at))
+    table = WatchTable(session.state, render.unattended(session, at))
     due, looks = time.monotonic(), pauses(POLL)
     with Live(table, console=console, auto_refresh=False) as live:
         while not table.state.status.is_resting:
             time.sleep(min(FRAME, max(due - time.monotonic(), 0.0)))
             if time.monotonic() >= due:
                 before, table.state = table.state.position, session.state
-                table.note = unattended(session, at)
+                table.note = render.unattended(session, at)
                 if table.state.position != before:
                     looks = pauses(POLL)
                 due = time.monotonic() + next(looks)

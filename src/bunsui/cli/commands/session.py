@@ -8,7 +8,8 @@ import click
 
 from bunsui.cli import parameters, plans, render
 from bunsui.cli.definitions import pipeline_of
-from bunsui.cli.drive import INTERRUPTED, drive, prepare, start, termination_interrupts
+from bunsui.cli.drive import drive, prepare, start, termination_interrupts
+from bunsui.cli.exit_codes import INTERRUPTED
 from bunsui.cli.options import (
     bindings_option,
     format_option,
@@ -26,6 +27,7 @@ from bunsui.dsl.problems import printable, quoted
 from bunsui.model.status import SessionStatus
 from bunsui.runner.assuming import WORDS
 from bunsui.runner.handle import Session
+from bunsui.runner.reruns import ALL, FAILED
 from bunsui.runner.runner import Runner
 
 
@@ -157,8 +159,8 @@ def status_command(text: str, store: str | None, form: str) -> None:
             note(f"it is pausing: running jobs end; take that back with: {back}")
         elif session.asked == "cancel":
             note("it is being cancelled: what runs is stopped")
-        if session.is_orphaned:
-            note(f"nobody drives it; continue it with: bunsui session resume {session.id}{at}")
+        if (told := render.unattended(session, at)) is not None:
+            note(told)
 
 
 @session_group.command("watch")
@@ -257,7 +259,7 @@ def resume_command(text: str, assume: tuple[tuple[str, str], ...], store: str | 
 @click.option(
     "--jobs",
     metavar="failed|all|JOB[+],...",
-    default="failed",
+    default=FAILED,
     show_default=True,
     help="What runs in any case: what failed and all that follows, all, or these; JOB+ is JOB and all that"
     " follows it.",
@@ -284,7 +286,7 @@ def rerun_command(
 
     Jobs whose work has not changed take their outputs over. Parameters that are not given are the session's.
     """
-    chosen = jobs if jobs in ("failed", "all") else [job.strip() for job in jobs.split(",") if job.strip()]
+    chosen = jobs if jobs in (FAILED, ALL) else [job.strip() for job in jobs.split(",") if job.strip()]
     if not chosen:
         raise click.UsageError(f"--jobs is {quoted(jobs)} and names no job; such as --jobs load,report+")
     given = parameters.read(assignments)
