@@ -24,7 +24,9 @@ LAST = 20
 NARROW = 60
 #: A job's place where not all have one: what runs, what ended last, what waits.
 _FIRST = {JobStatus.RUNNING: 0, JobStatus.RETRYING: 0, JobStatus.UNKNOWN: 0, JobStatus.PENDING: 2}
-_STYLES = {
+#: The style of each status of sessions and jobs.
+STYLES = {
+    "created": "",
     "running": "cyan",
     "retrying": "yellow",
     "succeeded": "green",
@@ -58,7 +60,7 @@ class WatchTable:
         jobs = shown(state, max(lines, LAST) if self.is_last else lines)
         yield _line(
             Text(f"session {state.id}  {printable(state.pipeline)}  "),
-            Text(str(state.status), _STYLES.get(str(state.status), "")),
+            Text(str(state.status), STYLES[state.status]),
         )
         yield _line(Text(_counts(state)))
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
@@ -120,7 +122,7 @@ def _cells(job: str, state: JobState, now: datetime) -> tuple[Text, ...]:
     status = str(state.status)
     return (
         Text(job),
-        Text(status, _STYLES.get(status, "")),
+        Text(status, STYLES[status]),
         Text(str(state.attempt_count) if state.attempt_count else ""),
         Text(seconds),
         Text(printable(progress[:200])),

@@ -331,9 +331,7 @@ _PENDING = JobState()
 #: A paused session that is cancelled gives up its jobs; one of which an item had failed before has failed.
 _WHILE_IT_RESTS = (ev.JobCancelled, ev.ItemCancelled, ev.JobFailed)
 #: A job or item that comes to one of these has got somewhere.
-_PROGRESS = frozenset(
-    {JobStatus.RETRYING, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.SKIPPED, JobStatus.CANCELLED}
-)
+_PROGRESS = frozenset({JobStatus.RETRYING, *(status for status in JobStatus if status.is_terminal)})
 _ITEM: dict[type[ev.Event], Callable[[JobState, JobStatus, Any], JobState]] = {
     ev.ItemStarted: attempts.started,
     ev.ItemSubmitted: attempts.submitted,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from bunsui.cli.watch_table import AROUND, WatchTable, shown
+from bunsui.cli.watch_table import AROUND, STYLES, WatchTable, shown
 from bunsui.model.session import Failure, JobState, SessionState
 from bunsui.model.status import JobStatus, SessionStatus
 
@@ -75,3 +75,8 @@ def test_a_clock_that_is_ahead() -> None:
     """Seconds are never below 0."""
     ahead = JobState(JobStatus.RUNNING, started_at=datetime.now(UTC) + timedelta(hours=1))
     assert " 0.0" in "\n".join(drawn(WatchTable(session({"a": ahead})), 100, 30))
+
+
+def test_every_status_has_a_style() -> None:
+    """No status is shown by chance as nothing had been thought of."""
+    assert {*map(str, JobStatus), *map(str, SessionStatus)} == set(STYLES)

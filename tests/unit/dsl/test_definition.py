@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bunsui import Pipeline, Plugins, RetryPolicy
+from bunsui.dsl.fields import JOB_FIELDS, PIPELINE_FIELDS, RETRY
 
 PLUGINS = Plugins(autoload=False)
 BASE = {"version": "1.0", "name": "n", "jobs": [{"id": "a", "type": "lambda", "function": "f"}]}
@@ -98,3 +99,37 @@ def test_every_field_of_a_pipeline_is_kept():
         "parameters": [{"name": "p", "type": "integer", "required": True, "default": 0, "minimum": 0}],
     }
     assert {**BASE, **fields} == Pipeline.from_dict({**BASE, **fields}, PLUGINS).to_dict()
+
+
+def with_job(**fields):
+    return Pipeline.from_dict(
+        {"version": "1.0", "name": "p", "jobs": [{"id": "a", "type": "custom", "command": ["x"], **fields}]}
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, part in JOB_FIELDS.items() if "default" in part and name != "isolation"]
+)
+def test_a_field_of_a_job_that_is_left_out_is_the_schemas_default(name):
+    """What editors show, and the reference tells, is what the model has."""
+    assert with_job() == with_job(**{name: JOB_FIELDS[name]["default"]})
+
+
+@pytest.mark.parametrize(
+    ("field", "properties"),
+    [("retry", RETRY["properties"]), ("cache", JOB_FIELDS["cache"]["properties"])],
+)
+def test_a_part_that_is_left_out_is_the_schemas_default(field, properties):
+    """Likewise, in the mappings of a job."""
+    defaults = {name: part["default"] for name, part in properties.items() if "default" in part}
+    assert defaults
+    for name, default in defaults.items():
+        assert with_job(**{field: {}}) == with_job(**{field: {name: default}})
+
+
+def test_a_field_of_a_pipeline_that_is_left_out_is_the_schemas_default():
+    """Likewise."""
+    tree = with_job().to_dict()
+    defaults = {name: part["default"] for name, part in PIPELINE_FIELDS.items() if "default" in part}
+    assert {"on_failure"} == defaults.keys()
+    assert with_job() == Pipeline.from_dict({**tree, **defaults})

@@ -319,6 +319,24 @@ def test_a_claim_may_follow_a_claim() -> None:
     assert (second, 2) == (fold.claim, fold.epoch)
 
 
+@pytest.mark.parametrize(
+    ("first", "event"),
+    [
+        ((start(3),), ev.AttemptFailed(at(5), "a", 1, ERROR, 0.0)),
+        ((start(3),), ev.JobSucceeded(at(5), "a", 1)),
+        ((), ev.JobFailed(at(5), "a", 0, ERROR)),
+        ((), ev.JobSkipped(at(5), "a", "r")),
+        ((), ev.JobCancelled(at(5), "a", "r")),
+    ],
+)
+def test_who_brings_a_job_to_an_end_got_somewhere(first: tuple[ev.Event, ...], event: ev.Event) -> None:
+    """The deaths of runners before it count no more, whatever the end is."""
+    fold = running(*first, ev.RunnerClaimed(at(4), "r2", 2))
+    assert 1 == fold.deaths
+    fold.apply(event)
+    assert 0 == fold.deaths
+
+
 def test_a_pause() -> None:
     """A pause answers its request and has a reason; the resumption ends both."""
     fold = running(ev.PauseRequested(at(3), "q", "later"), ev.SessionPaused(at(4), "user"))
