@@ -18,8 +18,6 @@ from bunsui.configuration.settings import Settings, default_store, read_referenc
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
 
-#: Variables of bunsui that are no keys.
-OTHER_VARIABLES = ("BUNSUI_CONFIG", "BUNSUI_DISABLE_PLUGIN_AUTOLOAD")
 #: How those begin that a job is given.
 _OF_JOBS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT")
 
@@ -285,7 +283,9 @@ def _of_arguments(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Setting]]
 
 def misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """A warning for each variable that is nearly one of a key; any other is a program's own."""
-    known = [*map(variable_of, KEYS), *OTHER_VARIABLES]
+    from bunsui.plugins.registry import DISABLE_AUTOLOAD  # noqa: PLC0415 - only for who asks what is wrong
+
+    known = [*map(variable_of, KEYS), files.USER_FILE_VARIABLE, DISABLE_AUTOLOAD]
     for variable in environ:
         if variable.startswith("BUNSUI_") and not variable.startswith(_OF_JOBS) and variable not in known:
             hint = did_you_mean(variable.removeprefix("BUNSUI_"), [name[7:] for name in known])

@@ -6,11 +6,13 @@ is validated against, `bunsui.dsl.publishing.whole` the one schema that editors 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from bunsui.expressions.conditions import MAX_LENGTH
 from bunsui.expressions.syntax import CALLS_IN_WORDS
 from bunsui.model.job import MAX_ITEMS
+from bunsui.model.pipeline import LANGUAGE_VERSION
+from bunsui.ports.job_type import OnLost
 
 # A pattern's $ also matches before a line break at the end, in Python; hence (?!\n).
 IDENTIFIER_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}(?!\n)$"
@@ -195,7 +197,7 @@ JOB_FIELDS: dict[str, Any] = {
         "description": "What to do when, after a crash, it can't be told whether an attempt ran: rerun it"
         " under the same idempotency key, pause the session and ask (unknown), or fail the job. By default"
         " what its type says: rerun for what runs on this machine and for lambda.",
-        "enum": ["rerun", "unknown", "fail"],
+        "enum": list(get_args(OnLost)),
     },
     "pool": {
         "title": "Pool",
@@ -227,8 +229,8 @@ PIPELINE_FIELDS: dict[str, Any] = {
     "version": {
         "title": "Version",
         "description": "The version of the definition language.",
-        "const": "1.0",
-        "examples": ["1.0"],
+        "const": LANGUAGE_VERSION,
+        "examples": [LANGUAGE_VERSION],
     },
     "name": {
         "title": "Name",

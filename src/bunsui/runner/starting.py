@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from attrs import evolve
 
@@ -20,6 +20,7 @@ from bunsui.model.artifact import Artifact
 from bunsui.model.job import MAX_ITEMS
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
+from bunsui.ports.job_type import OnLost
 from bunsui.ports.remote import RemoteJobType
 from bunsui.runner.preflight import why_unavailable
 from bunsui.runner.remote_work import RemoteWork
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bunsui.engine.actions import Recover
-    from bunsui.ports.job_type import JobType, OnLost
+    from bunsui.ports.job_type import JobType
     from bunsui.runner.host import Host
     from bunsui.runner.live import Live
     from bunsui.runner.standing_in import StandIn
@@ -142,7 +143,7 @@ class Starter:
         if ran_here and isinstance(kind, RemoteJobType):
             return "rerun"  # What was bound ran here, whatever its type.
         with contextlib.suppress(BaseException):  # Foreign code, on the driver's thread.
-            if kind.on_lost in ("rerun", "unknown", "fail"):
+            if kind.on_lost in get_args(OnLost):
                 return kind.on_lost
         return "unknown"  # What it says is junk, so somebody is asked.
 

@@ -26,13 +26,14 @@ from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, PARAMETER_TYPES, SECR
 from bunsui.dsl.publishing.choices import ANY, HAS_TYPE, INPUTS, ONE_REFERENCE, ONE_SECRET, explained, is_type
 from bunsui.dsl.publishing.jobs import JobSchemas
 from bunsui.dsl.publishing.referable import Referable, holds_reference
+from bunsui.model.pipeline import LANGUAGE_VERSION
 
 if TYPE_CHECKING:
     from bunsui.ports.job_type import JobType
 
 __all__ = ["ID", "json_schema"]
 
-ID = "urn:bunsui:definition:1.0"
+ID = f"urn:bunsui:definition:{LANGUAGE_VERSION}"
 
 
 def json_schema(job_types: Mapping[str, JobType]) -> dict[str, Any]:
