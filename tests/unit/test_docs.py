@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -30,6 +32,7 @@ from bunsui.dsl.fields import (
 )
 from bunsui.dsl.parameters.fields import PARAMETER_FIELDS
 from bunsui.dsl.parser import parse
+from bunsui.engine.actions import Action
 from bunsui.expressions.syntax import CALLS, CALLS_IN_WORDS
 from bunsui.local import bindings
 
@@ -312,6 +315,32 @@ def test_the_reference_has_the_limits() -> None:
     assert f"at most {MAX_ITEMS:,}" in job["for_each"][2]
     assert f"1 to {MAX_JOBS:,}" in pipeline["jobs"][2]
     assert f"1 to {PIPELINE_FIELDS['name']['maxLength']} printable" in pipeline["name"][2]
+
+
+def test_the_reference_has_every_variable() -> None:
+    """That the code reads from its environment, or gives to a command."""
+    source = [path.read_text(encoding="utf-8") for path in (ROOT / "src" / "bunsui").rglob("*.py")]
+    named = {name for text in source for name in re.findall(r'"(BUNSUI_[A-Z_]+)"', text)}
+    documented = {*table(REFERENCE, "What a command gets"), *table(REFERENCE, "What bunsui reads")}
+    assert {"BUNSUI_OUTPUT", "BUNSUI_CONFIG"} < named
+    assert {"BUNSUI_PARAM", "BUNSUI_PARAM_"} == named - documented  # How those of one parameter begin.
+
+
+def test_the_architecture_has_every_room() -> None:
+    """From high to low, as import-linter holds them."""
+    text = (ROOT / "docs" / "architecture" / "index.rst").read_text(encoding="utf-8")
+    drawn = text.partition("(``pyproject.toml``)::\n\n")[2].partition("\n\n")[0]
+    rooms = [word for line in drawn.splitlines() for word in re.findall(r"\w+", line[4:24])]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = next(found["layers"] for found in contracts["contracts"] if "layers" in found)
+    assert [word for layer in layers for word in re.findall(r"\w+", layer)] == rooms
+
+
+def test_the_architecture_has_every_action() -> None:
+    """In its picture of one turn."""
+    text = (ROOT / "docs" / "architecture" / "index.rst").read_text(encoding="utf-8")
+    turn = text.partition("──actions──▶")[2].partition("append once")[0]
+    assert {action.__name__.lower() for action in get_args(Action)} == set(re.findall(r"[a-z]+", turn))
 
 
 def test_the_guide_has_every_call_of_a_condition() -> None:
