@@ -61,6 +61,7 @@ def start(
     form: str,
     is_plan: bool = False,
     background: Background | None = None,
+    engine: str = "embedded",
 ) -> int:
     """Starts a pipeline, waits until its session rests, prints it, and returns the exit code.
 
@@ -73,10 +74,11 @@ def start(
         form: ``text`` or ``json``.
         is_plan: whether it only says what would run.
         background: told when the store is open, and when the session is durable.
+        engine: what drives the session; see `Runner`.
     """
     progress = Progress(quiet=form != "text")
     at = again(store)
-    runner = Runner(store, bindings=bindings, local=local, plugins=[progress])
+    runner = Runner(store, engine=engine, bindings=bindings, local=local, plugins=[progress])
     with runner:
         pipeline = find(runner)
         prepare(pipeline, progress)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bunsui.model.later import LATER, not_yet
+from bunsui.plugins.contributions import OWN_COMMANDS
 from bunsui.ports.registered import left_out, unavailable
 
 if TYPE_CHECKING:
@@ -27,10 +29,13 @@ class Commands(click.Group):
 
         Raises:
             PluginError: there is none, and a plugin can't be used that may have it.
+            UsageError: a later version has it.
         """
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
+        if cmd_name in OWN_COMMANDS:  # No plugin has it.
+            raise click.UsageError(not_yet(f"the command '{cmd_name}'"), ctx)
         found = _of_plugins(ctx)
         if cmd_name not in found and (why := left_out(found)):
             raise unavailable(f"there is no command '{cmd_name}'", why)
@@ -45,6 +50,21 @@ class Commands(click.Group):
             if name is not None and name not in self.commands:
                 error.add_note(f"The command '{name}' of bunsui is a plugin's: 'bunsui plugins' lists them.")
             raise
+
+
+class Subcommands(click.Group):
+    """A group of bunsui's own."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name.
+
+        Raises:
+            UsageError: a later version has it.
+        """
+        found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name in LATER.get(f"bunsui {self.name}", ()):
+            raise click.UsageError(not_yet(f"the command '{self.name} {cmd_name}'"), ctx)
+        return found
 
 
 def _of_plugins(ctx: click.Context) -> Mapping[str, click.Command]:

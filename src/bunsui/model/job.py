@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from bunsui.errors import NotFound
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOCAL_PREFIX", "CachePolicy", "Job", "RetryPolicy", "with_keywords"]
+__all__ = ["LOCAL_PREFIX", "CachePolicy", "Job", "RetryPolicy", "no_job", "with_keywords"]
 
 #: Most items of a fan-out.
 MAX_ITEMS = 10_000
@@ -30,6 +33,13 @@ def with_keywords(given: Mapping[str, Any] | None, more: Mapping[str, Any]) -> M
     if not more:
         return {} if given is None else given
     return {**(given or {}), **more}
+
+
+def no_job(where: str, id_: str, known: Iterable[str]) -> NotFound:
+    """The error of a job that is not there."""
+    first = [*islice(known, 11)]
+    hint = f"it has: {', '.join(first[:10])}{', ...' * (len(first) > 10)}"
+    return NotFound(f"{where} has no job '{id_}'", kind="job", name=id_, hint=hint)
 
 
 @frozen

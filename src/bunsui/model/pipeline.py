@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 
 from bunsui.model.graph import Graph
-from bunsui.model.job import CachePolicy, Job, RetryPolicy, with_keywords
+from bunsui.model.job import CachePolicy, Job, RetryPolicy, no_job, with_keywords
 from bunsui.model.json import canonical
+from bunsui.model.later import missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,9 +239,17 @@ class Pipeline:
         """The job with this id.
 
         Raises:
-            KeyError: there is none.
+            NotFound: there is none.
         """
-        return self._by_id[id]
+        try:
+            return self._by_id[id]
+        except KeyError:
+            raise no_job(f"pipeline '{self.name}'", id, self._by_id) from None
+
+    if not TYPE_CHECKING:
+        # Not for type checkers: to them a class with __getattr__ has every name.
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name)
 
     def at(self, base_dir: Path | None, revision: int | None = None) -> Pipeline:
         """The same definition, with the folder where its commands run, and its registered revision."""

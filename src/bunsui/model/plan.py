@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from attrs import frozen
 
+from bunsui.model.job import no_job
+
 __all__ = ["Plan", "PlannedJob"]
 
 #: ``run``: it runs. ``maybe``: it hangs on a condition or a failure that nobody can tell yet. ``skip``: its
@@ -73,12 +75,12 @@ class Plan:
         """The job with this id.
 
         Raises:
-            KeyError: there is none.
+            NotFound: there is none.
         """
         for job in self.jobs:
             if job.id == id:
                 return job
-        raise KeyError(id)
+        raise no_job(f"the plan of '{self.pipeline}'", id, [job.id for job in self.jobs])
 
     @property
     def counts(self) -> dict[str, int]:

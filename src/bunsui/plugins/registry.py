@@ -17,6 +17,7 @@ import pluggy
 from bunsui import __version__
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import BunsuiError, ConfigError, PluginError, text_of
+from bunsui.model.later import LATER, not_yet
 from bunsui.plugins import builtins, contributions, hookspecs
 from bunsui.plugins.contributions import Wrong
 from bunsui.plugins.observer import Observer, taking
@@ -276,6 +277,8 @@ class Plugins:
         return cast("Store", store)
 
     def _unknown_store(self, url: str, scheme: str | None) -> BunsuiError:
+        if scheme in LATER["store"]:
+            return ConfigError(not_yet(f"the store '{shown(url)}'"), hint="such as sqlite:///bunsui.db")
         known = ", ".join(f"{name}://" for name in self.usable.stores)
         text = f"store '{shown(url)}' begins with none of {known}"
         near = None if scheme is None else did_you_mean(scheme, self.usable.stores)

@@ -87,6 +87,8 @@ def find(
         raise ConfigError(
             f"pipeline is {quoted(pipeline)}, which is no UTF-8", hint="'bunsui pipeline list' shows names"
         )
+    if type(limit) is not int or limit < 0:
+        raise ConfigError(f"limit is {quoted(limit)}", hint="it is a whole number, such as 50")
     group = ALL if pipeline is None else pipeline_group(pipeline)
     size = max(limit, 50)
     most = max(size, MOST)

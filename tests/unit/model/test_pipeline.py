@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
-from bunsui.errors import DefinitionError
+from bunsui.errors import DefinitionError, NotFound
 from bunsui.model.pipeline import Job, Parameter, Pipeline, RetryPolicy
 
 
@@ -190,9 +190,10 @@ def test_job_by_id() -> None:
 
 
 def test_no_job_by_id() -> None:
-    """An id that there is not is a KeyError."""
-    with pytest.raises(KeyError, match="z"):
+    """An id that there is not is NotFound, and what there is, is named."""
+    with pytest.raises(NotFound, match=r"^pipeline '.*' has no job 'z'; it has: a") as caught:
         made().job("z")
+    assert ("job", "z") == (caught.value.kind, caught.value.name)
 
 
 def test_graph_of_a_pipeline() -> None:

@@ -12,6 +12,7 @@ from attrs import evolve
 
 import bunsui
 from bunsui.cli import render
+from bunsui.cli.group import Subcommands
 from bunsui.cli.options import format_option, registered, registered_argument, store_option
 from bunsui.cli.streams import note
 from bunsui.errors import NotFound
@@ -30,7 +31,7 @@ _file_option = click.option(
 )
 
 
-@click.group("pipeline")
+@click.group("pipeline", cls=Subcommands)
 def pipeline_group() -> None:
     """Register pipelines in the store, and look at definitions."""
 

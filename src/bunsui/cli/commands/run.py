@@ -21,6 +21,12 @@ from bunsui.cli.options import (
 @bindings_option
 @local_option
 @plan_option
+@click.option(
+    "--engine",
+    type=click.Choice(["embedded", "stepfunctions"]),
+    default="embedded",
+    help="What drives the session: this process. The other one comes with a later version.",
+)
 @store_option
 @format_option("text", "json")
 def run_command(
@@ -29,6 +35,7 @@ def run_command(
     bindings: str | None,
     local: bool | None,
     is_plan: bool,
+    engine: str,
     store: str | None,
     form: str,
 ) -> int:
@@ -45,4 +52,5 @@ def run_command(
         store=store,
         form=form,
         is_plan=is_plan,
+        engine=engine,
     )

@@ -10,6 +10,7 @@ from bunsui.cli import parameters, plans, render
 from bunsui.cli.definitions import pipeline_of
 from bunsui.cli.drive import drive, prepare, start, termination_interrupts
 from bunsui.cli.exit_codes import INTERRUPTED
+from bunsui.cli.group import Subcommands
 from bunsui.cli.options import (
     bindings_option,
     format_option,
@@ -31,7 +32,7 @@ from bunsui.runner.reruns import ALL, FAILED
 from bunsui.runner.runner import Runner
 
 
-@click.group("session")
+@click.group("session", cls=Subcommands)
 def session_group() -> None:
     """Start sessions, look at them, and continue them."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.names import SECRET_VALUE, is_secret_reference
@@ -11,7 +12,7 @@ from bunsui.dsl.tree import encodable
 from bunsui.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from bunsui.model.pipeline import Parameter, Pipeline
 
@@ -22,8 +23,15 @@ def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str
     What was given is copied: who changes it later changes no session.
 
     Raises:
-        DefinitionError: one is missing, unknown or not of its declaration; all of them at once.
+        DefinitionError: one is missing, unknown or not of its declaration; all of them at once. Or `given` is
+            no mapping.
     """
+    if not isinstance(given, Mapping):
+        kind = type(given).__name__
+        text = f"parameters are of type {kind}, not a mapping from name to value"
+        raise DefinitionError(
+            [Problem("wrong-type", text, 'such as {"source_bucket": "flights"}', path="/parameters")]
+        )
     declared = {parameter.name: parameter for parameter in pipeline.parameters}
     problems = [
         Problem(

@@ -266,3 +266,10 @@ def test_what_is_given_is_copied():
     values = resolve_parameters(declared(Parameter("p", "array")), {"p": given})
     given[0].append(2)
     assert {"p": [[1]]} == values
+
+
+def test_parameters_that_are_no_mapping() -> None:
+    """They are refused as any other wrong parameters, rather than taken apart."""
+    pipeline = Pipeline("p", [Job("a", "custom", command=["true"])])
+    with pytest.raises(DefinitionError, match=r"parameters are of type int, not a mapping"):
+        resolve_parameters(pipeline, 3)  # type: ignore[arg-type]
