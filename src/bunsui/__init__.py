@@ -8,7 +8,10 @@ with a durable history::
     pipeline = bunsui.Pipeline.load("pipeline.yaml")
     with bunsui.Runner() as runner:
         session = runner.run(pipeline, {"source_bucket": "flights"})
-    print(session.status, session.outputs["load_data"])
+    print(session.status, session.outputs["load_data"])  # succeeded 3
+
+In the examples of all docstrings, ``pipeline`` is this one, ``runner`` a Runner, and ``session`` what was
+just run; what stands behind a ``print`` is what it prints.
 
 Importing this package starts, configures and opens nothing; its names are loaded when they are used.
 """
@@ -176,6 +179,13 @@ __all__ = [
 def validate(path_or_text: str | Path, plugins: Plugins | None = None) -> list[Problem]:
     """All that is wrong with a definition; an empty list if nothing is. Never raises for a bad one.
 
+    Such as::
+
+        from pathlib import Path
+
+        Path("wrong.yaml").write_text("version: '1.0'")
+        print([problem.message for problem in bunsui.validate("wrong.yaml")][0])  # the pipeline needs 'name'
+
     Args:
         path_or_text: a path, or the text itself: a ``str`` with a newline is text, any other a path.
         plugins: None: the built-ins and the installed entry points.
@@ -192,6 +202,13 @@ def validate(path_or_text: str | Path, plugins: Plugins | None = None) -> list[P
 
 def json_schema(plugins: Plugins | None = None) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of definitions, for editors; complete in itself.
+
+    Such as::
+
+        import json
+
+        text = json.dumps(bunsui.json_schema(), indent=2)  # For a file that an editor reads.
+        print(json.loads(text)["title"])  # Pipeline
 
     Args:
         plugins: whose job types it knows. None: the built-ins and the installed entry points.

@@ -68,6 +68,14 @@ def text_of(value: object) -> str:
 class BunsuiError(Exception):
     """The base of every error of this library.
 
+    Such as::
+
+        try:
+            runner.session("nosuch")
+        except bunsui.BunsuiError as error:
+            print(error.message)  # there is no session 'nosuch' in this store
+            print(error.hint)  # 'bunsui session list' shows those that there are
+
     Args:
         message: what happened, and where.
         hint: what to do next; shown after the message.
@@ -86,6 +94,13 @@ class BunsuiError(Exception):
 class DefinitionError(BunsuiError):
     """A definition, or the parameters given to it, are wrong.
 
+    Such as::
+
+        try:
+            runner.run(pipeline, {"source_buckt": "flights"})
+        except bunsui.DefinitionError as error:
+            print([problem.hint for problem in error.problems])  # ["did you mean 'source_bucket'?"]
+
     Attributes:
         problems: all that is wrong, sorted by position; never empty.
     """
@@ -100,6 +115,13 @@ class DefinitionError(BunsuiError):
 class NotFound(BunsuiError):
     """A pipeline, session, job or plugin that does not exist.
 
+    Such as::
+
+        try:
+            pipeline.job("load")
+        except bunsui.NotFound as error:
+            print(error.kind, error.name)  # job load
+
     Attributes:
         kind: what was looked for, such as ``"session"``.
         name: the name that was asked for.
@@ -112,15 +134,39 @@ class NotFound(BunsuiError):
 
 
 class StateError(BunsuiError):
-    """The operation does not fit the session's status."""
+    """The operation does not fit the session's status.
+
+    Such as::
+
+        try:
+            session.pause()
+        except bunsui.StateError as error:
+            print(error.hint)  # start it anew to run it again
+    """
 
 
 class Conflict(BunsuiError):
-    """Somebody else changed it first."""
+    """Somebody else changed it first.
+
+    Such as::
+
+        runner.create_pipeline(pipeline)
+        try:
+            runner.create_pipeline(pipeline)
+        except bunsui.Conflict as error:
+            print(error.hint)  # update it to make another revision
+    """
 
 
 class SessionFailed(BunsuiError):
     """A session came to rest without success.
+
+    Such as::
+
+        try:
+            runner.run(pipeline, {"source_bucket": "missing"}).raise_for_status()
+        except bunsui.SessionFailed as error:
+            print(error.status, error.errors["extract_data"].code)  # failed LookupError
 
     Attributes:
         session_id: the session.
@@ -148,13 +194,23 @@ class SessionFailed(BunsuiError):
 class JobError(BunsuiError):
     """A job failed. A job may raise it to choose code and retryability itself.
 
+    Such as::
+
+        def load():
+            raise bunsui.JobError("the table is locked", code="Table.Locked", retryable=True)
+
+        session = runner.run(bunsui.Pipeline("Load", [bunsui.Job.from_callable(load)]))
+        print(session.jobs["load"].error.code)  # Table.Locked
+
     Args:
         message: what happened, for a person.
         code: a stable name that ``retry: {on: [...]}`` matches; the class's own by default.
         retryable: whether another attempt can help.
     """
 
+    #: What `code` is where none is given.
     default_code: ClassVar[str] = "JobError"
+    #: What `retryable` is where it is not given.
     default_retryable: ClassVar[bool] = True
 
     def __init__(self, message: str, *, code: str | None = None, retryable: bool | None = None) -> None:
@@ -164,34 +220,60 @@ class JobError(BunsuiError):
 
 
 class JobTimeout(JobError):
-    """An attempt ran longer than its job's timeout."""
+    """An attempt ran longer than its job's timeout.
+
+    Such as::
+
+        error = bunsui.JobTimeout("it took longer than 5 seconds")
+        print(error.code, error.retryable)  # JobTimeout True
+    """
 
     default_code = "JobTimeout"
 
 
 class JobCancelled(JobError):
-    """The work was stopped because its session was cancelled."""
+    """The work was stopped because its session was cancelled.
+
+    Such as::
+
+        print(bunsui.JobCancelled("the session was cancelled").retryable)  # False
+    """
 
     default_code = "JobCancelled"
     default_retryable = False
 
 
 class JobLost(JobError):
-    """The runner of the attempt died, and the job's ``on_lost`` is ``fail``."""
+    """The runner of the attempt died, and the job's ``on_lost`` is ``fail``.
+
+    Such as::
+
+        print(bunsui.JobLost("its runner died").code)  # JobLost
+    """
 
     default_code = "JobLost"
     default_retryable = False
 
 
 class OutcomeUnknown(JobError):
-    """It can't be told whether the attempt ran."""
+    """It can't be told whether the attempt ran.
+
+    Such as::
+
+        print(bunsui.OutcomeUnknown("the service has forgotten it").retryable)  # False
+    """
 
     default_code = "OutcomeUnknown"
     default_retryable = False
 
 
 class SecretInOutput(JobError):
-    """A job returned the value of a secret."""
+    """A job returned the value of a secret.
+
+    Such as::
+
+        print(bunsui.SecretInOutput("it returned the secret 'db'").code)  # SecretInOutput
+    """
 
     default_code = "SecretInOutput"
     default_retryable = False
@@ -199,6 +281,16 @@ class SecretInOutput(JobError):
 
 class StoreError(BunsuiError):
     """The store is unavailable, full, read-only, corrupt, or newer than this library.
+
+    Such as::
+
+        from pathlib import Path
+
+        Path("orders.db").write_text("no database at all")
+        try:
+            bunsui.Runner("sqlite:///orders.db").sessions()
+        except bunsui.StoreError as error:
+            print(error.hint)  # the file is damaged, or no bunsui store; restore it from a backup
 
     Attributes:
         lasting: whether trying again is of no use before somebody has mended the store, such as a full disk.
@@ -211,6 +303,11 @@ class StoreError(BunsuiError):
 
 class AwsError(BunsuiError):
     """AWS refused or failed a call.
+
+    Such as::
+
+        error = bunsui.AwsError("AWS refused it", service="lambda", action="Invoke", resource="load-function")
+        print(error.service, error.action, error.request_id)  # lambda Invoke None
 
     Attributes:
         service: such as ``"lambda"``. action: such as ``"Invoke"``. resource: an ARN or name.
@@ -237,15 +334,32 @@ class AwsError(BunsuiError):
 
 
 class AuthenticationError(BunsuiError):
-    """Who is asking could not be established."""
+    """Who is asking could not be established. Nothing in this version asks, so nothing raises it.
+
+    Such as::
+
+        print(bunsui.AuthenticationError("the token has expired", hint="log in again").hint)  # log in again
+    """
 
 
 class PermissionDenied(BunsuiError):
-    """The one who asks may not do this."""
+    """The one who asks may not do this. Nothing in this version asks, so nothing raises it.
+
+    Such as::
+
+        print(issubclass(bunsui.PermissionDenied, bunsui.BunsuiError))  # True
+    """
 
 
 class PluginError(BunsuiError):
     """A plugin failed, or two plugins exclude each other.
+
+    Such as::
+
+        try:
+            bunsui.Plugins([object()])
+        except bunsui.PluginError as error:
+            print(error.plugin, error.distribution)  # object None
 
     Attributes:
         plugin: the plugin's name. distribution: the distribution that it came with, where known.
@@ -265,4 +379,12 @@ class PluginError(BunsuiError):
 
 
 class ConfigError(BunsuiError):
-    """The configuration, a store URL or an argument of a Runner is wrong."""
+    """The configuration, a store URL or an argument of a Runner is wrong.
+
+    Such as::
+
+        try:
+            bunsui.Runner("nosuch://store")
+        except bunsui.ConfigError as error:
+            print(error.hint)  # a store is named by a URL, such as sqlite:///bunsui.db
+    """

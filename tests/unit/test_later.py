@@ -46,9 +46,7 @@ def test_an_attribute_of_no_version(things: dict[str, Any], kind: str) -> None:
 def test_pipelines_are_copied_and_pickled(things: dict[str, Any]) -> None:
     """What is asked of an object that has no attributes yet does no harm."""
     pipeline = bunsui.Pipeline("one", jobs=[bunsui.Job("a", "custom", command=["true"])])
-    assert (
-        pipeline == copy.copy(pipeline) == copy.deepcopy(pipeline) == pickle.loads(pickle.dumps(pipeline))
-    )
+    assert pipeline == copy.copy(pipeline) == copy.deepcopy(pipeline) == pickle.loads(pickle.dumps(pipeline))
 
 
 def test_a_module_of_a_later_version() -> None:

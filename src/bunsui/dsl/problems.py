@@ -33,7 +33,16 @@ class Span:
 
 @frozen
 class Problem:
-    """One thing that is wrong with a definition or with the parameters given to it."""
+    """One thing that is wrong with a definition or with the parameters given to it.
+
+    Such as::
+
+        try:
+            bunsui.Pipeline("Load", [bunsui.Job("load", "lambda", function="f", depends_on=["laod"])])
+        except bunsui.DefinitionError as error:
+            problem = error.problems[0]
+        print(problem.code, problem.path)  # unknown-job /jobs/0/depends_on/0
+    """
 
     #: Stable; such as ``unknown-job``.
     code: str
@@ -66,7 +75,13 @@ class Problem:
         return where or _short(self.path, MAX_HINT)
 
     def render(self) -> str:
-        """The problem as text: a line with place, code and message, then the source line with carets."""
+        """The problem as text: a line with place, code and message, then the source line with carets.
+
+        Such as::
+
+            problem = bunsui.Problem("cycle", "a waits for itself", file="p.yaml", line=3, column=5)
+            print(problem.render())  # p.yaml:3:5: error[cycle]: a waits for itself
+        """
         head = f"{self.where}: " if self.where else ""
         text = f"{head}{self.severity}[{self.code}]: {_short(self.message, MAX_MESSAGE)}"
         hint = _short(self.hint, MAX_HINT) if self.hint else ""
@@ -84,7 +99,13 @@ class Problem:
         return f"{text}\n{number} | {shown}\n{' ' * len(number)} | {below}"
 
     def sort_key(self) -> tuple[str, int, int, list[str], str]:
-        """Orders problems by file, position and path, in which 2 comes before 10."""
+        """Orders problems by file, position and path, in which 2 comes before 10.
+
+        Such as::
+
+            problems = [bunsui.Problem("cycle", "...", path=f"/jobs/{job}") for job in (10, 9)]
+            print(sorted(problems, key=bunsui.Problem.sort_key)[0].path)  # /jobs/9
+        """
         path = [part.zfill(8) if part.isdecimal() else part for part in self.path.split("/")]
         return (self.file or "", self.line or 0, self.column or 0, path, self.code)
 

@@ -49,6 +49,11 @@ class RetryPolicy:
     The wait before attempt n + 1 is ``min(max_delay, delay * backoff ** (n - 1))`` seconds; with
     ``full`` jitter a random time between 0 and that, after
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+
+    Such as::
+
+        retry = bunsui.RetryPolicy(max_attempts=3, delay=1, on=["ExitCode.*", "JobTimeout"])
+        print(bunsui.Job("load", "custom", command=["./load"], retry=retry).retry.delay)  # 1
     """
 
     #: Counts the first; at least 1.
@@ -67,7 +72,13 @@ class RetryPolicy:
 
 @frozen
 class CachePolicy:
-    """When a job takes the output of an equal earlier one instead of running."""
+    """When a job takes the output of an equal earlier one instead of running.
+
+    Such as::
+
+        cache = bunsui.CachePolicy(ttl=86400, key={"day": "${day}"})
+        print(bunsui.Job("load", "custom", command=["./load"], cache=cache).cache.ttl)  # 86400
+    """
 
     #: Seconds from the earlier job's end for which its output may be reused; more than 0.
     ttl: float = 3600
@@ -91,16 +102,26 @@ class Job:
     """One step of a pipeline.
 
     Any further keyword is one of `options`: ``Job("load", "lambda", function="load-function")``.
+
+    Such as::
+
+        job = bunsui.Job("load", "lambda", function="load-function", depends_on=["extract"], retry=3)
+        print(job.options, job.retry.max_attempts)  # {'function': 'load-function'} 3
     """
 
+    #: A letter, then up to 63 letters, digits, ``_`` or ``-``; unique in its pipeline.
     id: str
+    #: The name of its job type, such as ``lambda``.
     type: str
     #: The fields of the job's type, such as ``function`` of a lambda job.
     options: Mapping[str, Any] = field(factory=dict)
+    #: The ids of the jobs that must have ended before.
     depends_on: tuple[str, ...] = field(default=(), converter=_texts)
     #: The job's input; texts in it may hold references.
     parameters: Mapping[str, Any] = field(factory=dict)
+    #: What people call it; None: its id.
     name: str | None = None
+    #: For people.
     description: str | None = None
     #: A whole number is short for `RetryPolicy` with so many attempts.
     retry: RetryPolicy = field(default=_ONCE, converter=_retry)
@@ -182,6 +203,15 @@ class Job:
         **fields: Any,
     ) -> Job:
         """A custom job that calls `function` with `parameters` as keywords.
+
+        Such as::
+
+            def total(numbers):
+                return sum(numbers)
+
+            job = bunsui.Job.from_callable(total, parameters={"numbers": [1, 2]})
+            session = runner.run(bunsui.Pipeline("Sums", [job]))
+            print(session.outputs)  # {'total': 3}
 
         Args:
             function: what it returns, JSON-able, is the job's output.

@@ -19,14 +19,22 @@ def level_name(number: int) -> str:
 
 @frozen
 class LogRecord:
-    """One record of a job's log."""
+    """One record of a job's log.
+
+    Such as::
+
+        record = next(session.logs(job="extract_data"))
+        print(record.level, record.message)  # INFO reading flights
+    """
 
     #: When it was logged, or read from the process that wrote it; in UTC.
     time: datetime
     #: ``DEBUG``, ``INFO``, ``WARNING``, ``ERROR`` or ``CRITICAL``. A line of stdout is ``INFO``, one of
     #: stderr ``WARNING``. A level of your own counts as the one below it, and is named by ``level_name``.
     level: str
+    #: The job's id.
     job: str
+    #: What was logged, or the line that was written; without the values of secrets.
     message: str
     #: ``stdout``, ``stderr`` or, of what went through `logging`, ``log``.
     stream: str = "log"

@@ -33,14 +33,22 @@ class Parameter:
     """A value that a session is started with.
 
     Any further keyword is one of `constraints`: ``Parameter("rows", "integer", minimum=1)``.
+
+    Such as::
+
+        parameter = bunsui.Parameter("rows", "integer", default=10, minimum=1)
+        print(parameter.schema)  # {'type': 'integer', 'minimum': 1}
     """
 
+    #: A letter, then up to 63 letters, digits, ``_`` or ``-``.
     name: str
     #: string, integer, number, boolean, array or object.
     type: str = "string"
+    #: Whether a session can't be started without it.
     required: bool = False
     #: None where there is no default, as for a default of null.
     default: Any = None
+    #: For people.
     description: str | None = None
     #: Whether its value must be a reference to a secret, such as ``${secrets.db_password}``.
     secret: bool = False
@@ -97,13 +105,24 @@ class Pipeline:
     A pipeline made in Python is checked as one that is loaded is, with the installed job types; what
     those of a Runner's own plugins say, when it is started.
 
+    Such as::
+
+        who = bunsui.Parameter("who", default="Ada")
+        greet = bunsui.Job("greet", "custom", command=["echo", "hello, ${who}"])
+        greeting = bunsui.Pipeline("Greeting", [greet], [who])
+        print(greeting.job("greet").options)  # {'command': ['echo', 'hello, ${who}']}
+
     Raises:
         DefinitionError: it is wrong; all its problems at once, each with the path of what is wrong.
     """
 
+    #: Any printable text of 1 to 128 characters.
     name: str
+    #: At least one, in the definition's order.
     jobs: tuple[Job, ...] = field(default=(), converter=_jobs)
+    #: In the definition's order.
     parameters: tuple[Parameter, ...] = field(default=(), converter=_parameters)
+    #: For people.
     description: str | None = None
     #: The version of the language.
     version: str = LANGUAGE_VERSION
@@ -116,6 +135,7 @@ class Pipeline:
     timeout: float | None = None
     #: What a session that succeeded gives as its outputs, by name; empty: every job's output by its id.
     outputs: Mapping[str, Any] = field(factory=dict)
+    #: Anything that is JSON; bunsui only keeps it.
     metadata: Mapping[str, Any] = field(factory=dict)
     #: The folder of the file that it was loaded from; where commands run and bindings are looked for.
     base_dir: Path | None = field(default=None, repr=False)
@@ -168,6 +188,11 @@ class Pipeline:
     def load(cls, path: str | Path, plugins: Plugins | None = None) -> Pipeline:
         """Reads a definition from a YAML or JSON file (by its ending; anything else is YAML).
 
+        Such as::
+
+            pipeline = bunsui.Pipeline.load("pipeline.yaml")
+            print([job.id for job in pipeline.jobs])  # ['extract_data', 'load_data']
+
         Raises:
             DefinitionError: the file can't be read, or is wrong; all its problems at once.
             PluginError: nothing is wrong with it but that a job type does not exist, and a plugin is disabled
@@ -187,6 +212,11 @@ class Pipeline:
     ) -> Pipeline:
         """Reads a definition from text; `format` is ``yaml`` or ``json``.
 
+        Such as::
+
+            text = "{version: '1.0', name: Load, jobs: [{id: a, type: lambda, function: f}]}"
+            print(bunsui.Pipeline.parse(text).job("a").options)  # {'function': 'f'}
+
         Raises:
             DefinitionError: it is wrong; all its problems at once.
         """
@@ -198,6 +228,10 @@ class Pipeline:
     def from_dict(cls, mapping: Mapping[str, Any], plugins: Plugins | None = None) -> Pipeline:
         """Reads a definition from a mapping of the language's shape; the inverse of `to_dict`.
 
+        Such as::
+
+            print(bunsui.Pipeline.from_dict(pipeline.to_dict()) == pipeline)  # True
+
         Raises:
             DefinitionError: it is wrong; all its problems at once.
         """
@@ -206,19 +240,34 @@ class Pipeline:
         return loader.from_mapping(mapping, _job_types(plugins))
 
     def to_dict(self) -> dict[str, Any]:
-        """The definition in the language's shape; what equals its default is left out."""
+        """The definition in the language's shape; what equals its default is left out.
+
+        Such as::
+
+            print(list(pipeline.to_dict()))  # ['version', 'name', 'parameters', 'jobs']
+        """
         from bunsui.dsl.definition import to_dict  # noqa: PLC0415
 
         return to_dict(self)
 
     def to_yaml(self) -> str:
-        """The definition as YAML, for people."""
+        """The definition as YAML, for people.
+
+        Such as::
+
+            print(pipeline.to_yaml().splitlines()[1])  # name: ETL Pipeline
+        """
         from bunsui.dsl.printer import to_yaml  # noqa: PLC0415
 
         return to_yaml(self.to_dict())
 
     def to_json(self) -> str:
-        """The canonical form: compact JSON with sorted keys."""
+        """The canonical form: compact JSON with sorted keys.
+
+        Such as::
+
+            print(pipeline.to_json()[:28])  # {"jobs":[{"callable":"steps:
+        """
         return canonical(self.to_dict())
 
     @cached_property
@@ -238,6 +287,10 @@ class Pipeline:
     def job(self, id: str) -> Job:  # noqa: A002 - the field's name
         """The job with this id.
 
+        Such as::
+
+            print(pipeline.job("load_data").depends_on)  # ('extract_data',)
+
         Raises:
             NotFound: there is none.
         """
@@ -252,7 +305,14 @@ class Pipeline:
             raise missing(self, name)
 
     def at(self, base_dir: Path | None, revision: int | None = None) -> Pipeline:
-        """The same definition, with the folder where its commands run, and its registered revision."""
+        """The same definition, with the folder where its commands run, and its registered revision.
+
+        Such as::
+
+            from pathlib import Path
+
+            print(pipeline.at(Path("/srv/etl")).base_dir)  # /srv/etl
+        """
         made = copy.copy(self)  # What was derived from the definition stays true.
         vars(made).update(base_dir=base_dir, revision=revision)
         return made

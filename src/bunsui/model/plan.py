@@ -19,13 +19,23 @@ Prospect = Literal["run", "maybe", "skip", "reuse", "cached"]
 
 @frozen
 class PlannedJob:
-    """What would become of one job."""
+    """What would become of one job.
 
+    Such as::
+
+        job = runner.plan(pipeline).job("load_data")
+        print(job.prospect, job.stage, job.depends_on)  # run 2 ('extract_data',)
+    """
+
+    #: The job's.
     id: str
+    #: The name of its job type.
     type: str
+    #: ``run``, ``maybe``, ``skip``, ``reuse`` or ``cached``; see `Prospect`.
     prospect: Prospect
     #: Why; None where there is nothing to say but that it runs.
     reason: str | None
+    #: The ids of the jobs that it waits for.
     depends_on: tuple[str, ...]
     #: Which of the plan's stages it is in; starts at 1.
     stage: int
@@ -39,6 +49,7 @@ class PlannedJob:
     fans_out: bool = False
     #: What it is bound to on this machine; None: it is not bound.
     bound_to: str | None = None
+    #: The runner's pool that its attempts count in; None: none.
     pool: str | None = None
     #: The session whose output it would take over.
     origin: str | None = None
@@ -48,8 +59,15 @@ class PlannedJob:
 
 @frozen
 class Plan:
-    """What a run would do. Made from a definition and its parameters; nothing was started or imported."""
+    """What a run would do. Made from a definition and its parameters; nothing was started or imported.
 
+    Such as::
+
+        plan = runner.plan(pipeline)
+        print(plan.stages, plan.counts)  # (('extract_data',), ('load_data',)) {'run': 2}
+    """
+
+    #: The pipeline's name.
     pipeline: str
     #: The values of all declared parameters.
     parameters: Mapping[str, Any]
@@ -73,6 +91,10 @@ class Plan:
 
     def job(self, id: str) -> PlannedJob:  # noqa: A002 - the public name
         """The job with this id.
+
+        Such as::
+
+            print(runner.plan(pipeline).job("extract_data").parameters)  # {'bucket': 'flights'}
 
         Raises:
             NotFound: there is none.

@@ -19,16 +19,30 @@ __all__ = ["Attempt", "Failure", "JobState", "SessionState"]
 
 @frozen
 class Failure:
-    """Why an attempt or a job failed."""
+    """Why an attempt or a job failed.
+
+    Such as::
+
+        session = runner.run(pipeline, {"source_bucket": "missing"})
+        failure = session.jobs["extract_data"].error
+        print(failure.code, failure.retryable)  # LookupError True
+    """
 
     #: Such as ``ValueError``, ``ExitCode.3``, ``JobTimeout``; what ``retry: {on: [...]}`` matches.
     code: str
+    #: What happened, for a person; without the values of secrets.
     message: str
     #: Whether another attempt can help.
     retryable: bool = True
 
     def to_error(self) -> errors.JobError:
-        """The error that this stands for, of the class that its code names."""
+        """The error that this stands for, of the class that its code names.
+
+        Such as::
+
+            error = bunsui.Failure("JobTimeout", "it took longer than 5 s").to_error()
+            print(type(error).__name__, error.code)  # JobTimeout JobTimeout
+        """
         cls = getattr(errors, self.code, errors.JobError)
         if not (isinstance(cls, type) and issubclass(cls, errors.JobError)):
             cls = errors.JobError
@@ -37,13 +51,21 @@ class Failure:
 
 @frozen
 class Attempt:
-    """One try of a job."""
+    """One try of a job.
+
+    Such as::
+
+        attempt = session.jobs["load_data"].attempts[0]
+        print(attempt.number, attempt.error, attempt.finished_at > attempt.started_at)  # 1 None True
+    """
 
     #: Starts at 1.
     number: int
+    #: In UTC.
     started_at: datetime
     #: None while it runs, and where its end is not known.
     finished_at: datetime | None = None
+    #: Why it failed; None where it did not, or runs.
     error: Failure | None = None
     #: What a remote service knows it by, once it was submitted to one.
     handle: Json | None = None
@@ -53,18 +75,27 @@ class Attempt:
 
 @frozen
 class JobState:
-    """Where one job of a session stands."""
+    """Where one job of a session stands.
 
+    Such as::
+
+        state = session.jobs["load_data"]
+        print(state.status, state.attempt_count, state.output)  # succeeded 1 3
+    """
+
+    #: Where it stands.
     status: JobStatus = JobStatus.PENDING
     #: Oldest first.
     attempts: tuple[Attempt, ...] = ()
     #: Why it failed, or failed last.
     error: Failure | None = None
-    #: The first attempt's.
+    #: The first attempt's, in UTC; None before it.
     started_at: datetime | None = None
+    #: When it ended, in UTC; None until then.
     finished_at: datetime | None = None
     #: Why it was skipped or cancelled, or its outcome is unknown.
     reason: str | None = None
+    #: The output as JSON text, which `output` decodes; ``null`` unless it succeeded.
     encoded_output: Json = NULL
     #: Of a job that fans out: the state of each item, in their order; None of any other.
     items: tuple[JobState, ...] | None = None
@@ -94,12 +125,23 @@ class JobState:
 
 @frozen
 class SessionState:
-    """A session at one position of its history."""
+    """A session at one position of its history.
 
+    Such as::
+
+        state = session.state
+        print(state.status, state.epoch, dict(state.parameters))  # succeeded 1 {'source_bucket': 'flights'}
+    """
+
+    #: 16 characters of base32, in small letters.
     id: str
+    #: Where it stands.
     status: SessionStatus
+    #: The pipeline's name.
     pipeline: str
+    #: The values of all declared parameters.
     parameters: Mapping[str, Any]
+    #: What it was started with: texts by text.
     tags: Mapping[str, str]
     #: By id, in the definition's order.
     jobs: Mapping[str, JobState] = field(factory=dict)
@@ -113,8 +155,11 @@ class SessionState:
     paused_message: str | None = None
     #: The session that this one runs again; None where it is none of these.
     rerun_of: str | None = None
+    #: In UTC, as are the other times.
     created_at: datetime | None = None
+    #: When its first runner began to drive it.
     started_at: datetime | None = None
+    #: When it ended; None until then.
     finished_at: datetime | None = None
     #: How often the session was claimed.
     epoch: int = 0

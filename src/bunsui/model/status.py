@@ -8,7 +8,14 @@ __all__ = ["JobStatus", "SessionStatus"]
 
 
 class SessionStatus(StrEnum):
-    """Where a session stands."""
+    """Where a session stands.
+
+    Such as::
+
+        print(session.status == "succeeded", session.status.is_terminal)  # True True
+        paused = bunsui.SessionStatus.PAUSED
+        print(paused.is_resting, paused.is_terminal)  # True False
+    """
 
     CREATED = "created"
     RUNNING = "running"
@@ -33,7 +40,13 @@ class SessionStatus(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """Where a job of a session stands."""
+    """Where a job of a session stands.
+
+    Such as::
+
+        status = session.jobs["load_data"].status
+        print(status is bunsui.JobStatus.SUCCEEDED, status.is_terminal)  # True True
+    """
 
     PENDING = "pending"
     RUNNING = "running"
