@@ -29,8 +29,16 @@ def _paths(values: Iterable[Path]) -> tuple[Path, ...]:
 
 @frozen
 class Command:
-    """A program to run on this machine."""
+    """A program to run on this machine.
 
+    Such as::
+
+        from bunsui.ports.job_type import Command
+
+        print(Command(["python", "load.py"]).argv)  # ('python', 'load.py')
+    """
+
+    #: The program and its arguments.
     argv: tuple[str, ...] = field(converter=_texts)
     #: Where it runs.
     folder: Path | None = None
@@ -40,7 +48,14 @@ class Command:
 
 @frozen
 class Function:
-    """A Python callable to run on this machine."""
+    """A Python callable to run on this machine.
+
+    Such as::
+
+        from bunsui.ports.job_type import Function
+
+        print(Function("handlers:extract", style="lambda").isolation)  # None
+    """
 
     #: ``module:qualname``, or ``local:NAME``.
     target: str
@@ -56,7 +71,20 @@ class Function:
 
 
 class Workbench(Protocol):
-    """What a runner offers to the attempts that it runs."""
+    """What a runner offers to the attempts that it runs.
+
+    Such as::
+
+        from bunsui.ports.job_type import Command
+
+        class ListFolder(bunsui.JobType):
+            name = "list-folder"
+            schema = {"type": "object", "properties": {}}
+
+            def run(self, call):
+                call.workbench.logger.info("listing")
+                return call.workbench.run(Command(["ls"]), call)
+    """
 
     def run(self, work: Command | Function, call: JobCall) -> Any:
         """Runs `work` on this machine for `call` until it ends, and returns its output.
@@ -73,6 +101,17 @@ class Workbench(Protocol):
         """As `run`, but an async function in this process is not waited for.
 
         Its awaitable is returned instead, to be awaited, or to be returned by `JobType.run`.
+
+        Such as::
+
+            from bunsui.ports.job_type import Function
+
+            class Call(bunsui.JobType):
+                name = "call"
+                schema = {"type": "object", "properties": {"target": {"type": "string"}}}
+
+                def run(self, call):
+                    return call.workbench.begin(Function(call.options["target"]), call)
         """
         ...
 
@@ -89,10 +128,24 @@ class Workbench(Protocol):
 
 @frozen
 class JobCall:
-    """One attempt of one job, as a job type sees it."""
+    """One attempt of one job, as a job type sees it.
 
+    Such as::
+
+        def report(rows):
+            call = bunsui.current_call()
+            call.logger.info("%s rows, attempt %s", rows, call.attempt)
+            return [call.job_id, call.parameters["rows"]]
+
+        job = bunsui.Job.from_callable(report, parameters={"rows": 3})
+        print(runner.run(bunsui.Pipeline("Report", [job])).outputs)  # {'report': ['report', 3]}
+    """
+
+    #: The session's: 16 characters of base32.
     session_id: str
+    #: The pipeline's name.
     pipeline: str
+    #: The job's id in its pipeline.
     job_id: str
     #: Starts at 1.
     attempt: int
@@ -104,8 +157,9 @@ class JobCall:
     idempotency_key: str
     #: Seconds on the monotonic clock when the attempt's timeout ends; None: never.
     deadline: float | None = None
-    #: A fan-out's item and its index, which starts at 0; None for other jobs.
+    #: A fan-out's item; None for other jobs.
     item: Any = field(default=None, repr=False)
+    #: The item's index, which starts at 0; None for other jobs.
     item_index: int | None = None
     #: Further environment of the work, such as its trace context.
     environment: Mapping[str, str] = field(factory=dict)
@@ -135,7 +189,31 @@ Finding = tuple[str, str, str]
 
 
 class JobType(ABC):
-    """A kind of job. Subclass it, and register an instance with the hook ``bunsui_job_types``."""
+    """A kind of job. Subclass it, and register an instance with the hook ``bunsui_job_types``.
+
+    Such as::
+
+        class Greet(bunsui.JobType):
+            name = "greet"
+            schema = {"type": "object", "properties": {"greeting": {"type": "string"}}}
+
+            def check(self, options, job):
+                greeting = options.get("greeting", "Hello")
+                return [] if greeting else [("greeting", "no-greeting", "the greeting is empty")]
+
+            def run(self, call):
+                return f"{call.options.get('greeting', 'Hello')}, {call.parameters['name']}"
+
+        class Plugin:
+            @bunsui.hookimpl
+            def bunsui_job_types(self):
+                return [Greet()]
+
+        text = "{version: '1.0', name: p, jobs: [{id: a, type: greet, parameters: {name: Ada}}]}"
+        with bunsui.Runner("memory://", plugins=[Plugin()]) as runner:
+            pipeline = bunsui.Pipeline.parse(text, plugins=runner.plugins)
+            print(runner.run(pipeline).outputs)  # {'a': 'Hello, Ada'}
+    """
 
     #: What a definition's ``type:`` says.
     name: ClassVar[str]
@@ -170,6 +248,14 @@ class JobType(ABC):
         Asked before a session is created, and when the job starts; it must not block. Where it raises, or
         gives something else, that is a `PluginError`.
 
+        Such as::
+
+            import shutil
+
+            class Query(bunsui.JobType):
+                def unavailable(self, options):
+                    return None if shutil.which("psql") else "the program psql is not installed"
+
         Args:
             options: the type's own fields; a copy.
         """
@@ -196,6 +282,14 @@ current: ContextVar[JobCall] = ContextVar("bunsui_current_call")
 
 def current_call() -> JobCall:
     """The call that this code runs for.
+
+    Such as::
+
+        def name():
+            return bunsui.current_call().job_id
+
+        pipeline = bunsui.Pipeline("Names", [bunsui.Job.from_callable(name)])
+        print(runner.run(pipeline).outputs)  # {'name': 'name'}
 
     Raises:
         StateError: this code does not run in a job.

@@ -18,7 +18,13 @@ __all__ = ["CannotTell", "Failed", "Found", "NeverRan", "RemoteJobType", "Runnin
 
 @frozen
 class Found:
-    """The service has the work that was looked for, running or ended."""
+    """The service has the work that was looked for, running or ended.
+
+    Such as::
+
+        runs = {"token-1": "run-7"}  # What the service has.
+        print(bunsui.Found(runs["token-1"]))  # Found(handle='run-7')
+    """
 
     #: As `RemoteJobType.submit` returns it.
     handle: Any
@@ -26,22 +32,46 @@ class Found:
 
 @frozen
 class NeverRan:
-    """The service is certain that it never had the work: it may be submitted."""
+    """The service is certain that it never had the work: it may be submitted.
+
+    Such as::
+
+        runs = {"token-1": "run-7"}  # What the service has, which forgets nothing.
+        run = runs.get("token-2")
+        print(bunsui.NeverRan() if run is None else bunsui.Found(run))  # NeverRan()
+    """
 
 
 @frozen
 class CannotTell:
-    """The service does not know (any more) whether it had the work, or what came of it."""
+    """The service does not know (any more) whether it had the work, or what came of it.
+
+    Such as::
+
+        days = 9  # Since it was submitted; the service forgets after a week.
+        print(bunsui.CannotTell() if days > 7 else bunsui.NeverRan())  # CannotTell()
+    """
 
 
 @frozen
 class Running:
-    """The work has not ended."""
+    """The work has not ended.
+
+    Such as::
+
+        state = "QUEUED"
+        print(bunsui.Running() if state in ("QUEUED", "RUNNING") else bunsui.Succeeded())  # Running()
+    """
 
 
 @frozen
 class Succeeded:
-    """The work ended well."""
+    """The work ended well.
+
+    Such as::
+
+        print(bunsui.Succeeded({"rows": 3}).output)  # {'rows': 3}
+    """
 
     #: What it returned; JSON-able.
     output: Any = None
@@ -49,10 +79,16 @@ class Succeeded:
 
 @frozen
 class Failed:
-    """The work ended badly."""
+    """The work ended badly.
+
+    Such as::
+
+        print(bunsui.Failed("Query.Syntax", "line 1: FORM", retryable=False).code)  # Query.Syntax
+    """
 
     #: A stable name that ``retry: {on: [...]}`` matches; ``JobError`` where it is empty.
     code: str
+    #: What happened, for a person.
     message: str
     #: Whether another attempt can help.
     retryable: bool = field(default=True, kw_only=True)
@@ -68,6 +104,30 @@ class RemoteJobType(JobType):
     * an `OSError` (a lost connection, a timeout) or an `AwsError` leaves open whether the call had an
       effect: after `submit`, `find` is asked; the others are called again later;
     * anything else is a fault of the type, and fails the attempt.
+
+    Such as::
+
+        class Query(bunsui.RemoteJobType):
+            name = "query"
+            schema = {"type": "object", "properties": {"sql": {"type": "string"}}, "required": ["sql"]}
+            poll_interval = 5.0
+
+            def __init__(self, client):
+                self.client = client
+
+            def submit(self, call):
+                return self.client.begin(call.options["sql"], token=call.idempotency_key)
+
+            def poll(self, handles):
+                states = self.client.states(handles)
+                return [bunsui.Succeeded(state.rows) if state.ended else bunsui.Running() for state in states]
+
+            def cancel(self, handle):
+                self.client.stop(handle)
+
+            def find(self, call):
+                handle = self.client.with_token(call.idempotency_key)
+                return bunsui.NeverRan() if handle is None else bunsui.Found(handle)
     """
 
     #: Whether submitting the same call twice, with its idempotency key, starts the work only once.
@@ -77,6 +137,7 @@ class RemoteJobType(JobType):
     #: Seconds after which a call of `poll` counts as hanging: each of its handles is then polled by itself,
     #: in other threads, so that one that hangs holds up no other.
     poll_patience: ClassVar[float] = 30.0
+    #: As of any job type, but that work at a service may go on without its runner: somebody is asked.
     on_lost: ClassVar[OnLost] = "unknown"
 
     @abstractmethod

@@ -12,6 +12,21 @@ class SecretSource(ABC):
 
     A configuration names a secret by source and key, such as ``env:DB_PASSWORD``. What is raised here is
     shown by the name of its type alone: its text could hold the value.
+
+    Such as::
+
+        from pathlib import Path
+
+        class Folder(bunsui.SecretSource):
+            def get(self, key):
+                return (Path("/run/secrets") / key).read_text()
+
+        class Plugin:
+            @bunsui.hookimpl
+            def bunsui_secret_sources(self):
+                return {"folder": Folder()}
+
+        print("folder" in bunsui.Plugins([Plugin()]).secret_sources)  # True
     """
 
     @abstractmethod

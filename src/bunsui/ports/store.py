@@ -23,7 +23,14 @@ __all__ = ["Append", "Appended", "Commit", "Document", "Put", "Store"]
 
 @frozen
 class Commit:
-    """What is appended at once: it is there as a whole or not at all."""
+    """What is appended at once: it is there as a whole or not at all.
+
+    Such as::
+
+        from bunsui.ports.store import Commit
+
+        print(Commit(position=1, id="c1", body="[]").position)  # 1
+    """
 
     #: Where it stands in its history; starts at 1, without gaps.
     position: int
@@ -43,10 +50,19 @@ class Put:
 
     Raises:
         ValueError: it has more than two groups.
+
+    Such as::
+
+        from bunsui.ports.store import Put
+
+        print(Put("report", "2026-01", {"rows": 3}, groups=[("month", "01")]).key)  # 2026-01
     """
 
+    #: The family, such as ``session``.
     kind: str
+    #: Unique within the kind.
     key: str
+    #: A JSON object.
     value: Mapping[str, Any]
     #: Up to two (group, sort key): `Store.find` lists a group in the order of its sort keys.
     groups: Sequence[tuple[str, str]] = field(default=())
@@ -61,9 +77,19 @@ class Put:
 
 @frozen
 class Append:
-    """One commit for one history."""
+    """One commit for one history.
 
+    Such as::
+
+        from bunsui.ports.store import Append, Commit, Put
+
+        entry = Append("orders", Commit(1, "c1", "[]"), document=Put("session", "orders", {"jobs": 2}))
+        print(entry.history, entry.commit.id)  # orders c1
+    """
+
+    #: The history's name: a session's id.
     history: str
+    #: What is appended.
     commit: Commit
     #: Put together with the commit, or not at all.
     document: Put | None = None
@@ -71,7 +97,14 @@ class Append:
 
 @frozen
 class Appended:
-    """What became of an `Append`: it is there, or there was a conflict, or the store failed."""
+    """What became of an `Append`: it is there, or there was a conflict, or the store failed.
+
+    Such as::
+
+        from bunsui.ports.store import Appended
+
+        print(Appended().ok, Appended(conflict=True).ok)  # True False
+    """
 
     #: Another commit stands at the position, or there is a gap before it.
     conflict: bool = False
@@ -87,9 +120,21 @@ class Appended:
 
 @frozen
 class Document:
-    """A document as it is stored."""
+    """A document as it is stored.
 
+    Such as::
+
+        from bunsui.testing import FakeStore
+
+        store = FakeStore()
+        store.put("report", "2026-01", {"rows": 3})
+        document = store.get("report", "2026-01")
+        print(document.version, document.value)  # 1 {'rows': 3}
+    """
+
+    #: Unique within its kind.
     key: str
+    #: The JSON object that was put; a copy.
     value: Mapping[str, Any]
     #: Starts at 1, and again after it was deleted or has expired; one more with each put.
     version: int
@@ -102,6 +147,15 @@ class Store(ABC):
 
     A store that is a file has it as its attribute `path`: a runner puts logs and artifacts beside it. Without
     that, jobs have no kept logs, and large outputs are in the history.
+
+    Such as::
+
+        from bunsui.ports.store import Append, Commit
+        from bunsui.testing import FakeStore
+
+        store = FakeStore()  # One of these; so is runner.store.
+        [appended] = store.append([Append("orders", Commit(1, "c1", "[]"))])
+        print(appended.ok, [commit.id for commit in store.read("orders")])  # True ['c1']
     """
 
     #: The largest body of one commit, in bytes of UTF-8; drivers split larger ones.
@@ -115,6 +169,16 @@ class Store(ABC):
         commit (by id, at its position) appended again is ok. One entry's conflict or failure does
         not touch the others. At most one entry for each history.
 
+        Such as::
+
+            from bunsui.ports.store import Append, Commit
+            from bunsui.testing import FakeStore
+
+            store = FakeStore()
+            first, other = Commit(1, "c1", "[]"), Commit(1, "c2", "[]")
+            answers = [store.append([Append("orders", commit)])[0] for commit in (first, first, other)]
+            print([answer.ok for answer in answers])  # [True, True, False]
+
         Raises:
             TypeError, ValueError: a document's value is no JSON; nothing of the batch was written.
         """
@@ -124,6 +188,10 @@ class Store(ABC):
         """Streams the commits behind position `after`, in order; none for an unknown history.
 
         It may be left in the middle, and holds up no writer meanwhile.
+
+        Such as::
+
+            print([commit.position for commit in runner.store.read(session.id)][:2])  # [1, 2]
 
         Raises:
             NotFound: it was removed in the middle.
@@ -141,6 +209,12 @@ class Store(ABC):
     ) -> int:
         """Writes a document whole and returns its new version.
 
+        Such as::
+
+            store = runner.store
+            version = store.put("report", "2026-01", {"rows": 3}, if_version=0)
+            print(version, store.put("report", "2026-01", {"rows": 4}, if_version=version))  # 1 2
+
         Args:
             kind: the family, such as ``"session"``; keys are unique within it.
             key: unique within the kind.
@@ -157,11 +231,24 @@ class Store(ABC):
 
     @abstractmethod
     def get(self, kind: str, key: str) -> Document | None:
-        """The document, or None where there is none."""
+        """The document, or None where there is none.
+
+        Such as::
+
+            print(runner.store.get("report", "2026-01"))  # None
+        """
 
     @abstractmethod
     def delete(self, kind: str, key: str) -> None:
-        """Removes the document, if it is there."""
+        """Removes the document, if it is there.
+
+        Such as::
+
+            store = runner.store
+            store.put("report", "2026-01", {"rows": 3})
+            store.delete("report", "2026-01")
+            print(store.get("report", "2026-01"))  # None
+        """
 
     @abstractmethod
     def find(
@@ -175,6 +262,13 @@ class Store(ABC):
         """Up to `limit` documents of a kind, by sort key and key within `group`, else by key.
 
         Texts are ordered by code points. A document is in a group that it names first or second.
+
+        Such as::
+
+            store = runner.store
+            store.put("report", "a", {}, groups=[("month", "02")])
+            store.put("report", "b", {}, groups=[("month", "01")])
+            print([document.key for document in store.find("report", "month")])  # ['b', 'a']
 
         Args:
             kind: the family.
@@ -191,6 +285,12 @@ class Store(ABC):
         """Up to `limit` documents of a kind whose key begins with `prefix`, by key.
 
         Here all keys up to those are looked at; a store that can begin at a key has its own way.
+
+        Such as::
+
+            store = runner.store
+            store.put("report", "2026-01", {})
+            print([document.key for document in store.find_prefix("report", "2026")])  # ['2026-01']
         """
         found: list[Document] = []
         after: str | None = None
@@ -207,6 +307,11 @@ class Store(ABC):
 
         What is not there is no error. After it the history is as one that nobody wrote.
 
+        Such as::
+
+            runner.store.remove(session.id, ("session", session.id))
+            print(list(runner.store.read(session.id)), runner.sessions())  # [] []
+
         Raises:
             StoreError: this store can't remove histories.
         """
@@ -219,8 +324,21 @@ class Store(ABC):
 
         One cheap call, for polling. A token is good in the thread that asked for it; None is older
         than everything. False alarms are allowed, a missed change is not.
+
+        Such as::
+
+            store = runner.store
+            token = store.changed(None)
+            print(store.changed(token) == token)  # True
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Frees what is held open. Reading stays possible, at the price of opening again."""
+        """Frees what is held open. Reading stays possible, at the price of opening again.
+
+        Such as::
+
+            store = bunsui.Plugins().open_store("sqlite:///orders.db")
+            store.close()
+            print(store.get("report", "2026-01"))  # None
+        """

@@ -34,6 +34,7 @@ class MemoryStore(Store):
         now: the time by which documents expire, in seconds since the Unix epoch.
     """
 
+    #: See `Store.max_commit_bytes`: 16 MiB.
     max_commit_bytes: ClassVar[int] = 16 * 1024 * 1024
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
