@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Iterator
 
 from bunsui.diagnosis.check import Check, ok, problem
-from bunsui.plugins.registry import DISABLE_AUTOLOAD, Plugins, autoload_is_disabled
+from bunsui.plugins.faults import DISABLE_AUTOLOAD
+from bunsui.plugins.registry import Plugins, autoload_is_disabled
 
 _LEAVE_OUT = f"uninstall or update it, or leave all installed plugins out with {DISABLE_AUTOLOAD}=1"
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
-import warnings
 from collections.abc import Iterable
 from functools import cached_property
 from importlib.util import find_spec
@@ -16,10 +14,11 @@ import pluggy
 
 from bunsui import __version__
 from bunsui.dsl.problems import did_you_mean
-from bunsui.errors import BunsuiError, ConfigError, PluginError, text_of
+from bunsui.errors import BunsuiError, ConfigError, PluginError
 from bunsui.model.later import LATER, not_yet
 from bunsui.plugins import builtins, contributions, hookspecs
 from bunsui.plugins.contributions import Wrong
+from bunsui.plugins.faults import DISABLE_AUTOLOAD, claimed_twice, said, traceback_of, warn_of
 from bunsui.plugins.observer import Observer, taking
 from bunsui.plugins.registration import PluginInfo, Registration
 from bunsui.plugins.usable import Usable
@@ -38,11 +37,6 @@ if TYPE_CHECKING:
     from bunsui.ports.secrets import SecretSource
     from bunsui.ports.store import Store
 
-#: Set to 1, it keeps entry points from being imported.
-DISABLE_AUTOLOAD = "BUNSUI_DISABLE_PLUGIN_AUTOLOAD"
-#: Most characters that are told of what a plugin has raised.
-MAX_SAID = 500
-
 
 def autoload_is_disabled() -> bool:
     """Whether the environment keeps installed plugins out."""
@@ -54,6 +48,16 @@ class Plugins:
 
     What is given is asked at once for all that it brings; what is installed, when that is needed. An
     installed plugin that can't be used is disabled, with a warning: only what needs it fails.
+
+    Such as::
+
+        class Team:
+            @bunsui.hookimpl
+            def bunsui_stores(self):
+                return {"team": lambda url: runner.store}
+
+        plugins = bunsui.Plugins([Team()])
+        print("team" in plugins.stores, "lambda" in plugins.job_types)  # True True
 
     Args:
         plugins: modules or objects whose functions are marked with `bunsui.hookimpl`.
@@ -93,7 +97,7 @@ class Plugins:
         except (PluginError, KeyboardInterrupt):
             raise
         except BaseException as error:  # Foreign code: its attributes.
-            raise new.fault(f": {_said(error)}") from error
+            raise new.fault(f": {said(error)}") from error
         if added is None:
             return
         for kind in contributions.KINDS:
@@ -120,7 +124,7 @@ class Plugins:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # Foreign code: one bad plugin must not break the others.
-                fault = found.fault(f": {_said(error)}")
+                fault = found.fault(f": {said(error)}")
                 fault.__cause__ = error
                 self._disable(found, fault)
 
@@ -129,7 +133,7 @@ class Plugins:
         registration.error = error
         if registration not in self._registrations:
             self._registrations.append(registration)
-        _warn(error)
+        warn_of(error)
 
     # What plugins bring
 
@@ -144,7 +148,7 @@ class Plugins:
         for registration in [*self._registrations]:
             for name, thing in self._brought(registration, kind):
                 if name in found:
-                    claimed.setdefault(name, _taken(kind, name, found[name][0], registration))
+                    claimed.setdefault(name, claimed_twice(kind, name, found[name][0], registration))
                 else:
                     found[name] = registration, thing
         return found, claimed
@@ -172,14 +176,14 @@ class Plugins:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # Foreign code.
-            fault = registration.fault(f" failed in {kind.hook}: {_said(error)}")
+            fault = registration.fault(f" failed in {kind.hook}: {said(error)}")
             fault.__cause__ = error
         else:
             return found
         if not registration.is_installed:
             raise fault
         registration.faults[kind.hook] = fault
-        _warn(fault)
+        warn_of(fault)
         return []
 
     def _own(self, kind: Kind) -> set[str]:
@@ -248,6 +252,10 @@ class Plugins:
     def open_store(self, url: str) -> Store:
         """Opens the store that a URL names.
 
+        Such as::
+
+            print(bunsui.Plugins().open_store("memory://").find("session"))  # []
+
         Raises:
             ConfigError: the URL is wrong, or no plugin knows its scheme.
             PluginError: what should open it failed, or returned something else; or no plugin knows the
@@ -266,7 +274,7 @@ class Plugins:
             raise
         except BaseException as error:  # Foreign code.
             raise self._bringer(contributions.STORES, scheme).fault(
-                f" failed to open the store '{shown(url)}': {_said(error)}"
+                f" failed to open the store '{shown(url)}': {said(error)}"
             ) from error
         if not issubclass(type(store), Store):  # By its type: what it says of itself is foreign code.
             if type(store) is CoroutineType:
@@ -296,6 +304,10 @@ class Plugins:
         """Every plugin and whether it can be used, the built-ins first; each is asked for all that it brings.
 
         Where installed plugins are left out, they are named, and not imported.
+
+        Such as::
+
+            print([plugin.name for plugin in bunsui.Plugins(autoload=False).describe()][:1])  # ['bunsui']
         """
         wrong: dict[str, list[PluginError]] = {each.key: [] for each in self._registrations}
         with self._asking:
@@ -312,7 +324,7 @@ class Plugins:
                     each.hooks,
                     each.state(errors),
                     reason="; ".join(map(str, errors)) or None,
-                    traceback="\n".join(filter(None, map(_traceback, errors))) or None,
+                    traceback="\n".join(filter(None, map(traceback_of, errors))) or None,
                 )
             )
         return found if self._autoload else [*found, *self._left_off()]
@@ -336,7 +348,7 @@ class Plugins:
                 continue
             for name, _ in brought:
                 if name in origins:
-                    claimed = _taken(kind, name, origins[name], registration)
+                    claimed = claimed_twice(kind, name, origins[name], registration)
                     for each in (origins[name], registration):  # Neither can be used.
                         wrong[each.key].append(claimed)
                 origins.setdefault(name, registration)
@@ -363,37 +375,3 @@ def _installed() -> Iterator[tuple[Registration, EntryPoint]]:
         if entry.dist is not None:
             found.distribution, found.version = entry.dist.name, entry.dist.version
         yield found, entry
-
-
-def _warn(error: PluginError) -> None:
-    """Warns of a plugin at the line outside of this library that led here."""
-    level, frame = 1, sys._getframe()  # noqa: SLF001 - as `warnings` itself does
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(f"a plugin is disabled: {error}", RuntimeWarning, stacklevel=level)
-
-
-#: functools: between a cached property and who reads it.
-_OURS = ("bunsui", "functools")
-
-
-def _taken(kind: Kind, name: str, first: Registration, second: Registration) -> PluginError:
-    hint = "give it another name, or leave one of them out"
-    if second.is_installed:
-        hint = f"uninstall one of them, or leave all installed plugins out with {DISABLE_AUTOLOAD}=1"
-    return second.fault(f" registers the {kind.title} '{name}', as plugin {first.origin} does", hint)
-
-
-def _traceback(error: PluginError) -> str | None:
-    """That of what a plugin has raised."""
-    from bunsui.local.results import traceback_text  # noqa: PLC0415 - only for who asks what is wrong
-
-    return None if error.__cause__ is None else traceback_text(error.__cause__)
-
-
-def _said(error: BaseException) -> str:
-    """The type and the text of what foreign code has raised."""
-    text = text_of(error)
-    if len(text) > MAX_SAID:
-        text = f"{text[:MAX_SAID]}... ({len(text)} characters)"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
