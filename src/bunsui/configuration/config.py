@@ -31,6 +31,13 @@ class Config:
     """What is configured. Without arguments: nothing, so everything has its default.
 
     `Config.load` reads it. A value of a table, such as ``pools``, is put together from all places.
+
+    Such as::
+
+        config = bunsui.Config.load(lease=10, pools={"gpu": 2})
+        print(config.lease, config.pools, config.origin("lease"))  # 10.0 {'gpu': 2} argument
+        with bunsui.Runner("memory://", config=config) as runner:
+            ...
     """
 
     #: What was set, by key; entries of tables under their dotted names, such as ``pools.gpu``.

@@ -80,6 +80,13 @@ class CacheManager:
     all processes that use it with the same namespace. What another process sets or deletes is seen after at
     most `FRESH` (1) seconds.
 
+    Such as::
+
+        cache = bunsui.CacheManager(runner.store, max_entries=100)  # Without a store: this process alone.
+        cache.set("rate", 1.09, ttl=60)
+        print(cache.get("rate"), cache.get("tax"))  # 1.09 None
+        print(cache.get_or_compute("tax", lambda: 0.19), cache.get("tax"))  # 0.19 0.19
+
     Args:
         store: such as ``runner.store``; None: memory only.
         max_entries: of the memory tier; at least 1.
@@ -144,6 +151,14 @@ class CacheManager:
 
     def delete(self, key: str) -> None:
         """Forgets a key, if it is there.
+
+        Such as::
+
+            cache = bunsui.CacheManager()
+            cache.set("rate", 1.09)
+            cache.delete("rate")
+            cache.clear()
+            print(cache.get("rate"), cache.statistics().misses)  # None 1
 
         Raises:
             ConfigError: the key is no text.

@@ -15,6 +15,14 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 class FakeClock:
     """A clock that stands still until it is advanced; a `bunsui.ports.clock.Clock`. Any thread may use it.
 
+    Such as::
+
+        from bunsui.testing import FakeClock
+
+        clock = FakeClock()
+        clock.advance(90)
+        print(clock.now().isoformat(), clock.monotonic())  # 2026-01-01T00:01:30+00:00 90.0
+
     Args:
         start: the wall-clock time that it shows at first, aware; None: 2026-01-01 in UTC.
 
@@ -42,7 +50,16 @@ class FakeClock:
         return self._seconds
 
     def machine_time(self, at: float) -> float:
-        """When it comes to `at` by `time.monotonic`, if it goes as fast as that from now on."""
+        """When it comes to `at` by `time.monotonic`, if it goes as fast as that from now on.
+
+        Such as::
+
+            import time
+
+            from bunsui.testing import FakeClock
+
+            print(FakeClock().machine_time(60.0) > time.monotonic() + 59)  # True
+        """
         return time.monotonic() + at - self._seconds
 
     def advance(self, seconds: float) -> None:

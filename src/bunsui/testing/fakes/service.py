@@ -29,7 +29,22 @@ STOPPED = "Stopped"
 
 @define(eq=False)
 class FakeWork:
-    """A piece of work that a `FakeService` has, which goes on until it is told how it ends."""
+    """A piece of work that a `FakeService` has, which goes on until it is told how it ends.
+
+    Such as::
+
+        from bunsui.testing import FakeService
+
+        service = FakeService()
+        with bunsui.Runner("memory://", plugins=[service]) as runner:
+            text = "{version: '1.0', name: p, jobs: [{id: a, type: fake}]}"
+            session = runner.start(bunsui.Pipeline.parse(text, plugins=runner.plugins))
+            work = service.begun()
+            work.finish({"rows": 3})
+            work.fail("Throttled")  # It has ended: neither this
+            work.stop()  # nor that changes anything.
+            print(session.wait(), session.outputs["a"])  # succeeded {'rows': 3}
+    """
 
     #: What it was begun under: the idempotency key of an attempt.
     token: str
@@ -67,6 +82,17 @@ class FakeService:
 
     Work begins when it is submitted, once for each token, and ends when somebody says so: the test, by
     what `begun` gives; the definition, by the fields ``output`` and ``error`` of the job; or `answer`.
+
+    Such as::
+
+        from bunsui.testing import FakeService, run_pipeline
+
+        service = FakeService(lambda call: call.parameters["day"])
+        service.fail_next(method="submit", after=True)  # The work begins, and the answer is lost.
+        text = "{version: '1.0', name: p, jobs: [{id: a, type: fake, parameters: {day: monday}}]}"
+        pipeline = bunsui.Pipeline.parse(text, plugins=bunsui.Plugins([service]))
+        run = run_pipeline(pipeline, plugins=[service])
+        print(run.outputs, len(service.works), service.calls["find"])  # {'a': 'monday'} 1 1
 
     Args:
         answer: is given the `bunsui.JobCall` of work that begins, and returns its output or raises what it
@@ -115,7 +141,19 @@ class FakeService:
             raise TimeoutError(f"no work has begun at the service within {timeout:g} seconds") from None
 
     def forget(self, token: str | None = None) -> None:
-        """Has it lose all trace of the work of a token, or (None) of all: it can't tell what became of it."""
+        """Has it lose all trace of the work of a token, or (None) of all: it can't tell what became of it.
+
+        Such as::
+
+            from bunsui.testing import FakeService
+
+            service = FakeService()
+            with bunsui.Runner("memory://", plugins=[service]) as runner:
+                text = "{version: '1.0', name: p, jobs: [{id: a, type: fake}]}"
+                session = runner.start(bunsui.Pipeline.parse(text, plugins=runner.plugins))
+                service.forget(service.begun().token)
+                print(session.wait(), session.paused_reason)  # paused unknown-job
+        """
         with self._lock:
             for known in [token] if token is not None else [*self._by_token]:
                 self._forgotten.add(known)
@@ -151,6 +189,14 @@ class FakeService:
         self, name: str = "fake", *, resubmit_is_idempotent: bool = True, poll_interval: float = 0.02
     ) -> RemoteJobType:
         """A job type whose work is done here; the plugin brings it from now on.
+
+        Such as::
+
+            from bunsui.testing import FakeService
+
+            service = FakeService()
+            service.job_type("glue", resubmit_is_idempotent=False)
+            print([kind.name for kind in service.bunsui_job_types()])  # ['glue']
 
         Args:
             name: what a definition's ``type:`` says.
@@ -220,7 +266,22 @@ class FakeService:
                 work.stop()
 
     def find(self, token: str) -> Found | NeverRan | CannotTell:
-        """Looks for work by its token."""
+        """Looks for work by its token.
+
+        Such as::
+
+            from bunsui.testing import FakeService
+
+            service = FakeService()
+            with bunsui.Runner("memory://", plugins=[service]) as runner:
+                text = "{version: '1.0', name: p, jobs: [{id: a, type: fake}]}"
+                session = runner.start(bunsui.Pipeline.parse(text, plugins=runner.plugins))
+                work = service.begun()
+                print(service.find(work.token), service.submit(work.call))  # Found(handle='work-1') work-1
+                service.cancel(work.handle)
+                print(service.poll([work.handle])[0].code)  # Stopped
+                session.wait()
+        """
         with self._failing.call("find"), self._lock:
             if token in self._forgotten:
                 return CannotTell()

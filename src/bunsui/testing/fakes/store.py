@@ -24,6 +24,15 @@ METHODS = ("append", "read", "put", "get", "delete", "find", "find_prefix", "rem
 class FakeStore(MemoryStore):
     """A `MemoryStore` that can fail, be away, and be slow. It is a good store as long as it is told nothing.
 
+    Such as::
+
+        from bunsui.testing import FakeStore
+
+        store = FakeStore()
+        store.fail_next(method="append", after=True)  # It is appended, and nobody is told.
+        with bunsui.Runner(store) as runner:
+            print(runner.run(pipeline).status)  # succeeded
+
     Args:
         clock: by which documents expire, and which a slow call advances; None: they expire by the real time,
             and no call is slow.

@@ -27,7 +27,19 @@ class RemoteCalls(Examples):
     """Holds for the methods of every RemoteJobType; mixed into `JobTypeSuite`."""
 
     def another(self, job_type: Any) -> Any:
-        """What another process would make of the type; by default `job_type` itself."""
+        """What another process would make of the type; by default `job_type` itself.
+
+        Such as::
+
+            from bunsui.testing import JobTypeSuite
+
+            class TestQuery(JobTypeSuite):
+                def another(self, job_type):
+                    return QueryJob(job_type.address)
+
+                def same_work(self, one, other):
+                    return one["id"] == other["id"]
+        """
         return job_type
 
     @pytest.fixture

@@ -52,7 +52,17 @@ class Values:
     unknown: str | None = None
 
     def change(self, source: SecretSource) -> str | None:
-        """Gives the known key another value, and returns that; None where a test can't."""
+        """Gives the known key another value, and returns that; None where a test can't.
+
+        Such as::
+
+            from bunsui.testing import SecretSourceSuite
+
+            class TestVault(SecretSourceSuite):
+                def change(self, source):
+                    source.vault.write("database/password", "another horse")
+                    return "another horse"
+        """
         del source
         return None
 

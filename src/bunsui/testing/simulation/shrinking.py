@@ -15,7 +15,28 @@ RUNS = 60
 
 
 class SimulationFailed(AssertionError):
-    """An invariant did not hold. The text says which, after which disturbances, and how to see it again."""
+    """An invariant did not hold. The text says which, after which disturbances, and how to see it again.
+
+    Such as::
+
+        from bunsui.testing import SimulationFailed, simulate
+
+        class Never(bunsui.JobType):
+            name = "never"
+            schema = {"type": "object", "properties": {}}
+
+            def __init__(self, world):
+                self.world = world
+
+            def run(self, call):
+                self.world.fail("never", "it ran")
+
+        pipeline = bunsui.Pipeline("One", [bunsui.Job("a", "never")])
+        try:
+            simulate(1, job_types=lambda world: [Never(world)], pipelines=[pipeline])
+        except SimulationFailed as failed:
+            print(failed.seed, failed.kind)  # 1 never
+    """
 
     def __init__(self, seed: int, failure: Failed, runs: int) -> None:
         faults = "\n".join(f"  {fault}" for fault in failure.faults) or "  none"

@@ -119,6 +119,25 @@ class Lane:
 class World:
     """Time, and all that happens in it.
 
+    Such as::
+
+        from bunsui.testing import World
+
+        class Service:
+            def __init__(self, world):
+                self.world = world
+                self.disturbed = world.chance("service")
+
+            def begin(self, token):
+                self.world.note("service", f"begins {token}")
+                self.world.pass_time(0.2)
+                if self.disturbed.fault("away", 0.1):
+                    raise ConnectionError("away")
+                if not token:
+                    self.world.fail("token", "work without a token")
+
+        Service(World(seed=1)).begin("t")
+
     Args:
         seed: all that happens follows from it.
         only: the places at which disturbances happen, as far as the seed has some there; None: all.
@@ -184,7 +203,19 @@ class World:
         raise self.violation
 
     def after(self, seconds: float, lane: Lane, call: Callable[[], None]) -> None:
-        """Has something done by a lane in `seconds`, or as soon after that as the lane can."""
+        """Has something done by a lane in `seconds`, or as soon after that as the lane can.
+
+        Such as::
+
+            from bunsui.testing import World
+            from bunsui.testing.simulation.world import Lane
+
+            world, seen = World(seed=1), []
+            world.after(2.0, Lane("clock"), lambda: seen.append(world.time))
+            world.soon(Lane("other"), lambda: seen.append("soon"))
+            world.run_until(5.0)
+            print(seen, world.time)  # ['soon', 2.0] 5.0
+        """
         heapq.heappush(self._queue, (self.time + seconds, next(self._order), lane, call))
 
     def soon(self, lane: Lane, call: Callable[[], None], most: float = 0.05) -> None:

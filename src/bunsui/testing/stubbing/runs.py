@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 @frozen(repr=False)
 class PipelineRun:
-    """A run that rests: it ended, or is paused."""
+    """A run that rests: it ended, or is paused.
+
+    Such as::
+
+        from bunsui.testing import run_pipeline
+
+        run = run_pipeline(pipeline, stubs={"extract_data": {"rows": 7}, "load_data": None})
+        print(run.raise_for_status().status, run.received("load_data"))  # succeeded {'rows': 7}
+    """
 
     #: All of it, with its events and logs.
     session: Session
@@ -106,6 +114,13 @@ def run_pipeline(
     `Takes` takes and what a `FakeService` has to do pass on a clock of the run's own, at once. The same input
     gives the same history. Jobs without a stub really run, at real services too, and time passes meanwhile as
     it does.
+
+    Such as::
+
+        from bunsui.testing import run_pipeline
+
+        run = run_pipeline("pipeline.yaml", stubs={"extract_data": {"rows": 7}})
+        print(run.status, run.outputs["load_data"])  # succeeded 7
 
     Args:
         pipeline: what is run, or the path of its definition.

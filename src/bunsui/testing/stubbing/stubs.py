@@ -23,6 +23,13 @@ class Takes:
     """A stub that takes its time: the run's own time, which nobody waits for.
 
     Where the job's timeout, or the pipeline's, comes first, the attempt is stopped as real work would be.
+
+    Such as::
+
+        from bunsui.testing import Takes, run_pipeline
+
+        run = run_pipeline(pipeline, stubs={"extract_data": Takes(3600, {"rows": 7}), "load_data": None})
+        print(run.status, run.seconds >= 3600)  # succeeded True
     """
 
     #: How long it takes; 0 or more.
@@ -69,6 +76,15 @@ def in_turn(*outcomes: Any) -> Any:
 
     A call for which none is left fails its job, with the code ``StubExhausted``.
 
+    Such as::
+
+        from bunsui.testing import in_turn, run_pipeline
+
+        job = bunsui.Job("load", "lambda", function="load-function", retry=2)
+        stub = in_turn(ConnectionError("away"), "loaded")
+        run = run_pipeline(bunsui.Pipeline("Load", [job]), stubs={"load": stub})
+        print(run.outputs, len(run.calls["load"]))  # {'load': 'loaded'} 2
+
     Args:
         outcomes: each what a stub may be: an output, an exception, a callable, a `Takes`.
 
@@ -89,6 +105,15 @@ class Stubs(MutableMapping[str, Any]):
     * a callable: is given the `bunsui.JobCall`, and returns the output, or raises, or is async;
     * a `Takes`: lets time pass first;
     * what `in_turn` makes: one of these after the other.
+
+    Such as::
+
+        from bunsui.testing import Stubs, run_pipeline
+
+        stubs = Stubs({"extract_data": {"rows": 7}})
+        stubs["load_data"] = lambda call: call.parameters["rows"] + 1
+        print(run_pipeline(pipeline, stubs=stubs).outputs["load_data"])  # 8
+        print(stubs.received("load_data"), len(stubs.calls["extract_data"]))  # {'rows': 7} 1
 
     Args:
         stubs: those to begin with.
@@ -148,6 +173,15 @@ class Stubs(MutableMapping[str, Any]):
     def check(self, pipeline: Pipeline) -> None:
         """Makes sure that each stub is for a job that there is.
 
+        Such as::
+
+            from bunsui.testing import Stubs
+
+            try:
+                Stubs({"laod_data": 7}).check(pipeline)
+            except bunsui.ConfigError as error:
+                print(error.hint)  # did you mean 'load_data'?
+
         Raises:
             ConfigError: one is not.
         """
@@ -161,6 +195,14 @@ class Stubs(MutableMapping[str, Any]):
 
     def answer(self, call: JobCall) -> Any:
         """What a call comes to: an output, an awaitable of one, or `Takes` whose output is one.
+
+        Such as::
+
+            from bunsui.testing import Stubs, run_pipeline
+
+            stubs = Stubs({"load_data": 7})
+            run = run_pipeline(pipeline, stubs={"load_data": stubs.answer})
+            print(run.outputs["load_data"], stubs.received("load_data"))  # 7 {'rows': 3}
 
         Raises:
             BaseException: what the stub is, or has raised.
