@@ -358,6 +358,7 @@ def test_the_reference_has_every_error_code() -> None:
     later = {"NotSupported", "OutcomeUnknown"}
     given = re.compile(r'\b(?:code|default_code|UNAVAILABLE)(?:: [\w\[\]]+)? ?= ?f?"([A-Z]\w+)')
     source = [path.read_text(encoding="utf-8") for path in (ROOT / "src" / "bunsui").rglob("*.py")]
+    source = [re.sub(r'"{3}[\s\S]*?"{3}', "", text) for text in source]  # Examples have codes of their own.
     codes = {code for text in source for code in given.findall(text)}
     documented = REFERENCE.read_text(encoding="utf-8").partition("## Error codes")[2]
 

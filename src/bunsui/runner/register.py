@@ -32,6 +32,10 @@ class Register(ABC):
     def create_pipeline(self, pipeline: Pipeline) -> Pipeline:
         """Registers a pipeline under its name, and returns it as revision 1.
 
+        Such as::
+
+            print(runner.create_pipeline(pipeline).revision)  # 1
+
         Raises:
             DefinitionError: it is wrong; nothing was written.
             Conflict: the name is registered already.
@@ -45,6 +49,11 @@ class Register(ABC):
 
     def update_pipeline(self, pipeline: Pipeline) -> Pipeline:
         """Makes a pipeline the next revision of its name, and returns it with its number.
+
+        Such as::
+
+            runner.create_pipeline(pipeline)
+            print(runner.update_pipeline(pipeline).revision)  # 2
 
         Raises:
             DefinitionError: it is wrong; nothing was written.
@@ -60,6 +69,12 @@ class Register(ABC):
     def delete_pipeline(self, name: str) -> None:
         """Removes a registered pipeline with all its revisions; its sessions stay, and can be resumed.
 
+        Such as::
+
+            runner.create_pipeline(pipeline)
+            runner.delete_pipeline("ETL Pipeline")
+            print(runner.pipelines())  # []
+
         Raises:
             NotFound: the name is not registered.
             StoreError: the store failed.
@@ -69,13 +84,25 @@ class Register(ABC):
         registered.delete(self.store, name)
 
     def pipelines(self) -> list[PipelineSummary]:
-        """All registered pipelines, by name."""
+        """All registered pipelines, by name.
+
+        Such as::
+
+            runner.create_pipeline(pipeline)
+            print([(known.name, known.revision) for known in runner.pipelines()])  # [('ETL Pipeline', 1)]
+        """
         from bunsui.runner import registered
 
         return registered.find(self.store)
 
     def pipeline(self, name: str, revision: int | None = None) -> Pipeline:
         """A registered pipeline, ready to be run; the newest revision where none is given.
+
+        Such as::
+
+            runner.create_pipeline(pipeline)
+            registered = runner.pipeline("ETL Pipeline")
+            print(registered == pipeline, runner.run(registered).status)  # True succeeded
 
         Raises:
             NotFound: the name is not registered, or has no such revision.
