@@ -188,6 +188,44 @@ def every_example() -> Iterator[tuple[str, str]]:
 EXAMPLES = dict(every_example())
 
 
+def test_the_surface_is_all_there() -> None:
+    """What is looked at has not become empty by mistake."""
+    public_names = {"bunsui.Runner", "bunsui.validate", "bunsui.testing.simulate", "bunsui.ports.store.Store"}
+    assert public_names <= set(SURFACE)
+    assert {"bunsui.Runner.create_pipeline", "bunsui.Session.id", "bunsui.Job.depends_on"} <= set(MEMBERS)
+    assert len(EXAMPLES) > 120
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    """Of its own; a plain value has a comment (``#:``), or stands among the ``Attributes`` of its class."""
+    missing = [name for name, thing in SURFACE.items() if not docstring(name, thing)]
+    for name, (cls, one) in MEMBERS.items():
+        if not one.text and (one.is_method or not re.search(rf"\b{one.name}: ", cls.__doc__ or "")):
+            missing.append(name)
+    assert [] == missing
+
+
+def test_every_class_and_function_has_an_example() -> None:
+    """In its docstring, where it is met or made."""
+    missing = [name for name, thing in SURFACE.items() if not blocks(docstring(name, thing))]
+    assert [] == missing
+
+
+def test_every_method_has_an_example() -> None:
+    """Its own, or one of its class, or of the class whose port it implements, uses it."""
+    missing = []
+    for name, (cls, one) in MEMBERS.items():
+        texts = [base.__doc__ for base in cls.__mro__ if hasattr(base, one.name)]
+        texts += [other.text for other in members(cls)]
+        texts += [getattr(vars(base).get(one.name), "__doc__", None) for base in cls.__mro__]
+        is_needed = one.is_method and not one.name.startswith(
+            "test_"
+        )  # Those of the suites are never called.
+        if is_needed and not blocks(one.text) and not any(one.name in used(text) for text in texts):
+            missing.append(name)
+    assert [] == missing
+
+
 @pytest.mark.parametrize("block", EXAMPLES.values(), ids=list(EXAMPLES))
 def test_the_example_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And prints what it says."""

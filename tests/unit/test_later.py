@@ -26,7 +26,8 @@ def things() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind in ("Pipeline",) for name in sorted(LATER[kind])]
+    ("kind", "name"),
+    [(kind, name) for kind in ("Pipeline", "Runner", "Session") for name in sorted(LATER[kind])],
 )
 def test_an_attribute_of_a_later_version(things: dict[str, Any], kind: str, name: str) -> None:
     """It is an AttributeError, so that `hasattr` is true of what is there; and says when it comes."""
@@ -36,7 +37,7 @@ def test_an_attribute_of_a_later_version(things: dict[str, Any], kind: str, name
     assert (name, things[kind]) == (caught.value.name, caught.value.obj)
 
 
-@pytest.mark.parametrize("kind", ["Pipeline"])
+@pytest.mark.parametrize("kind", ["Pipeline", "Runner", "Session"])
 def test_an_attribute_of_no_version(things: dict[str, Any], kind: str) -> None:
     """It is said as Python says it, whose traceback then suggests one that is alike."""
     with pytest.raises(AttributeError, match=rf"^'{kind}' object has no attribute 'jubs'$"):
@@ -47,6 +48,36 @@ def test_pipelines_are_copied_and_pickled(things: dict[str, Any]) -> None:
     """What is asked of an object that has no attributes yet does no harm."""
     pipeline = bunsui.Pipeline("one", jobs=[bunsui.Job("a", "custom", command=["true"])])
     assert pipeline == copy.copy(pipeline) == copy.deepcopy(pipeline) == pickle.loads(pickle.dumps(pipeline))
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"aws": object()}, "the argument 'aws' of a Runner"),
+        ({"authenticator": object()}, "the argument 'authenticator' of a Runner"),
+        ({"engine": "stepfunctions"}, "the engine 'stepfunctions'"),
+    ],
+)
+def test_an_argument_of_a_later_version(given: dict[str, Any], what: str) -> None:
+    """It is known, and refused where something is given for it."""
+    with pytest.raises(bunsui.ConfigError, match=f"^{what} is not in this version"):
+        bunsui.Runner("memory://", **given)
+
+
+def test_an_engine_of_no_version() -> None:
+    """It is refused, and the one that there is, is named."""
+    with pytest.raises(bunsui.ConfigError, match=r"^there is no engine 'turbo'; use 'embedded'$"):
+        bunsui.Runner("memory://", engine="turbo")
+
+
+def test_a_runner_of_your_own_has_the_same_names() -> None:
+    """What is derived from a class of the library says what that class says."""
+
+    class Own(bunsui.Runner):
+        pass
+
+    with Own("memory://") as runner, pytest.raises(AttributeError, match=rf"^Runner\.acting_as {BROUGHT}"):
+        _ = runner.acting_as  # type: ignore[attr-defined]
 
 
 def test_a_module_of_a_later_version() -> None:

@@ -22,10 +22,7 @@ def not_yet(what: str) -> str:
 
 def missing(owner: object, name: str) -> AttributeError:
     """The error of an attribute that an object of this library does not have."""
-    kind = type(owner).__name__
-    text = (
-        not_yet(f"{kind}.{name}")
-        if name in LATER.get(kind, ())
-        else f"'{kind}' object has no attribute '{name}'"
-    )
+    kinds = [cls.__name__ for cls in type(owner).__mro__]
+    promised = next((kind for kind in kinds if name in LATER.get(kind, ())), None)
+    text = not_yet(f"{promised}.{name}") if promised else f"'{kinds[0]}' object has no attribute '{name}'"
     return AttributeError(text, name=name, obj=owner)

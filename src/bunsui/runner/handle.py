@@ -22,13 +22,23 @@ class Session(View):
     """A handle on a session, whoever drives it.
 
     All that it shows is read from the history, so it is durable, and stays readable after the Runner
-    is closed. It may be used from any thread, and awaited in any event loop.
+    is closed. It may be used from any thread, and awaited in any event loop. What reads it raises StoreError
+    where the store can't be read, and NotFound where the session was pruned.
+
+    Such as::
+
+        session = runner.start(pipeline)
+        print(session.wait(), session.jobs["load_data"].output)  # succeeded 3
     """
 
     # Waiting
 
     def wait(self, timeout: float | None = None) -> SessionStatus:
         """Waits until the session rests (it ended, or is paused), or this runner was closed over it.
+
+        Such as::
+
+            print(runner.start(pipeline).wait(timeout=60))  # succeeded
 
         Args:
             timeout: seconds; None: for ever.
@@ -80,6 +90,21 @@ class Session(View):
     def pause(self, reason: str | None = None) -> None:
         """Asks for a pause and returns once that is in the history: running jobs end, nothing new starts.
 
+        Such as::
+
+            import threading
+
+            gate = threading.Event()
+            wait = bunsui.Job.from_callable(lambda: gate.wait(), id="wait")
+            then = bunsui.Job.from_callable(lambda: "done", id="then", depends_on=["wait"])
+            session = runner.start(bunsui.Pipeline("Two", [wait, then]))
+            session.pause("maintenance")
+            print(session.asked, session.status)  # pause running
+            gate.set()
+            print(session.wait())  # paused
+            session.resume()
+            print(session.wait())  # succeeded
+
         Raises:
             ConfigError: the reason is no text.
             StateError: the session has ended, or this handle's runner is closed.
@@ -90,6 +115,13 @@ class Session(View):
 
     def cancel(self, reason: str | None = None) -> None:
         """Asks to cancel and returns once that is in the history: running work is stopped.
+
+        Such as::
+
+            job = bunsui.Job.from_callable(lambda: bunsui.current_call().cancelled.wait(), id="wait")
+            session = runner.start(bunsui.Pipeline("One", [job]))
+            session.cancel("nobody needs it")
+            print(session.wait())  # cancelled
 
         Raises:
             ConfigError: the reason is no text.

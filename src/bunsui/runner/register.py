@@ -90,6 +90,9 @@ class Register(ABC):
 
             runner.create_pipeline(pipeline)
             print([(known.name, known.revision) for known in runner.pipelines()])  # [('ETL Pipeline', 1)]
+
+        Raises:
+            StoreError: the store can't be read.
         """
         from bunsui.runner import registered
 

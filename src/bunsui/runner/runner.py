@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
+from bunsui.model.later import LATER, missing, not_yet
 from bunsui.model.status import SessionStatus
 from bunsui.plugins.registry import Plugins
 from bunsui.ports.registered import Later
@@ -34,10 +36,16 @@ class Runner(Starts):
     that closes itself (see `close`; where an exception leaves the block, at once), with ``async with`` too;
     its sessions stay readable.
 
+    Such as::
+
+        with bunsui.Runner("sqlite:///orders.db", max_concurrency=8, pools={"gpu": 2}) as runner:
+            session = runner.run(pipeline, {"source_bucket": "flights"})
+        print(session.status)  # succeeded
+
     Args:
         store: a URL (``memory://``, ``sqlite:///relative.db``, ``sqlite:////absolute.db``) or a Store;
             None: the configured one, else a SQLite file in the user's data directory.
-        engine: ``embedded``.
+        engine: ``embedded``; ``stepfunctions`` comes with a later version.
         bindings: what runs on this machine in place of AWS: a mapping, or the path of a bindings file;
             None: the configured file, else ``bindings.yaml`` beside the definition, where there is one.
         local: whether a job that would run on AWS is an error; None: as configured, else False.
@@ -47,10 +55,12 @@ class Runner(Starts):
             configured ones.
         lease: seconds without a sign of life after which another runner may take a session over; None: as
             configured, else 30.
+        aws: None; a later version takes a connection to AWS here.
         artifacts: the folder of outputs above 32 KiB; None: the configured one, else ``STORE-artifacts``
             beside a SQLite store, and for any other store its histories.
         plugins: further plugins; see `Plugins`. Or one of these: then it is all that there is.
         autoload_plugins: whether installed entry points are imported.
+        authenticator: None; a later version takes who checks what may be done here.
         capture_logging: whether what a job in a thread logs with `logging` also goes to the job's log, as far
             as the levels of the host let it. A handler of the root logger sees to it, from the first session
             until `close`. None: as configured, else False.
@@ -75,9 +85,11 @@ class Runner(Starts):
         max_concurrency: int | None = None,
         pools: Mapping[str, int] | None = None,
         lease: float | None = None,
+        aws: None = None,
         artifacts: str | Path | None = None,
         plugins: Sequence[Any] | Plugins = (),
         autoload_plugins: bool = True,
+        authenticator: None = None,
         capture_logging: bool | None = None,
         config: Config | Mapping[str, Any] | None = None,
     ) -> None:
@@ -85,8 +97,13 @@ class Runner(Starts):
         from bunsui.runner.configured import configured
         from bunsui.runner.control import Control
 
+        for name, given_now in (("aws", aws), ("authenticator", authenticator)):
+            if given_now is not None:
+                raise ConfigError(not_yet(f"the argument '{name}' of a Runner"), hint="leave it out")
+        if engine in LATER["engine"]:
+            raise ConfigError(not_yet(f"the engine '{engine}'"), hint="use 'embedded'")
         if engine != "embedded":
-            raise ConfigError(f"engine {engine!r} does not exist here", hint="use 'embedded'")
+            raise ConfigError(f"there is no engine {quoted(engine)}", hint="use 'embedded'")
         self.plugins = plugins if isinstance(plugins, Plugins) else Plugins(plugins, autoload_plugins)
         use = configured(
             config, store=store, bindings=bindings, local=local, max_concurrency=max_concurrency, pools=pools,
@@ -111,13 +128,26 @@ class Runner(Starts):
         """Where everything durable lives."""
         return self._control.store
 
+    if not TYPE_CHECKING:
+        # Not for type checkers: to them a class with __getattr__ has every name.
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name)
+
     def _now(self) -> datetime:
         return self._control.parts.clock.now()
 
     # Definitions
 
     def load(self, path: str | Path) -> Pipeline:
-        """Reads a definition with this runner's plugins; see `Pipeline.load`."""
+        """Reads a definition with this runner's plugins; see `Pipeline.load`.
+
+        Such as::
+
+            print(runner.load("pipeline.yaml").name)  # ETL Pipeline
+
+        Raises:
+            DefinitionError, PluginError: as `Pipeline.load` does.
+        """
         from bunsui.dsl import loader
 
         return loader.load(path, self.plugins.usable.job_types)
@@ -147,6 +177,19 @@ class Runner(Starts):
         host is gone, not at all. Who loses the claim to somebody else follows the session until it rests.
         A pause that has not come to rest yet is taken back.
 
+        Such as::
+
+            import threading
+
+            gate = threading.Event()
+            wait = bunsui.Job.from_callable(lambda: gate.wait(), id="wait")
+            then = bunsui.Job.from_callable(lambda: "done", id="then", depends_on=["wait"])
+            session = runner.start(bunsui.Pipeline("Two", [wait, then]))
+            session.pause()
+            gate.set()
+            print(session.wait(), session.paused_reason)  # paused user
+            print(runner.resume(session.id).outputs["then"])  # done
+
         Args:
             id: the session's.
             assume: for a session that is paused with the reason ``unknown-job``, what became of each job of
@@ -173,6 +216,10 @@ class Runner(Starts):
         binding, a callable, a secret or a pool that this runner does not have is left to others, and the
         reason is logged.
 
+        Such as::
+
+            print(runner.recover("ETL Pipeline"))  # []
+
         Args:
             pipeline: only sessions of the pipeline with this name.
 
@@ -193,6 +240,10 @@ class Runner(Starts):
 
     def session(self, id: str) -> Session:  # noqa: A002 - the public name
         """The session with this id, whoever drives it.
+
+        Such as::
+
+            print(runner.session(session.id).outputs["load_data"])  # 3
 
         Raises:
             NotFound: there is none.
@@ -215,6 +266,12 @@ class Runner(Starts):
         after: str | None = None,
     ) -> list[SessionSummary]:
         """Sessions, newest first.
+
+        Such as::
+
+            runner.run(pipeline)
+            runner.run(pipeline, {"source_bucket": "missing"})
+            print([str(found.status) for found in runner.sessions(limit=2)])  # ['failed', 'succeeded']
 
         Args:
             pipeline: only those of the pipeline with this name.
@@ -240,6 +297,12 @@ class Runner(Starts):
         Paused and running sessions stay. A removed session is NotFound for everybody, and its idempotency
         key starts a new one. The file of a SQLite store keeps its size: what is freed is used again.
 
+        Such as::
+
+            from datetime import timedelta
+
+            print(runner.prune(timedelta(days=30), dry_run=True).sessions)  # ()
+
         Args:
             older_than: how long ago they ended at least: a timedelta, seconds, or a text such as ``30d``.
             dry_run: whether nothing is changed: the answer says what would be.
@@ -260,6 +323,13 @@ class Runner(Starts):
 
     def close(self, timeout: float = 30.0) -> None:
         """Starts nothing more, lets running jobs end, and releases what it has claimed.
+
+        Such as::
+
+            runner = bunsui.Runner("memory://")
+            session = runner.run(pipeline)
+            runner.close(timeout=5)
+            print(session.outputs["load_data"])  # 3
 
         Args:
             timeout: seconds that running jobs may take; then they are stopped, and run again when

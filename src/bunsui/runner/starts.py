@@ -45,6 +45,15 @@ class Starts(Register):
         """Runs a pipeline and returns when the session rests; see `start`.
 
         A session that the idempotency key names already, and that nobody drives any more, is resumed.
+
+        Such as::
+
+            session = runner.run(pipeline, {"source_bucket": "flights"}, tags={"team": "data"})
+            print(session.status, session.tags["team"])  # succeeded data
+
+        Raises:
+            BunsuiError: as `start` does.
+            StoreError: also, where the store failed for longer than a lease; the session can be resumed.
         """
         session = self._start_or_resume(pipeline, parameters, idempotency_key, tags)
         session.wait()
@@ -62,6 +71,16 @@ class Starts(Register):
 
         The session is durable and this runner's, not the caller's: where this is cancelled, it goes on, and
         `sessions` finds it; it may even begin after that. Cancel the session itself to stop it.
+
+        Such as::
+
+            import asyncio
+
+            session = asyncio.run(runner.run_async(pipeline))
+            print(session.status)  # succeeded
+
+        Raises:
+            BunsuiError: as `run` does.
         """
         import asyncio
 
@@ -92,6 +111,12 @@ class Starts(Register):
         tags: Mapping[str, str] | None = None,
     ) -> Session:
         """Starts a pipeline and returns as soon as the session is durable.
+
+        Such as::
+
+            session = runner.start(pipeline, idempotency_key="orders-2026-01-31")
+            again = runner.start(pipeline, idempotency_key="orders-2026-01-31")
+            print(again.id == session.id, session.wait())  # True succeeded
 
         Args:
             pipeline: what to run.
@@ -160,6 +185,12 @@ class Starts(Register):
         depend on anything that has changed (type, options, input, and all that of the jobs upstream), and are
         not chosen by `jobs`. `plan` tells beforehand which they are, and why the others run.
 
+        Such as::
+
+            failed = runner.run(pipeline, {"source_bucket": "missing"})
+            again = runner.rerun(failed.id, parameters={"source_bucket": "flights"})
+            print(failed.status, again.status)  # failed succeeded
+
         Args:
             id: the session's; all of it.
             jobs: what runs in any case: ``failed`` (also what was cancelled, and all that follows), ``all``,
@@ -185,7 +216,13 @@ class Starts(Register):
         pipeline: Pipeline | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> Session:
-        """As `rerun`, but returns as soon as the new session is durable."""
+        """As `rerun`, but returns as soon as the new session is durable.
+
+        Such as::
+
+            again = runner.start_rerun(session.id, jobs=["load_data"])
+            print(again.wait(), again.jobs["extract_data"].reused_from == session.id)  # succeeded True
+        """
         from bunsui.runner.reruns import Rerun
 
         self._control.require_open()
@@ -205,6 +242,11 @@ class Starts(Register):
         jobs: str | Sequence[str] = "failed",
     ) -> Plan:
         """What would run, in which order, with which inputs. It starts nothing, and imports nothing.
+
+        Such as::
+
+            print(runner.plan(pipeline, {"source_bucket": "flights"}).counts)  # {'run': 2}
+            print(runner.plan(rerun=session.id, jobs=["load_data"]).counts)  # {'reuse': 1, 'run': 1}
 
         Args:
             pipeline: what would be run; None: with `rerun`, that session's own definition.

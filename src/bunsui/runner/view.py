@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.engine.fold import Fold
 from bunsui.errors import SessionFailed
+from bunsui.model.later import missing
 from bunsui.model.status import SessionStatus
 from bunsui.runner import awaiting, reading
 from bunsui.runner.index import is_orphaned
@@ -185,7 +186,19 @@ class View:
         return dict(state.outputs.value)
 
     def raise_for_status(self) -> None:
-        """Raises SessionFailed if the session ended without success."""
+        """Returns where the session has succeeded, or has yet to end.
+
+        Such as::
+
+            failed = runner.run(pipeline, {"source_bucket": "missing"})
+            try:
+                failed.raise_for_status()
+            except bunsui.SessionFailed as error:
+                print(list(error.errors))  # ['extract_data']
+
+        Raises:
+            SessionFailed: it ended without success; the error names the failed jobs and theirs.
+        """
         state = self.state
         if not state.status.is_terminal or state.status is SessionStatus.SUCCEEDED:
             return
@@ -218,6 +231,11 @@ class View:
     ) -> Iterator[LogRecord]:
         """What its jobs have written and logged, by time, for each job in the order in which it was written.
 
+        Such as::
+
+            found = session.logs(level="INFO", grep="read.*flights")
+            print([(record.job, record.message) for record in found])  # [('extract_data', 'reading flights')]
+
         Args:
             job: only of the job, or jobs, with this id.
             level: only this level and those above it, such as ``WARNING``; see `LogRecord.level`.
@@ -240,7 +258,16 @@ class View:
         return session_logs.read(self, self.log_folder, self._control.parts.clock.now(), *given)
 
     def events(self, follow: bool = False) -> Iterator[Event]:
-        """Its facts so far, oldest first; with `follow`, further ones as they come, until it rests."""
+        """Its facts so far, oldest first; with `follow`, further ones as they come, until it rests.
+
+        Such as::
+
+            print([type(event).__name__ for event in session.events()][:1])  # ['SessionCreated']
+
+        Raises:
+            NotFound: the session was pruned.
+            StoreError: the store can't be read.
+        """
         position = 0
         while True:
             resting = self.status.is_resting
@@ -255,6 +282,15 @@ class View:
         """Its facts, oldest first, and further ones as they come, until it rests; for ``async for``.
 
         The store is read in threads of the event loop's default executor.
+
+        Such as::
+
+            import asyncio
+
+            async def names(session):
+                return [type(event).__name__ async for event in session.stream()]
+
+            print(asyncio.run(names(session))[-1])  # SessionSucceeded
         """
         return awaiting.stream(self._live, self._news)
 
@@ -267,6 +303,11 @@ class View:
         events = [event for _, committed in read for event in committed]
         last = read[-1][0] if read else position
         return awaiting.News(events, last, len(read) == MOST_COMMITS, resting)
+
+    if not TYPE_CHECKING:
+        # Not for type checkers: to them a class with __getattr__ has every name.
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name)
 
     def __repr__(self) -> str:
         return f"<Session {self._id} of {self.pipeline!r}>"
