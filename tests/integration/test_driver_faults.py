@@ -132,6 +132,8 @@ class TestForeignData:
         with bunsui.Runner("memory://", autoload_plugins=False) as runner:
             with pytest.raises(bunsui.ConfigError, match="tags are texts by text"):
                 runner.start(single(), tags={"owner": 7})  # type: ignore[dict-item]
+            with pytest.raises(bunsui.ConfigError, match=r"tags is .*; they are texts by text"):
+                runner.start(single(), tags=[("owner", "ada")])  # type: ignore[arg-type]
             assert [] == runner.sessions()
 
     @pytest.mark.parametrize("lease", [0, -1, float("inf"), float("nan")])

@@ -112,6 +112,13 @@ def test_what_had_succeeded_does_not_run_again(runner: Any, steps: Steps, pipeli
     assert (0, 1) == (after.jobs["extract"].attempt_count, after.jobs["load"].attempt_count)
 
 
+def test_parameters_of_a_rerun_that_are_no_mapping(runner: Any, steps: Steps, pipeline: Any) -> None:
+    """They are refused as those of a start are."""
+    session = failed(runner, steps, pipeline())
+    with pytest.raises(bunsui.DefinitionError, match="parameters are of type int, not a mapping"):
+        runner.rerun(session.id, parameters=3)
+
+
 def test_the_session_before_stays_as_it_is(runner: Any, steps: Steps, pipeline: Any) -> None:
     """A rerun is a session of its own, with the parameters and tags of the one before."""
     steps.failing = {"load"}

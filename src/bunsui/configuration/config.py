@@ -160,7 +160,12 @@ class Config:
         return Settings(tuple(dict.fromkeys(self._value("env"))), references)
 
     def origin(self, key: str) -> Origin:
-        """Where the value of a key, or of an entry such as ``pools.gpu``, comes from."""
+        """Where the value of a key, or of an entry such as ``pools.gpu``, comes from.
+
+        Raises:
+            ConfigError: there is no such key.
+        """
+        schema_of(key)
         setting = self.settings.get(key)
         return Origin(Source.DEFAULT) if setting is None else setting.origin
 

@@ -286,7 +286,7 @@ class Plugins:
 
     def _unknown_store(self, url: str, scheme: str | None) -> BunsuiError:
         if scheme in LATER["store"]:
-            return ConfigError(not_yet(f"the store '{shown(url)}'"), hint="such as sqlite:///bunsui.db")
+            return ConfigError(not_yet(f"the store '{shown(url)}'"), hint="use sqlite:///bunsui.db, say")
         known = ", ".join(f"{name}://" for name in self.usable.stores)
         text = f"store '{shown(url)}' begins with none of {known}"
         near = None if scheme is None else did_you_mean(scheme, self.usable.stores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -55,6 +56,8 @@ def configured(
     names = None if config is None or isinstance(config, Config) else read_settings(config)
     if not isinstance(store, str | Store | None):
         raise ConfigError(f"store is {store!r}; it is a URL or a Store", hint="such as 'sqlite:///bunsui.db'")
+    if not isinstance(bindings, Mapping | str | PathLike | None):
+        raise ConfigError(f"bindings is {bindings!r}", hint="it is a mapping, or the path of a bindings file")
     # As where they are configured; what else a Runner takes may also be what no file can hold.
     for key, value in (
         ("local", local),

@@ -125,6 +125,8 @@ def create(
             f"the idempotency key is {idempotency_key!r}",
             hint="it is a text that names this run, such as 'orders-2026-01-31', or None",
         )
+    if not isinstance(tags, Mapping):
+        raise ConfigError(f"tags is {tags!r}", hint='they are texts by text, such as {"team": "data"}')
     for key, value in tags.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ConfigError(f"tag {key!r} is {value!r}; tags are texts by text")

@@ -98,6 +98,8 @@ class Earlier:
         """What was given this time, and what this session had of all else that the pipeline declares."""
         declared = {parameter.name for parameter in pipeline.parameters}
         kept = {name: value for name, value in self.state.parameters.items() if name in declared}
+        if given is not None and not isinstance(given, Mapping):
+            return given  # Whoever takes parameters says what is wrong with it.
         return {**kept, **(given or {})}
 
     def verdicts(

@@ -347,3 +347,9 @@ def test_nothing_shows_what_may_be_a_secret() -> None:
     )
     assert "hunter2" not in repr(found)
     assert Origin(Source.ENVIRONMENT, variable="BUNSUI_SECRETS") == found.origin("secrets.db")
+
+
+def test_the_origin_of_no_key() -> None:
+    """It is refused, rather than told to be a default."""
+    with pytest.raises(ConfigError, match=r"there is no key 'leese'; did you mean 'lease'\?"):
+        Config().origin("leese")

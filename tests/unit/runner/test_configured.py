@@ -142,6 +142,7 @@ def test_a_source_that_is_none_is_named_with_its_place(folder: Path, monkeypatch
         ({"max_concurrency": True}, f"max_concurrency is true; {A_COUNT}, such as 32"),
         ({"local": "no"}, "local is 'no'; it is true or false"),
         ({"capture_logging": 0}, "capture_logging is 0; it is true or false"),
+        ({"bindings": 3}, "bindings is 3; it is a mapping, or the path of a bindings file"),
         ({"store": 3}, "store is 3; it is a URL or a Store; such as 'sqlite:///bunsui.db'"),
         ({"pools": ["a"]}, 'pools is ["a"]; it is a table of numbers by name, such as {"gpu": 2}'),
         ({"pools": {"1a": 2}}, f"pools has the key '1a'; {A_NAME}"),
