@@ -36,7 +36,7 @@ def note(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> Pipeline:
 
 def with_these(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> bool:
     """Whether a pipeline has been checked with job types that say the same as these."""
-    found = getattr(pipeline, _NOTE, None)
+    found = vars(pipeline).get(_NOTE)
     return found is not None and all(
         kind is not None and _says_the_same(kind, job_types.get(name)) for name, kind in found.types.items()
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -313,8 +312,9 @@ class Pipeline:
 
             print(pipeline.at(Path("/srv/etl")).base_dir)  # /srv/etl
         """
-        made = copy.copy(self)  # What was derived from the definition stays true.
-        vars(made).update(base_dir=base_dir, revision=revision)
+        made = Pipeline.__new__(Pipeline)
+        # What was derived from the definition stays true.
+        vars(made).update(vars(self), base_dir=base_dir, revision=revision)
         return made
 
 
