@@ -295,7 +295,7 @@ def _of_arguments(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Setting]]
 
 def misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """A warning for each variable that is nearly one of a key; any other is a program's own."""
-    from bunsui.plugins.registry import DISABLE_AUTOLOAD  # noqa: PLC0415 - only for who asks what is wrong
+    from bunsui.plugins.faults import DISABLE_AUTOLOAD  # noqa: PLC0415 - only for who asks what is wrong
 
     known = [*map(variable_of, KEYS), files.USER_FILE_VARIABLE, DISABLE_AUTOLOAD]
     for variable in environ:
