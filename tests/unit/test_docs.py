@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -179,6 +180,28 @@ def test_the_tests_of_the_guide_to_testing_pass(tmp_path: Path) -> None:
 
     assert 0 == done.returncode, done.stdout
     assert f"{sum(block.count('def test_') for block in blocks)} passed" in done.stdout
+
+
+def test_the_parts_of_the_readme_fit_together(tmp_path: Path) -> None:
+    """The Python runs the definition with the bindings, beside modules that have what these name."""
+    readme = ROOT / "README.rst"
+    definition, named = rst_blocks(readme, "yaml")
+    (tmp_path / "pipeline.yaml").write_text(definition, encoding="utf-8")
+    (tmp_path / "bindings.yaml").write_text(named, encoding="utf-8")
+    (tmp_path / "script.py").write_text(rst_blocks(readme, "python")[0], encoding="utf-8")
+    modules = {
+        "handlers": "def extract(event, context):\n    return {'rows': len(event['bucket'])}\n",
+        "steps": "def load(rows):\n    return f'{rows} rows'\n",
+        "transform": "print('transformed')\n",
+    }
+    for name, text in modules.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "BUNSUI_STORE": f"sqlite:///{tmp_path}/bunsui.db"},
+    )  # fmt: skip
+
+    assert ("succeeded 7 rows\n", "") == (done.stdout, done.stderr)
 
 
 def anchors(page: Path) -> set[str]:
