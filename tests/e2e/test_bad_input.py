@@ -207,5 +207,6 @@ def test_an_output_that_is_not_json_fails_its_job(tmp_path: Path) -> None:
 
     assert 1 == done.returncode
     assert (
-        "  a: OutputNotJson: what the job returned is not JSON: Object of type set is not JSON serializable\n"
+        "  a: OutputNotJson: what the job returned is not JSON: it is of type set;"
+        " convert it to text, a number, a list or a dict\n"
     ) in done.stdout

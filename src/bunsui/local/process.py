@@ -244,7 +244,8 @@ def _read_output(path: Path) -> Any:
     except OSError as error:
         raise _bad_output(f"can't be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise _bad_output(f"is not JSON: {error}") from error
+        # No cause: the log would show the inside of a decoder as if the job had called it.
+        raise _bad_output(f"is not JSON: {error}; write JSON, in which text stands in quotes") from None
 
 
 def _read_regular(path: Path, most: int) -> bytes | None:

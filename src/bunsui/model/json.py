@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Self
 
 #: Deepest nesting of lists and mappings. Whoever reads a value back may stand deep in a stack of its own.
@@ -55,7 +56,11 @@ class Json:
         if value is None:
             return NULL
         check(value)
-        return cls(_dumps(value))
+        try:
+            return cls(_dumps(value))
+        except (TypeError, ValueError) as error:
+            # Which value it was the encoder does not say; its words differ between versions of Python.
+            raise _fault(value, "") or error from None
 
     @property
     def size(self) -> int:
@@ -101,12 +106,46 @@ def check(value: object) -> None:
             if isinstance(container, dict):
                 for key in container:
                     if not isinstance(key, str):
-                        raise TypeError(f"keys must be text, not {type(key).__name__} ({key!r})")
+                        kind = type(key).__name__
+                        raise TypeError(f"keys must be text, not {kind} ({key!r}); str() makes it")
                 items = container.values()
             for item in items:
                 if isinstance(item, dict | list | tuple):
                     below[id(item)] = item
         level = list(below.values())
+
+
+def _fault(value: object, path: str) -> TypeError | ValueError | None:
+    """Where a value that could not be encoded stands, and what would do in its place; None: all can be.
+
+    Args:
+        value: what is looked at; `check` has passed it.
+        path: where it stands, as references write it; empty at the top.
+    """
+    if isinstance(value, dict | list | tuple):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for at, part in parts:
+            fault = _fault(part, _below(path, at))
+            if fault is not None:
+                return fault
+        return None
+    place = path or "it"
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return None
+        remedy = "JSON has no NaN and no infinity; None would do, or text"
+        return ValueError(f"{place} is {value!r}, and {remedy}")
+    if value is None or isinstance(value, str | int):
+        return None
+    kind = type(value).__name__
+    return TypeError(f"{place} is of type {kind}; convert it to text, a number, a list or a dict")
+
+
+def _below(path: str, part: str | int) -> str:
+    """The path of a part of what stands at a path."""
+    if isinstance(part, str) and part.isidentifier():
+        return f"{path}.{part}" if path else part
+    return f"{path}[{json.dumps(part)}]"
 
 
 def compact(value: object) -> str:

@@ -233,8 +233,10 @@ class TestOutput:
         """What is not JSON fails the attempt, saying why."""
         with pytest.raises(JobError) as caught:
             self.write(tmp_path, data)
-        message = f"the file named by BUNSUI_OUTPUT is not JSON: {reason}"
+        remedy = "write JSON, in which text stands in quotes"
+        message = f"the file named by BUNSUI_OUTPUT is not JSON: {reason}; {remedy}"
         assert ("OutputNotJson", message, False) == code_and_message(caught)
+        assert caught.value.__cause__ is None
 
     def test_bottomless(self, tmp_path: Path) -> None:
         """A nesting too deep to read fails the attempt, not the runner."""

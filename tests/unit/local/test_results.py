@@ -62,24 +62,20 @@ class TestEncode:
     @pytest.mark.parametrize(
         ("output", "reason"),
         [
-            (float("nan"), "Out of range float values are not JSON compliant"),
-            ([float("inf")], "Out of range float values are not JSON compliant"),
-            ({1: 2}, "keys must be text, not int (1)"),
-            (b"x", "Object of type bytes is not JSON serializable"),
-            ([{"a": object}], "Object of type type is not JSON serializable"),
+            (float("nan"), "it is nan, and JSON has no NaN and no infinity; None would do, or text"),
+            ([float("inf")], "[0] is inf, and JSON has no NaN and no infinity; None would do, or text"),
+            ({1: 2}, "keys must be text, not int (1); str() makes it"),
+            (b"x", "it is of type bytes; convert it to text, a number, a list or a dict"),
+            ([{"a": object}], "[0].a is of type type; convert it to text, a number, a list or a dict"),
         ],
     )
     def test_not_json(self, output: Any, reason: str) -> None:
-        """What is not JSON is an error with the reason, which another attempt won't help."""
+        """What is not JSON is an error with place and reason, which another attempt won't help."""
         with pytest.raises(JobError) as caught:
             encode(output)
         error = caught.value
         message = f"what the job returned is not JSON: {reason}"
-        assert ("OutputNotJson", message, False) == (
-            error.code,
-            error.message.split(": nan")[0].split(": inf")[0],
-            error.retryable,
-        )
+        assert ("OutputNotJson", message, False) == (error.code, error.message, error.retryable)
 
     @pytest.mark.parametrize("make", [cyclic, deep])
     def test_bottomless(self, make: Any) -> None:

@@ -412,7 +412,8 @@ class TestFailure:
         """An output that is not JSON fails the attempt."""
         with pytest.raises(JobError) as caught:
             bound.call("not_json")
-        message = "what the job returned is not JSON: Object of type set is not JSON serializable"
+        reason = "when is of type set; convert it to text, a number, a list or a dict"
+        message = f"what the job returned is not JSON: {reason}"
         assert ("OutputNotJson", message, False) == code_and_message(caught)
 
     def test_further_work(self, bound: Bound) -> None:
