@@ -155,7 +155,8 @@ def test_a_binding_that_cannot_be_imported(handlers: str | None, reason: str, tm
         f"bunsui: {tmp_path}/bindings.yaml:1:28: error[unimportable-binding]:"
         f" binding 'lambda: extract-function': callable 'handlers:extract' can't be imported: {reason}\n"
         "    1 | lambda: {extract-function: 'handlers:extract'}\n"
-        "      |                            ^^^^^^^^^^^^^^^^^^\n"
+        "      |                            ^^^^^^^^^^^^^^^^^^ the module is looked for besid"
+        "e the bindings file, then on sys.path\n"
     ) == said
 
 

@@ -113,7 +113,7 @@ def _check_callable(target: str, job: Mapping[str, Any]) -> list[Finding]:
                     "callable",
                     "local-callable",
                     f"callable '{target}' has no module that a process could import it from,"
-                    " so it can't have 'timeout' or 'isolation: process'",
+                    " so it can't have 'timeout' or 'isolation: process'; put it into a module",
                 )
             ]
         if isinstance(cache := job.get("cache"), Mapping) and cache.get("key") is None:

@@ -64,8 +64,11 @@ def unimportable(reasons: Mapping[tuple[str, str], str], path: Path | None) -> l
         document = plain({}) if path is None else _document(path)
     except DefinitionError:  # It is gone since, or being written.
         document = plain({})
+    hint = f"the module is looked for {'' if path is None else 'beside the bindings file, then '}on sys.path"
     problems = [
-        document.problem("unimportable-binding", f"binding '{kind}: {name}': {reason}", (kind, name))
+        document.problem(
+            "unimportable-binding", f"binding '{kind}: {name}': {reason}", (kind, name), hint=hint
+        )
         for (kind, name), reason in reasons.items()
     ]
     return sorted(problems, key=Problem.sort_key)
