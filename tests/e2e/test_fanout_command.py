@@ -45,7 +45,7 @@ def run(folder: Path, *arguments: str, **items: list[int]) -> subprocess.Complet
 
 def progress(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
     """The lines of a run up to its end, in words, without the seconds."""
-    lines = done.stdout.partition("\noutputs\n")[0].splitlines()[1:]
+    lines = done.stdout.partition("\n\n")[0].splitlines()[1:]
     return [[word for word in line.replace(" s ", " ").split() if "." not in word] for line in lines]
 
 

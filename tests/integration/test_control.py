@@ -472,6 +472,7 @@ def test_a_session_whose_runner_died_is_shown_as_orphaned(module: Path, url: str
         assert "running (orphaned)" in listed.stdout
         shown = command(module, url, "session", "status", session)
         assert f"nobody drives it; continue it with: bunsui session resume {session}" in shown.stderr
+        assert f"session {session} running (orphaned)\n" in shown.stdout
         assert '"running"' in command(module, url, "session", "list", "--format", "json").stdout
         runner.session(session).cancel()
         runner.session(session).wait(30)

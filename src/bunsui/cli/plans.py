@@ -35,7 +35,9 @@ def show(plan: Plan, form: str) -> None:
     ]
     render.table(("STAGE", "JOB", "TYPE", "PLAN", "SECONDS", "INPUT", "WHY"), rows)
     counts = ", ".join(f"{number} {_WORDS[prospect]}" for prospect, number in plan.counts.items())
-    click.echo(f"\n{render.count(len(plan.jobs), 'job')}: {counts}; at most {plan.concurrency} at once")
+    # Where all is taken over or skipped, nothing runs at once.
+    most = f"; at most {plan.concurrency} at once" if plan.concurrency else ""
+    click.echo(f"\n{render.count(len(plan.jobs), 'job')}: {counts}{most}")
     if plan.critical_path:
         click.echo(f"critical path: {' -> '.join(plan.critical_path)}{_path_takes(plan)}")
 

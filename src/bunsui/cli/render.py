@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from bunsui.runner.index import SessionSummary
     from bunsui.runner.registered import PipelineSummary
 
+#: Behind the status of a session that is open and that nobody drives.
+ORPHANED = " (orphaned)"
+
 
 def job_data(state: JobState, output: Any) -> dict[str, Any]:
     """A job, with what it returned, as ``session status`` and ``run`` give it."""
@@ -180,17 +183,19 @@ def error_text(error: Failure) -> str:
     return f"{printable(error.code)}: {printable(error.message)}"
 
 
-def outcome(session: Session, at: str) -> None:
+def outcome(session: Session, at: str, *, is_orphaned: bool = False) -> None:
     """Prints how a session ended or rests: outputs, errors with their logs, and what to do next.
 
     Args:
         session: which one.
         at: what names the store in the commands that are proposed.
+        is_orphaned: whether it is open and nobody drives it.
     """
     shown = Shown(session)
     state = shown.state
-    say("\noutputs")
-    for name, text in shown.lines():
+    for number, (name, text) in enumerate(shown.lines()):
+        if number == 0:
+            say("\noutputs")
         say(f"  {name}: {text}")
     failed = {job: s for job, s in state.jobs.items() if s.status is JobStatus.FAILED}
     if failed or state.error is not None:
@@ -202,7 +207,7 @@ def outcome(session: Session, at: str) -> None:
         _log_command(session, job, at)
     if state.error is not None:
         say(f"  outputs: {error_text(state.error)}")
-    say(f"\n{ending(state)}")
+    say(f"\n{ending(state)}{ORPHANED if is_orphaned else ''}")
 
 
 def ending(state: SessionState) -> str:

@@ -81,11 +81,14 @@ def explain(code: str) -> str:
     known = CODES.get(code)
     if known is None:
         near = did_you_mean(code, CODES)
+        listed = "'bunsui explain' lists the codes; a plugin's are explained where the plugin is"
+        if code[:1].isupper():
+            listed = f"those of failed jobs are in the reference, under 'Error codes'; {listed}"
         raise NotFound(
             f"there is no code '{code}'",
             kind="code",
             name=code,
-            hint=near or "'bunsui explain' lists the codes; a plugin's are explained where the plugin is",
+            hint=near or listed,
         )
     sections = [("Wrong:", known.wrong), ("It prints:", known.prints), ("Right:", known.right)]
     shown = "\n".join(f"{title}\n\n{indent(text, '    ')}" for title, text in sections)

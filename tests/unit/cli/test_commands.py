@@ -75,6 +75,18 @@ def test_status_as_text_has_a_line_for_each_job(session_id: str, capsys: pytest.
     assert ["after", "skipped", "0", "job", "'bad'", "is", "failed"] == lines[3]
 
 
+def test_a_session_without_outputs_has_no_heading_for_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What failed stands below the jobs at once."""
+    text = 'version: "1.0"\nname: one\njobs: [{id: bad, type: custom, command: ["false"]}]\n'
+    (folder / "one.yaml").write_text(text, encoding="utf-8")
+    assert 1 == run(["run", "one.yaml"])
+
+    assert "\n\nfailed\n" in (out := capsys.readouterr().out)
+    assert "outputs" not in out
+
+
 @pytest.mark.parametrize("form", ["json", "yaml"])
 def test_status_as_data_gives_errors_and_counts(
     session_id: str, form: str, capsys: pytest.CaptureFixture[str]
@@ -241,6 +253,17 @@ def test_a_plan_of_a_rerun_says_why(session_id: str, capsys: pytest.CaptureFixtu
     assert (session_id, {"n": 3}) == (plan["rerun_of"], plan["parameters"])
     run(["session", "list", "--format", "json"])
     assert 1 == len(json.loads(capsys.readouterr().out))
+
+
+def test_a_plan_in_which_nothing_runs_says_no_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not that at most 0 run at once."""
+    text = 'version: "1.0"\nname: one\njobs: [{id: good, type: custom, command: ["true"]}]\n'
+    (folder / "one.yaml").write_text(text, encoding="utf-8")
+    assert 0 == run(["run", "one.yaml"])
+    capsys.readouterr()
+    assert 0 == run(["session", "rerun", "@last", "--plan"])
+
+    assert "1 job: 1 reused" == capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_rerun_of_jobs_that_are_not_there(session_id: str, capsys: pytest.CaptureFixture[str]) -> None:

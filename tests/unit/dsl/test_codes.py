@@ -162,6 +162,11 @@ Right:
     [
         ("cycl", "did you mean 'cycle'?"),
         ("no-python", "'bunsui explain' lists the codes; a plugin's are explained where the plugin is"),
+        (
+            "ReferenceError",
+            "those of failed jobs are in the reference, under 'Error codes';"
+            " 'bunsui explain' lists the codes; a plugin's are explained where the plugin is",
+        ),
     ],
 )
 def test_an_unknown_code(code: str, hint: str) -> None:

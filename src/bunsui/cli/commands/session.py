@@ -113,7 +113,7 @@ def list_command(
         (
             summary.session_id,
             summary.pipeline,
-            f"{summary.status}{' (orphaned)' if summary.is_orphaned else ''}",
+            f"{summary.status}{render.ORPHANED if summary.is_orphaned else ''}",
             render.time_data(summary.created_at) or "",
             ", ".join(f"{count} {name}" for name, count in summary.jobs.items()),
         )
@@ -153,7 +153,8 @@ def status_command(text: str, store: str | None, form: str) -> None:
             return
         at = again(store)
         render.jobs(session.state)
-        render.outcome(session, at)
+        is_orphaned = session.is_orphaned
+        render.outcome(session, at, is_orphaned=is_orphaned)
         render.pause(session.state, at)
         if session.asked == "pause":
             back = f"bunsui session resume {session.id}{at}"
