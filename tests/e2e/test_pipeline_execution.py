@@ -260,9 +260,10 @@ class TestEnds:
         (entry,) = listed(slow)
         done = bunsui("session", "resume", entry["session_id"], cwd=slow, check=5)
 
+        session = entry["session_id"]
         assert (
-            f"bunsui: session {entry['session_id']} is succeeded: there is nothing to resume;"
-            " start it anew to run it again\n"
+            f"bunsui: session {session} is succeeded: there is nothing to resume;"
+            f" to run it again: bunsui session rerun {session}, in Python runner.rerun(id)\n"
         ) == done.stderr
 
     def test_an_unknown_session_is_not_found(self, tmp_path: Path) -> None:

@@ -163,8 +163,25 @@ def test_a_session_that_runs_elsewhere_can_not_be_resumed(module: Path, url: str
 def test_an_ended_session_takes_no_request(runner: bunsui.Runner, action: str) -> None:
     """StateError says that it has ended, and what would fit."""
     session = runner.run(Pipeline("p", [Job.from_callable(time.time)]))
-    with pytest.raises(bunsui.StateError, match=f"is succeeded: there is nothing to {action}; start it anew"):
+    with pytest.raises(bunsui.StateError, match=f"nothing to {action}; to run it again: bunsui"):
         getattr(session, action)()
+
+
+@pytest.mark.parametrize("action", ["session", "resume", "rerun", "start_rerun"])
+@pytest.mark.parametrize("given", ["session", "summary"])
+def test_what_is_no_id_of_a_session_is_told(runner: bunsui.Runner, action: str, given: str) -> None:
+    """A Session in place of its id, say: ConfigError names what was given, and where the id is."""
+    session = runner.run(Pipeline("p", [Job.from_callable(time.time)]))
+    wrong: Any = {"session": session, "summary": runner.sessions()[0]}[given]
+    with pytest.raises(bunsui.ConfigError, match=f"not by {type(wrong).__name__}; give session.id, or"):
+        getattr(runner, action)(wrong)
+
+
+def test_a_plan_of_what_is_no_id_of_a_session_is_refused(runner: bunsui.Runner) -> None:
+    """As a rerun of it is."""
+    session: Any = runner.run(Pipeline("p", [Job.from_callable(time.time)]))
+    with pytest.raises(bunsui.ConfigError, match="a session is named by its id, a text, not by Session"):
+        runner.plan(rerun=session)
 
 
 def test_an_unknown_session_is_not_found_with_the_nearest(runner: bunsui.Runner) -> None:

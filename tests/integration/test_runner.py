@@ -454,7 +454,7 @@ class TestClaims:
         """StateError, at once."""
         gate = Gate()
         session = runner.start(gated(gate))
-        with pytest.raises(bunsui.StateError, match="is driven by this runner already"):
+        with pytest.raises(bunsui.StateError, match="by this runner already; wait for it: "):
             runner.resume(session.id)
         gate.opened.set()
         session.wait(30)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from bunsui.engine.events import ResumeRequested, SessionResumed
-from bunsui.errors import StateError
+from bunsui.errors import ConfigError, StateError
 from bunsui.local import bindings as bound
 from bunsui.model.status import SessionStatus
 from bunsui.runner import preflight, reading, recovery, reruns
@@ -84,7 +84,12 @@ class Control:
             )
 
     def live(self, session: str) -> Live | None:
-        """The session, as far as this Runner drives it now."""
+        """The session, as far as this Runner drives it now.
+
+        Raises:
+            ConfigError: what is given is no id.
+        """
+        _require_id(session)
         return self.parts.driver.drives(session) if self.is_here else None
 
     def drive(self, live: Live) -> None:
@@ -135,7 +140,12 @@ class Control:
         return recovery.load(self.store, session, self.pipeline_of, self.artifacts)
 
     def earlier(self, session: str) -> reruns.Earlier:
-        """A session that is to run again; see `reruns.Earlier.of`."""
+        """A session that is to run again; see `reruns.Earlier.of`.
+
+        Raises:
+            ConfigError: what is given is no id.
+        """
+        _require_id(session)
         return reruns.Earlier.of(self.load(session), self.artifacts)
 
     def take_over(
@@ -178,14 +188,14 @@ class Control:
         """The steps of `take_over`."""
         self.require_open()
         if self.live(session) is not None:
-            raise StateError(f"session {session} is driven by this runner already")
+            raise StateError(
+                f"session {session} is driven by this runner already",
+                hint="wait for it: runner.session(id).wait()",
+            )
         live = loaded or self.load(session)
         state = live.machine.state
         if state.status.is_terminal:
-            raise StateError(
-                f"session {session} is {state.status}: there is nothing to resume",
-                hint="start it anew to run it again",
-            )
+            raise has_ended(session, state.status, "resume")
         if orphaned_at not in (None, state.epoch):
             raise StateError(f"session {session} was taken over by another runner just now")
         clock = self.parts.clock
@@ -231,6 +241,20 @@ class Control:
             self.parts.close(timeout)
 
 
+def has_ended(session: str, status: SessionStatus, action: str) -> StateError:
+    """What says that a session that has ended can't be paused, resumed or cancelled any more.
+
+    Args:
+        session: its id.
+        status: how it ended.
+        action: what was asked for, as a verb.
+    """
+    return StateError(
+        f"session {session} is {status}: there is nothing to {action}",
+        hint=f"to run it again: bunsui session rerun {session}, in Python runner.rerun(id)",
+    )
+
+
 def _close_at_exit(control: Control) -> None:
     """Ends what was started when the interpreter ends before it was closed."""
     reference = weakref.ref(control)
@@ -243,3 +267,15 @@ def _close_at_exit(control: Control) -> None:
     atexit.register(close)
     # Not itself at the end of the interpreter, where it may come first, and `close` would never be called.
     weakref.finalize(control, atexit.unregister, close).atexit = False
+
+
+def _require_id(session: object) -> None:
+    """Refuses what is no text: a store would say of it that it can't be bound, or hashed.
+
+    None is let through: of a request that names none, there is no session.
+    """
+    if session is not None and not isinstance(session, str):
+        raise ConfigError(
+            f"a session is named by its id, a text, not by {type(session).__name__}",
+            hint="give session.id, or the session_id of what runner.sessions() lists",
+        )

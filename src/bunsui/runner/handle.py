@@ -10,6 +10,7 @@ from bunsui.errors import ConfigError, StateError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.runner import awaiting, requests
+from bunsui.runner.control import has_ended
 from bunsui.runner.view import View
 from bunsui.runner.waiting import ASK_POLL, POLL, Steps, complete, pauses
 
@@ -178,10 +179,7 @@ class Session(View):
                 if answered:
                     return
                 if status.is_terminal:
-                    raise StateError(
-                        f"session {self._id} is {status}: there is nothing to {action}",
-                        hint="start it anew to run it again",
-                    )
+                    raise has_ended(self._id, status, action)
                 if action == "resume" and status is SessionStatus.PAUSED:
                     # It has come to rest meanwhile.
                     self._driven = yield from self._control.taking_over(self._id)
