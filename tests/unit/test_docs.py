@@ -137,6 +137,20 @@ def test_the_first_pipeline_of_getting_started_runs(tmp_path: Path) -> None:
     assert {"greet": {"text": "hello, Ada"}, "shout": "HELLO, ADA"} == json.loads(done.stdout)["outputs"]
 
 
+def test_the_command_of_getting_started_runs(tmp_path: Path) -> None:
+    """The definition and the script beside it give the output that the text promises."""
+    (tmp_path / "commands.yaml").write_text(markdown_blocks(GETTING_STARTED, "yaml")[1], encoding="utf-8")
+    (tmp_path / "count.py").write_text(markdown_blocks(GETTING_STARTED, "python")[2], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "bunsui", "run", "commands.yaml", "--format", "json", "--store", "memory://"],
+        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    promised = re.search(r"gives `(\{.*\})`", GETTING_STARTED.read_text(encoding="utf-8"))
+    assert promised is not None
+    assert {"count": json.loads(promised[1])} == json.loads(done.stdout)["outputs"]
+
+
 def test_the_python_of_getting_started_runs(tmp_path: Path) -> None:
     """It prints the status and the output."""
     (tmp_path / "script.py").write_text(markdown_blocks(GETTING_STARTED, "python")[1], encoding="utf-8")
