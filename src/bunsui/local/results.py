@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bunsui.errors import JobError, text_of
+from bunsui.local.callables import invoke
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 
@@ -60,11 +61,16 @@ def _short(text: str) -> str:
 
 def traceback_text(error: BaseException) -> str | None:
     """The traceback without this library's frames, for who wrote the code; None where it says nothing new."""
+    is_said = isinstance(error, JobError)
     if isinstance(error, JobError):
         if error.__cause__ is None:
             return None
         error = error.__cause__
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("bunsui."):
+        # Arguments that don't fit are told by the message: no code of the job was reached.
+        is_said |= trace.tb_next is None and trace.tb_frame.f_code is invoke.__code__
         trace = trace.tb_next
+    if trace is None and is_said:
+        return None
     return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bunsui.errors import JobError, JobTimeout
+from bunsui.local.callables import invoke
 from bunsui.local.results import MAX_MESSAGE, encode, failure, traceback_text
 from bunsui.model.session import Failure
 
@@ -145,6 +147,29 @@ class TestTraceback:
             error.__traceback__ = error.__traceback__.tb_next  # type: ignore[union-attr]
             text = traceback_text(error) or ""
         assert (False, True) == ("library.py" in text, "in job" in text)
+
+    @pytest.mark.parametrize("style", ["keywords", "lambda"])
+    def test_arguments_that_do_not_fit(self, style: str) -> None:
+        """The message says it: there is no frame of the job's own."""
+        call: Any = SimpleNamespace(
+            parameters={"y": 1}, idempotency_key="k", session_id="s", job_id="j", attempt=1, environment={},
+            deadline=None,
+        )  # fmt: skip
+        with pytest.raises(TypeError) as caught:
+            invoke(lambda: None, style, "job", call)
+        # This test's own frame stands before the library's: as if the library began it.
+        caught.value.__traceback__ = caught.value.__traceback__.tb_next  # type: ignore[union-attr]
+        assert traceback_text(caught.value) is None
+
+    def test_cause_in_the_library(self) -> None:
+        """A JobError that the library made of a fault of its own has said it; any other fault has not."""
+        names: dict[str, Any] = {"__name__": "bunsui.made.up"}
+        exec(compile("def fail():\n    raise OSError('no')\n", "library.py", "exec"), names)
+        with pytest.raises(OSError, match="no") as caught:
+            names["fail"]()
+        caught.value.__traceback__ = caught.value.__traceback__.tb_next  # type: ignore[union-attr]
+        assert traceback_text(raised(JobError("m"), caught.value)) is None
+        assert "library.py" in (traceback_text(caught.value) or "")
 
     @pytest.mark.parametrize("error", [Silent(), Leaving()])
     def test_exception_without_text(self, error: Exception) -> None:
