@@ -98,7 +98,7 @@ MUTANTS = (
     Mutant(
         "two plugins can't have one name",
         "plugins/registry.py",
-        "raise claimed",
+        "raise claim.error",
         "pass",
         ("tests/unit/plugins/test_registry.py",),
     ),
@@ -120,9 +120,9 @@ MUTANTS = (
         "threads do not ask a plugin at once",
         "plugins/registry.py",
         """        with self._asking:
-            found, claimed""",
+            found, claims""",
         """        if True:
-            found, claimed""",
+            found, claims""",
         ("tests/unit/plugins/test_registry.py",),
     ),
     Mutant(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from bunsui.errors import JobError, text_of
@@ -60,17 +61,27 @@ def _short(text: str) -> str:
 
 
 def traceback_text(error: BaseException) -> str | None:
-    """The traceback without this library's frames, for who wrote the code; None where it says nothing new."""
+    """The traceback of a job's code, for who wrote it; None where the failure's message says all there is."""
     is_said = isinstance(error, JobError)
     if isinstance(error, JobError):
         if error.__cause__ is None:
             return None
         error = error.__cause__
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("bunsui."):
-        # Arguments that don't fit are told by the message: no code of the job was reached.
-        is_said |= trace.tb_next is None and trace.tb_frame.f_code is invoke.__code__
-        trace = trace.tb_next
-    if trace is None and is_said:
-        return None
+    trace, last = _beyond(error)
+    # Arguments that don't fit are told by the message: no code of the job was reached.
+    is_said |= last is not None and last.tb_frame.f_code is invoke.__code__
+    return None if trace is None and is_said else foreign_traceback(error)
+
+
+def foreign_traceback(error: BaseException) -> str:
+    """The traceback without this library's frames before the first that is not its own."""
+    trace, _ = _beyond(error)
     return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+
+
+def _beyond(error: BaseException) -> tuple[TracebackType | None, TracebackType | None]:
+    """Where a traceback leaves this library, and the last of its own places before that."""
+    trace, last = error.__traceback__, None
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("bunsui."):
+        trace, last = trace.tb_next, trace
+    return trace, last

@@ -6,6 +6,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from bunsui.errors import text_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,15 @@ def warn_of(error: PluginError) -> None:
 _OURS = ("bunsui", "functools")
 
 
+@frozen
+class Claim:
+    """A name that two plugins claim: neither can be used by it."""
+
+    name: str
+    by: tuple[Registration, Registration]
+    error: PluginError
+
+
 def claimed_twice(kind: Kind, name: str, first: Registration, second: Registration) -> PluginError:
     """The error of a name that two plugins bring."""
     hint = "give it another name, or leave one of them out"
@@ -41,9 +52,9 @@ def claimed_twice(kind: Kind, name: str, first: Registration, second: Registrati
 
 def traceback_of(error: PluginError) -> str | None:
     """That of what a plugin has raised."""
-    from bunsui.local.results import traceback_text  # noqa: PLC0415 - only for who asks what is wrong
+    from bunsui.local.results import foreign_traceback  # noqa: PLC0415 - only for who asks what is wrong
 
-    return None if error.__cause__ is None else traceback_text(error.__cause__)
+    return None if error.__cause__ is None else foreign_traceback(error.__cause__)
 
 
 def said(error: BaseException) -> str:

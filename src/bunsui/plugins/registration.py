@@ -86,11 +86,12 @@ class Registration:
             return "disabled"
         return "partial" if self.faults else "conflict"
 
-    def fault(self, text: str, hint: str | None = None) -> PluginError:
-        """An error that begins with the plugin's name."""
-        return PluginError(
-            f"plugin {self.origin}{text}", plugin=self.name, distribution=self.distribution, hint=hint
-        )
+    def fault(self, text: str, hint: str | None = None, *, cause: BaseException | None = None) -> PluginError:
+        """An error that begins with the plugin's name; `cause` is what the plugin has raised."""
+        text = f"plugin {self.origin}{text}"
+        error = PluginError(text, plugin=self.name, distribution=self.distribution, hint=hint)
+        error.__cause__ = cause
+        return error
 
     def register(self, manager: pluggy.PluginManager, plugin: Any) -> None:
         """Registers the plugin's hooks.

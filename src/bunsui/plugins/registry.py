@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -18,23 +18,19 @@ from bunsui.errors import BunsuiError, ConfigError, PluginError
 from bunsui.model.later import LATER, not_yet
 from bunsui.plugins import builtins, contributions, hookspecs
 from bunsui.plugins.contributions import Wrong
-from bunsui.plugins.faults import DISABLE_AUTOLOAD, claimed_twice, said, traceback_of, warn_of
+from bunsui.plugins.faults import DISABLE_AUTOLOAD, Claim, claimed_twice, said, traceback_of, warn_of
 from bunsui.plugins.observer import Observer, taking
 from bunsui.plugins.registration import PluginInfo, Registration
-from bunsui.plugins.usable import Usable
+from bunsui.plugins.usable import ByName, Usable
 from bunsui.ports.hooks import PROJECT
 from bunsui.ports.registered import Registered, left_out, unavailable, with_left_out
 from bunsui.stores.urls import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from importlib.metadata import EntryPoint
 
-    import click
-
     from bunsui.plugins.contributions import Kind
-    from bunsui.ports.job_type import JobType
-    from bunsui.ports.secrets import SecretSource
     from bunsui.ports.store import Store
 
 
@@ -43,7 +39,7 @@ def autoload_is_disabled() -> bool:
     return os.environ.get(DISABLE_AUTOLOAD, "") not in ("", "0")
 
 
-class Plugins:
+class Plugins(ByName):
     """What is registered: the built-ins, then `plugins`, then installed entry points of the group ``bunsui``.
 
     What is given is asked at once for all that it brings; what is installed, when that is needed. An
@@ -102,8 +98,8 @@ class Plugins:
             return
         for kind in contributions.KINDS:
             if kind.hook in added.hooks:
-                for claimed in self._gathered(kind)[1].values():
-                    raise claimed
+                for claim in self._gathered(kind)[1]:
+                    raise claim.error
 
     def _add(self, plugin: Any, registration: Registration) -> Registration | None:
         if any(each.plugin is plugin for each in self._registrations):
@@ -118,15 +114,20 @@ class Plugins:
     def _install(self) -> None:
         for found, entry in _installed():
             try:
-                self._add(entry.load(), found)
+                plugin = entry.load()
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # Foreign code: one bad plugin must not break the others.
+                self._disable(found, found.fault(f": {said(error)}", cause=error))
+                continue
+            try:
+                self._add(plugin, found)
             except PluginError as error:
                 self._disable(found, error)
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # Foreign code: one bad plugin must not break the others.
-                fault = found.fault(f": {said(error)}")
-                fault.__cause__ = error
-                self._disable(found, fault)
+            except BaseException as error:  # Foreign code: its attributes.
+                self._disable(found, found.fault(f": {said(error)}", cause=error))
 
     def _disable(self, registration: Registration, error: PluginError) -> None:
         """Leaves an installed plugin out from now on."""
@@ -137,21 +138,35 @@ class Plugins:
 
     # What plugins bring
 
-    def _gathered(self, kind: Kind) -> tuple[dict[str, tuple[Registration, Any]], dict[str, PluginError]]:
+    def _gathered(
+        self, kind: Kind, *, raising: bool = True
+    ) -> tuple[dict[str, tuple[Registration, Any]], list[Claim]]:
         """Everything of a kind by name, with who brought it, and the names that two plugins claim.
 
+        Args:
+            kind: which.
+            raising: whether what can't be used of a plugin that was given is raised; else it is noted.
+
         Raises:
-            PluginError: a plugin that was given brings what can't be used.
+            PluginError: see `raising`.
         """
         found: dict[str, tuple[Registration, Any]] = {}
-        claimed: dict[str, PluginError] = {}
+        claims: list[Claim] = []
         for registration in [*self._registrations]:
-            for name, thing in self._brought(registration, kind):
-                if name in found:
-                    claimed.setdefault(name, claimed_twice(kind, name, found[name][0], registration))
-                else:
-                    found[name] = registration, thing
-        return found, claimed
+            try:
+                brought = self._brought(registration, kind)
+            except PluginError as error:
+                if raising:
+                    raise
+                registration.faults[kind.hook] = error
+                continue
+            for name, thing in brought:
+                first = found.setdefault(name, (registration, thing))[0]
+                if first is not registration:
+                    claims.append(
+                        Claim(name, (first, registration), claimed_twice(kind, name, first, registration))
+                    )
+        return found, claims
 
     def _brought(self, registration: Registration, kind: Kind) -> list[tuple[str, Any]]:
         """What one plugin brings of a kind; it is asked once."""
@@ -176,8 +191,7 @@ class Plugins:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # Foreign code.
-            fault = registration.fault(f" failed in {kind.hook}: {said(error)}")
-            fault.__cause__ = error
+            fault = registration.fault(f" failed in {kind.hook}: {said(error)}", cause=error)
         else:
             return found
         if not registration.is_installed:
@@ -192,13 +206,14 @@ class Plugins:
 
     def _registered(self, kind: Kind, *, strict: bool = True) -> Registered[Any]:
         with self._asking:
-            found, claimed = self._gathered(kind)
-            if claimed and strict:
-                raise next(iter(claimed.values()))
+            found, claims = self._gathered(kind)
+            if claims and strict:
+                raise claims[0].error
+            claimed = {claim.name for claim in claims}
             why = (each.error or each.faults.get(kind.hook) for each in self._registrations)
             usable = {name: thing for name, (_, thing) in found.items() if name not in claimed}
             left_out = [error for error in why if error is not None]
-            return Registered(usable, (*left_out, *claimed.values(), *self._switched_off()))
+            return Registered(usable, (*left_out, *(claim.error for claim in claims), *self._switched_off()))
 
     def _switched_off(self) -> Iterator[PluginError]:
         """Why what is installed is missing, where the environment says so."""
@@ -211,43 +226,7 @@ class Plugins:
     @cached_property
     def usable(self) -> Usable:
         """The same without names that two plugins claim: only who needs one of these fails by that."""
-        return Usable(self._registered)
-
-    @cached_property
-    def job_types(self) -> Mapping[str, JobType]:
-        """Every job type by its name.
-
-        Raises:
-            PluginError: two plugins claim one name.
-        """
-        return self._registered(contributions.JOB_TYPES)
-
-    @cached_property
-    def stores(self) -> Mapping[str, Callable[[str], Store]]:
-        """What opens a store, by the scheme of its URL.
-
-        Raises:
-            PluginError: two plugins claim one scheme.
-        """
-        return self._registered(contributions.STORES)
-
-    @cached_property
-    def secret_sources(self) -> Mapping[str, SecretSource]:
-        """Every secret source by its name.
-
-        Raises:
-            PluginError: two plugins claim one name.
-        """
-        return self._registered(contributions.SECRET_SOURCES)
-
-    @cached_property
-    def cli_commands(self) -> Mapping[str, click.Command]:
-        """The commands that plugins add to ``bunsui``, by name.
-
-        Raises:
-            PluginError: two plugins claim one name.
-        """
-        return self._registered(contributions.COMMANDS)
+        return Usable(partial(self._registered, strict=False))
 
     def open_store(self, url: str) -> Store:
         """Opens the store that a URL names.
@@ -312,7 +291,9 @@ class Plugins:
         wrong: dict[str, list[PluginError]] = {each.key: [] for each in self._registrations}
         with self._asking:
             for kind in (*contributions.KINDS, *([contributions.COMMANDS] if find_spec("click") else [])):
-                self._note_conflicts(kind, wrong)
+                for claim in self._gathered(kind, raising=False)[1]:
+                    for each in claim.by:
+                        wrong[each.key].append(claim.error)
         found = []
         for each in self._registrations:
             errors = [*([each.error] if each.error else []), *each.faults.values(), *wrong[each.key]]
@@ -337,21 +318,6 @@ class Plugins:
             yield PluginInfo(
                 registration.name, registration.distribution, registration.version, (), "off", reason
             )
-
-    def _note_conflicts(self, kind: Kind, wrong: dict[str, list[PluginError]]) -> None:
-        origins: dict[str, Registration] = {}
-        for registration in self._registrations:
-            try:
-                brought = self._brought(registration, kind)
-            except PluginError as error:  # Of a plugin that was given, whose commands nobody has asked for.
-                registration.faults[kind.hook] = error
-                continue
-            for name, _ in brought:
-                if name in origins:
-                    claimed = claimed_twice(kind, name, origins[name], registration)
-                    for each in (origins[name], registration):  # Neither can be used.
-                        wrong[each.key].append(claimed)
-                origins.setdefault(name, registration)
 
     # Observers
 

@@ -1,9 +1,9 @@
-"""What plugins bring, without names that two of them claim."""
+"""What plugins bring, by name: all of it, or what no two of them claim."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bunsui.plugins import contributions
 
@@ -19,39 +19,46 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
 
 
-class Asking(Protocol):
-    """What a registry has of a kind."""
+class ByName:
+    """What plugins bring, by name.
 
-    def __call__(self, kind: Kind, *, strict: bool) -> Registered[Any]:
-        """Where it is not strict, names that two plugins claim are left out."""
-
-
-class Usable:
-    """Job types, stores, secret sources and commands by name, as those need them who use some of them.
-
-    Args:
-        ask: the registry's.
+    Each raises PluginError where two plugins claim one name, unless it is that of a `Usable`.
     """
 
-    def __init__(self, ask: Asking) -> None:
-        self._ask = ask
+    def _registered(self, kind: Kind) -> Registered[Any]:
+        """All of a kind."""
+        raise NotImplementedError
 
     @cached_property
     def job_types(self) -> Mapping[str, JobType]:
         """Every job type by its name."""
-        return self._ask(contributions.JOB_TYPES, strict=False)
+        return self._registered(contributions.JOB_TYPES)
 
     @cached_property
     def stores(self) -> Mapping[str, Callable[[str], Store]]:
         """What opens a store, by the scheme of its URL."""
-        return self._ask(contributions.STORES, strict=False)
+        return self._registered(contributions.STORES)
 
     @cached_property
     def secret_sources(self) -> Mapping[str, SecretSource]:
         """Every secret source by its name."""
-        return self._ask(contributions.SECRET_SOURCES, strict=False)
+        return self._registered(contributions.SECRET_SOURCES)
 
     @cached_property
     def cli_commands(self) -> Mapping[str, click.Command]:
         """The commands that plugins add to ``bunsui``, by name."""
-        return self._ask(contributions.COMMANDS, strict=False)
+        return self._registered(contributions.COMMANDS)
+
+
+class Usable(ByName):
+    """The same without names that two plugins claim: only who needs one of these fails by that.
+
+    Args:
+        ask: gives what is not claimed twice.
+    """
+
+    def __init__(self, ask: Callable[[Kind], Registered[Any]]) -> None:
+        self._ask = ask
+
+    def _registered(self, kind: Kind) -> Registered[Any]:
+        return self._ask(kind)

@@ -131,6 +131,17 @@ def test_tracebacks(tmp_path: Path) -> None:
     ]
 
 
+def test_an_error_of_bunsui_has_a_traceback_too(tmp_path: Path) -> None:
+    """A plugin that raises a JobError without a cause, at its import or in a hook, is shown where."""
+    hook = "import bunsui\n@bunsui.hookimpl\ndef bunsui_stores():\n    raise bunsui.JobError('no licence')\n"
+    install(tmp_path, "late-dist", "late", "late", hook)
+    install(tmp_path, "lost-dist", "lost", "lost", "import bunsui\nraise bunsui.JobError('no licence')")
+    _, out, _ = bunsui_(tmp_path, "plugins", "--traceback")
+    lines = [line.strip() for line in out.splitlines()]
+    assert f'File "{tmp_path}/lost.py", line 2, in <module>' in lines
+    assert f'File "{tmp_path}/late.py", line 4, in bunsui_stores' in lines
+
+
 def test_left_out(tmp_path: Path) -> None:
     """Where installed plugins are switched off, they are named, and not imported."""
     install(tmp_path, "good-dist", "good", "good", f"open({str(tmp_path / 'imported')!r}, 'w').close()")

@@ -218,6 +218,26 @@ def test_what_needs_a_name_in_conflict_names_both(tmp_path):
         assert "(louder-dist 1.0)" in text
 
 
+def test_a_plugin_that_raises_a_plugin_error(installed):
+    """What a plugin raises at its import names the plugin, also where it is an error as bunsui raises it."""
+    _, _, warned = installed(
+        ("odd-dist", "odd", "odd", "import bunsui\nraise bunsui.PluginError('no licence', plugin='other')")
+    )
+    assert ["a plugin is disabled: plugin 'odd' (odd-dist 1.0): PluginError: no licence"] == [
+        text for text, _, _ in warned
+    ]
+
+
+def test_a_name_that_three_plugins_claim(tmp_path):
+    """Who needs it is told of all three: to leave out one of them would not help."""
+    names = ("one", "two", "three")
+    for name in names:
+        install(tmp_path, f"{name}-dist", name, name, SOURCE)
+    done = python(tmp_path, "-c", NEEDS, "load", "shout")
+    _, text, _ = json.loads(done.stdout)
+    assert [True] * 3 == [f"'{name}' ({name}-dist 1.0)" in text for name in names]
+
+
 def test_a_plugin_that_claims_what_bunsui_has(installed):
     """It is refused, and bunsui's own stays."""
     source = SOURCE.replace('"shout"', '"custom"')
