@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -123,6 +123,8 @@ def findings(job_type: JobType, options: Mapping[str, Any], job: Mapping[str, An
         if isinstance(given, Coroutine):
             given.close()
             raise TypeError("check() must not be async")
+        if not isinstance(given, Iterable):
+            raise TypeError(f"check() gave {type(given).__name__}, not a list of (field, code, message)")
         return [_finding(found) for found in given]
     except KeyboardInterrupt:  # Of who waits for this.
         raise
@@ -132,9 +134,9 @@ def findings(job_type: JobType, options: Mapping[str, Any], job: Mapping[str, An
 
 
 def _finding(found: Any) -> Finding:
-    name, code, message = found
-    if not type(name) is type(code) is type(message) is str:
+    if not isinstance(found, tuple | list) or [type(part) for part in found] != [str, str, str]:
         raise TypeError("what check() found is no list of (field, code, message), each a text")
+    name, code, message = found
     return name, code, message
 
 

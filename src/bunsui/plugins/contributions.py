@@ -110,8 +110,9 @@ def _check_attributes(what: str, job_type: JobType) -> None:
     if job_type.binding_field is not None and job_type.binding_field not in fields:
         field = job_type.binding_field
         raise Wrong(f"{what}: its binding_field is {field!r}, which its schema does not have")
-    if isinstance(job_type.open_fields, str) or not set(job_type.open_fields) <= set(fields):
-        raise Wrong(f"{what}: its open_fields are {job_type.open_fields!r}; they are names of its own fields")
+    names: Any = job_type.open_fields
+    if isinstance(names, str) or not isinstance(names, Iterable) or not all(name in fields for name in names):
+        raise Wrong(f"{what}: its open_fields are {names!r}; they are names of its own fields")
     if isinstance(job_type, RemoteJobType):
         for name in ("poll_interval", "poll_patience"):
             seconds = getattr(job_type, name)

@@ -112,7 +112,8 @@ class Registration:
         try:
             manager.register(plugin, self.key)
         except pluggy.PluginValidationError as error:
-            return str(error).rpartition("\n")[2], None  # Behind the plugin's repr.
+            # Behind the plugin's repr.
+            return _unknown_argument(plugin) or (str(error).rpartition("\n")[2], None)
         hooks = manager.get_hookcallers(plugin) or ()
         if not hooks:
             return "it has no hook", "mark its functions with @bunsui.hookimpl, such as bunsui_job_types()"
@@ -156,6 +157,18 @@ def _wrong_arguments(hook: str, found: pluggy.HookImpl) -> tuple[str, str] | Non
             return f"takes '{name}' by keyword only", "leave the * out"
         if name in known and parameter.default is not Parameter.empty:
             return f"has a default for '{name}', and would never be given it", "leave the default out"
+    return None
+
+
+def _unknown_argument(plugin: Any) -> tuple[str, str] | None:
+    """An argument that one of its hooks is not given; pluggy does not say which hook, and which there are."""
+    for hook in HOOKS:
+        known = signature(getattr(hookspecs, hook)).parameters
+        function = getattr(plugin, hook, None)
+        for name in () if function is None else signature(function).parameters:
+            if name not in known:
+                may = f"it may take {', '.join(known)}" if known else "it takes none"
+                return f"its {hook} takes '{name}', which it is not given", may
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,6 +12,10 @@ from bunsui.dsl.fields import JOB_FIELDS
 
 def what_is_wrong(schema: dict[str, Any]) -> str | None:
     """What is wrong with the schema of a job type, to be read behind its name; None: nothing."""
+    try:
+        json.dumps(schema, allow_nan=False)  # `bunsui schema` writes it; jsonschema bears any value.
+    except (TypeError, ValueError, RecursionError) as error:
+        return f": its schema is not JSON: {error}"
     if not _is_surely_valid(schema):  # Which has no references, either.
         if (wrong := _invalid(schema)) is not None:
             return wrong

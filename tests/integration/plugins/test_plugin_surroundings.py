@@ -73,6 +73,21 @@ class TestCheck:
         assert "job 'a': its type failed to check it: TypeError: check() must not be async" == problem.message
 
     @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            (None, "check() gave NoneType, not a list of (field, code, message)"),
+            (["abc"], "what check() found is no list of (field, code, message), each a text"),
+            ([("a", "b")], "what check() found is no list of (field, code, message), each a text"),
+        ],
+    )
+    def test_check_that_gives_something_else(self, given: Any, said: str) -> None:
+        """What it should have given is said, not what Python could not do with it."""
+        plugins = bunsui.Plugins([Choosy(check=lambda options, job: given)], autoload=False)
+        text = 'version: "1.0"\nname: p\njobs: [{id: a, type: faulty, what: x}]\n'
+        (problem,) = bunsui.validate(text, plugins=plugins)
+        assert f"job 'a': its type failed to check it: TypeError: {said}" == problem.message
+
+    @pytest.mark.parametrize(
         "finding", [("nosuch", "x", "y"), ("", "", ""), ("what", "a code\x00", "\ud800")]
     )
     def test_a_finding_of_odd_texts(self, finding: tuple[str, str, str]) -> None:

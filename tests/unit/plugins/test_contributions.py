@@ -128,6 +128,9 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
         (of(schema={"required": ["x"]}), ": job type 'shout': its schema requires 'x', which is none of its properties"),
         (of(on_lost="retry"), ": job type 'shout': its on_lost is 'retry', not one of rerun, unknown, fail"),
         (of(binding_field="function"), ": job type 'shout': its binding_field is 'function', which its schema does not have"),
+        (of(open_fields=None), ": job type 'shout': its open_fields are None; they are names of its own fields"),
+        (of(schema={"properties": {"x": {"default": {1}}}}), ": job type 'shout': its schema is not JSON: Object of type set is not JSON serializable"),
+        (of(schema={"properties": {"x": {"enum": [float("nan")]}}}), ": job type 'shout': its schema is not JSON: Out of range float values are not JSON compliant"),
         (of(open_fields="text"), ": job type 'shout': its open_fields are 'text'; they are names of its own fields"),
         (of(open_fields={"textt"}), ": job type 'shout': its open_fields are {'textt'}; they are names of its own fields"),
         (of(Far, poll_interval=0), ": job type 'far': its poll_interval is 0, not a number of seconds above 0"),
@@ -282,6 +285,12 @@ class Unmarked:
         return []
 
 
+class Needy:
+    @hookimpl
+    def bunsui_job_types(self, config):
+        return []
+
+
 class Fine:
     @hookimpl
     def bunsui_job_types(self):
@@ -298,7 +307,8 @@ class Property(Fine):
     ("plugin", "expected"),
     [
         (Misspelt(), "plugin 'Misspelt': there is no hook 'bunsui_job_type'; did you mean 'bunsui_job_types'?"),
-        (WrongArguments(), "plugin 'WrongArguments': Argument(s) {'session'} are declared in the hookimpl but can not be found in the hookspec"),
+        (WrongArguments(), "plugin 'WrongArguments': its bunsui_session_event takes 'session', which it is not given; it may take session_id, event"),
+        (Needy(), "plugin 'Needy': its bunsui_job_types takes 'config', which it is not given; it takes none"),
         (Wrapper(), "plugin 'Wrapper': its bunsui_job_types is a wrapper; leave 'wrapper' out: hooks of bunsui are not wrapped"),
         (Async(), "plugin 'Async': its bunsui_session_event is async; make it a plain function: nobody would await it"),
         (AsyncGenerator(), "plugin 'AsyncGenerator': its bunsui_job_types is async; make it a plain function: nobody would await it"),

@@ -145,8 +145,8 @@ def test_wrong_arguments():
     with pytest.raises(PluginError) as caught:
         plugins(WrongArguments())
     assert (
-        "plugin 'WrongArguments': Argument(s) {'session'} are declared in the hookimpl but can not be found in"
-        " the hookspec" == str(caught.value)
+        "plugin 'WrongArguments': its bunsui_session_event takes 'session', which it is not given;"
+        " it may take session_id, event" == str(caught.value)
     )
 
 
