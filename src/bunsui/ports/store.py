@@ -138,7 +138,8 @@ class Document:
     value: Mapping[str, Any]
     #: Starts at 1, and again after it was deleted or has expired; one more with each put.
     version: int
-    #: Where `Store.find` goes on after this one; good also when the document is gone.
+    #: Where `Store.find` goes on after this one; good also when the document is gone. Of one that `Store.get`
+    #: gives it is empty.
     cursor: str = ""
 
 

@@ -5,17 +5,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bunsui.errors import Conflict
+from bunsui.errors import ConfigError, Conflict
 from bunsui.ports.store import Document, Put
 from bunsui.testing.store.entries import entry, keys
 
 if TYPE_CHECKING:
 
     from bunsui.ports.store import Store
+
+#: Keys in the order of code points; that of UTF-16, as of JavaScript, has the last two the other way round.
+IN_ORDER = ["", "A", "B", "a", "a0", "b", "z", "é", "水", "\uff21", "\U0001f600"]
 
 
 class Documents:
@@ -41,11 +44,12 @@ class Documents:
             found.value["list"].append(3)
         assert Document("x", {"list": [1]}, 1) == store.get("k", "x")
 
-    def test_a_value_that_is_not_json(self, store: Store) -> None:
-        """NaN is no JSON; it is refused, and what was there stays."""
+    @pytest.mark.parametrize("value", [float("nan"), {1}, b"bytes"], ids=["NaN", "set", "bytes"])
+    def test_a_value_that_is_not_json(self, store: Store, value: Any) -> None:
+        """It is refused by a TypeError or ValueError, and what was there stays."""
         store.put("k", "x", {"n": 1})
-        with pytest.raises(ValueError, match="JSON"):
-            store.put("k", "x", {"n": float("nan")})
+        with pytest.raises((TypeError, ValueError)):
+            store.put("k", "x", {"n": value})
         assert Document("x", {"n": 1}, 1) == store.get("k", "x")
 
     def test_kinds_are_apart(self, store: Store) -> None:
@@ -145,12 +149,17 @@ class Documents:
 
     def test_find_by_key(self, store: Store) -> None:
         """Without a group all documents of a kind are found, by key, in the order of code points."""
-        names = ["", "A", "B", "a", "a0", "b", "z", "é", "水", "\U0001f600"]
-        for key in reversed(names):
+        for key in reversed(IN_ORDER):
             store.put("k", key, {})
         store.put("other", "x", {})
-        assert names == keys(store.find("k"))
-        assert names[::-1] == keys(store.find("k", reverse=True))
+        assert IN_ORDER == keys(store.find("k"))
+        assert IN_ORDER[::-1] == keys(store.find("k", reverse=True))
+
+    def test_find_by_sort_key(self, store: Store) -> None:
+        """Sort keys are in the order of code points, too."""
+        for number, sort in enumerate(reversed(IN_ORDER)):
+            store.put("k", f"{number:02}", {"sort": sort}, groups=[("g", sort)])
+        assert IN_ORDER == [document.value["sort"] for document in store.find("k", "g")]
 
     def test_find_by_the_beginning_of_a_key(self, store: Store) -> None:
         """Keys that begin with a text, the text itself among them, by key; no more than `limit`."""
@@ -238,6 +247,23 @@ class Documents:
         cursor = store.find("k", "g", limit=2)[-1].cursor
         store.delete("k", "b")
         assert ["c"] == keys(store.find("k", "g", after=cursor))
+
+    @pytest.mark.parametrize("text", ["", "no cursor", "[1]", "é\x00"])
+    def test_what_is_no_cursor(self, store: Store, text: str) -> None:
+        """A text that no document has had as its cursor is a ConfigError."""
+        store.put("k", "x", {})
+        with pytest.raises(ConfigError):
+            store.find("k", after=text)
+
+    def test_expired_documents_take_no_place(self, store: Store) -> None:
+        """Pages are full where expired documents stand between the others: who pages finds all."""
+        names = [f"{number:02}" for number in range(12)]
+        for number, key in enumerate(names):
+            expires_at = time.time() - 1 if 2 <= number < 9 else None
+            store.put("k", key, {}, expires_at=expires_at, groups=[("g", "same")])
+        live = names[:2] + names[9:]
+        assert [live, live] == [self._paged(store, group, reverse=False) for group in (None, "g")]
+        assert live[:4] == keys(store.find("k", limit=4))
 
     def test_limit(self, store: Store) -> None:
         """No more than `limit` are found, and 100 where nothing is said."""
