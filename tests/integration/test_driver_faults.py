@@ -468,6 +468,27 @@ class TestFailingStore:
             assert "succeeded" == runner.run(single()).status
         assert 4 <= store.appends
 
+    def test_a_store_that_loses_the_first_answer_of_every_commit(self) -> None:
+        """Such as one whose client gives up too early: the session goes on, and its history stays short."""
+
+        class Lossy(MemoryStore):
+            told: set[str] = set()
+
+            def append(self, appends: Any) -> list[Appended]:
+                outcomes = super().append(appends)
+                new = {append.commit.id for append in appends} - self.told
+                self.told |= new
+                return [
+                    Appended(error=StoreError("no answer")) if append.commit.id in new else outcome
+                    for append, outcome in zip(appends, outcomes, strict=True)
+                ]
+
+        store = Lossy()
+        with bunsui.Runner(store, autoload_plugins=False) as runner:
+            session = runner.start(single())
+            assert "succeeded" == session.wait(20)
+            assert 5 > len(list(store.read(session.id)))
+
 
 class TestDeadDriver:
     """The driver's own thread ends by a fault."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define, field
 
@@ -59,13 +59,15 @@ class Commits:
                 if outcome.conflict:
                     flushed.lost.append(live)
                 elif outcome.error is not None:
-                    live.in_doubt = True
+                    if live.in_doubt_since is None:
+                        live.in_doubt_since = began
                     flushed.failed.append((live, outcome.error))
                 else:
-                    # A commit that may have been there already says nothing of what came after it.
-                    if not live.in_doubt:
-                        live.confirmed_at = began
-                    live.in_doubt = False
+                    # A commit that may have been there already shows no more than that nobody had claimed
+                    # the session when its first append began. To count it for nothing would have each start
+                    # wait for another commit: for ever, where a store loses the first answer of every one.
+                    live.confirmed_at = began if live.in_doubt_since is None else live.in_doubt_since
+                    live.in_doubt_since = None
                     self._observers.show(live.id, live.sent(append))
                     if append.document is None:
                         flushed.unindexed.append(live)
@@ -78,16 +80,19 @@ class Commits:
     def append(self, appends: list[Append]) -> list[Appended]:
         """What became of each append; an exception of the store is a failure of all of them."""
         try:
-            outcomes = self._store.append(appends)
+            outcomes: Any = self._store.append(appends)
         except StoreError as error:
             return [Appended(error=error)] * len(appends)
         except Exception as error:  # Foreign code: a third party's store.
             fault = StoreError(f"the store failed: {type(error).__name__}: {error}")
             fault.__cause__ = error
             return [Appended(error=fault)] * len(appends)
-        if len(outcomes) == len(appends):
-            return outcomes
-        fault = StoreError(f"the store gave {len(outcomes)} outcomes for {len(appends)} appends")
+        wrong = f"{len(outcomes)} outcomes" if isinstance(outcomes, list | tuple) else type(outcomes).__name__
+        if isinstance(outcomes, list | tuple) and len(outcomes) == len(appends):
+            if all(isinstance(outcome, Appended) for outcome in outcomes):
+                return cast("list[Appended]", outcomes)
+            wrong = "what is no Appended"
+        fault = StoreError(f"the store gave {wrong} for {len(appends)} appends")
         return [Appended(error=fault)] * len(appends)
 
     def is_absent(self, live: Live) -> bool:

@@ -77,11 +77,12 @@ class Live:
     served: int = 0
     #: Requests that the next commit answers; their documents are deleted after it.
     answered: list[str] = field(factory=list)
-    #: Whether an append of the oldest unsent commit failed: it may be durable all the same.
-    in_doubt: bool = False
+    #: When the first append of the oldest unsent commit began (monotonic), where one failed: it may be
+    #: durable all the same; None: none failed.
+    in_doubt_since: float | None = None
     #: Whether it is known that the claim is durable.
     is_claimed: bool = False
-    #: When the last append began that showed that the claim stood (monotonic).
+    #: When the last append of a commit began that showed that the claim stood (monotonic).
     confirmed_at: float = -math.inf
     #: When the store first failed (monotonic), while it does.
     failing_since: float | None = None

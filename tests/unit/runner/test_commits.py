@@ -138,16 +138,27 @@ class TestFlush:
         assert found is not None
         assert (2, "succeeded") == (len(list(store.read("s"))), found.value["status"])
 
-    def test_a_store_that_says_too_little_has_failed(self, clock: FakeClock) -> None:
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            ([], "0 outcomes for 1 appends"),
+            (None, "NoneType for 1 appends"),
+            ([None], "what is no Appended for 1 appends"),
+        ],
+    )
+    def test_a_store_that_answers_something_else_has_failed(
+        self, clock: FakeClock, answer: Any, said: str
+    ) -> None:
         """Nothing is known of any of the appends: they are made again."""
 
-        class Silent(MemoryStore):
-            def append(self, appends: Any) -> list[Appended]:
-                return super().append(appends)[1:]
+        class Odd(MemoryStore):
+            def append(self, appends: Any) -> Any:
+                super().append(appends)
+                return answer
 
         session = live()
-        ((failed, error),) = commits(Silent(), clock).flush([session]).failed
-        assert (session, "the store gave 0 outcomes for 1 appends") == (failed, str(error))
+        ((failed, error),) = commits(Odd(), clock).flush([session]).failed
+        assert (session, f"the store gave {said}") == (failed, str(error))
 
     def test_large_outputs_are_split_into_several_commits(self, clock: FakeClock) -> None:
         """In order, each within max_commit_bytes; the index entry comes with the last."""
@@ -239,8 +250,8 @@ class TestStillMine:
         assert [session] == made.flush([session]).lost
         assert not made.still_mine(session)
 
-    def test_a_commit_that_was_there_already_confirms_nothing(self, clock: FakeClock) -> None:
-        """Its first append was said to have failed, and somebody has claimed the session since."""
+    def test_a_commit_that_was_there_already_confirms_its_first_append(self, clock: FakeClock) -> None:
+        """For half a lease from then on nobody can have claimed, though it was said to have failed."""
 
         class Doubtful(MemoryStore):
             fails = True
@@ -248,18 +259,21 @@ class TestStillMine:
             def append(self, appends: Any) -> list[Appended]:
                 outcomes = super().append(appends)
                 if self.fails:
-                    self.fails = False
                     return [Appended(error=StoreError("it may be there")) for _ in appends]
                 return outcomes
 
         store = Doubtful()
         made = commits(store, clock)
         session = live()
-        made.flush([session])
+        for _ in range(2):  # The second one that fails does not count for the first.
+            made.flush([session])
+            clock.seconds += LEASE / 5
         store.append([foreign_claim(2)])
-        clock.seconds += LEASE
+        store.fails = False
 
         assert [session] == made.flush([session]).durable
+        assert made.still_mine(session)
+        clock.seconds += LEASE / 10
         assert not made.still_mine(session)
 
     def test_the_append_of_another_session_confirms_nothing(self, clock: FakeClock) -> None:
