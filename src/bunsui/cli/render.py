@@ -253,6 +253,22 @@ def unattended(session: Session, at: str) -> str | None:
     return f"nobody drives it; continue it with: bunsui session resume {session.id}{at}"
 
 
+def not_stopped(state: SessionState, reason: str) -> None:
+    """Says on stderr what the end of a cancelled session leaves open: work that may go on elsewhere.
+
+    Args:
+        state: the session.
+        reason: what is said of work that was stopped.
+    """
+    for job, job_state in state.jobs.items():
+        parts = [(job, job_state), *((f"{job}[{i}]", item) for i, item in enumerate(job_state.items or ()))]
+        for name, part in parts:
+            if part.status is JobStatus.CANCELLED and part.attempts and part.reason not in (None, reason):
+                handle = part.attempts[-1].handle
+                known = "" if handle is None else f"; its service knows it as {handle.text}"
+                note(f"{name}: {printable(f'{part.reason}{known}')}")
+
+
 def _is_unknown(state: JobState) -> bool:
     return any(part.status is JobStatus.UNKNOWN for part in (state, *(state.items or ())))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import bunsui
 from bunsui.cli.drive import drive
 from bunsui.cli.main import run
 from bunsui.cli.progress import Progress
+from bunsui.engine.events import JobSubmitted
 from bunsui.runner import index
 from bunsui.stores.sqlite import SqliteStore
 from bunsui.stores.sqlite_errors import store_error
@@ -361,3 +363,44 @@ class TestDriving:
         assert "\n  a: (2,000,0" in said.out
         assert "; --format json gives it whole)\n" in said.out
         assert "" == said.err
+
+
+class Endless(bunsui.RemoteJobType):
+    """Work at a service that goes on until somebody stops it."""
+
+    name = "endless"
+    schema = {"type": "object", "properties": {}}
+
+    def submit(self, call: bunsui.JobCall) -> object:
+        return {"id": "r4"}
+
+    def poll(self, handles: Sequence[object]) -> Sequence[bunsui.Running]:
+        return [bunsui.Running() for _ in handles]
+
+    def cancel(self, handle: object) -> None:
+        """It is not asked."""
+
+    def find(self, call: bunsui.JobCall) -> bunsui.CannotTell:
+        return bunsui.CannotTell()
+
+    @bunsui.hookimpl
+    def bunsui_job_types(self) -> list[bunsui.JobType]:
+        return [self]
+
+
+def test_what_is_cancelled_and_may_go_on_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the job's type is not known here, nobody stops its work: the command says so, and what it is."""
+    pipeline = bunsui.Pipeline(
+        "flow", [bunsui.Job("a", "endless"), bunsui.Job("b", "custom", command=["true"], depends_on=["a"])]
+    )
+    with bunsui.Runner(plugins=[Endless()], autoload_plugins=False) as runner:
+        session = runner.start(pipeline)
+        next(event for event in session.events(follow=True) if isinstance(event, JobSubmitted))
+        runner.close(timeout=0)
+    capsys.readouterr()
+    assert 0 == run(["session", "cancel", session.id])
+    assert [
+        f"session {session.id} is cancelled",
+        "a: the session was cancelled; what became of attempt 1 is not known; its service knows it as"
+        ' {"id":"r4"}',
+    ] == capsys.readouterr().err.splitlines()

@@ -216,7 +216,9 @@ def cancel_command(text: str, reason: str | None, store: str | None) -> None:
         # Where nobody drove it, this process does, and stops what runs.
         status = session.wait() if session.is_driven_here else session.status
         ending = not status.is_terminal
+        state = session.state
     note(f"session {session.id} is {'being cancelled' if ending else status}")
+    render.not_stopped(state, reason or "the session was cancelled")
 
 
 @session_group.command("resume")
