@@ -672,7 +672,7 @@ MUTANTS = (
     Mutant(
         "an adopted orphan is the one that was seen",
         "runner/control.py",
-        "if orphaned_at not in (None, state.epoch):",
+        "if orphaned_at not in (None, live.position):",
         "if False:",
         ["tests/integration/test_control.py"],
     ),

@@ -18,7 +18,9 @@ import pytest
 
 import bunsui
 from bunsui.engine import events as ev
-from bunsui.runner import results
+from bunsui.runner import heartbeat, results
+from bunsui.runner.control import Control
+from bunsui.stores.memory import MemoryStore
 from bunsui_tests.conditions import until
 
 Job, Pipeline = bunsui.Job, bunsui.Pipeline
@@ -339,6 +341,54 @@ def test_recover_leaves_the_living_alone(module: Path, url: str) -> None:
             assert 1 == runner.session(session).state.epoch
     finally:
         killed(process)
+
+
+def test_recover_leaves_what_moved_before_it_was_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner that was silent for a lease, and drives on before the claim, lives: nothing starts twice."""
+    shared = MemoryStore()
+    silent = threading.Event()
+    entered: list[str] = []
+
+    class Silent(MemoryStore):
+        def __init__(self) -> None:
+            vars(self).update(vars(shared))
+
+        def put(self, kind: str, key: str, value: Any, *more: Any, **named: Any) -> int:
+            if silent.is_set() and kind == heartbeat.KIND:
+                raise bunsui.StoreError("away")
+            return super().put(kind, key, value, *more, **named)
+
+    gates = [Gate(), Gate()]
+
+    def call(number: int) -> str:
+        entered.append(f"{number}")
+        return gates[number]()
+
+    first_job = Job.from_callable(lambda: call(0), id="first")
+    second_job = Job.from_callable(lambda: call(1), id="second", depends_on=["first"])
+    pipeline = Pipeline("p", [first_job, second_job])
+    taking_over = Control.taking_over
+
+    def late(*given: Any, **named: Any) -> Any:
+        silent.clear()
+        gates[0].opened.set()
+        assert gates[1].entered.wait(30)
+        return taking_over(*given, **named)
+
+    with (
+        bunsui.Runner(Silent(), lease=1.0, autoload_plugins=False) as first,
+        bunsui.Runner(shared, lease=1.0, autoload_plugins=False) as second,
+    ):
+        second._control.know(pipeline)
+        session = first.start(pipeline)
+        assert gates[0].entered.wait(30)
+        silent.set()
+        monkeypatch.setattr(Control, "taking_over", late)
+        try:
+            assert [] == second.recover()
+        finally:
+            gates[1].opened.set()
+        assert ("succeeded", ["0", "1"]) == (session.wait(30), entered)
 
 
 def test_recover_leaves_paused_sessions_alone(runner: bunsui.Runner, gate: Gate) -> None:

@@ -162,13 +162,13 @@ class Control:
         Args:
             session: its id.
             request: what is done first; without one, a paused session goes on.
-            orphaned_at: the epoch at which it was seen already that nobody drives it (any more).
+            orphaned_at: the position at which it was seen already that nobody drives it (any more).
             assume: what became of attempts of which nobody can tell; see `assuming.assumed`.
             loaded: what `load` gave a moment ago; it saves reading the history again.
 
         Raises:
             NotFound: there is no such session, or no such job to assume something of.
-            StateError: it has ended, or its runner lives, or somebody else took it over since `orphaned_at`,
+            StateError: it has ended, or its runner lives, or somebody has written to it since `orphaned_at`,
                 or nothing was said of an unknown job.
             ConfigError: what has yet to run can't be found by this process.
         """
@@ -196,8 +196,9 @@ class Control:
         state = live.machine.state
         if state.status.is_terminal:
             raise has_ended(session, state.status, "resume")
-        if orphaned_at not in (None, state.epoch):
-            raise StateError(f"session {session} was taken over by another runner just now")
+        if orphaned_at not in (None, live.position):
+            # Also by the runner that was taken for dead: it lives, and trusts its claim after each commit.
+            raise StateError(f"session {session} was driven on by another runner just now")
         clock = self.parts.clock
         said = [] if request is not None else assumed(live.machine, assume, live.at(clock.now()))
         if request is None or request.action == "resume":

@@ -175,7 +175,7 @@ class Session(View):
                 with self._lock:
                     fold = self._read()
                     held, status, answered = fold.claim, fold.status, request_id in fold.requests
-                    epoch = fold.epoch
+                    epoch, position = fold.epoch, self._position
                 if answered:
                     return
                 if status.is_terminal:
@@ -189,7 +189,7 @@ class Session(View):
                 if held is None or (watch is not None and watch.is_dead()):
                     request = requests.Request(request_id, self._id, action, 0, reason)
                     try:
-                        steps = self._control.taking_over(self._id, request, orphaned_at=epoch)
+                        steps = self._control.taking_over(self._id, request, orphaned_at=position)
                         self._driven = yield from steps
                     except StateError:
                         # Somebody else was faster: then that one is asked. Or the driver here has yet to

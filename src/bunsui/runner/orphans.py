@@ -36,9 +36,9 @@ def adopting(control: Control, pipeline: str | None) -> Steps[list[str]]:
     control.require_open()
     adopted = []
     orphans = yield from _looking(control, pipeline)
-    for _, session, epoch in sorted(orphans):
+    for _, session, position in sorted(orphans):
         try:
-            live = yield from control.taking_over(session, orphaned_at=epoch)
+            live = yield from control.taking_over(session, orphaned_at=position)
         except BunsuiError as error:  # It can't run here, or somebody was faster.
             _log.warning("session %s is not adopted: %s", session, error)
             control.require_open()
@@ -48,7 +48,7 @@ def adopting(control: Control, pipeline: str | None) -> Steps[list[str]]:
     return adopted
 
 
-#: When a session was created, its id, and the epoch at which it was seen that nobody drives it.
+#: When a session was created, its id, and the position at which it was seen that nobody drives it.
 _Orphan = tuple[datetime, str, int]
 
 
@@ -61,11 +61,11 @@ def _looking(control: Control, pipeline: str | None) -> Steps[list[_Orphan]]:
         if control.live(session) is not None:
             continue
         try:
-            position, epoch, held = _holder(control.store, session)
+            position, held = _holder(control.store, session)
         except StoreError as error:
             _log.warning("session %s can't be read: %s", session, error)
             continue
-        orphan = (summary.created_at, session, epoch)
+        orphan = (summary.created_at, session, position)
         if held is None:
             orphans.append(orphan)
         else:
@@ -85,16 +85,16 @@ def _open_sessions(store: Store, pipeline: str | None) -> Iterator[index.Session
             after = page[-1].cursor
 
 
-def _holder(store: Store, session: str) -> tuple[int, int, ev.RunnerClaimed | None]:
-    """The last position and the epoch of a history, and the claim that holds the session."""
-    held, epoch, position = None, 0, 0
+def _holder(store: Store, session: str) -> tuple[int, ev.RunnerClaimed | None]:
+    """The last position of a history, and the claim that holds the session."""
+    held, position = None, 0
     for position, events in reading.history(store, session):  # noqa: B007 - the last one counts
         for event in events:
             if isinstance(event, ev.RunnerClaimed):
-                held, epoch = event, event.epoch
+                held = event
             elif isinstance(event, ev.RunnerReleased):
                 held = None
-    return position, epoch, held
+    return position, held
 
 
 def _gone(doubtful: dict[str, list[tuple[Watch, _Orphan]]]) -> list[_Orphan]:

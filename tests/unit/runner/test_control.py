@@ -65,7 +65,7 @@ class TestTakeOver:
         request = Request("r", session.id, "pause", 1)
         with (
             bunsui.Runner(store, autoload_plugins=False) as late,
-            pytest.raises(StateError, match="was taken over by another runner just now"),
+            pytest.raises(StateError, match="was driven on by another runner just now"),
         ):
             late._control.take_over(session.id, request, orphaned_at=1)
         assert 2 == max(e.epoch for e in session.events() if isinstance(e, ev.RunnerClaimed))
