@@ -93,7 +93,8 @@ class TestWhatIsOne:
     def test_the_history_does_not_hold_it(self, runner: Runner) -> None:
         """Commits stay small, whatever jobs return."""
         session = runner.run(Pipeline(name="p", jobs=[sized("a", 10**6)]))
-        assert all(len(commit.body) < 10_000 for commit in runner.store.read(session.id))
+        assert "succeeded" == session.status
+        assert 10_000 > max(len(commit.body) for commit in runner.store.read(session.id))
 
     def test_references_reach_it(self, runner: Runner) -> None:
         """As a whole and in parts, in inputs, conditions, lists of items and declared outputs."""
@@ -443,7 +444,8 @@ class TestInterrupted:
             assert "cancelled" == session.wait(30)
             way.unlink()
             time.sleep(0.7)
-        assert isinstance(list(session.events())[-1], ev.SessionCancelled | ev.RunnerReleased)
+        kinds = [type(event) for event in session.events()]
+        assert kinds[kinds.index(ev.SessionCancelled) + 1 :] in ([], [ev.RunnerReleased])
 
     def test_a_service_goes_on_while_the_disk_is_full(self, url: str, tmp_path: Path) -> None:
         """What it gave is kept once there is room: it is asked neither to stop nor again."""

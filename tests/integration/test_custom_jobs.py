@@ -341,7 +341,17 @@ class TestRetries:
 
     @pytest.mark.parametrize(
         ("on", "tries"),
-        [((), 2), (("Busy.*",), 2), (("Busy",), 1), (("*Now",), 2), (("A", "Busy.Now"), 2), (("B.sy*",), 1)],
+        [
+            ((), 2),
+            (("Busy.*",), 2),
+            (("Busy",), 1),
+            (("*Now",), 2),
+            (("A", "Busy.Now"), 2),
+            (("B.sy*",), 1),
+            (("*Busy",), 1),
+            (("B*w",), 2),
+            (("B*s",), 1),
+        ],
     )
     def test_patterns(self, runner: Runner, on: tuple[str, ...], tries: int) -> None:
         """Only the codes that the policy names are retried; without names, all that is retryable."""

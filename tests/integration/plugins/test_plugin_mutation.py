@@ -82,7 +82,8 @@ class Service(bunsui.RemoteJobType):
     def __init__(self) -> None:
         self.given: list[Any] = []
         self.handles: list[Any] = []
-        self.stopped = False
+        #: How many handles it had been asked for when it was told to stop.
+        self.asked_before = -1
 
     def _take(self, call: bunsui.JobCall) -> None:
         self.given.append(copy.deepcopy((call.parameters, call.options, call.item)))
@@ -107,6 +108,7 @@ class Service(bunsui.RemoteJobType):
 
     def cancel(self, handle: Any) -> None:
         spoil(handle)
+        self.asked_before = len(self.handles)
         self.waits = False
 
     @bunsui.hookimpl
@@ -224,6 +226,7 @@ def test_a_service_that_spoils_the_handle_that_it_is_to_stop() -> None:
         until(lambda: kind.handles)
         session.cancel()
         assert session.wait(LONG) in ("cancelled", "succeeded")
+        assert 0 <= kind.asked_before < len(kind.handles)
         assert all(handle == {"id": ["a"]} for handle in kind.handles)
 
 

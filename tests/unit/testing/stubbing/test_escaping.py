@@ -65,7 +65,7 @@ def test_it_is_not_that_of_the_next_run():
     """With the same stubs, of which one is another now."""
     stubs = Stubs({"a": raising(AssertionError, "at once"), "b": 1})
     for _ in range(2):
-        with pytest.raises(AssertionError):
+        with pytest.raises(AssertionError, match="enough"):
             run_pipeline(two(), stubs=stubs)
     stubs["a"] = 1
     assert "succeeded" == run_pipeline(two(), stubs=stubs).status

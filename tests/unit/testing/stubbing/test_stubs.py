@@ -152,7 +152,7 @@ def test_a_failed_assertion_fails_the_test():
     def stub(call):
         assert 1 == call.parameters["n"]
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="1 == 2"):
         run_pipeline(one(parameters={"n": 2}, retry=RETRY, allow_failure=True), stubs={"job": stub})
 
 
@@ -162,7 +162,7 @@ def test_a_failed_assertion_in_async_code_fails_the_test():
     async def stub(call):
         assert 1 == call.parameters["n"]
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="1 == 2"):
         run_pipeline(one(parameters={"n": 2}), stubs={"job": stub})
 
 
