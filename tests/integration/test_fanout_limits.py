@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import bunsui
 from bunsui import Job, Pipeline, RetryPolicy, Runner, Session, current_call
 from bunsui.engine import events as ev
+from bunsui_tests.conditions import until
 
 AT_ONCE = RetryPolicy(max_attempts=2, delay=0)
 
@@ -154,14 +154,15 @@ class TestFailure:
 
         def work(x: int) -> int:
             if x == 1:
-                failed.set()
                 raise KeyError("no")
             assert failed.wait(30)
-            time.sleep(0.1)  # The failure comes first.
             return x
 
         after = Job.from_callable(same, id="after", depends_on=["fan"], parameters={"x": 1})
-        session = runner.run(alone(fan(work, [0, 1, 2, 3], max_concurrency=2), after))
+        session = runner.start(alone(fan(work, [0, 1, 2, 3], max_concurrency=2), after))
+        until(lambda: any(isinstance(event, ev.ItemFailed) for event in session.events()))
+        failed.set()
+        session.wait(30)
         error = session.jobs["fan"].error
 
         assert error is not None
@@ -246,7 +247,7 @@ class TestFailure:
             os.kill(int((tmp_path / "pid").read_text()), 0)
 
     def test_timeout_with_one_at_a_time(self, runner: Runner, tmp_path: Path) -> None:
-        """An item that never ends gives its place to the next one: time counts from its own start."""
+        """The place of an item that never ends is free again; time counts from its own start."""
         bindings = {"lambda": {"f": lambda event, context: stuck.wait(60) if event["x"] == 0 else event["x"]}}
         stuck = threading.Event()
         job = Job(

@@ -528,9 +528,8 @@ def test_a_stop_whose_answer_is_lost_is_asked_for_again(runner: bunsui.Runner, s
 
 def test_a_timeout_stops_it_and_another_attempt_follows(runner: bunsui.Runner, service: Service) -> None:
     """JobTimeout, once the work has ended at the service."""
-    session = started(runner, service, timeout=0.3, retry=TWICE)
-    until(lambda: len(service.works) == 2)
-    service.finish()
+    service.fail("submit", None, service.finish)  # The second one's work has ended at once.
+    session = started(runner, service, timeout=0.5, retry=TWICE)
     assert "succeeded" == session.wait(30)
     assert ["JobTimeout", None] == [a.error and a.error.code for a in session.jobs["a"].attempts]
 

@@ -162,9 +162,9 @@ class TestEnd:
 
     def test_a_session_in_time_is_not_touched(self, runner: Runner) -> None:
         """It succeeds, and its timer disturbs nobody."""
-        pipeline = Pipeline(name="timed", timeout=0.2, jobs=[Job.from_callable(dict, id="a")])
+        pipeline = Pipeline(name="timed", timeout=1, jobs=[Job.from_callable(dict, id="a")])
         first = runner.run(pipeline)
-        time.sleep(0.3)
+        time.sleep(1.1)
         second = runner.run(Pipeline(name="untimed", jobs=[Job.from_callable(dict, id="a")]))
 
         assert ("succeeded", "succeeded") == (first.status, second.status)

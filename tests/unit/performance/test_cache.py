@@ -21,6 +21,7 @@ from bunsui.performance import CacheManager, CacheStatistics, claims
 from bunsui.performance.cache import FRESH, KIND, MAX_VALUE
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
+from bunsui_tests.conditions import until
 
 
 class Clock:
@@ -259,7 +260,7 @@ def test_who_waits_can_stop_waiting() -> None:
 
 def test_the_claim_of_a_process_that_died_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one computes; a claim that is renewed stands for as long as the computation takes."""
-    monkeypatch.setattr(claims, "CLAIM", 0.3)
+    monkeypatch.setattr(claims, "CLAIM", 0.9)
     store = SqliteStore(tmp_path / "s.db")
     cache, other = CacheManager(store), CacheManager(store)
     store.put(claims.KIND, cache._name("dead"), {"by": "a dead one"}, expires_at=time.time() + 0.3)
@@ -267,9 +268,13 @@ def test_the_claim_of_a_process_that_died_expires(tmp_path: Path, monkeypatch: p
 
     begun = threading.Event()
 
+    def renewals() -> int:
+        claim = store.get(claims.KIND, cache._name("k"))
+        return 0 if claim is None else claim.version - 1
+
     def slow() -> str:
         begun.set()
-        time.sleep(1.0)
+        until(lambda: renewals() >= 4)  # Without them it would have expired.
         return "slow"
 
     thread = threading.Thread(target=cache.get_or_compute, args=("k", slow))
@@ -340,6 +345,7 @@ def compute():
         ran.write("x")
     time.sleep(0.5)
     return "value"
+(folder / f"ready-{{sys.argv[1]}}").touch()
 while not (folder / "go").exists():
     time.sleep(0.01)
 print(CacheManager(store).get_or_compute("k", compute))
@@ -347,9 +353,10 @@ store.close()
 """
     SqliteStore(tmp_path / "s.db").close()
     processes = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(8)
+        subprocess.Popen([sys.executable, "-c", code, str(i)], stdout=subprocess.PIPE, text=True)
+        for i in range(8)
     ]
-    time.sleep(1.0)
+    until(lambda: len(list(tmp_path.glob("ready-*"))) == 8)
     (tmp_path / "go").touch()
     said = [process.communicate(timeout=60)[0] for process in processes]
     assert (["value\n"] * 8, "x") == (said, (tmp_path / "ran").read_text())
