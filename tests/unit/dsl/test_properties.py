@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ NUMBER = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_inf
 SECONDS = st.integers(1, 500) | st.floats(0.001, 500).filter(lambda number: not number.is_integer())
 
 
+@cache  # Making a strategy and looking whether it is right takes longer than drawing from it.
 def data(texts):
     """JSON whose texts are such."""
     return st.recursive(
@@ -80,6 +82,7 @@ def declarations(draw):
     return found
 
 
+@cache
 def conditions(names, upstream):
     """Conditions that fit parameters and jobs before."""
     atoms = ["always()", "true", 'not ${session.id} == "s"', '${pipeline.name} in ["a", "$${b}"]']
@@ -93,7 +96,8 @@ def conditions(names, upstream):
     )
 
 
-def reference_texts(references):
+@cache
+def reference_texts(*references):
     """Texts with references in them, whole and within."""
     one = st.sampled_from(references)
     return (
@@ -142,7 +146,7 @@ def definitions(draw):
     field(draw, tree, "max_concurrency", st.integers(1, 9))
     field(draw, tree, "timeout", TIMEOUTS)
     field(draw, tree, "metadata", st.dictionaries(LINE, data(TEXT), max_size=2))
-    outputs = reference_texts([f"${{jobs.{id_}.output}}" for id_ in ids])
+    outputs = reference_texts(*(f"${{jobs.{id_}.output}}" for id_ in ids))
     field(draw, tree, "outputs", st.dictionaries(WORD, data(outputs), max_size=2))
     return tree
 
@@ -153,12 +157,12 @@ def template(draw, names):
     declared = draw(declarations())
     # What nobody must give may be absent, so that a path into it could lead nowhere.
     body = {"inputs": [declaration for declaration, _ in declared.values()], **draw(work())}
-    texts = reference_texts(["${session.id}", *[f"${{inputs.{name}}}" for name in declared]])
+    texts = reference_texts("${session.id}", *(f"${{inputs.{name}}}" for name in declared))
     field(draw, body, "parameters", st.dictionaries(WORD, data(texts), min_size=1, max_size=3), 1)
     field(draw, body, "retry", RETRIES)
     field(draw, body, "timeout", TIMEOUTS)
     field(draw, body, "name", LINE)
-    field(draw, body, "condition", conditions(names, []))
+    field(draw, body, "condition", conditions(tuple(names), ()))
     for name, (declaration, _) in declared.items():
         if declaration.get("type", "string") in ("string", "integer") and not draw(st.integers(0, 3)):
             body["condition"] = f'${{inputs.{name}}} == null or ${{inputs.{name}}} in [1, "a", null]'
@@ -173,7 +177,7 @@ def defaults(draw, names):
     field(draw, found, "timeout", TIMEOUTS)
     field(draw, found, "max_concurrency", st.integers(1, 9))
     field(draw, found, "allow_failure", st.booleans())
-    field(draw, found, "condition", conditions(names, []))
+    field(draw, found, "condition", conditions(tuple(names), ()))
     field(draw, found, "pool", WORD)
     return found
 
@@ -207,11 +211,11 @@ def job(draw, id_, before, names, templates):
     else:
         found |= draw(work())
     # Only what is not a command's environment: names that differ in case alone would collide there.
-    inner = st.dictionaries(WORD, data(reference_texts(references)), min_size=1, max_size=3)
+    inner = st.dictionaries(WORD, data(reference_texts(*references)), min_size=1, max_size=3)
     field(draw, found, "parameters", inner, 2)
     field(draw, found, "name", LINE)
     field(draw, found, "description", LINE | st.just(""))
-    field(draw, found, "condition", conditions(names, upstream))
+    field(draw, found, "condition", conditions(tuple(names), tuple(upstream)))
     field(draw, found, "retry", RETRIES)
     field(draw, found, "timeout", TIMEOUTS)
     field(draw, found, "isolation", st.sampled_from(["thread", "process"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -193,5 +194,9 @@ class TestEndProcess:
         record = identity.process_of_this_host(child, identity._started(child))
         leader = identity.process_of_this_host(process.pid, identity._started(process.pid))
         identity.end_process(leader)
-        process.communicate()  # stdout ends with the last that holds it.
+        try:
+            process.communicate(timeout=30)  # stdout ends with the last that holds it.
+        finally:
+            if not identity.is_dead(record):
+                os.kill(child, signal.SIGKILL)
         assert identity.is_dead(record)
