@@ -173,15 +173,16 @@ class TestRun:
         assert ("OutputTooLarge", False) == (error.code, error.retryable)
 
     def test_max_concurrency_of_the_pipeline_holds(self, runner: bunsui.Runner) -> None:
-        """Never more jobs of one session at once than the pipeline says."""
-        running, most, lock = 0, 0, threading.Lock()
+        """Never more jobs of one session at once than the pipeline says, and as many as that."""
+        running, most, lock, three = 0, 0, threading.Lock(), threading.Barrier(3)
 
         def work() -> None:
             nonlocal running, most
             with lock:
                 running += 1
                 most = max(most, running)
-            time.sleep(0.01)
+            three.wait(30)
+            time.sleep(0.01)  # One too many would come now.
             with lock:
                 running -= 1
 
@@ -191,14 +192,15 @@ class TestRun:
         assert 3 == most
 
     def test_max_concurrency_of_the_runner_holds_over_all_sessions(self, url: str) -> None:
-        """Two sessions share the runner's threads."""
-        running, most, lock = 0, 0, threading.Lock()
+        """Sessions share the runner's places: never more jobs at once, and as many as that."""
+        running, most, lock, two = 0, 0, threading.Lock(), threading.Barrier(2)
 
         def work() -> None:
             nonlocal running, most
             with lock:
                 running += 1
                 most = max(most, running)
+            two.wait(30)
             time.sleep(0.01)
             with lock:
                 running -= 1
