@@ -245,14 +245,15 @@ def test_a_thread_that_ended_after_its_timeout_is_tried_again(runner: bunsui.Run
 
 # Orphans
 
-#: Starts sessions whose jobs wait, says their ids, and waits to be killed.
+#: Starts sessions whose jobs wait, says their ids, and waits to be killed. With a lease that no test would
+#: outlive: whoever waits for it, fails.
 VICTIM = """
 import sys, time
 import bunsui
 import waiting
-runner = bunsui.Runner(sys.argv[1], autoload_plugins=False)
+runner = bunsui.Runner(sys.argv[1], lease=float(sys.argv[2]), autoload_plugins=False)
 ids = []
-for name in sys.argv[2:]:
+for name in sys.argv[3:]:
     pipeline = bunsui.Pipeline(name, [bunsui.Job("a", "custom", callable="waiting:wait")])
     ids.append(runner.start(pipeline).id)
 while len(list(waiting.HERE.glob("ran-*"))) < len(ids):
@@ -283,10 +284,12 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("waiting", None)
 
 
-def victim(folder: Path, url: str, *names: str) -> tuple[subprocess.Popen[str], list[str]]:
+def victim(
+    folder: Path, url: str, *names: str, lease: float = 3600
+) -> tuple[subprocess.Popen[str], list[str]]:
     """A process that drives a session for each name."""
     process = subprocess.Popen(
-        [sys.executable, "-c", VICTIM, url, *names],
+        [sys.executable, "-c", VICTIM, url, str(lease), *names],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"},
         stdout=subprocess.PIPE,
@@ -303,6 +306,7 @@ def killed(process: subprocess.Popen[str]) -> None:
     process.stdout.close()
 
 
+@pytest.mark.timeout(120)
 def test_recover_adopts_what_a_dead_process_left(module: Path, url: str) -> None:
     """Both sessions are driven to their end here, without a wait for a lease."""
     process, ids = victim(module, url, "one", "two")
@@ -316,6 +320,7 @@ def test_recover_adopts_what_a_dead_process_left(module: Path, url: str) -> None
 
 
 def test_recover_of_one_pipeline_leaves_the_others(module: Path, url: str) -> None:
+    """A session of another pipeline is not claimed."""
     process, (one, two_) = victim(module, url, "one", "two")
     killed(process)
     with bunsui.Runner(url, autoload_plugins=False) as runner:
@@ -327,10 +332,10 @@ def test_recover_of_one_pipeline_leaves_the_others(module: Path, url: str) -> No
 
 def test_recover_leaves_the_living_alone(module: Path, url: str) -> None:
     """A session whose runner lives is not touched: the runner's process says so by its heartbeat."""
-    process, (session,) = victim(module, url, "one")
+    process, (session,) = victim(module, url, "one", lease=9)
     try:
         with bunsui.Runner(url, autoload_plugins=False) as runner:
-            # The victim's lease is 30 s, and it beats every 10: so long it takes to see that it lives.
+            # The victim beats every 3 s: so long it takes to see that it lives.
             found: list[Any] = []
             thread = threading.Thread(target=lambda: found.append(runner.recover()))
             thread.start()
