@@ -185,6 +185,8 @@ def _project(folder: Path | None, warnings: list[str]) -> files.ConfigFile | Non
 
 def _user(environ: Mapping[str, str], given: str | Path | None) -> files.ConfigFile | None:
     path = files.user_path(environ) if given is None else Path(given).expanduser().absolute()
+    if path is None:
+        return None
     named = "" if given is None and not environ.get(files.USER_FILE_VARIABLE) else path
     if str(path) == os.devnull:
         return None  # How one says that there is none, as to git.

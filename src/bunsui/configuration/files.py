@@ -12,6 +12,7 @@ from attrs import frozen
 
 from bunsui.configuration.keys import KEYS
 from bunsui.configuration.origins import Source
+from bunsui.configuration.user_folders import user_folder
 from bunsui.errors import ConfigError
 
 #: The name of a project's file.
@@ -42,14 +43,17 @@ class ConfigFile:
         return f"{self.path}{'' if line is None else f':{line}'}: "
 
 
-def user_path(environ: Mapping[str, str]) -> Path:
-    """Where the user's file is, or would be: BUNSUI_CONFIG, else in his folder for configurations."""
+def user_path(environ: Mapping[str, str]) -> Path | None:
+    """Where the user's file is, or would be: BUNSUI_CONFIG, else in his folder for configurations.
+
+    Returns:
+        None: he has no home folder, as in a container with a user id of its own.
+    """
     named = environ.get(USER_FILE_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
-    import platformdirs  # noqa: PLC0415 - not needed where the file is named
-
-    return Path(platformdirs.user_config_dir("bunsui", appauthor=False)) / "config.toml"
+    folder = user_folder("config")
+    return None if folder is None else folder / "config.toml"
 
 
 def project_paths(folder: Path | None) -> Iterator[Path]:

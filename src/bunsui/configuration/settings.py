@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from attrs import field, frozen
 
 from bunsui.configuration.checking import NAME_RULE
+from bunsui.configuration.user_folders import user_folder
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
@@ -25,10 +25,18 @@ _REFERENCE_FORM = "of the form SOURCE:KEY, such as env:DB_PASSWORD"
 
 
 def default_store() -> str:
-    """The URL of the store where none is configured: a SQLite file in the user's data directory."""
-    import platformdirs  # noqa: PLC0415 - not needed where a store is named
+    """The URL of the store where none is configured: a SQLite file in the user's data directory.
 
-    return sqlite_url(Path(platformdirs.user_data_dir("bunsui", appauthor=False)) / "bunsui.db")
+    Raises:
+        ConfigError: he has no home folder.
+    """
+    folder = user_folder("data")
+    if folder is None:
+        raise ConfigError(
+            "no store is named, and this user has no home folder where one could be",
+            hint="name one with --store or BUNSUI_STORE, such as sqlite:////var/lib/bunsui.db, or set HOME",
+        )
+    return sqlite_url(folder / "bunsui.db")
 
 
 @frozen

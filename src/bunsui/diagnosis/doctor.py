@@ -48,7 +48,12 @@ def diagnose(store: str | None = None) -> Iterator[Check]:
     registry = _registry()
     if config is not None or store is not None:
         known = config or Config()
-        yield from the_store(store or known.store, registry, known.artifacts)
+        try:
+            url = store or known.store
+        except ConfigError as error:
+            yield failed("store", error, "name a store")
+        else:
+            yield from the_store(url, registry, known.artifacts)
     if config is not None:
         yield from names(config, registry, os.environ)
 
@@ -62,7 +67,9 @@ def configuration(config: Config) -> Iterator[Check]:
     if config.user_file is not None:
         yield ok("configuration", f"{config.user_file} of the user was read")
     elif not config.warnings and config.project_file is None:
-        yield ok("configuration", f"no file: neither {files.user_path(os.environ)} nor a project's is there")
+        path = files.user_path(os.environ)
+        users = "one of a user without a home folder" if path is None else path
+        yield ok("configuration", f"no file: neither {users} nor a project's is there")
     for text in misspelt_variables(os.environ):
         yield warning("configuration", text, "rename or remove the variable")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import platformdirs
 import pytest
 
 from bunsui import Config, ConfigError, Plugins
+from bunsui.cli.main import run
 from bunsui.configuration.config import misspelt_variables
 from bunsui.configuration.keys import KEYS, USER_ONLY, variable_of
 from bunsui.configuration.origins import Origin, Source
@@ -353,3 +355,42 @@ def test_the_origin_of_no_key() -> None:
     """It is refused, rather than told to be a default."""
     with pytest.raises(ConfigError, match=r"there is no key 'leese'; did you mean 'lease'\?"):
         Config().origin("leese")
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user whom the system does not know, as in a container with a user id of its own."""
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "BUNSUI_CONFIG", "BUNSUI_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    # For processes that are root: whom else the system does not know, root may become.
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("homeless")
+class TestWithoutHome:
+    """Where the user has no home folder."""
+
+    def test_a_named_store(self) -> None:
+        """What is named is used, and a user's file is not missed."""
+        found = Config.load(store="sqlite:////srv/store.db")
+        assert ("sqlite:////srv/store.db", None) == (found.store, found.user_file)
+
+    def test_no_store(self) -> None:
+        """The error says what to do."""
+        with pytest.raises(ConfigError) as caught:
+            Config.load().store  # noqa: B018 - it raises
+        assert (
+            "no store is named, and this user has no home folder where one could be; name one with --store or"
+            " BUNSUI_STORE, such as sqlite:////var/lib/bunsui.db, or set HOME"
+        ) == str(caught.value)
+
+    def test_commands(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """They use a store that is named; else the exit code is that of a wrong configuration."""
+        assert 0 == run(["session", "list", "--store", f"sqlite:///{tmp_path}/x.db"])
+        assert 2 == run(["session", "list"])
+        assert 2 == run(["config", "set", "--user", "lease", "5"])
+        assert "no home folder where the file could be; name the file with" in capsys.readouterr().err
+        assert 0 == run(["doctor", "--store", f"sqlite:///{tmp_path}/x.db"])
+        assert 1 == run(["doctor"])
+        assert "problem  store: no store is named" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from bunsui.cli.options import format_option
 from bunsui.cli.streams import note
 from bunsui.configuration import files
 from bunsui.configuration.origins import Source
+from bunsui.errors import ConfigError
 
 if TYPE_CHECKING:
     from bunsui.configuration.config import Config
@@ -44,7 +45,13 @@ def _load() -> Config:
 def _file(*, user: bool) -> tuple[Path, Source]:
     """The file that a change is made in: the user's, or the nearest of a project, or one in this folder."""
     if user:
-        return files.user_path(os.environ), Source.USER
+        path = files.user_path(os.environ)
+        if path is None:
+            raise ConfigError(
+                "this user has no home folder where the file could be",
+                hint=f"name the file with {files.USER_FILE_VARIABLE}, or set HOME",
+            )
+        return path, Source.USER
     nearest = next(files.project_paths(None), Path.cwd() / files.PROJECT_FILE)
     return nearest, Source.PROJECT
 
