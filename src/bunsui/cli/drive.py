@@ -17,7 +17,7 @@ from bunsui.cli.streams import note
 from bunsui.errors import StoreError
 from bunsui.model.status import SessionStatus
 from bunsui.runner.runner import Runner
-from bunsui.stores.sqlite_errors import RESUMABLE
+from bunsui.stores.sqlite_errors import LOCKED, RESUMABLE
 
 if TYPE_CHECKING:
     from bunsui.cli.background import Background
@@ -138,8 +138,11 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
 
 
 def _with_command(error: StoreError, session: str | None, at: str) -> StoreError:
-    """The error with the command that goes on with the session, where it says that this can be done."""
-    if session is None or error.hint is None or RESUMABLE not in error.hint:
+    """The error with the command that goes on with the session, where it says that this can be done.
+
+    Also where it says to try again: who did so with the command that has failed would start another session.
+    """
+    if session is None or error.hint is None or not (error.hint == LOCKED or RESUMABLE in error.hint):
         return error
     hint = f"{error.hint}. Continue it with:\n  bunsui session resume {session}{at}"
     return StoreError(error.message, hint=hint, lasting=error.lasting)

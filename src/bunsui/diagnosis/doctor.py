@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bunsui.ports.store import Store
 
 
-def diagnose(store: str | None = None) -> Iterator[Check]:
+def diagnose(store: str | None = None, again: Callable[[], str] = str) -> Iterator[Check]:
     """Looks at what is installed and configured here; each check is made when it is asked for.
 
     Nothing is made but a document that is removed again, in a store that is there, and a file in each folder
@@ -34,6 +34,7 @@ def diagnose(store: str | None = None) -> Iterator[Check]:
 
     Args:
         store: the URL of the store to look at; None: the configured one.
+        again: gives what a command that is proposed needs behind it to mean the same store.
     """
     yield from installation()
     config: Config | None = None
@@ -53,7 +54,7 @@ def diagnose(store: str | None = None) -> Iterator[Check]:
         except ConfigError as error:
             yield failed("store", error, "name a store")
         else:
-            yield from the_store(url, registry, known.artifacts)
+            yield from the_store(url, registry, known.artifacts, again)
     if config is not None:
         yield from names(config, registry, os.environ)
 
@@ -74,24 +75,26 @@ def configuration(config: Config) -> Iterator[Check]:
         yield warning("configuration", text, "rename or remove the variable")
 
 
-def the_store(url: str, registry: Plugins, artifacts: str | None = None) -> Iterator[Check]:
+def the_store(
+    url: str, registry: Plugins, artifacts: str | None = None, again: Callable[[], str] = str
+) -> Iterator[Check]:
     """The store that a URL names, its sessions, and what lies beside it, or in the folder `artifacts`."""
     store, checks = open_store(url, registry)
     yield from checks
     if store is None:
         return
     try:
-        yield from _opened(store, url, artifacts)
+        yield from _opened(store, url, artifacts, again)
     finally:
         store.close()
 
 
-def _opened(store: Store, url: str, artifacts: str | None) -> Iterator[Check]:
+def _opened(store: Store, url: str, artifacts: str | None, again: Callable[[], str]) -> Iterator[Check]:
     yield write(store)
     path = sqlite_path(url)
     if path is not None:
         yield from content(path)
-    yield from sessions(store, datetime.now(UTC))
+    yield from sessions(store, datetime.now(UTC), again)
     yield from beside(store, artifacts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,15 +21,16 @@ MOST = 1000
 AHEAD = timedelta(minutes=1)
 
 
-def sessions(store: Store, now: datetime) -> Iterator[Check]:
+def sessions(store: Store, now: datetime, again: Callable[[], str] = str) -> Iterator[Check]:
     """What the sessions of a store are waiting for.
 
     Args:
         store: can be read.
         now: this machine's time.
+        again: gives what a command that is proposed needs behind it to mean the same store.
     """
     try:
-        yield _orphans(store)
+        yield _orphans(store, again)
         yield _runners(store)
         newest = index.find(store, None, None, 1, None)
         if newest:
@@ -38,7 +39,7 @@ def sessions(store: Store, now: datetime) -> Iterator[Check]:
         yield failed("sessions", error, "restore the store from a backup")
 
 
-def _orphans(store: Store) -> Check:
+def _orphans(store: Store, again: Callable[[], str]) -> Check:
     open_ = [
         summary
         for status in (SessionStatus.CREATED, SessionStatus.RUNNING)
@@ -51,7 +52,7 @@ def _orphans(store: Store) -> Check:
     return warning(
         "sessions",
         f"{len(orphans)} of {len(open_)} open sessions have no runner any more: {named}",
-        f"continue one with: bunsui session resume {orphans[0]}",
+        f"continue one with: bunsui session resume {orphans[0]}{again()}",
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bunsui.errors import StoreError
 
-_LOCKED = "another process has been writing to it for too long; try again"
+#: The hint of a store whose lock could not be had.
+LOCKED = "another process has been writing to it for too long; try again"
 #: Within the hints of errors that harm no session; of use where there is one.
 RESUMABLE = "the session can be resumed"
 _FULL = f"free some space; {RESUMABLE}"
@@ -21,8 +22,8 @@ _ELSE = f"{RESUMABLE} once the store works again"
 _BY_CODE = {
     # What a full disk says to whoever opens a store, which needs a file beside it even to be read.
     sqlite3.SQLITE_IOERR_SHMSIZE: (_FULL, True),
-    sqlite3.SQLITE_BUSY: (_LOCKED, False),
-    sqlite3.SQLITE_LOCKED: (_LOCKED, False),
+    sqlite3.SQLITE_BUSY: (LOCKED, False),
+    sqlite3.SQLITE_LOCKED: (LOCKED, False),
     sqlite3.SQLITE_FULL: (_FULL, True),
     sqlite3.SQLITE_READONLY: (_DENIED, True),
     sqlite3.SQLITE_CANTOPEN: (_DENIED, True),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import shlex
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -321,6 +323,25 @@ class TestDriving:
             drive(bunsui.Runner(), begin, Progress(quiet=True), "text", "")
         assert raised.value.__cause__ in (error, None)
         assert "Continue" not in str(raised.value)
+
+    def test_a_store_that_was_locked(self, folder: Path) -> None:
+        """To try again is to go on with the session: the same command would start another one."""
+        locked = sqlite3.connect(folder / "locked.db", timeout=0)
+        locked.execute("BEGIN EXCLUSIVE")
+
+        def begin() -> bunsui.Session:
+            with contextlib.closing(sqlite3.connect(folder / "locked.db", timeout=0)) as other:
+                try:
+                    other.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    raise store_error(folder / "locked.db", error) from error
+            raise AssertionError
+
+        with contextlib.closing(locked), pytest.raises(bunsui.StoreError) as raised:
+            drive(bunsui.Runner(), begin, Progress(quiet=True, session_id="abc"), "text", " --store URL")
+        assert str(raised.value).endswith(
+            "for too long; try again. Continue it with:\n  bunsui session resume abc --store URL"
+        )
 
     def test_no_jobs_to_rerun(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """An empty list is not taken for the default."""

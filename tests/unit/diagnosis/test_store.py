@@ -274,11 +274,11 @@ def created(store: MemoryStore, session: str, at: datetime) -> None:
 
 
 def test_orphans_are_named() -> None:
-    """With the command that goes on with one."""
+    """With the command that goes on with one, in the same store."""
     store = MemoryStore()
     created(store, "lost", NOW)
-    found = {check.name: check for check in sessions(store, NOW)}
-    assert (Status.WARNING, "continue one with: bunsui session resume lost") == (
+    found = {check.name: check for check in sessions(store, NOW, lambda: " --store URL")}
+    assert (Status.WARNING, "continue one with: bunsui session resume lost --store URL") == (
         found["sessions"].status, found["sessions"].remedy,
     )  # fmt: skip
     assert Status.OK is found["clock"].status

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from bunsui.cli import render
 from bunsui.cli.options import format_option, store_option
+from bunsui.cli.stores import again
 
 if TYPE_CHECKING:
     from bunsui.diagnosis.check import Check
@@ -25,7 +27,7 @@ def doctor_command(store: str | None, form: str) -> int:
     from bunsui.diagnosis.doctor import diagnose  # noqa: PLC0415 - see above
 
     found: list[Check] = []
-    for check in diagnose(store):
+    for check in diagnose(store, partial(again, store)):
         found.append(check)
         if form == "table":  # At once: some of them take their time.
             click.echo(f"{check.status:<8} {render.printable(f'{check.name}: {check.what}')}")
