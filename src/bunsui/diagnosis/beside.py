@@ -39,7 +39,7 @@ _CONTENT = "artifacts' content"
 _RESTORE = "restore the file from a backup"
 _Name = Literal["logs", "artifacts"]
 _UNTIL = {
-    "logs": "jobs run without logs until it can be",
+    "logs": "commands fail, and all else runs without logs, until it can be",
     "artifacts": "a job with a large output fails until it can be",
 }
 

@@ -19,7 +19,7 @@ from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.expressions.resolution import render
 from bunsui.local.callables import call_variables
 from bunsui.local.identity import end_process
-from bunsui.local.processes import NotStarted
+from bunsui.local.processes import NotStarted, not_started
 from bunsui.model.json import compact
 
 if TYPE_CHECKING:
@@ -81,27 +81,32 @@ def run_command(
         JobCancelled: it was stopped. It is gone, likewise.
         StateError: `processes` are closed.
     """
-    # What a killed runner has left goes when the attempt runs again, or is given up.
-    folder = log.files
-    clear(folder)
-    folder.mkdir(mode=0o700)
-    try:
-        output = folder / "output.json"
-        environment = _environment(call, folder, output)
-        # Made before the command can make it: nothing that it puts there is written to.
-        with (folder / IDENTITY).open("x", encoding="utf-8") as identity, log.streams() as streams:
-            process = _start(processes, command, environment, streams, call)
-            with contextlib.closing(process):
-                identity.write(json.dumps(process.identity))
-                identity.flush()
-                wait(process, call)
-            if process.returncode is None:
-                raise process.lost("the command")
-            if process.returncode != 0:
-                raise exit_error("the command", process.returncode, streams if quote_log else None)
+    with contextlib.ExitStack() as opened:
+        try:
+            folder = log.files
+            # What a killed runner has left goes when the attempt runs again, or is given up.
+            clear(folder)
+            folder.mkdir(mode=0o700)
+            opened.callback(shutil.rmtree, folder, ignore_errors=True)
+            output = folder / "output.json"
+            environment = _environment(call, folder, output)
+            # Made before the command can make it: nothing that it puts there is written to.
+            identity = opened.enter_context((folder / IDENTITY).open("xb", buffering=0))
+            streams = opened.enter_context(log.streams())
+        except OSError as error:
+            raise not_started("the command", error, "its files beside its log can't be made") from error
+        process = _start(processes, command, environment, streams, call)
+        with contextlib.closing(process):
+            try:
+                identity.write(json.dumps(process.identity).encode())
+            except OSError as error:
+                raise not_started("the command", error, "its files beside its log can't be made") from error
+            wait(process, call)
+        if process.returncode is None:
+            raise process.lost("the command")
+        if process.returncode != 0:
+            raise exit_error("the command", process.returncode, streams if quote_log else None)
         return _read_output(output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _argv(command: Command) -> list[str]:

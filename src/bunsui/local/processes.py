@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -39,7 +40,11 @@ LAST_WAIT = 5.0
 CLOSING = 5.0
 #: Seconds between two looks by a thread that waits for what another may read.
 POLL = 0.2
-
+#: What helps where the system gives no more.
+_REMEDIES = {
+    errno.EMFILE: "; allow more with 'ulimit -n', or have fewer run at once",
+    errno.ENOSPC: "; make room on that disk",
+}
 #: A host may have set SIGPIPE back to what it is by default. macOS has no such flag.
 QUIET = getattr(socket, "MSG_NOSIGNAL", 0)
 
@@ -344,9 +349,17 @@ class Processes:
             server.close()
 
 
-def not_started(what: str, error: OSError) -> JobError:
-    """The error of an attempt whose process can't be started for no reason of its own."""
-    return JobError(f"{what} can't be started: {error.strerror or error}", code="ProcessNotStarted")
+def not_started(what: str, error: OSError, step: str | None = None) -> JobError:
+    """The error of an attempt whose process can't be started for no reason of its own.
+
+    Args:
+        what: the process.
+        error: what the system says.
+        step: what could not be done for it; None: it was to be started.
+    """
+    why = f"{error.strerror or error}{_REMEDIES.get(error.errno or 0, '')}"
+    text = f"{what} can't be started: {'' if step is None else f'{step}: '}{why}"
+    return JobError(text, code="ProcessNotStarted")
 
 
 def closed() -> StateError:

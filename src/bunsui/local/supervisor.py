@@ -212,7 +212,11 @@ class Supervisor:
                 process could not be started (``ProcessNotStarted``) or watched (``ProcessLost``).
             StateError: this supervisor is closed.
         """
-        with log.streams() as streams:
+        with contextlib.ExitStack() as opened:
+            try:
+                streams = opened.enter_context(log.streams())
+            except OSError as error:
+                raise not_started("the worker process", error, "its pipes can't be made") from error
             worker = self._take(function, streams)
             try:
                 # The log's last line is what the job wrote: with secrets, it is not quoted.

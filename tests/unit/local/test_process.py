@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -326,6 +327,33 @@ class TestFailure:
         folder = tmp_path / "gone"
         message = f"command 'true' can't be started in {folder}: the folder: No such file or directory"
         assert ("CommandNotStarted", message, False) == code_and_message(caught)
+
+    def test_no_files(self, tmp_path: Path) -> None:
+        """Where its files can't be made beside its log, it is said so, and that it is worth another try."""
+        (tmp_path / "logs").touch()
+        with pytest.raises(JobError) as caught:
+            run(tmp_path, "true")
+        message = "the command can't be started: its files beside its log can't be made: File exists"
+        assert ("ProcessNotStarted", message, True) == code_and_message(caught)
+
+    def test_no_descriptors(self, tmp_path: Path) -> None:
+        """Where too many files are open it says what helps."""
+        run(tmp_path, "true")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = os.dup(0)
+        os.close(free)
+        # Room for the file that says whose process it is, and not for its pipes.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
+        try:
+            with pytest.raises(JobError) as caught:
+                run(tmp_path, "true")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        message = (
+            "the command can't be started: its files beside its log can't be made: Too many open files; allow"
+            " more with 'ulimit -n', or have fewer run at once"
+        )
+        assert ("ProcessNotStarted", message, True) == code_and_message(caught)
 
     def test_nul_in_an_argument(self, tmp_path: Path) -> None:
         """A NUL can't be given to a program: the command does not start."""

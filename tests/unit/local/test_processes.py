@@ -340,7 +340,10 @@ class TestEnd:
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             process.end(0.0)
-        message = "the server that starts processes can't be started: Too many open files"
+        message = (
+            "the server that starts processes can't be started: Too many open files; allow more with"
+            " 'ulimit -n', or have fewer run at once"
+        )
         assert ("ProcessNotStarted", message, True, 0) == (
             caught.value.code,
             caught.value.message,
