@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
 #: What a thread runs; it must not raise.
 Task = Callable[[], None]
+
+_log = logging.getLogger(__name__)
 
 
 class Pool:
@@ -28,6 +31,7 @@ class Pool:
         self._closed = False
         #: Whether the system refused a thread that tasks may wait for.
         self._refused = False
+        self._warned = False
 
     def submit(self, tasks: Iterable[Task]) -> None:
         """Has the tasks run; the caller keeps to the limit, so none of them waits for long.
@@ -64,6 +68,13 @@ class Pool:
             with self._growing:
                 self._threads -= 1
                 self._refused = True
+                # With one thread at least, work goes on, only slower.
+                stuck, self._warned = not (self._threads or self._warned), self._warned or not self._threads
+            if stuck:
+                _log.warning(
+                    "the system gives no thread to run jobs in: they wait until it does; see to its memory,"
+                    " and to the limits of this process ('ulimit -u', 'ulimit -v')"
+                )
 
     def _work(self) -> None:
         wait = threading.Lock()

@@ -210,8 +210,10 @@ def test_no_more_threads_to_be_had(make: Any, monkeypatch: pytest.MonkeyPatch) -
     assert wait_for(lambda: counter.done == 51)
 
 
-def test_no_thread_at_all(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system gives no thread at all, the tasks wait until it gives one."""
+def test_no_thread_at_all(
+    make: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the system gives no thread at all, the tasks wait until it gives one; it is told, once."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -222,6 +224,10 @@ def test_no_thread_at_all(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         pool.submit([counter] * 50)
         pool.tend()
     assert (0, 0) == (counter.done, pool._threads)
+    (said,) = caplog.messages
+    assert said.startswith(
+        "the system gives no thread to run jobs in: they wait until it does; see to its memory"
+    )
     pool.tend()
     assert wait_for(lambda: counter.done == 50)
 
