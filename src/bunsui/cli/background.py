@@ -64,6 +64,10 @@ def detach(
             pass_fds=[theirs],
             start_new_session=True,
         )
+    except OSError as error:
+        os.close(channel)
+        note(f"the background process can't be started: {error.strerror}; run it here, without --detach")
+        return 1
     except BaseException:  # Only to clean up: it goes on.
         os.close(channel)
         raise

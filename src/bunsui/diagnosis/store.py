@@ -44,8 +44,10 @@ def open_store(url: str, plugins: Plugins) -> tuple[Store | None, list[Check]]:
             if not path.exists():
                 return None, checks
         store = plugins.open_store(url)
-    except OSError as error:  # A folder on the way that may not be entered.
+    except OSError as error:  # A folder on the way that may not be entered, or that was removed.
         return None, [*checks, problem("store", f"{path}: {error.strerror}", _ELSEWHERE)]
+    except RuntimeError as error:  # Links that go round in a circle.
+        return None, [*checks, problem("store", str(error), _ELSEWHERE)]
     except BunsuiError as error:
         return None, [*checks, failed("store", error, _ELSEWHERE)]
     if path is None:

@@ -8,6 +8,7 @@ filesystem").
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def network_mount(path: Path) -> Mount | None:
     mounts = ""
     with contextlib.suppress(OSError):  # Other systems have no such file.
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
-    found = mount_of(path.resolve(), mounts) if mounts else None
+    found = mount_of(Path(os.path.realpath(path)), mounts) if mounts else None
     return found if found is not None and found.type in NETWORK else None
 
 

@@ -17,6 +17,7 @@ from bunsui.errors import Conflict, NotFound, StoreError
 from bunsui.model.json import compact
 from bunsui.ports.store import Append, Appended, Commit, Document, Put, Store
 from bunsui.stores import checksums, cursors, prefixes, rows
+from bunsui.stores.sqlite_errors import nowhere
 from bunsui.stores.sqlite_file import PAGE, SqliteFile
 from bunsui.stores.sqlite_schema import BEGIN, undone_where_it_fails
 
@@ -64,7 +65,10 @@ class SqliteStore(Store):
     max_commit_bytes: ClassVar[int] = 16 * 1024 * 1024
 
     def __init__(self, path: str | Path, *, lock_timeout: float = 5.0) -> None:
-        self.path = Path(path).absolute()
+        try:
+            self.path = Path(path).absolute()
+        except FileNotFoundError as error:
+            raise nowhere(path) from error
         self._file = SqliteFile(self.path, lock_timeout)
 
     # Histories

@@ -70,6 +70,15 @@ def not_made(path: Path, error: OSError) -> StoreError:
     )
 
 
+def nowhere(path: str | Path) -> StoreError:
+    """The error of a relative path where the working directory was removed."""
+    return StoreError(
+        f"store {path} can't be found: the working directory was removed",
+        hint="go to another folder, or name the store by its whole path, as in sqlite:////srv/bunsui.db",
+        lasting=True,
+    )
+
+
 def damaged(path: Path, text: str) -> StoreError:
     """The error of a store whose content can't be what was written."""
     return StoreError(f"store {path} is damaged: {text}", hint="restore it from a backup", lasting=True)

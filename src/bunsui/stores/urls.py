@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,13 @@ def sqlite_name(url: str) -> str | None:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a SQLite store, as an absolute path; None for any other URL."""
+    """The file of a SQLite store, as an absolute path; None for any other URL.
+
+    It is relative where the working directory was removed.
+    """
     name = sqlite_name(url)
-    return None if name is None else Path(name).absolute()
+    if name is None:
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        return Path(name).absolute()
+    return Path(name)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from bunsui import Plugins
+from bunsui.cli.main import run
 from bunsui.cli.stores import again
 from bunsui.stores.urls import sqlite_path
 
@@ -81,3 +84,45 @@ def test_a_project_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_password_is_shown(folder: Path) -> None:
     """Of a plugin's store."""
     assert " --store 'pg://me:***@host/db'" == again("pg://me:hunter2@host/db")
+
+
+COMMANDS = (["session", "list"], ["session", "status", "@last"], ["run", "/pipeline.yaml"])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_working_directory_that_was_removed(
+    folder: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A relative store is then nowhere: that is said, with what helps."""
+    (folder / "gone").mkdir()
+    os.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    assert 6 == run([*command, "--store", "sqlite:///rel.db"])
+    assert (
+        "bunsui: store rel.db can't be found: the working directory was removed; go to another folder, or"
+        " name the store by its whole path, as in sqlite:////srv/bunsui.db\n"
+    ) == capsys.readouterr().err
+    assert 1 == run(["doctor", "--store", "sqlite:///rel.db"])
+
+
+def test_links_in_a_circle(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are the system's error, as any other file that can't be opened; doctor goes on to its end."""
+    (folder / "loop.db").symlink_to("loop.db")
+    url = f"sqlite:///{folder}/loop.db"
+    assert 6 == run(["session", "list", "--store", url])
+    assert f"store {folder}/loop.db: {os.strerror(errno.ELOOP)}" in capsys.readouterr().err
+    assert 1 == run(["doctor", "--store", url])
+
+
+def test_no_process_for_the_background(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the system starts none, it is said; nothing has begun."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    assert 1 == run(["session", "start", "./p.yaml", "--detach", "--store", "sqlite:///x.db"])
+    said = "the background process can't be started: Resource temporarily unavailable; run it here, without"
+    assert f"{said} --detach\n" == capsys.readouterr().err
