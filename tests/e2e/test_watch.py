@@ -155,6 +155,25 @@ def test_through_a_pipe_it_is_a_line_for_each_change(folder: Path, running: str)
     assert lines[-1].startswith(f"session {running} failed in")
 
 
+def test_a_reader_that_has_gone(folder: Path, running: str) -> None:
+    """The watching ends with the next change, long before the session rests."""
+    command = ("session", "watch", running, "--format", "json")
+    watching = bunsui(folder, *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert watching.stdout is not None
+    assert b"SessionCreated" in watching.stdout.readline()
+    watching.stdout.close()
+    assert 0 == bunsui(folder, "session", "pause", running, stderr=subprocess.DEVNULL).wait(60)
+    assert 0 == watching.wait(60)
+    assert b"" == watching.communicate()[1]
+    assert '"running"' in json_status(folder, running)
+
+
+def json_status(folder: Path, session: str) -> str:
+    """What ``session status`` prints of a session."""
+    command = ("session", "status", session, "--format", "json")
+    return bunsui(folder, *command, stdout=subprocess.PIPE).communicate(timeout=60)[0].decode()
+
+
 def test_as_json_it_is_a_line_for_each_event(folder: Path, running: str) -> None:
     """Each with the session's id, the event's name, its time and its fields, from beginning to end."""
     watching = bunsui(folder, "session", "watch", "@last", "--format", "json", stdout=subprocess.PIPE)

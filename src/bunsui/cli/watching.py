@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bunsui.cli import render
 from bunsui.cli.progress import Progress
-from bunsui.cli.streams import note, say
+from bunsui.cli.streams import has_reader, note, say
 from bunsui.runner import reading
 from bunsui.runner.waiting import POLL, pauses
 from bunsui.stores.records import encode_event
@@ -75,7 +75,7 @@ def _events(runner: Runner, session: Session, look: Callable[[], None]) -> Itera
         for last, events in reading.history(runner.store, session.id, before):
             yield from events
             position = last
-        if resting:
+        if resting or not has_reader():
             return
         if position == before:
             look()
