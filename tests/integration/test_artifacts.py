@@ -29,6 +29,9 @@ from bunsui_tests.services import Service, ServicePlugin
 
 LARGE = 40_000
 
+#: A program that prints a line, and has a large output.
+SAYS = "import json, os; print('said'); json.dump('x' * 40_000, open(os.environ['BUNSUI_OUTPUT'], 'w'))"
+
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
@@ -369,6 +372,18 @@ class TestInterrupted:
         assert ("succeeded", dict.fromkeys("ab", text(40_000))) == (session.status, session.outputs)
         assert not stray.exists()
         assert 1 == sum(isinstance(e, ev.JobStarted) and e.job == "a" for e in session.events())
+
+    def test_a_store_that_is_named_by_a_link(self, tmp_path: Path) -> None:
+        """Logs and outputs are the same by whatever name the store is opened."""
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "link.db").symlink_to("folder/real.db")
+        job = Job("a", "custom", command=[sys.executable, "-c", SAYS])
+        with Runner(f"sqlite:///{tmp_path}/link.db") as runner:
+            written = runner.run(Pipeline("p", jobs=[job]))
+        with Runner(f"sqlite:///{tmp_path}/folder/real.db") as runner:
+            read = runner.session(written.id)
+            assert ("x" * 40_000, ["said"]) == (read.outputs["a"], [each.message for each in read.logs()])
+        assert ["folder", "link.db"] == sorted(each.name for each in tmp_path.iterdir())
 
     def test_a_disk_that_stays_full(self, url: str, tmp_path: Path) -> None:
         """After a lease the session is set aside with what to do, and can be resumed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,12 @@ class Parts:
 
 def logs_of(store: Path | None) -> Path | None:
     """The folder of the logs: beside the store's file, if it is one."""
-    return None if store is None else Path(f"{store}-logs")
+    return None if store is None else _beside(store, "logs")
+
+
+def _beside(store: Path, name: str) -> Path:
+    # Of the file itself, as SQLite's own log is: whatever link the store is named by, it is the same folder.
+    return Path(f"{os.path.realpath(store)}-{name}")
 
 
 def artifacts_of(given: str | Path | None, store: Path | None) -> Artifacts | None:
@@ -112,7 +118,7 @@ def artifacts_of(given: str | Path | None, store: Path | None) -> Artifacts | No
         ConfigError: what was given is no folder's path.
     """
     if given is None:
-        return None if store is None else Artifacts(Path(f"{store}-artifacts"))
+        return None if store is None else Artifacts(_beside(store, "artifacts"))
     if not isinstance(given, str | Path) or not str(given).strip() or "://" in str(given):
         hint = "it is the path of a folder, such as 'artifacts' or '/var/lib/bunsui/artifacts'"
         raise ConfigError(f"artifacts is {given!r}", hint=hint)
