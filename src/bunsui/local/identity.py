@@ -56,6 +56,8 @@ def _lives(process: Mapping[str, Any]) -> bool | None:
         return False
     except PermissionError:
         pass
+    except OverflowError:  # More than a pid can be: nobody here wrote that.
+        return None
     # The pid may have been given to another process since. A zombie has ended too.
     started, found = process.get("started"), _started(pid)
     if None in (started, found):

@@ -14,9 +14,12 @@ def from_text(text: str) -> datetime:
     """The time that `to_text` wrote.
 
     Raises:
-        ValueError: it is not a time, or has no offset.
+        ValueError: it is not a time, has no offset, or is none in UTC: before the year 1, or after 9999.
     """
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"time without offset: {text!r}")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"time out of range: {text!r}") from error

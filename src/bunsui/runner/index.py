@@ -12,11 +12,12 @@ from attrs import frozen
 
 from bunsui.dsl.problems import quoted
 from bunsui.dsl.tree import encodable
-from bunsui.errors import ConfigError
+from bunsui.errors import ConfigError, StoreError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
 from bunsui.model.times import from_text, to_text
 from bunsui.ports.store import Document, Put, Store
+from bunsui.stores.records import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,19 +116,39 @@ def is_orphaned(held_by: Mapping[str, Any] | None) -> bool:
 
 
 def summary(document: Document) -> SessionSummary:
-    """What `entry` wrote."""
-    value: Mapping[str, Any] = document.value
+    """What `entry` wrote.
+
+    Raises:
+        StoreError: it is something else.
+    """
+    try:
+        return _summary(document.key, document.value, document.cursor)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"the entry of session {quoted(document.key)} in the index is damaged", hint=DAMAGED, lasting=True
+        ) from error
+
+
+def _summary(session: str, value: Mapping[str, Any], cursor: str) -> SessionSummary:
     times = {
         key: None if value[key] is None else from_text(value[key]) for key in ("started_at", "finished_at")
     }
-    status = SessionStatus(value["status"])
+    pipeline, status, jobs = value["pipeline"], SessionStatus(value["status"]), value["jobs"]
+    held_by = value.get("held_by")
+    if not (
+        isinstance(pipeline, str)
+        and isinstance(jobs, dict)
+        and all(isinstance(count, int) for count in jobs.values())
+        and isinstance(held_by, dict | None)
+    ):
+        raise TypeError("a field is of another kind")
     return SessionSummary(
-        session_id=document.key,
-        pipeline=value["pipeline"],
+        session_id=session,
+        pipeline=pipeline,
         status=status,
         created_at=from_text(value["created_at"]),
-        jobs=value["jobs"],
-        is_orphaned=not status.is_resting and is_orphaned(value.get("held_by")),
-        cursor=document.cursor,
+        jobs=jobs,
+        is_orphaned=not status.is_resting and is_orphaned(held_by),
+        cursor=cursor,
         **times,
     )

@@ -119,9 +119,25 @@ def pipeline_of(store: Store, event: ev.SessionCreated, known: Pipeline | None =
     folder = None if event.base_dir is None else Path(event.base_dir)
     if known is not None:
         return known.at(folder)
-    document = store.get(DEFINITION, event.digest)
+    return kept_definition(store, event.digest, f"session {event.session_id}").at(folder)
+
+
+def kept_definition(store: Store, digest: str, whose: str) -> Pipeline:
+    """A definition that is kept in a store.
+
+    Args:
+        store: where it is.
+        digest: its digest.
+        whose: what it is the definition of, as errors name it.
+
+    Raises:
+        StoreError: it is not there, or is none.
+    """
+    what = f"the definition {digest[:12]} of {whose}"
+    document = store.get(DEFINITION, digest)
     if document is None:
-        raise StoreError(
-            f"the definition {event.digest[:12]} of session {event.session_id} is not in the store"
-        )
-    return definition.to_pipeline(document.value).at(folder)
+        raise StoreError(f"{what} is not in the store")
+    try:
+        return definition.to_pipeline(document.value)
+    except Exception as error:  # Damaged data fails in as many ways as there are fields.
+        raise StoreError(f"{what} is damaged: {type(error).__name__}", hint=DAMAGED, lasting=True) from error

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from bunsui.dsl import definition
-from bunsui.dsl.problems import did_you_mean
+from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.dsl.tree import encodable
 from bunsui.errors import ConfigError, Conflict, NotFound, StoreError
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.times import from_text, to_text
 from bunsui.runner import creation, reading
+from bunsui.stores.records import DAMAGED
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
@@ -42,6 +42,18 @@ REVISION = "pipeline-revision"
 #: The group of all registered names, by name.
 ALL = "all"
 
+#: What a revision holds, and of what kind it is.
+_KINDS: dict[str, Any] = {
+    "registration": int,
+    "revision": int,
+    "digest": str,
+    "base_dir": str | None,
+    "created_at": str,
+    "updated_at": str,
+    "description": str | None,
+    "jobs": int,
+}
+_TIMES = ("created_at", "updated_at")
 _NUMBERED = re.compile(r"(.+)@([0-9]{1,18})", re.DOTALL)
 _PAGE = 100
 
@@ -80,7 +92,7 @@ def create(store: Store, now: datetime, pipeline: Pipeline) -> Pipeline:
     """
     _require_registrable(pipeline)
     while True:
-        head = store.get(HEAD, pipeline.name)
+        head = _head(store, pipeline.name)
         if head is not None and _is_registered(head):
             raise Conflict(
                 f"pipeline '{pipeline.name}' is registered already, with revision {head.value['revision']}",
@@ -165,15 +177,9 @@ def get(store: Store, name: str, revision: int | None = None) -> Pipeline:
                 name=name,
                 hint="it has revision 1 only" if newest == 1 else f"it has revisions 1 to {newest}",
             )
-        value = older.value
-    document = store.get(reading.DEFINITION, value["digest"])
-    if document is None:
-        raise StoreError(
-            f"the definition {value['digest'][:12]} of pipeline '{name}', revision {value['revision']},"
-            " is not in the store"
-        )
-    folder = value["base_dir"]
-    pipeline = definition.to_pipeline(document.value)
+        value = _checked(older).value
+    whose = f"pipeline '{name}', revision {value['revision']},"
+    pipeline, folder = reading.kept_definition(store, value["digest"], whose), value["base_dir"]
     return pipeline.at(None if folder is None else Path(folder), value["revision"])
 
 
@@ -195,13 +201,39 @@ def _require_registrable(pipeline: Pipeline) -> None:
             )
 
 
+def _head(store: Store, name: str) -> Document | None:
+    head = store.get(HEAD, name)
+    return None if head is None else _checked(head)
+
+
+def _checked(document: Document) -> Document:
+    """A head, or an older revision, that is what `_replace` or `delete` wrote.
+
+    Raises:
+        StoreError: it is something else.
+    """
+    value = document.value
+    kinds = _KINDS if _is_registered(document) else {"registration": int}
+    good = all(isinstance(value.get(name), kind) for name, kind in kinds.items())
+    try:
+        for name in _TIMES if good and kinds is _KINDS else ():
+            from_text(value[name])
+    except ValueError:
+        good = False
+    if not good:
+        raise StoreError(
+            f"what is registered as pipeline {quoted(document.key)} is damaged", hint=DAMAGED, lasting=True
+        )
+    return document
+
+
 def _is_registered(head: Document) -> bool:
     return "revision" in head.value
 
 
 def _registered(store: Store, name: str) -> Document:
     """The head of a name that is registered; NotFound where it is not."""
-    head = store.get(HEAD, name) if encodable(name) else None  # What is no text is no name, either.
+    head = _head(store, name) if encodable(name) else None  # What is no text is no name, either.
     if head is None or not _is_registered(head):
         raise NotFound(
             f"there is no pipeline '{name}' in this store",
@@ -249,7 +281,7 @@ def _replace(
 
 
 def _summary(document: Document) -> PipelineSummary:
-    value = document.value
+    value = _checked(document).value
     return PipelineSummary(
         name=document.key,
         revision=value["revision"],

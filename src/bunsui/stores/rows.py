@@ -85,4 +85,17 @@ def document(path: Path, row: Sequence[Any], sort: str | None = None) -> Documen
         good = False
     if not good:
         raise damaged(path, f"the checksum of {kind!r} {key!r} is wrong")
-    return Document(key, json.loads(value), version, "" if sort is None else cursors.make(sort, key))
+    return Document(
+        key, _mapping(path, kind, key, value), version, "" if sort is None else cursors.make(sort, key)
+    )
+
+
+def _mapping(path: Path, kind: str, key: str, text: str) -> dict[str, Any]:
+    """The value of a document. A checksum says that it is what somebody wrote, not that bunsui did."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"the value of {kind!r} {key!r} is not JSON") from error
+    if not isinstance(value, dict):
+        raise damaged(path, f"the value of {kind!r} {key!r} is no mapping")
+    return value

@@ -47,3 +47,10 @@ def test_what_is_no_time_is_refused() -> None:
     """Text that is no time is a ValueError."""
     with pytest.raises(ValueError, match="Invalid isoformat string"):
         from_text("yesterday")
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_what_is_no_time_in_utc_is_refused(text: str) -> None:
+    """A time beyond those that there are in UTC is a ValueError, as all else that is no time."""
+    with pytest.raises(ValueError, match="time out of range"):
+        from_text(text)
