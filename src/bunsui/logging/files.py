@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from bunsui.errors import StoreError
-from bunsui.logging.log_store import INDEX, segment_name
+from bunsui.logging.log_store import INDEX, LIMIT, MAX_INDEX, segment_name
+from bunsui.logging.regular import open_regular, regular_size
 
-_NAME = re.compile(r"([^.]+)(?:\.(\d{4,}))?\.jsonl")
+_NAME = re.compile(r"([^.]+)(?:\.(\d{4}))?\.jsonl")
+#: What the folder's list of jobs may name: no message has anything else that a job has put there.
+_JOB = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+#: Bytes of the largest file that is read; bunsui begins the next one long before.
+MAX_FILE = LIMIT
 
 
 class JobFiles:
@@ -27,8 +34,8 @@ class JobFiles:
         self._number = self._offset = 0
         #: The number of the last file that there was, and its bytes, when that was looked at.
         self._end = (0, 0)
-        #: The files that should be there and are not.
-        self.gone: list[Path] = []
+        #: The files that should be there and are not, in their order.
+        self.gone: dict[Path, None] = {}
 
     def look(self, last: int) -> None:
         """Finds out where the log ends now: what is written later is not read before the next look.
@@ -80,7 +87,7 @@ class JobFiles:
     def _read(self, size: int) -> bytes:
         path = self._path(self._number)
         try:
-            with path.open("rb") as file:
+            with _opened(path) as file:
                 file.seek(self._offset)
                 return file.read(size)
         except FileNotFoundError:
@@ -92,7 +99,7 @@ class JobFiles:
     def _size(self, number: int) -> int:
         path = self._path(number)
         try:
-            return path.stat().st_size
+            return _checked(path, regular_size(path))
         except FileNotFoundError:
             self._miss(path)
             return 0
@@ -100,8 +107,7 @@ class JobFiles:
             raise unreadable(path, error) from error
 
     def _miss(self, path: Path) -> None:
-        if path not in self.gone:
-            self.gone.append(path)
+        self.gone[path] = None
 
     def _path(self, number: int) -> Path:
         return self._folder / segment_name(self.job, number)
@@ -125,7 +131,7 @@ class JobFiles:
 
 def _before_last(path: Path, lines: int, step: int = 1 << 16) -> tuple[int, int]:
     """How many of the last lines a file does not have, and where they begin in it."""
-    with path.open("rb") as file:
+    with _opened(path) as file:
         start = file.seek(0, os.SEEK_END)
         # The line break that ends a line is before the one that is looked for.
         lines += 1
@@ -143,6 +149,22 @@ def _before_last(path: Path, lines: int, step: int = 1 << 16) -> tuple[int, int]
                 at = data.rfind(b"\n", 0, at)
             return 0, start + at + 1
     return lines - 1, 0
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file of a log, to be read.
+
+    Raises:
+        OSError: it can't be, or is none that bunsui has written.
+    """
+    _checked(path, regular_size(path))
+    return os.fdopen(open_regular(path, os.O_RDONLY), "rb")
+
+
+def _checked(path: Path, size: int) -> int:
+    if size > MAX_FILE:
+        raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than bunsui writes", str(path))
+    return size
 
 
 def jobs_in(folder: Path) -> dict[str, int]:
@@ -165,7 +187,9 @@ def noted_jobs(folder: Path) -> set[str]:
     """The jobs that have logged something, as the folder itself says."""
     path = folder / INDEX
     try:
-        return set(path.read_text(encoding="ascii", errors="replace").split("\n")) - {""}
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+            names = file.read(MAX_INDEX).decode("ascii", "replace").split("\n")
+        return {name for name in names if _JOB.fullmatch(name)}
     except FileNotFoundError:
         return set()
     except OSError as error:

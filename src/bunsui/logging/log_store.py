@@ -8,6 +8,7 @@ goes on in ``JOB.0001.jsonl`` and so forth, each of about `SEGMENT` bytes, up to
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.logging.last_notice import write_over_end
 from bunsui.logging.records import LOG, OWN, to_line
+from bunsui.logging.regular import open_regular
 from bunsui.model.times import to_text
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ SEGMENT = 16 * 1024 * 1024
 LIMIT = 100 * 1024 * 1024
 #: The file that names the jobs of a session that have logged.
 INDEX = ".jobs"
+#: Bytes of that file that are read: more than the ids of 10,000 jobs take.
+MAX_INDEX = 1024 * 1024
 #: Bytes of the last record of a log that is full: its count is written over.
 _LAST = 512
 
@@ -133,6 +137,7 @@ class JobLog:
         if self._file is None:
             for each in (self._folder.parent, self._folder):  # `mode` is not for parents.
                 each.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_link()
             self._number = self._before = 0
             while self._path(self._number + 1).exists():
                 self._before += self._size_of(self._path(self._number))
@@ -146,9 +151,12 @@ class JobLog:
             self._number += 1
             self._begin()
 
+    def _refuse_link(self) -> None:
+        if self._folder.is_symlink():  # A job has put it in the folder's place.
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(self._folder))
+
     def _begin(self) -> None:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        self._file = os.open(self._path(self._number), flags, 0o600)
+        self._file = open_regular(self._path(self._number), os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._size = os.fstat(self._file).st_size
         self._torn = self._size > 0 and os.pread(self._file, 1, self._size - 1) != b"\n"
 
@@ -160,14 +168,12 @@ class JobLog:
 
     def _note(self) -> None:
         """Notes that the job has a log."""
-        path = self._folder / INDEX
-        noted = path.read_bytes().split(b"\n") if path.exists() else []
-        if self._job.encode() not in noted:
-            index = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
+        index = open_regular(self._folder / INDEX, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        try:
+            if self._job.encode() not in os.pread(index, MAX_INDEX, 0).split(b"\n"):
                 os.write(index, f"{self._job}\n".encode())
-            finally:
-                os.close(index)
+        finally:
+            os.close(index)
 
     def _path(self, number: int) -> Path:
         return self._folder / segment_name(self._job, number)
@@ -272,6 +278,7 @@ class JobLog:
         # The last file may have been begun without room for a single record.
         for number in range(self._number, max(self._number - 2, -1), -1):
             with contextlib.suppress(OSError):
+                self._refuse_link()
                 lost = write_over_end(self._path(number), self._missing, self._lost)
                 if lost is not None:
                     self._lost = 0
@@ -282,7 +289,7 @@ class JobLog:
         """Adds to the count that stands in the last record."""
         with contextlib.suppress(OSError, ValueError, KeyError):  # Somebody else has written there.
             path = self._path(self._number)
-            with path.open("rb+") as file:
+            with os.fdopen(open_regular(path, os.O_RDWR), "rb+") as file:
                 file.seek(-_LAST, os.SEEK_END)
                 before = json.loads(file.read())["fields"]["lost"]
                 file.seek(-_LAST, os.SEEK_END)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from bunsui.model.log import LEVELS, LogRecord
 from bunsui.model.times import from_text, to_text
@@ -21,6 +21,9 @@ LOG = "log"
 #: The logger of bunsui's own records: what is missing in a log, and why.
 OWN = "bunsui.logs"
 
+#: Bytes of a damaged line that are shown.
+MAX_DAMAGED = 1024 * 1024
+_T = TypeVar("_T")
 _decode = json.JSONDecoder().raw_decode
 #: A text as a string of JSON; what is not ASCII stays as it is.
 as_json_string = json.encoder.encode_basestring
@@ -85,16 +88,24 @@ def from_line(line: bytes, job: str) -> LogRecord:
             str(found["job"]),
             str(found["message"]),
             str(found["stream"]),
-            found.get("attempt"),
-            found.get("item"),
-            found.get("logger"),
-            dict(found["fields"]) if "fields" in found else {},
-            found.get("exception"),
+            _as(int, found, "attempt"),
+            _as(int, found, "item"),
+            _as(str, found, "logger"),
+            _as(dict, found, "fields") or {},
+            _as(str, found, "exception"),
             bool(found.get("continues")),
         )
     except (ValueError, TypeError, KeyError, RecursionError):
-        shown = line.decode("utf-8", "backslashreplace")
+        shown = line[:MAX_DAMAGED].decode("utf-8", "backslashreplace")
         return LogRecord(_time_in(shown), "WARNING", job, shown, damaged=True)
+
+
+def _as(kind: type[_T], found: Mapping[str, Any], name: str) -> _T | None:
+    """A field of a line, or None; of another kind it is nothing that bunsui has written."""
+    value = found.get(name)
+    if value is None or type(value) is kind:
+        return value
+    raise TypeError(f"{name} is no {kind.__name__}")
 
 
 def _time_in(text: str) -> datetime:
