@@ -13,7 +13,11 @@ import pytest
 
 import bunsui
 from bunsui.errors import BunsuiError, StoreError
+from bunsui.ports.store import Append, Commit
 from bunsui.stores import checksums
+from bunsui.stores.memory import MemoryStore
+from bunsui.stores.records import body_of
+from bunsui.stores.sqlite import SqliteStore
 
 #: What a whole value may become, as text.
 TEXTS = {
@@ -139,3 +143,20 @@ def test_a_pid_that_is_none(path: Path, session: str) -> None:
     change(path, "session", make)
     with bunsui.Runner(f"sqlite:///{path}", autoload_plugins=False) as runner:
         assert [False] == [found.is_orphaned for found in runner.sessions()]
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "..", "a\n", "x" * 129])
+def test_an_id_that_leads_elsewhere(path: Path, session: str, name: str) -> None:
+    """A history under the name of another folder is refused: logs and artifacts would be looked for there."""
+    copy = MemoryStore()
+    with contextlib.closing(SqliteStore(path)) as store:
+        for commit in store.read(session):
+            events = json.loads(commit.body)["events"]
+            if commit.position == 1:
+                events[0]["session_id"] = name
+            body = body_of(map(json.dumps, events))
+            assert copy.append([Append(name, Commit(commit.position, commit.id, body))])[0].ok
+    with bunsui.Runner(copy, autoload_plugins=False) as runner:
+        for call in (runner.session, runner.resume, runner.rerun):
+            with pytest.raises(StoreError, match="is no id of a session; restore the store from a backup"):
+                call(name)

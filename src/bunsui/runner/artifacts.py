@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 MAX_ARTIFACT = 2**30
 #: Begins the names of files that are being written.
 _TEMPORARY = "writing-"
-_SESSION = re.compile(r"[A-Za-z0-9_-]{1,128}")
+#: What an id may be, to be the name of a folder.
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CHUNK = 2**20
 
 
@@ -51,7 +52,7 @@ class Artifacts:
 
     def session_folder(self, session: str) -> Path:
         """The folder of a session's artifacts; it need not exist."""
-        if not _SESSION.fullmatch(session):
+        if not SESSION_ID.fullmatch(session):
             raise ValueError(f"{session!r} is no id of a session")
         return self.folder / session
 

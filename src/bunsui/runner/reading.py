@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bunsui.dsl import definition
-from bunsui.dsl.problems import did_you_mean
+from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.dsl.tree import encodable
 from bunsui.engine import events as ev
 from bunsui.engine.transitions import IllegalTransition
 from bunsui.errors import NotFound, StoreError
+from bunsui.runner.artifacts import SESSION_ID
 from bunsui.runner.index import KIND as SESSION
 from bunsui.stores.records import DAMAGED, decode_body
 from bunsui.stores.urls import named
@@ -75,9 +76,13 @@ def created(store: Store, session: str) -> ev.SessionCreated:
 
     Raises:
         NotFound: there is no such session.
+        StoreError: its history is damaged, or its id is none: it could lead out of the folders that its logs
+            and artifacts are in.
     """
     # What is no text is no id, either.
     for _, events in history(store, session) if encodable(str(session)) else ():
+        if not SESSION_ID.fullmatch(session):
+            raise StoreError(f"{quoted(session)} is no id of a session", hint=DAMAGED, lasting=True)
         if events and isinstance(first := events[0], ev.SessionCreated) and first.session_id == session:
             return first
         raise StoreError(f"session {session} does not begin with its creation")

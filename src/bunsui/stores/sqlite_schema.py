@@ -68,6 +68,9 @@ def prepare(connection: sqlite3.Connection, path: Path, *, may_write: bool) -> b
     tables = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
     if version < SCHEMA_VERSION or any(tables.get(name) != sql for name, sql in _TABLES.items()):
         raise damaged(path, "its tables are not those that were made")
+    # They run with each write: one could take back what an append has confirmed, or never end.
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger'").fetchone():
+        raise damaged(path, "it has triggers, and bunsui makes none")
     return False
 
 

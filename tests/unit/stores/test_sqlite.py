@@ -325,6 +325,18 @@ def test_another_programs_database_is_refused(path, statements):
     assert before == snapshot(path)
 
 
+@pytest.mark.parametrize("when", ["AFTER INSERT ON commits", "BEFORE UPDATE ON documents"])
+def test_triggers_are_refused(path, store, when):
+    """A store whose writes somebody has made do something else is refused: here they undo each commit."""
+    store.append([Append("h", Commit(1, "h-1", "{}"))])
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TRIGGER t {when} BEGIN DELETE FROM commits; END")
+        connection.commit()
+    with pytest.raises(StoreError, match="is damaged: it has triggers, and bunsui makes none; restore"):
+        SqliteStore(path)
+
+
 def test_no_database(path):
     """A file that is no database is refused, and stays as it is."""
     path.parent.mkdir()
