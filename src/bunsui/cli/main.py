@@ -19,6 +19,7 @@ from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
 from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.group import Commands
+from bunsui.cli.render import printable_lines
 from bunsui.cli.streams import around, lost, note, unread
 
 
@@ -60,7 +61,9 @@ cli.add_command(plugins_command)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    note(f"bunsui: warning: {message}")  # Without the line of this library that it came from.
+    note(
+        printable_lines(f"bunsui: warning: {message}")
+    )  # Without the line of this library that it came from.
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -88,6 +91,7 @@ def _run(arguments: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except errors.BunsuiError as error:
-        note(f"bunsui: {error}")
+        # A name in it may be somebody else's, and so may be a path.
+        note(printable_lines(f"bunsui: {error}"))
         return exit_code(error)
     return result if isinstance(result, int) else 0

@@ -86,7 +86,7 @@ def show(pruned: Pruned, form: str) -> None:
     if rows:
         render.table(("SESSION", "PIPELINE", "STATUS", "FINISHED", "FILES"), rows)
     for kept in pruned.kept:
-        note(f"session {kept.session_id} can't be removed: {render.printable(kept.reason)}")
+        note(render.printable(f"session {kept.session_id} can't be removed: {kept.reason}"))
     what = f"{render.count(len(rows), 'session')} {'would be' if pruned.dry_run else 'were'} removed"
     note(
         f"{what if len(rows) != 1 else what.replace('were', 'was')}, with {size(pruned.log_bytes)} of logs"

@@ -129,7 +129,15 @@ def data(value: Any, form: str) -> None:
         return
     import yaml  # noqa: PLC0415 - only for this format
 
-    click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    if printable_lines(text) != text:  # Such as a mark that turns the direction of what follows.
+        text = yaml.safe_dump(value, sort_keys=False, allow_unicode=False)
+    click.echo(text, nl=False)
+
+
+def printable_lines(text: str) -> str:
+    """`text`, which may have several lines, safe for a terminal."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -298,7 +306,7 @@ def problem_annotation(problem: Problem) -> str:
     """
     properties: dict[str, object] = {}
     if problem.file is not None:
-        properties["file"] = problem.file
+        properties["file"] = printable_lines(problem.file)
     if problem.line is not None:
         properties["line"] = problem.line
     if problem.column is not None:

@@ -207,6 +207,53 @@ def test_control_characters_of_a_job_do_not_reach_the_terminal(
     assert "\x1b" not in out
 
 
+#: A mark that turns the direction of what follows, a bell, what goes to the beginning of a line, a line end.
+UNSAFE = "a\u202eb\x07c\rd\u2028e"
+ESCAPED = r"a\u202eb\x07c\rd\u2028e"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["pipeline", "show", UNSAFE],
+        ["pipeline", "delete", UNSAFE],
+        ["session", "start", UNSAFE],
+        ["session", "status", UNSAFE],
+        ["logs", "filter", UNSAFE],
+        ["explain", UNSAFE],
+        ["run", UNSAFE],
+        ["session", "list", "--store", f"bad://{UNSAFE}"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_a_name_in_an_error_is_safe(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """What a command says of a name that is not there has nothing that a terminal would act upon."""
+    assert run(arguments) in (2, 3)
+
+    err = capsys.readouterr().err
+    assert [] == [character for character in UNSAFE if not character.isprintable() and character in err]
+    assert ESCAPED in err
+
+
+def test_yaml_has_no_marks_of_direction(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a job returned is the same in YAML, with all escaped that a terminal would act upon."""
+    import yaml
+
+    (folder / "marks.py").write_text(f"def job():\n    return {UNSAFE!a}\n", encoding="utf-8")
+    (folder / "marks.yaml").write_text(
+        'version: "1.0"\nname: é\njobs: [{id: a, type: custom, callable: "marks:job"}]\n', encoding="utf-8"
+    )
+    assert 0 == run(["run", "marks.yaml"])
+    capsys.readouterr()
+    assert 0 == run(["session", "status", "@last", "--format", "yaml"])
+
+    out = capsys.readouterr().out
+    assert [] == [character for character in UNSAFE if not character.isprintable() and character in out]
+    assert (UNSAFE, "é") == (yaml.safe_load(out)["outputs"]["a"], yaml.safe_load(out)["pipeline"])
+
+
 def test_a_paused_session_ends_with_7(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """run returns when somebody pauses the session, and says how to go on."""
     (folder / "pausing.py").write_text(

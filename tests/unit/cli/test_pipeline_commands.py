@@ -341,6 +341,15 @@ class TestValidate:
         assert line.startswith("::error file=a%2Cb%3Ac%25d%0A%3A%3Astop.yaml,line=4,col=54,endColumn=65,")
         assert "::job 'a' depends on 'b%25\\r\\n::b', which does not exist" in line
 
+    def test_workflow_commands_are_safe_for_a_terminal(self, folder: Path, said: Said) -> None:
+        """The name of a file is escaped there as in all else that is printed."""
+        name = "a\x1b]0;b\x07\u202e.yaml"
+        (folder / name).write_text(WRONG, encoding="utf-8")
+        assert 2 == run(["pipeline", "validate", name, "--format", "github"])
+
+        (line,) = said()[0].splitlines()
+        assert line.startswith(r"::error file=a\x1b]0;b\x07\u202e.yaml,line=4,col=54,")
+
     def test_a_hint_is_a_line_of_a_workflow_command(self, folder: Path, said: Said) -> None:
         """Behind an escaped newline."""
         (folder / "near.yaml").write_text(
