@@ -233,7 +233,7 @@ MUTANTS = (
     Mutant(
         "a type whose on_lost is junk has somebody asked",
         "runner/starting.py",
-        'if kind.on_lost in ("rerun", "unknown", "fail"):',
+        "if kind.on_lost in get_args(OnLost):",
         "if True:",
         ("tests/integration/plugins/test_plugin_surroundings.py",),
     ),
@@ -566,7 +566,7 @@ MUTANTS = (
     Mutant(
         "no path is made of a session's id that is none",
         "runner/artifacts.py",
-        "if not _SESSION.fullmatch(session):",
+        "if not SESSION_ID.fullmatch(session):",
         "if not session:",
         ["tests/unit/runner/test_artifacts.py"],
     ),
@@ -947,9 +947,9 @@ MUTANTS = (
     ),
     Mutant(
         "links in the place of a log",
-        "logging/log_store.py",
-        "flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW",
-        "flags = os.O_RDWR | os.O_APPEND | os.O_CREAT",
+        "logging/regular.py",
+        'for name in ("O_NOFOLLOW", ',
+        "for name in (",
         ("tests/unit/logging/test_log_store.py",),
     ),
     Mutant(
