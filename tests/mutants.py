@@ -614,7 +614,7 @@ MUTANTS = (
     ),
     Mutant(
         "a wait that was interrupted holds nobody up",
-        "performance/notice.py",
+        "concurrency/notice.py",
         "        self.call(wake)\n        try:",
         "        self._changing.acquire()\n        self._callbacks.add(wake)\n"
         "        self._changing.release()\n        try:",
@@ -860,15 +860,15 @@ MUTANTS = (
     ),
     Mutant(
         "a log's thread that was not started",
-        "logging/collector.py",
-        "        made.start()\n        if made.is_alive():\n            self._thread = made",
-        "        self._thread = made\n        made.start()",
+        "concurrency/threads.py",
+        "        start(made)\n        if made.is_alive():\n            self.thread = made",
+        "        self.thread = made\n        start(made)",
         ("tests/unit/logging/test_collector.py",),
     ),
     Mutant(
         "a log's thread that was started by one who was interrupted",
-        "logging/collector.py",
-        "            self._thread = threading.current_thread()\n",
+        "concurrency/threads.py",
+        "        self.thread = here\n",
         "",
         ("tests/unit/logging/test_collector.py",),
     ),

@@ -8,6 +8,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from bunsui.concurrency.threads import Sole
+
 if TYPE_CHECKING:
     import selectors
     from collections.abc import Callable, Iterable
@@ -29,9 +31,7 @@ class Collector:
         self._make_thread = thread
         #: Guards all below.
         self._lock = threading.Lock()
-        #: Set by the thread itself, too: whether one that was interrupted while it was started runs can't be
-        #: told.
-        self._thread: threading.Thread | None = None
+        self._sole = Sole()
         self._wakeup: tuple[int, int] | None = None
         self._selector: selectors.BaseSelector | None = None
         self._new: list[tuple[Channel, Callable[[], None]]] = []
@@ -53,7 +53,7 @@ class Collector:
         try:
             with self._lock:
                 if not self._closed:
-                    if self._thread is None:
+                    if self._sole.thread is None:
                         self._start()
                     self._new += new
                     taken = True
@@ -73,10 +73,7 @@ class Collector:
         if self._selector is None:
             self._selector = selectors.DefaultSelector()
             self._selector.register(self._wakeup[0], selectors.EVENT_READ)
-        made = self._make_thread(target=self._run, name="bunsui-logs", daemon=True)
-        made.start()
-        if made.is_alive():
-            self._thread = made
+        self._sole.start(self._run, "bunsui-logs", self._make_thread)
 
     def _wake(self) -> None:
         if self._wakeup is not None:
@@ -87,9 +84,8 @@ class Collector:
         import selectors  # noqa: PLC0415 - where there are processes
 
         with self._lock:
-            if self._closed or self._thread not in (None, threading.current_thread()):
-                return  # Nobody wants it any more; or another one was started after it, and was faster.
-            self._thread = threading.current_thread()
+            if self._closed or not self._sole.claim():
+                return  # Nobody wants it any more, or it is another one.
         assert self._wakeup is not None  # noqa: S101 - made before the thread
         assert self._selector is not None  # noqa: S101 - likewise
         news, selector = self._wakeup[0], self._selector
@@ -118,7 +114,7 @@ class Collector:
         with self._lock:
             self._closed = True
             self._wake()
-            thread = self._thread
+            thread = self._sole.thread
         if thread is not None:
             thread.join()
         with self._lock:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from bunsui.concurrency.notice import Notice
 from bunsui.errors import ConfigError, StoreError
 from bunsui.model.artifact import INLINE
 from bunsui.model.json import Json
 from bunsui.performance.claims import Claims
 from bunsui.performance.memory import Memory
-from bunsui.performance.notice import Notice
 from bunsui.ports.store import Store
 
 if TYPE_CHECKING:

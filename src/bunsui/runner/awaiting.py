@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from bunsui.concurrency.notice import Notice
     from bunsui.engine.events import Event
     from bunsui.model.status import SessionStatus
-    from bunsui.performance.notice import Notice
     from bunsui.runner.live import Live
 
 

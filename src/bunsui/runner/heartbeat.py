@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from bunsui.concurrency.threads import Sole
 from bunsui.errors import StoreError
-from bunsui.runner.threads import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,23 +53,17 @@ class Heartbeat:
         self._beats = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        #: Set by the thread itself: whether one that was interrupted while it was started runs can't be told.
-        self._thread: threading.Thread | None = None
+        self._sole = Sole()
 
     def start(self) -> None:
         """Starts to beat, unless it does already."""
         with self._lock:
-            if self._thread is None:
-                made = self._make_thread(target=self._run, name="bunsui-heartbeat", daemon=True)
-                start(made)
-                if made.is_alive():
-                    self._thread = made
+            self._sole.start(self._run, "bunsui-heartbeat", self._make_thread)
 
     def _run(self) -> None:
         with self._lock:
-            if self._thread not in (None, threading.current_thread()):
-                return  # Another one was started after this one, and was faster.
-            self._thread = threading.current_thread()
+            if not self._sole.claim():
+                return
         while not self._stop.wait(self._interval):
             self.beat()
 
@@ -90,7 +84,7 @@ class Heartbeat:
         """Stops beating and forgets the runner."""
         self._stop.set()
         with self._lock:
-            thread = self._thread
+            thread = self._sole.thread
         if thread is None:
             return  # One that comes now finds that it has to stop.
         thread.join(5)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from threading import Event
 
+    from bunsui.concurrency.notice import Notice
     from bunsui.model.artifact import Artifact
-    from bunsui.performance.notice import Notice
     from bunsui.ports.clock import Clock
     from bunsui.runner.artifacts import Artifacts
 

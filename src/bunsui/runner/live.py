@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from bunsui.concurrency.notice import Notice
 from bunsui.engine.decide import Machine
 from bunsui.engine.events import RunnerReleased
 from bunsui.errors import BunsuiError, StoreError
-from bunsui.performance.notice import Notice
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import index
 from bunsui.stores.records import OVERHEAD, body_of, encode_event, split

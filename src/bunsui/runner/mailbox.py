@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from bunsui.concurrency.threads import Sole
 from bunsui.errors import BunsuiError, StateError
 from bunsui.runner.live import Live
-from bunsui.runner.threads import start
 
 if TYPE_CHECKING:
     from bunsui.runner.work import Work
@@ -46,8 +46,7 @@ class Mailbox:
         self._messages: queue.SimpleQueue[Work | Live | Callable[[], None]] = queue.SimpleQueue()
         #: Guards the two below: whoever hands a session over knows that it will be looked at.
         self._lock = threading.Lock()
-        #: Also set by the thread itself: one that was interrupted while it was started may run.
-        self._thread: threading.Thread | None = None
+        self._sole = Sole()
         self._ended: BunsuiError | None = None
 
     def put(self, message: Work | Callable[[], None]) -> None:
@@ -60,11 +59,7 @@ class Mailbox:
             if self._ended is not None:
                 refuse(live, self._ended)
                 return
-            if self._thread is None:
-                made = self._make_thread(target=self._main, name="bunsui-driver", daemon=True)
-                start(made)
-                if made.is_alive():
-                    self._thread = made
+            self._sole.start(self._main, "bunsui-driver", self._make_thread)
             self._messages.put(live)
 
     def take(self, pause: float | None) -> Iterator[Work | Live | Callable[[], None]]:
@@ -82,13 +77,13 @@ class Mailbox:
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
-        thread = self._thread
+        thread = self._sole.thread
         return thread is not None and thread.is_alive()
 
     def join(self, timeout: float) -> None:
         """Waits for the end of the thread; without one, nothing is handed over any more."""
         with self._lock:
-            thread = self._thread
+            thread = self._sole.thread
             if thread is None:
                 self._ended = closed()
         if thread is not None:
@@ -98,9 +93,8 @@ class Mailbox:
 
     def _main(self) -> None:
         with self._lock:
-            if self._thread not in (None, threading.current_thread()) or self._ended is not None:
-                return  # Another one was started after this one, and was faster; or nobody wants it any more.
-            self._thread = threading.current_thread()
+            if self._ended is not None or not self._sole.claim():
+                return  # Nobody wants it any more, or it is another one.
         ended: BunsuiError = closed()
         try:
             self._run()

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TypeVar
 
-from bunsui.performance.notice import Notice
+from bunsui.concurrency.notice import Notice
 
 #: Seconds between the first two looks at a session that another runner drives.
 POLL = 0.1

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bunsui.performance.notice import Notice
+from bunsui.concurrency.notice import Notice
 from bunsui.runner.waiting import Steps, complete
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bunsui.concurrency.notice import Notice
 from bunsui.errors import BunsuiError
-from bunsui.performance.notice import Notice
 from bunsui.runner import creation, orphans
 from bunsui.runner.handle import Session
 from bunsui.testing.simulation.world import Lane

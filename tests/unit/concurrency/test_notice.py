@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from bunsui.performance.notice import Notice
+from bunsui.concurrency.notice import Notice
 
 
 def test_callbacks_are_called_once() -> None:
