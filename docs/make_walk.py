@@ -344,8 +344,9 @@ def walked() -> dict[str, dict[str, list[str]]]:
                 raise SystemExit(f"the {process} process ended with {done.returncode}")
             for stage, file, function in json.loads(Path(folder, f"{process}.json").read_text()):
                 functions = stages.setdefault(stage, {}).setdefault(file, [])
-                # What is defined within a function is that function's affair.
-                if (name := function.partition(".<locals>")[0]) not in functions:
+                # What is defined within a function is that function's affair, as are those of the file alone.
+                name = function.partition(".<locals>")[0]
+                if name not in functions and not name.rpartition(".")[2].startswith("_"):
                     functions.append(name)
     return stages
 
@@ -389,7 +390,8 @@ def page() -> str:
             continue
         text += f"{textwrap.fill(prose, 110)}\n\n"
         for file, functions in stages[stage].items():
-            text += f"- `{file}`: {ROOMS[file]} ({', '.join(f'`{name}`' for name in functions)})\n"
+            named = f" ({', '.join(f'`{name}`' for name in functions)})" if functions else ""
+            text += f"- `{file}`: {ROOMS[file]}{named}\n"
     return text
 
 

@@ -141,7 +141,7 @@ class StateError(BunsuiError):
         try:
             session.pause()
         except bunsui.StateError as error:
-            print(error.hint)  # start it anew to run it again
+            print(error.hint.partition(":")[0])  # to run it again
     """
 
 

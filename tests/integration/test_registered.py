@@ -74,7 +74,7 @@ class TestRunner:
     def test_a_wrong_pipeline_is_refused(self, runner: bunsui.Runner, method: str) -> None:
         """As `start` refuses it, and nothing is written."""
         runner.create_pipeline(pipeline("v1"))
-        path = Path(runner.store.path)  # type: ignore[attr-defined]
+        path = Path(runner.store.path)
         wrong = path.parent / "wrong.yaml"
         wrong.write_text(
             'version: "1.0"\nname: flow\njobs: [{id: a, type: custom, command: [x], depends_on: [b]}]\n',

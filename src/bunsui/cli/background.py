@@ -147,7 +147,7 @@ class Background:
                 "a store in memory ends with its process: nobody could see a session in the background",
                 hint="name a file with --store or BUNSUI_STORE, such as sqlite:///bunsui.db",
             )
-        path = getattr(runner.store, "path", None)
+        path = runner.store.path
         folder = logs_of(path) or Path(tempfile.gettempdir())
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -59,7 +59,7 @@ def prune(runner: Runner, older_than: str, *, dry_run: bool) -> Pruned:
         if error.hint is None or RESUMABLE not in error.hint:
             raise
         hint = "try again once the store works again"
-        path = getattr(runner.store, "path", None)
+        path = runner.store.path
         if error.lasting and path is not None:
             hint = (
                 f"free some space first: in {render.printable(str(path))}-logs each session has a folder, and"

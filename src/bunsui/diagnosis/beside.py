@@ -53,7 +53,7 @@ def beside(store: Store, given: str | None = None) -> Iterator[Check]:
         store: can be read.
         given: the configured folder of artifacts; None: beside the store, if that is a file.
     """
-    path: Path | None = getattr(store, "path", None)
+    path = store.path
     logs = logs_of(path)
     if logs is not None:
         yield folder("logs", logs)

@@ -17,6 +17,7 @@ from bunsui.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["Append", "Appended", "Commit", "Document", "Put", "Store"]
 
@@ -146,9 +147,6 @@ class Document:
 class Store(ABC):
     """The store port. Every method may be called from any thread, and raises StoreError if it fails.
 
-    A store that is a file has it as its attribute `path`: a runner puts logs and artifacts beside it. Without
-    that, jobs have no kept logs, and large outputs are in the history.
-
     Such as::
 
         from bunsui.ports.store import Append, Commit
@@ -161,6 +159,21 @@ class Store(ABC):
 
     #: The largest body of one commit, in bytes of UTF-8; drivers split larger ones.
     max_commit_bytes: ClassVar[int]
+    #: The file, where the store is one on this machine: a runner puts logs and artifacts beside it. None:
+    #: jobs have no kept logs, and large outputs are in the history.
+    path: Path | None = None
+
+    def limit_lock_timeout(self, seconds: float) -> None:
+        """Has no call wait longer than this for a lock that others hold; called by each runner on the store.
+
+        A driver that waits makes no turn, and could lose its sessions. Where nothing waits for locks, nothing
+        is to be done.
+
+        Such as::
+
+            runner.store.limit_lock_timeout(10.0)
+        """
+        del seconds
 
     @abstractmethod
     def append(self, appends: Sequence[Append]) -> list[Appended]:

@@ -152,10 +152,9 @@ def assemble(
     # Plugins are asked for their sources only where there is a secret.
     secrets = Secrets(settings.secrets, plugins.usable.secret_sources if settings.secrets else {})
     opened = store if isinstance(store, Store) else plugins.open_store(store)
-    path = getattr(opened, "path", None)
-    if (limit := getattr(opened, "limit_lock_timeout", None)) is not None:
-        # Who waits for a lock makes no turn: a driver that did so for a third of its lease could lose it.
-        limit(lease / LOCK_SHARE)
+    path = opened.path
+    # Who waits for a lock makes no turn: a driver that did so for a third of its lease could lose it.
+    opened.limit_lock_timeout(lease / LOCK_SHARE)
     around = surroundings or Surroundings()
     runner_id, clock = around.new_id(), around.clock
     sizes = (pools or {}) if around.pools is None else around.pools

@@ -63,6 +63,7 @@ class SqliteStore(Store):
     """
 
     max_commit_bytes: ClassVar[int] = 16 * 1024 * 1024
+    path: Path
 
     def __init__(self, path: str | Path, *, lock_timeout: float = 5.0) -> None:
         try:

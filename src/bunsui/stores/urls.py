@@ -28,7 +28,7 @@ def shown(url: str) -> str:
 
 def named(store: Store) -> str:
     """A store within a message: ``store /path/to/its.db`` where it is a file, else ``this store``."""
-    path = getattr(store, "path", None)
+    path = store.path
     return "this store" if path is None else f"store {printable(str(path))}"
 
 

@@ -63,7 +63,7 @@ def test_a_folder_whose_name_is_no_utf8_is_named(folder: Path, monkeypatch: pyte
     assert found / "s.db" == meant(proposed)
     store = Plugins(autoload=False).open_store(shlex.split(proposed)[1])
     store.close()
-    assert found / "s.db" == store.path  # type: ignore[attr-defined]
+    assert found / "s.db" == store.path
 
 
 def test_the_environment_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_a_mapping_is_all_there_is_beside_the_store(folder: Path) -> None:
 def test_a_runner_reads_it(folder: Path) -> None:
     """When it is made."""
     with Runner(autoload_plugins=False, bindings={}) as runner:
-        assert folder / "p.db" == runner.store.path  # type: ignore[attr-defined]
+        assert folder / "p.db" == runner.store.path
         session = runner.run(Pipeline(name="p", jobs=[Job.from_callable(lambda: "x" * 40_000, id="a")]))
         assert 1 == len([*(folder / "large" / session.id).iterdir()])
     (folder / "bunsui.toml").write_text("lease = 0\n")

@@ -127,7 +127,7 @@ def list_command(
 
 def _missing(runner: Runner) -> str:
     """That there is no store yet, where that is so: its name may be mistyped."""
-    path = getattr(runner.store, "path", None)
+    path = runner.store.path
     if path is None or os.path.exists(path):  # noqa: PTH110 - no error where a folder may not be entered
         return ""
     return f": there is no file {printable(str(path))} yet"
