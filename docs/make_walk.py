@@ -199,7 +199,7 @@ ROOMS = {
     "runner/reruns.py": "which jobs take their outputs over, and which run",
     "runner/runner.py": "the `Runner`",
     "runner/starting.py": "from a decision to what it needs",
-    "runner/starts.py": "the part of a `Runner` that starts sessions",
+    "runner/launching.py": "the part of a `Runner` that starts sessions",
     "runner/view.py": "the part of a `Session` that reads",
     "runner/work.py": "an attempt, and the border at which a job's exceptions stop",
     "stores/checksums.py": "the checksum of a document",

@@ -14,7 +14,7 @@ from bunsui.model.later import LATER, missing, not_yet
 from bunsui.model.status import SessionStatus
 from bunsui.plugins.registry import Plugins
 from bunsui.ports.registered import Later
-from bunsui.runner.starts import Starts
+from bunsui.runner.launching import Launching
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bunsui.runner.surroundings import Surroundings
 
 
-class Runner(Starts):
+class Runner(Launching):
     """Runs pipelines in this process.
 
     Nothing is started before the first session is: no thread, no process. A Runner is a context manager

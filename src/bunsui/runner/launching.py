@@ -1,4 +1,4 @@
-"""`Starts`: how a `Runner` starts sessions, and says beforehand what would run."""
+"""`Launching`: how a `Runner` starts sessions, and says beforehand what would run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bunsui.runner.reruns import Rerun
 
 
-class Starts(Register):
+class Launching(Register):
     """The part of a `Runner` that starts sessions."""
 
     plugins: Plugins
