@@ -260,7 +260,7 @@ class TestCommandLine:
         line = "outputs: ReferenceError: ${jobs.load.output.nothing}: jobs.load.output has no 'nothing'"
 
         assert 1 == done.returncode
-        assert f"\noutputs\n\nfailed\n  {line}" in done.stdout
+        assert f"\n\nfailed\n  {line}" in done.stdout
         assert "" == done.stderr
 
     def test_outputs_that_cannot_be_made_as_json(self, tmp_path: Path) -> None:

@@ -431,7 +431,7 @@ CUSTOM = [
     ("callable: 'tasks.py:load'", "job 'a': 'tasks.py:load' names a file; a module is named without '.py'"),
     ("callable: m.f", "job 'a': 'm.f' is not of the form module:function"),
     ("callable: '${p}'", "job 'a': a callable can't hold references: who starts a session would choose what runs"),
-    ("callable: 'local:f', timeout: 1", "job 'a': callable 'local:f' has no module that a process could import it from, so it can't have 'timeout' or 'isolation: process'"),
+    ("callable: 'local:f', timeout: 1", "job 'a': callable 'local:f' has no module that a process could import it from, so it can't have 'timeout' or 'isolation: process'; put it into a module"),
     ("command: [x], parameters: {a-b: 1, a_b: 2}", "job 'a': parameters 'a-b' and 'a_b' would both be BUNSUI_PARAM_A_B"),
 ]  # fmt: skip
 

@@ -23,6 +23,7 @@ from bunsui.engine.fanout import FanOut
 from bunsui.engine.fold import Fold
 from bunsui.engine.ready import Ready
 from bunsui.engine.replay import replay
+from bunsui.engine.reuses import Reuses
 from bunsui.engine.transitions import ITEM, JOB, SESSION, IllegalTransition
 from bunsui.engine.units import Unit
 from bunsui.expressions.conditions import parse_condition
@@ -663,7 +664,7 @@ def run(given: Scenario, rng: Random, driver_class: type[Driver] = Driver) -> Dr
 
 def known(value: object) -> object:
     """A copy of all that a machine or fold knows, in its order; what is frozen is shared."""
-    if isinstance(value, Machine | Fold | FanOut | Ready):
+    if isinstance(value, Machine | Fold | FanOut | Ready | Reuses):
         return {name: known(part) for name, part in vars(value).items() if name != "pipeline"}
     if isinstance(value, dict):
         return [(key, known(part)) for key, part in value.items()]
