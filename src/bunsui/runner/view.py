@@ -310,4 +310,12 @@ class View:
             raise missing(self, name)
 
     def __repr__(self) -> str:
-        return f"<Session {self._id} of {self.pipeline!r}>"
+        # What is known without reading the store, and stays true: a notebook's cell that ends with a session
+        # must not hide a failure.
+        live, status = self._driven, self._fold.status
+        if live is not None and live.done.is_set() and live.error is None and not live.lost:
+            status = live.machine.state.status
+        elif status is SessionStatus.PAUSED:  # Perhaps not any more.
+            status = SessionStatus.RUNNING
+        known = f": {status}" if status.is_resting else ""
+        return f"<Session {self._id} of {self.pipeline!r}{known}>"

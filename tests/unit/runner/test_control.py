@@ -122,3 +122,27 @@ class TestDefinitions:
             for known in runner.sessions():
                 read = runner.session(known.session_id)
                 assert {"x": 1} == runner.rerun(read.id, "all").outputs
+
+
+class TestRepr:
+    """What a session shows at the end of a cell."""
+
+    def test_it_says_how_the_session_ended(self) -> None:
+        """Without reading the store: who started it knows, and so does who has looked."""
+
+        def fail() -> None:
+            raise ValueError("no")
+
+        pipeline = bunsui.Pipeline(name="p", jobs=[bunsui.Job.from_callable(fail, id="x")])
+        with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+            session = runner.run(pipeline)
+            other = runner.session(session.id)
+            assert f"<Session {session.id} of 'p': failed>" == repr(session)
+            assert f"<Session {session.id} of 'p'>" == repr(other)
+            assert "failed" == other.status
+            assert f"<Session {session.id} of 'p': failed>" == repr(other)
+
+    def test_it_says_nothing_of_one_that_goes_on(self, session: Session) -> None:
+        """What is known of it may not be true any more."""
+        assert "running" == session.status
+        assert f"<Session {session.id} of 'p'>" == repr(session)
