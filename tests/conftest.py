@@ -49,6 +49,18 @@ UNMEASURED = (
     "tests/unit/test_docs_plugins.py",
 )
 
+#: Where the processes that tests start are measured, too: what runs in workers, keepers and fork servers is
+#: tested here. Elsewhere they are whole commands, whose code is measured in other tests; each of them would
+#: take half as long again.
+CHILDREN_MEASURED = (
+    "tests/integration/",
+    "tests/unit/diagnosis/",
+    "tests/unit/local/",
+    "tests/unit/logging/",
+    "tests/unit/runner/",
+    "tests/unit/stores/",
+)
+
 # What the one who runs the tests has configured is not theirs.
 for key in KEYS:
     os.environ.pop(variable_of(key), None)
@@ -67,22 +79,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """Runs some tests, and the processes that they start, without measuring coverage.
+    """Runs some tests, or only the processes that they start, without measuring coverage.
 
     Not by pytest-cov's mark: in a worker of pytest-xdist it has started coverage twice, and pauses one.
     """
-    if not item.nodeid.startswith(UNMEASURED):
+    is_measured = not item.nodeid.startswith(UNMEASURED)
+    if is_measured and item.nodeid.startswith(CHILDREN_MEASURED):
         return (yield)
     here, threads = sys.gettrace(), threading.gettrace()
     children = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("COVERAGE")}
-    sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]
+    if not is_measured:
+        sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
     try:
         return (yield)
     finally:
         os.environ |= children
-        threading.settrace(threads)  # type: ignore[arg-type]
-        sys.settrace(here)
+        if not is_measured:
+            threading.settrace(threads)  # type: ignore[arg-type]
+            sys.settrace(here)
 
 
 @pytest.fixture(autouse=True)
