@@ -17,7 +17,7 @@ from bunsui.cli.streams import note
 from bunsui.errors import StoreError
 from bunsui.model.status import SessionStatus
 from bunsui.runner.runner import Runner
-from bunsui.stores.sqlite_errors import LOCKED, RESUMABLE
+from bunsui.stores.sqlite_errors import LOCKED, RESUMABLE, of_session
 
 if TYPE_CHECKING:
     from bunsui.cli.background import Background
@@ -142,6 +142,7 @@ def _with_command(error: StoreError, session: str | None, at: str) -> StoreError
 
     Also where it says to try again: who did so with the command that has failed would start another session.
     """
+    error = error if session is None else of_session(error)
     if session is None or error.hint is None or not (error.hint == LOCKED or RESUMABLE in error.hint):
         return error
     hint = f"{error.hint}. Continue it with:\n  bunsui session resume {session}{at}"

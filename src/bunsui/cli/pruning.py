@@ -12,7 +12,7 @@ from bunsui.cli import render
 from bunsui.cli.streams import note
 from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError, StoreError
-from bunsui.stores.sqlite_errors import RESUMABLE
+from bunsui.stores.sqlite_errors import FULL
 
 if TYPE_CHECKING:
     from bunsui.runner.pruning import Pruned
@@ -52,19 +52,17 @@ def confirmed(runner: Runner, older_than: str) -> bool:
 
 
 def prune(runner: Runner, older_than: str, *, dry_run: bool) -> Pruned:
-    """Removes sessions; see `Runner.prune`. What a full disk needs is said of this, not of a session."""
+    """Removes sessions; see `Runner.prune`. Where the disk is full, it says what can be removed by hand."""
     try:
         return runner.prune(age(older_than), dry_run=dry_run)
     except StoreError as error:
-        if error.hint is None or RESUMABLE not in error.hint:
-            raise
-        hint = "try again once the store works again"
         path = runner.store.path
-        if error.lasting and path is not None:
-            hint = (
-                f"free some space first: in {render.printable(str(path))}-logs each session has a folder, and"
-                " those that nobody needs may be removed by hand"
-            )
+        if error.hint != FULL or path is None:
+            raise
+        hint = (
+            f"free some space first: in {render.printable(str(path))}-logs each session has a folder, and"
+            " those that nobody needs may be removed by hand"
+        )
         raise StoreError(error.message, hint=hint, lasting=error.lasting) from error
 
 

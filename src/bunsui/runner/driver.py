@@ -320,18 +320,18 @@ class Driver:
         A claim that is not durable, in a store that somebody has to mend first, is given up at once.
         """
         if error.lasting and not live.begun.is_set() and self._commits.is_absent(live):
-            live.error = error
+            live.error = live.stopped_by(error)
             self._leave(live)
             return
         now = self._clock.monotonic()
         if live.failing_since is None:
             live.failing_since = now
         if live.error is None and now - live.failing_since >= self._lease:
-            live.error = error
+            live.error = live.stopped_by(error)
             self._attempts.leave(live)
             if not live.machine.state.status.is_terminal:
                 self._release(live)
-            refuse(live, error)
+            refuse(live, live.error)
         self._timers.after(AGAIN, live, self.touch)
 
     def _committed(self, live: Live, works: list[Work]) -> None:

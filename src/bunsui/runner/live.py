@@ -16,6 +16,7 @@ from bunsui.errors import BunsuiError, StoreError
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import index
 from bunsui.stores.records import OVERHEAD, body_of, encode_event, split
+from bunsui.stores.sqlite_errors import of_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -136,6 +137,10 @@ class Live:
         fault = BunsuiError(text, hint="this is a fault of bunsui; the session can be resumed")
         fault.__cause__ = cause
         return fault
+
+    def stopped_by(self, error: StoreError) -> StoreError:
+        """What those who wait for the session are told where the store fails."""
+        return of_session(error) if self.begun.is_set() or self.position else error
 
     def unrecorded(self) -> StoreError:
         """What those who wait for the session are told where a runner was closed over facts of it."""

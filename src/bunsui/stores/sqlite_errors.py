@@ -10,21 +10,24 @@ from bunsui.errors import StoreError
 
 #: The hint of a store whose lock could not be had.
 LOCKED = "another process has been writing to it for too long; try again"
-#: Within the hints of errors that harm no session; of use where there is one.
+#: The hint of a full disk.
+FULL = "free some space"
+#: Within the hints of errors that were met while a session was driven, and that harm none.
 RESUMABLE = "the session can be resumed"
-_FULL = f"free some space; {RESUMABLE}"
 _DENIED = "check that the file and its folder exist and that you may write to them"
+_ELSEWHERE = "name another place with --store or BUNSUI_STORE"
 _DAMAGED = "the file is damaged, or no bunsui store; restore it from a backup"
-_ELSE = f"{RESUMABLE} once the store works again"
+_ELSE = "try again once the store works again"
+_OF_SESSIONS = {FULL: f"{FULL}; {RESUMABLE}", _ELSE: f"{RESUMABLE} once the store works again"}
 
 #: By result code (https://www.sqlite.org/rescode.html), an extended one before its primary one: the hint, and
 #: whether the error lasts.
 _BY_CODE = {
     # What a full disk says to whoever opens a store, which needs a file beside it even to be read.
-    sqlite3.SQLITE_IOERR_SHMSIZE: (_FULL, True),
+    sqlite3.SQLITE_IOERR_SHMSIZE: (FULL, True),
     sqlite3.SQLITE_BUSY: (LOCKED, False),
     sqlite3.SQLITE_LOCKED: (LOCKED, False),
-    sqlite3.SQLITE_FULL: (_FULL, True),
+    sqlite3.SQLITE_FULL: (FULL, True),
     sqlite3.SQLITE_READONLY: (_DENIED, True),
     sqlite3.SQLITE_CANTOPEN: (_DENIED, True),
     sqlite3.SQLITE_PERM: (_DENIED, True),
@@ -36,11 +39,13 @@ _BY_CODE = {
     sqlite3.SQLITE_MISMATCH: (_DAMAGED, True),
 }
 _BY_ERRNO = {
-    errno.ENOSPC: (_FULL, True),
-    errno.EDQUOT: (_FULL, True),
+    errno.ENOSPC: (FULL, True),
+    errno.EDQUOT: (FULL, True),
     errno.EACCES: (_DENIED, True),
     errno.EPERM: (_DENIED, True),
     errno.EROFS: (_DENIED, True),
+    errno.ENAMETOOLONG: (_ELSEWHERE, True),
+    errno.ENOTDIR: (_ELSEWHERE, True),
 }
 
 
@@ -61,11 +66,21 @@ def store_error(path: Path, error: sqlite3.Error | OSError | UnicodeDecodeError)
     return StoreError(f"store {path}: {text}", hint=hint, lasting=lasting)
 
 
+def of_session(error: StoreError) -> StoreError:
+    """The error as it is told of a session that is in the store: its hint says that it can be resumed."""
+    hint = _OF_SESSIONS.get(error.hint or "")
+    if hint is None:
+        return error
+    told = StoreError(error.message, hint=hint, lasting=error.lasting)
+    told.__cause__ = error
+    return told
+
+
 def not_made(path: Path, error: OSError) -> StoreError:
     """The error of a store that is not there, and that can't be made."""
     return StoreError(
         f"store {path} can't be made: {error.strerror}",
-        hint="name another place with --store or BUNSUI_STORE",
+        hint=_ELSEWHERE,
         lasting=True,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bunsui.stores.sqlite_errors import damaged, store_error
+from bunsui.stores.sqlite_errors import damaged, of_session, store_error
 
 PATH = Path("/x/store.db")
 
@@ -44,14 +44,16 @@ def of_system(number: int) -> OSError:
         (of_sqlite(sqlite3.SQLITE_ERROR, "no such column"), "no such", "the file is damaged", True),
         (of_sqlite(sqlite3.SQLITE_IOERR_SHMSIZE, "disk I/O error"), "disk I/O", "free some space", True),
         # A disk may work again, and the words are not what counts.
-        (of_sqlite(sqlite3.SQLITE_IOERR_WRITE, "disk I/O error, full"), "disk", "the session can be", False),
-        (sqlite3.ProgrammingError("closed"), "closed", "the session can be resumed", False),
+        (of_sqlite(sqlite3.SQLITE_IOERR_WRITE, "disk I/O error, full"), "disk", "try again once", False),
+        (sqlite3.ProgrammingError("closed"), "closed", "try again once", False),
         (of_system(errno.ENOSPC), os.strerror(errno.ENOSPC), "free some space", True),
         (of_system(errno.EDQUOT), os.strerror(errno.EDQUOT), "free some space", True),
         (of_system(errno.EROFS), os.strerror(errno.EROFS), "check that the file", True),
         (of_system(errno.EACCES), os.strerror(errno.EACCES), "check that the file", True),
-        (of_system(errno.EIO), os.strerror(errno.EIO), "the session can be resumed", False),
-        (OSError("odd"), "odd", "the session can be resumed", False),
+        (of_system(errno.ENAMETOOLONG), os.strerror(errno.ENAMETOOLONG), "name another place", True),
+        (of_system(errno.ENOTDIR), os.strerror(errno.ENOTDIR), "name another place", True),
+        (of_system(errno.EIO), os.strerror(errno.EIO), "try again once", False),
+        (OSError("odd"), "odd", "try again once", False),
     ],
 )
 def test_errors_go_by_their_codes(
@@ -65,6 +67,22 @@ def test_errors_go_by_their_codes(
     assert found.hint.startswith(hint)
     assert lasting == found.lasting
     assert str(found) == f"{found.message}; {found.hint}"
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOSPC, "free some space; the session can be resumed"),
+        (errno.EIO, "the session can be resumed once the store works again"),
+        (errno.EACCES, store_error(PATH, of_system(errno.EACCES)).hint),
+    ],
+)
+def test_what_is_said_of_a_session(number: int, hint: str) -> None:
+    """That it can be resumed is said where there is one, and nowhere else."""
+    error = store_error(PATH, of_system(number))
+    found = of_session(error)
+    assert (error.message, hint, error.lasting) == (found.message, found.hint, found.lasting)
+    assert "resumed" not in str(error)
 
 
 @pytest.mark.parametrize(
