@@ -12,7 +12,7 @@ from bunsui.configuration import files
 from bunsui.configuration.config import Config, misspelt_variables
 from bunsui.diagnosis import plugins as of_plugins
 from bunsui.diagnosis.beside import beside
-from bunsui.diagnosis.check import Check, failed, ok, warning
+from bunsui.diagnosis.check import Check, Status, failed, ok, warning
 from bunsui.diagnosis.installation import installation
 from bunsui.diagnosis.names import names
 from bunsui.diagnosis.sessions import sessions
@@ -90,10 +90,11 @@ def the_store(
 
 
 def _opened(store: Store, url: str, artifacts: str | None, again: Callable[[], str]) -> Iterator[Check]:
-    yield write(store)
+    written = write(store)
+    yield written
     path = sqlite_path(url)
     if path is not None:
-        yield from content(path)
+        yield from content(path, was_written=written.status is Status.OK)
     yield from sessions(store, datetime.now(UTC), again)
     yield from beside(store, artifacts)
 

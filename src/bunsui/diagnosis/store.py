@@ -149,18 +149,22 @@ def write(store: Store) -> Check:
     return ok("store's writes", f"a document was written, read and removed in {took:.1f} ms")
 
 
-def content(path: Path, seconds: float = 20.0) -> Iterator[Check]:
+def content(path: Path, seconds: float = 20.0, *, was_written: bool = True) -> Iterator[Check]:
     """Whether a SQLite store is whole: SQLite's own look at it, then the checksum of every row.
 
     Args:
         path: of a store that could be opened.
         seconds: that each of the two may take.
+        was_written: whether a document could be written: then the tables have to be there.
     """
     real = path.resolve()
     try:
         query = "immutable=1" if access_to(real) is Access.FROZEN else "mode=ro"
         with contextlib.closing(sqlite3.connect(f"{real.as_uri()}?{query}", uri=True)) as connection:
             yield integrity(connection, path, seconds)
+            # A file that was made as the disk was full is empty until it can be written.
+            if not was_written and not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+                return
             yield rows_of(connection, path, seconds)
     except (StoreError, sqlite3.Error) as error:
         yield problem("store's integrity", f"{path}: {error}", "restore it from a backup")
