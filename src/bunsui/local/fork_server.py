@@ -17,7 +17,9 @@ runner, the length of a document in 8 bytes, big-endian, with the descriptors th
 the document: ``argv``, ``env``, ``folder`` and ``targets``, bytes as Latin-1. Later lines of seconds may
 follow: end it, with so much time between SIGTERM and SIGKILL; after such a line a keeper gets no further
 process. Back come lines of JSON: ``keeper`` (its pid); ``started`` (the pid of the process) and ``at`` (the
-ticks from boot to its start), or ``error`` and ``about``; ``exit``; and ``gone`` when nothing is left.
+ticks from boot to its start), or ``error`` and ``about`` (whose it is: that of the ``program``, of the
+``folder``, or of the ``keeper``, which the system has denied something); ``exit``; and ``gone`` when nothing
+is left.
 """
 
 from __future__ import annotations
@@ -112,7 +114,7 @@ class ForkServer:
         try:
             pid = os.fork()
         except OSError as error:
-            runner.send(json.dumps({"error": error.errno, "about": "program"}).encode() + b"\n")
+            runner.send(json.dumps({"error": error.errno, "about": "keeper"}).encode() + b"\n")
             return
         if pid:
             self._keepers.add(pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 #: Most descriptors that a process is given.
 MAX_DESCRIPTORS = 16
 #: Received descriptors are moved to here, out of the way of the numbers that the process shall see.
-FIRST_FREE = 64
+FIRST_FREE = MAX_DESCRIPTORS
 
 
 class Keeper:
@@ -66,9 +67,11 @@ class Keeper:
         """Does all of it; when it returns, nothing is left."""
         self._tell({"keeper": os.getpid()})  # Before a process can stop this one.
         while self._wanted and (received := self._receive()) is not None:
-            request, given = received
-            about = "folder"
+            request, given = received[0], list[int]()
+            about = "keeper"
             try:
+                given = _moved(received[1], len(request["targets"]))
+                about = "folder"
                 if request["folder"] is not None:
                     os.chdir(request["folder"].encode("latin-1"))
                 about = "program"
@@ -105,7 +108,7 @@ class Keeper:
         # What a runner asks for at its end is not begun any more.
         if any(event & select.POLLHUP for _, event in self._poll.poll(0)):
             return None
-        return json.loads(text), [_moved(descriptor) for descriptor in given]
+        return json.loads(text), given
 
     def _read(self, size: int) -> bytes:
         data = b""
@@ -247,9 +250,28 @@ def start(request: dict[str, Any], given: list[int]) -> int:
     raise reason or missing
 
 
-def _moved(descriptor: int) -> int:
-    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
-    os.close(descriptor)
+def _moved(given: list[int], expected: int) -> list[int]:
+    """The descriptors under numbers that are out of the way of those that the process shall see.
+
+    Raises:
+        OSError: too many files are open; none of them is left.
+    """
+    too_many = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    moved: list[int] = []
+    try:
+        if len(given) < expected:  # The system has left out what is too much.
+            raise too_many
+        for descriptor in given:
+            found = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+            moved.append(found)
+    except OSError as error:
+        for descriptor in moved:
+            os.close(descriptor)
+        # EINVAL: no number from FIRST_FREE on is allowed, see fcntl(2).
+        raise (too_many if error.errno == errno.EINVAL else error) from None
+    finally:
+        for descriptor in given:
+            os.close(descriptor)
     return moved
 
 

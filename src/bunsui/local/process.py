@@ -167,10 +167,13 @@ def _start(
             process.close()
             raise
     except NotStarted as error:
-        missing = error.errno == errno.ENOENT and not error.about_folder
+        if error.about == "keeper":  # The command has no part in it.
+            raise not_started("the command", error) from error
+        about_folder = error.about == "folder"
+        missing = error.errno == errno.ENOENT and not about_folder
         raise JobError(
             f"command {argv[0]!r} can't be started{f' in {command.folder}' if command.folder else ''}:"
-            f" {'the folder: ' if error.about_folder else ''}{error.strerror}",
+            f" {'the folder: ' if about_folder else ''}{error.strerror}",
             code="CommandNotFound" if missing else "CommandNotStarted",
             retryable=False,
         ) from error

@@ -53,10 +53,10 @@ class NotStarted(OSError):
     """A process could not be started; `errno` says why.
 
     Attributes:
-        about_folder: whether its folder is the reason, not the program.
+        about: whose the reason is: the ``program``'s, its ``folder``'s or the ``keeper``'s.
     """
 
-    about_folder = False
+    about = "program"
 
 
 class Process:
@@ -125,7 +125,7 @@ class Process:
             self.keeper = message["keeper"]
         elif "error" in message:
             self.reason = NotStarted(message["error"], os.strerror(message["error"]))
-            self.reason.about_folder = message["about"] == "folder"
+            self.reason.about = message["about"]
             self.gone = True
         else:
             self.returncode = message.get("exit", self.returncode)

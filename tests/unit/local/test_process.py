@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bunsui.errors import JobCancelled, JobError, JobTimeout
-from bunsui.local import process
+from bunsui.local import process, processes
 from bunsui.local.processes import Process, Processes
 from bunsui.ports.job_type import Command
 from bunsui_tests.attempts import AttemptLogs, Bench, make_call, said
@@ -352,6 +352,21 @@ class TestFailure:
         message = (
             "the command can't be started: its files beside its log can't be made: Too many open files; allow"
             " more with 'ulimit -n', or have fewer run at once"
+        )
+        assert ("ProcessNotStarted", message, True) == code_and_message(caught)
+
+    def test_no_descriptors_for_its_keeper(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the process that watches over it may open no more, it is said so, too."""
+        changes = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))"
+        serve = "fork_server.main"
+        program = processes.PROGRAM.replace(serve, f"exec({changes!r}); {serve}")
+        monkeypatch.setattr(processes, "PROGRAM", program)
+        monkeypatch.setattr(sys.modules[__name__], "PROCESSES", own := Processes())
+        with contextlib.closing(own), pytest.raises(JobError) as caught:
+            run(tmp_path, "true")
+        message = (
+            "the command can't be started: Too many open files; allow more with 'ulimit -n', or have fewer"
+            " run at once"
         )
         assert ("ProcessNotStarted", message, True) == code_and_message(caught)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -21,6 +22,7 @@ import pytest
 from bunsui import Job, Pipeline, Runner
 from bunsui.errors import JobError, StateError
 from bunsui.local import processes as starting
+from bunsui.local.keeper import FIRST_FREE
 from bunsui.local.process import wait
 from bunsui.local.processes import NotStarted, Process, Processes
 from bunsui_tests import held
@@ -192,18 +194,35 @@ class TestWhatAProcessHas:
         assert run(processes, "program", PATH=path) == 7
 
     @pytest.mark.parametrize(
-        ("program", "code", "about_folder"),
-        [("no-such-program", 2, False), ("./no/such", 2, False), ("/dev/null", 13, False), ("/", 13, False)],
+        ("program", "code"), [("no-such-program", 2), ("./no/such", 2), ("/dev/null", 13), ("/", 13)]
     )
-    def test_not_started(self, processes: Processes, program: str, code: int, about_folder: bool) -> None:
+    def test_not_started(self, processes: Processes, program: str, code: int) -> None:
         """What can't be started has the system's reason; the keeper goes on to the next."""
         with pytest.raises(NotStarted) as caught:
             run(processes, program)
-        assert (code, about_folder, 0) == (
-            caught.value.errno,
-            caught.value.about_folder,
-            run(processes, "true"),
+        assert (code, "program", 0) == (caught.value.errno, caught.value.about, run(processes, "true"))
+
+    @pytest.mark.parametrize("least", [FIRST_FREE, FIRST_FREE + 1])
+    def test_no_numbers_for_what_it_is_given(
+        self, processes: Processes, least: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the keeper may not have that many files open, it says so, and lives."""
+        changes = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({least}, {least}))"
+        serve = "fork_server.main"
+        monkeypatch.setattr(
+            starting, "PROGRAM", starting.PROGRAM.replace(serve, f"exec({changes!r}); {serve}")
         )
+        with Path(os.devnull).open("wb") as nowhere:
+            given = {nowhere.fileno(): (1,), sys.__stdin__.fileno(): (0,)}
+            env = {"PATH": os.environ["PATH"]}
+            with contextlib.closing(processes.start(["true"], env=env, descriptors=given)) as process:
+                with pytest.raises(NotStarted) as caught:
+                    wait(process, None)
+                keeper = process.keeper
+        assert (errno.EMFILE, "keeper") == (caught.value.errno, caught.value.about)
+        with contextlib.closing(processes.start(["true"], env=env, descriptors={})) as other:
+            wait(other, None)
+            assert (keeper, 0) == (other.keeper, other.returncode)
 
 
 class TestSharing:
