@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bunsui.errors import JobError, StateError
 from bunsui.local.descendants import send_signal
 from bunsui.local.identity import end_process, process_of_this_host
+from bunsui.local.wanted import document
 
 if TYPE_CHECKING:
     import subprocess
@@ -307,15 +308,15 @@ class Processes:
             JobError: what starts processes can't be started, or does not answer (``ProcessNotStarted``).
             StateError: this is closed.
         """
-        document = _document(argv, env, folder, list(descriptors.values()))
+        request = document(argv, env, folder, list(descriptors.values()))
         try:
             server, keeper, pid = self._keeper()
             with contextlib.ExitStack() as on_failure:
                 on_failure.callback(keeper.close)
                 keeper.settimeout(PATIENCE)
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `Process.gone` says so.
-                    sent = socket.send_fds(keeper, [document], list(descriptors), QUIET)
-                    keeper.sendall(memoryview(document)[sent:], QUIET)
+                    sent = socket.send_fds(keeper, [request], list(descriptors), QUIET)
+                    keeper.sendall(memoryview(request)[sent:], QUIET)
                 on_failure.pop_all()
         except OSError as error:
             raise not_started("the server that starts processes", error) from error
@@ -365,35 +366,3 @@ def not_started(what: str, error: OSError, step: str | None = None) -> JobError:
 def closed() -> StateError:
     """The error of what is asked of a closed runner."""
     return StateError("this runner is closed", hint="make another one")
-
-
-def _document(
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    folder: str | os.PathLike[str] | None,
-    targets: Sequence[Sequence[int]],
-) -> bytes:
-    words = [os.fsencode(word) for word in argv]
-    variables = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
-    if any(b"\0" in word for word in (*words, *variables, *variables.values())):
-        raise ValueError("embedded null byte")
-    if any(b"=" in name for name in variables):
-        raise ValueError("illegal environment variable name")
-    request = {
-        "argv": [word.decode("latin-1") for word in words],
-        "env": {name.decode("latin-1"): value.decode("latin-1") for name, value in variables.items()},
-        "folder": _folder(folder),
-        "targets": targets,
-    }
-    text = json.dumps(request).encode()
-    return len(text).to_bytes(8, "big") + text
-
-
-def _folder(folder: str | os.PathLike[str] | None) -> str | None:
-    try:
-        path = Path.cwd()
-    except FileNotFoundError:  # It was removed: where the fork server was started is as good.
-        if folder is None:
-            return None
-        path = Path()
-    return os.fsencode(path if folder is None else path / folder).decode("latin-1")

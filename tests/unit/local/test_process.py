@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -369,6 +370,24 @@ class TestFailure:
             " run at once"
         )
         assert ("ProcessNotStarted", message, True) == code_and_message(caught)
+
+    def test_a_locale_without_the_characters(self, tmp_path: Path) -> None:
+        """Words and parameters go in UTF-8 where the locale lacks them; what was given, as it is."""
+        code = r"""
+import sys
+from bunsui import Job, Pipeline, Runner
+
+script = 'printf \'["%s", "%s", "%s"]\' "$1" "$BUNSUI_PARAM_X" "$GIVEN" > "$BUNSUI_OUTPUT"'
+command = ["sh", "-c", script, "sh", "\u5206"]
+pipeline = Pipeline("p", [Job("a", "custom", command=command, parameters={"x": "na\u00efve"})])
+with Runner("memory://", autoload_plugins=False, config={}) as runner:
+    print(sys.getfilesystemencoding(), ascii(runner.run(pipeline).outputs["a"]))
+"""
+        locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "GIVEN": "\u00fc"}
+        argv, env = [sys.executable, "-c", code], {**os.environ, **locale}
+        done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+        expected = ascii(["\u5206", "na\u00efve", "\u00fc"])
+        assert f"ascii {expected}\n" == done.stdout
 
     def test_nul_in_an_argument(self, tmp_path: Path) -> None:
         """A NUL can't be given to a program: the command does not start."""
