@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import isclass
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, get_args
 
 from attrs import frozen
@@ -41,6 +42,8 @@ OWN_COMMANDS = frozenset(
 _COMMAND = re.compile(r"[a-z][a-z0-9-]*\Z")
 
 
+#: How a bound function can be called: see `bunsui.ports.job_type.Function`.
+STYLES = ("keywords", "lambda")
 #: Longest name of a job type, in characters.
 MAX_NAME = 64
 
@@ -61,15 +64,21 @@ class Kind:
     taken: Callable[[Any, bool], Iterable[tuple[str, Any]]]
 
 
+def _returned(hook: str, result: Any, wanted: str) -> Wrong:
+    if type(result) is CoroutineType:
+        result.close()  # Else Python warns, at a line of ours, that nobody has awaited it.
+    return Wrong(f"{hook} returned {type(result).__name__}; return {wanted}")
+
+
 def _listed(hook: str, result: Any) -> list[Any]:
     if result is None or isinstance(result, str | Mapping) or not isinstance(result, Iterable):
-        raise Wrong(f"{hook} returned {type(result).__name__}; return a list")
+        raise _returned(hook, result, "a list")
     return list(result)
 
 
 def _mapped(hook: str, result: Any) -> list[tuple[Any, Any]]:
     if not isinstance(result, Mapping):
-        raise Wrong(f"{hook} returned {type(result).__name__}; return a mapping by name")
+        raise _returned(hook, result, "a mapping by name")
     return list(result.items())
 
 
@@ -110,6 +119,9 @@ def _check_attributes(what: str, job_type: JobType) -> None:
     if job_type.binding_field is not None and job_type.binding_field not in fields:
         field = job_type.binding_field
         raise Wrong(f"{what}: its binding_field is {field!r}, which its schema does not have")
+    if job_type.binding_style not in STYLES:
+        style = job_type.binding_style
+        raise Wrong(f"{what}: its binding_style is {style!r}, not one of {', '.join(STYLES)}")
     names: Any = job_type.open_fields
     if isinstance(names, str) or not isinstance(names, Iterable) or not all(name in fields for name in names):
         raise Wrong(f"{what}: its open_fields are {names!r}; they are names of its own fields")

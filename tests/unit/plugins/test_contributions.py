@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 from types import MappingProxyType
 
 import click
@@ -128,6 +129,7 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
         (of(schema={"required": ["x"]}), ": job type 'shout': its schema requires 'x', which is none of its properties"),
         (of(on_lost="retry"), ": job type 'shout': its on_lost is 'retry', not one of rerun, unknown, fail"),
         (of(binding_field="function"), ": job type 'shout': its binding_field is 'function', which its schema does not have"),
+        (of(binding_style="junk"), ": job type 'shout': its binding_style is 'junk', not one of keywords, lambda"),
         (of(open_fields=None), ": job type 'shout': its open_fields are None; they are names of its own fields"),
         (of(schema={"properties": {"x": {"default": {1}}}}), ": job type 'shout': its schema is not JSON: Object of type set is not JSON serializable"),
         (of(schema={"properties": {"x": {"enum": [float("nan")]}}}), ": job type 'shout': its schema is not JSON: Out of range float values are not JSON compliant"),
@@ -142,6 +144,21 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
 def test_wrong_job_types(job_types, expected):
     """What is no job type, or one that no definition could use, is refused with the plugin's name."""
     assert expected == refused(bunsui_job_types=job_types)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("hook", "wanted"), [("bunsui_job_types", "a list"), ("bunsui_stores", "a mapping by name")]
+)
+def test_a_coroutine(hook, wanted, recwarn):
+    """What is returned in place of a list is refused, and Python does not warn that nobody awaited it."""
+
+    async def found():
+        return []
+
+    assert f": {hook} returned coroutine; return {wanted}" == refused(**{hook: found})
+    gc.collect()
+    assert [] == [str(warning.message) for warning in recwarn]
 
 
 @pytest.mark.parametrize(
