@@ -32,3 +32,12 @@ def test_a_call_that_is_interrupted_anywhere(
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert 0 == done.returncode, done.stderr
     assert int(done.stdout) >= least
+
+
+def test_a_lock_that_is_left_held_is_told_soon(tmp_path: Path) -> None:
+    """The broken twin: the harness ends itself, and says where each thread waits."""
+    command = [sys.executable, HARNESS, "stuck", tmp_path, "1", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "Timeout (0:00:02)!" in done.stderr
+    assert " in stuck\n" in done.stderr
