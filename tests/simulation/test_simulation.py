@@ -16,6 +16,7 @@ from bunsui.engine import events as ev
 from bunsui.errors import DefinitionError, StoreError
 from bunsui.model.job import Job
 from bunsui.model.pipeline import Pipeline
+from bunsui.ports.job_type import JobType
 from bunsui.ports.store import Append, Appended, Commit
 from bunsui.runner import driver, requests
 from bunsui.runner.attempts import Attempts
@@ -28,7 +29,7 @@ from bunsui.runner.remotes import Remotes
 from bunsui.testing import SimulationFailed, simulate
 from bunsui.testing.simulation.simulation import Simulation
 from bunsui.testing.simulation.store import ProcessStore
-from bunsui.testing.simulation.world import Violation
+from bunsui.testing.simulation.world import Violation, World
 
 BLOCKS = 10
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "developer" / "simulation.md"
@@ -62,6 +63,17 @@ def test_a_wrong_pipeline_is_no_failure_of_the_simulation() -> None:
     """Whoever forgets to give the job type is told that, and gets no seed to run again."""
     with pytest.raises(DefinitionError, match="job 'a' has the type 'queue', which does not exist"):
         simulate(0, pipelines=[Pipeline("p", [Job("a", "queue")])])
+
+
+def test_what_fails_as_job_types_are_made_fails_the_simulation() -> None:
+    """`World.fail` comes out as `SimulationFailed` wherever it is called."""
+
+    def broken(world: World) -> list[JobType]:
+        world.fail("never", "it was made")
+
+    with pytest.raises(SimulationFailed, match="seed 1: never: it was made") as caught:
+        simulate(1, job_types=broken)
+    assert (1, "never", ()) == (caught.value.seed, caught.value.kind, caught.value.faults)
 
 
 def test_the_same_seed_gives_the_same_simulation() -> None:
@@ -260,7 +272,7 @@ def failing(seeds: Iterable[int]) -> Iterator[tuple[int, str]]:
     """The seeds whose simulation fails, with the kinds of failure."""
     for seed in seeds:
         try:
-            Simulation(seed).run()
+            Simulation(World(seed)).run()
         except Violation as violation:
             yield seed, violation.kind
 

@@ -70,12 +70,19 @@ def _failed(
     pipelines: Sequence[Pipeline] | None,
     only: frozenset[Place] | None,
 ) -> Outcome | Failed:
-    simulation = Simulation(seed, job_types, pipelines, only)
+    world = World(seed, only)
+    try:
+        simulation = Simulation(world, job_types, pipelines)
+    except Violation as violation:  # Of who makes the job types.
+        return _failure(world, violation.kind, violation.text)
     try:
         return simulation.run()
     except Violation as violation:
         kind, text = violation.kind, violation.text
     except Exception as error:  # A fault of ours, or of a job type, that reached what runs it.
         kind, text = f"crash {type(error).__name__}", str(error)
-    world = simulation.world
+    return _failure(world, kind, text)
+
+
+def _failure(world: World, kind: str, text: str) -> Failed:
     return Failed(kind, text, tuple(world.faults), tuple(world.trace))

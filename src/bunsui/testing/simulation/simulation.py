@@ -26,7 +26,7 @@ from bunsui.testing.simulation.pipelines import POOLS, SimulatedJob, random_pipe
 from bunsui.testing.simulation.runners import RunnerProcess
 from bunsui.testing.simulation.services import SERVICES
 from bunsui.testing.simulation.store import Truth
-from bunsui.testing.simulation.world import Chance, Fault, Lane, Place, World
+from bunsui.testing.simulation.world import Chance, Fault, Lane, World
 
 #: Simulated seconds after the last disturbance by which all must have come to rest.
 PATIENCE = 600.0
@@ -72,23 +72,22 @@ class Simulation:
     """A world with processes, sessions and those who interfere with them.
 
     Args:
-        seed: all that happens follows from it.
+        world: all that happens follows from its seed.
         job_types: makes the job types, besides the simulated ones; called with the world.
         pipelines: what is run; None: random pipelines of the simulated types.
-        only: the places at which disturbances happen; None: wherever the seed has some.
 
     Raises:
         DefinitionError: one of the pipelines is wrong, or has jobs of a type that is not there.
+        Violation: what makes the job types says that an invariant does not hold.
     """
 
     def __init__(
         self,
-        seed: int,
+        world: World,
         job_types: MakeJobTypes | None = None,
         pipelines: Sequence[Pipeline] | None = None,
-        only: frozenset[Place] | None = None,
     ) -> None:
-        self.world = world = World(seed, only)
+        self.world, seed = world, world.seed
         self._rng = rng = Random(f"{seed}/scenario")  # noqa: S311 - a simulation
         world.roughness = rng.choice((0.0, 0.3, 1.0, 1.0, 2.5))
         world.emphasis = rng.choice(EMPHASES)
