@@ -157,6 +157,22 @@ class TestRunner:
             session.outputs["b"],
         )
 
+    def test_a_closed_runner_writes_nothing(self, runner: bunsui.Runner) -> None:
+        """As it starts nothing; what there is can still be looked at."""
+        runner.create_pipeline(pipeline("v1"))
+        runner.close()
+        calls: list[Callable[[], object]] = [
+            lambda: runner.create_pipeline(pipeline("v2")),
+            lambda: runner.update_pipeline(pipeline("v2")),
+            lambda: runner.delete_pipeline("flow"),
+            lambda: runner.prune("30d"),
+        ]
+        for call in calls:
+            with pytest.raises(bunsui.StateError, match="this runner is closed; make another one"):
+                call()
+        assert [("flow", 1)] == [(each.name, each.revision) for each in runner.pipelines()]
+        assert () == runner.prune("30d", dry_run=True).sessions
+
     def test_looking_creates_no_store(self, runner: bunsui.Runner, tmp_path: Path) -> None:
         """A store that isn't there has no pipelines."""
         assert [] == runner.pipelines()

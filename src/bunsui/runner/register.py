@@ -26,6 +26,10 @@ class Register(ABC):
         """Makes sure that a pipeline can run here."""
 
     @abstractmethod
+    def _require_open(self) -> None:
+        """Raises StateError where the Runner is not to write anything (any more)."""
+
+    @abstractmethod
     def _now(self) -> datetime:
         """The time of the runner's clock."""
 
@@ -40,10 +44,12 @@ class Register(ABC):
             DefinitionError: it is wrong; nothing was written.
             Conflict: the name is registered already.
             ConfigError: its name ends like ``@3``, or a job of it exists in this process only.
+            StateError: this runner is closed.
             StoreError: the store failed.
         """
         from bunsui.runner import registered
 
+        self._require_open()
         self._check(pipeline)
         return registered.create(self.store, self._now(), pipeline)
 
@@ -59,10 +65,12 @@ class Register(ABC):
             DefinitionError: it is wrong; nothing was written.
             NotFound: the name is not registered.
             ConfigError: a job of it exists in this process only.
+            StateError: this runner is closed.
             StoreError: the store failed.
         """
         from bunsui.runner import registered
 
+        self._require_open()
         self._check(pipeline)
         return registered.update(self.store, self._now(), pipeline)
 
@@ -77,10 +85,12 @@ class Register(ABC):
 
         Raises:
             NotFound: the name is not registered.
+            StateError: this runner is closed.
             StoreError: the store failed.
         """
         from bunsui.runner import registered
 
+        self._require_open()
         registered.delete(self.store, name)
 
     def pipelines(self) -> list[PipelineSummary]:

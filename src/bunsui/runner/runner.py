@@ -133,6 +133,9 @@ class Runner(Launching):
         def __getattr__(self, name: str) -> Any:
             raise missing(self, name)
 
+    def _require_open(self) -> None:
+        self._control.require_open()
+
     def _now(self) -> datetime:
         return self._control.parts.clock.now()
 
@@ -313,10 +316,13 @@ class Runner(Launching):
         Raises:
             ConfigError: `older_than` is not more than 0.
             Conflict: somebody else prunes the store.
+            StateError: this runner is closed, and it is no `dry_run`.
             StoreError: the store failed, or can't remove sessions.
         """
         from bunsui.runner import pruning
 
+        if not dry_run:
+            self._require_open()
         return pruning.prune(self._control, pruning.age(older_than), dry_run=dry_run)
 
     # The end
