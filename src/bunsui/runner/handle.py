@@ -37,6 +37,9 @@ class Session(View):
     def wait(self, timeout: float | None = None) -> SessionStatus:
         """Waits until the session rests (it ended, or is paused), or this runner was closed over it.
 
+        It waits on where the runner of the session has died, until somebody takes the session over:
+        `is_orphaned` tells so, and `Runner.resume` or `Runner.recover` goes on with it.
+
         Such as::
 
             print(runner.start(pipeline).wait(timeout=60))  # succeeded
@@ -69,8 +72,9 @@ class Session(View):
     def __await__(self) -> Generator[Any, None, SessionStatus]:
         """Its status when it rests, as `wait` gives it, without blocking the event loop.
 
-        Where the waiting is cancelled, the session goes on. The store is read in threads of the loop's
-        default executor, again and again where another runner drives the session.
+        Where the waiting is cancelled, the session goes on. One that nobody drives any more is waited for
+        until somebody takes it over, as by `wait`. The store is read in threads of the loop's default
+        executor, again and again where another runner drives the session.
 
         Raises:
             StoreError: the store failed for longer than a lease; the session can be resumed.

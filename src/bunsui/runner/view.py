@@ -242,7 +242,8 @@ class View:
             since: only from this time on: an aware time, or a text, RFC 3339 or how long ago, as ``10m``.
             until: only before this time, likewise.
             grep: only where this regular expression (of RE2) is found in the message or the traceback.
-            follow: whether further records are waited for, until the session rests and all has been read.
+            follow: whether further records are waited for, until the session rests and all has been read;
+                of one that nobody drives any more (`is_orphaned`), until somebody has taken it over.
             fields: only where these have these values: what was given as ``extra``, or what the record itself
                 has under that name, such as ``stream``. A text is compared as it is, all else as JSON.
             last: only the last so many records; with `follow`, those and what follows.
@@ -259,6 +260,9 @@ class View:
 
     def events(self, follow: bool = False) -> Iterator[Event]:
         """Its facts so far, oldest first; with `follow`, further ones as they come, until it rests.
+
+        Where its runner has died, none comes until somebody takes the session over: `is_orphaned` tells so,
+        and `Runner.resume` or `Runner.recover` goes on with it.
 
         Such as::
 
@@ -281,6 +285,7 @@ class View:
     def stream(self) -> AsyncGenerator[Event, None]:
         """Its facts, oldest first, and further ones as they come, until it rests; for ``async for``.
 
+        Of a session that nobody drives any more none comes until somebody takes it over, as with `events`.
         The store is read in threads of the event loop's default executor.
 
         Such as::
