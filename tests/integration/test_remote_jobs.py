@@ -427,16 +427,18 @@ def test_where_nobody_can_tell_somebody_is_asked(service: Service, word: str, st
 
 
 def test_an_unknown_job_may_be_run_again(service: Service) -> None:
-    """Under its own key."""
+    """Under its own key; the service is not asked again."""
     store = MemoryStore()
     with runner_of(service, store) as runner:
         session = unknown(service, store, runner)
         (key,) = service.works
         service.works.clear()
+        before = service.calls["find"]
         session.resume(assume={"a": "rerun"})
         until(lambda: service.works)
         service.finish()
         assert ("succeeded", [key]) == (session.wait(30), [*service.works])
+        assert before == service.calls["find"]
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,12 @@ class TestCounting:
 
         assert "succeeded" == runner.resume(session.id).status
 
+    def test_what_a_crash_has_cut_off_does_not_count(self, runner: Runner, tmp_path: Path) -> None:
+        """Nobody knows for how long that ran: it has the whole of the time that was left at its start."""
+        session = left(runner, tmp_path, 3600, *self.history((60, self.ran)))
+
+        assert "succeeded" == runner.resume(session.id).status
+
     def test_a_timeout_that_a_crash_interrupted_is_carried_out(self, runner: Runner, tmp_path: Path) -> None:
         """The fact stands: what ran is not run again."""
         events = self.history((0, self.ran), (3600, ev.TimeoutReached))
