@@ -18,7 +18,8 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 FULL = os.environ.get("BUNSUI_FAULTS") == "full"
 #: Without all faults, each of these modes gets every so many of the calls.
 SAMPLE = 16
-#: Mode and error; "from" is a disk that goes on failing, "done" one that does what it says it could not.
+#: Mode and error; "from" is a disk that goes on failing, "done" one that does what it says it could not, and
+#: "exit-within" ends the process in the middle of what it writes.
 MODES = [
     ("once", errno.EIO),
     ("once", errno.ENOSPC),
@@ -27,6 +28,7 @@ MODES = [
     ("done", errno.EIO),
     ("exit-before", 0),
     ("exit-after", 0),
+    ("exit-within", 0),
 ]
 TASKS = """
 import os
