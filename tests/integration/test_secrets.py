@@ -487,3 +487,67 @@ class TestCommandLine:
             session.status,
             leaks(tmp_path),
         )
+
+
+#: What a job can read of its own environment, and of those that led to it, below the runner's.
+LOOKING = """
+import json, os, pathlib
+def f(*event, **given):
+    found, pid = [str(dict(os.environ))], os.getpid()
+    while pid != int(os.environ["OF_RUNNER"]):
+        found.append(pathlib.Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace"))
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        pid = int(stat.rpartition(")")[2].split()[1])
+    return sorted({name for name in ("HELD_DB", "HELD_KEY", "LEFT_ALONE") for text in found if name in text})
+if __name__ == "__main__":
+    json.dump(f(), open(os.environ["BUNSUI_OUTPUT"], "w"))
+"""
+
+
+class TestVariables:
+    """The variables in which secrets are found."""
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+    def test_no_process_inherits_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither commands, workers and handlers nor what starts them; who refers to one has it."""
+        monkeypatch.setenv("HELD_DB", CANARY)
+        monkeypatch.setenv("HELD_KEY", CANARY)
+        monkeypatch.setenv("LEFT_ALONE", "1")
+        monkeypatch.setenv("OF_RUNNER", str(os.getpid()))
+        (tmp_path / "looking.py").write_text(LOOKING, encoding="utf-8")
+        (tmp_path / "bindings.yaml").write_text("lambda: {f: 'looking:f'}\n")
+        given = {"parameters": {"password": "${secrets.db}"}}
+        looks = {"type": "custom", "callable": "looking:f", "isolation": "process"}
+        printed = 'test "$BUNSUI_PARAM_PASSWORD" && env | grep -c HELD_; test $? = 1'
+        jobs = [
+            {"id": "command", "type": "custom", "command": ["python", "looking.py"]},
+            {"id": "worker", **looks},
+            {"id": "worker-with-one", **looks, **given},
+            {"id": "handler", "type": "lambda", "function": "f"},
+            {"id": "command-with-one", "type": "custom", "command": printed, "shell": True, **given},
+            {"id": "shows-all", "type": "custom", "command": ["env"]},
+        ]
+        (tmp_path / "p.json").write_text(json.dumps({"version": "1.0", "name": "p", "jobs": jobs}))
+        config = {"secrets": {"db": "env:HELD_DB", "key": "environment:HELD_KEY"}}
+        with Runner(f"sqlite:///{tmp_path}/s.db", config=config, autoload_plugins=False) as runner:
+            session = runner.run(runner.load(tmp_path / "p.json"))
+            ended = {job: state.status for job, state in session.jobs.items()}
+            seen = {
+                job: session.jobs[job].output for job in ("command", "worker", "worker-with-one", "handler")
+            }
+
+        assert dict.fromkeys(ended, "succeeded") == ended
+        assert {job: ["LEFT_ALONE"] for job in seen} == seen
+        assert [] == leaks(tmp_path)
+
+    def test_a_callable_in_a_thread_sees_the_programs_own(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It runs in that process: nothing is taken from a program's `os.environ`."""
+        monkeypatch.setenv("HELD_DB", CANARY)
+        (tmp_path / "seeing.py").write_text("import os\ndef f():\n    return 'HELD_DB' in os.environ\n")
+        job = {"id": "a", "type": "custom", "callable": "seeing:f"}
+        (tmp_path / "p.json").write_text(json.dumps({"version": "1.0", "name": "p", "jobs": [job]}))
+        config = {"secrets": {"db": "env:HELD_DB"}}
+        with Runner("memory://", config=config, autoload_plugins=False) as runner:
+            assert runner.run(runner.load(tmp_path / "p.json")).outputs == {"a": True}

@@ -23,6 +23,8 @@ from bunsui.local.processes import NotStarted, not_started
 from bunsui.model.json import compact
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bunsui.local.output import AttemptLog, Streams
     from bunsui.local.processes import Process, Processes
     from bunsui.ports.job_type import Command, JobCall
@@ -89,7 +91,7 @@ def run_command(
             folder.mkdir(mode=0o700)
             opened.callback(shutil.rmtree, folder, ignore_errors=True)
             output = folder / "output.json"
-            environment = _environment(call, folder, output)
+            environment = _environment(processes.inherited(), call, folder, output)
             # Made before the command can make it: nothing that it puts there is written to.
             identity = opened.enter_context((folder / IDENTITY).open("xb", buffering=0))
             streams = opened.enter_context(log.streams())
@@ -118,17 +120,9 @@ def _argv(command: Command) -> list[str]:
     return list(command.argv)
 
 
-def inherited() -> dict[str, str]:
-    """The environment of this process, as far as it is a job's.
-
-    A runner may itself run in a job, whose own parameters and output are not those of a job of the runner.
-    """
-    return {k: v for k, v in os.environ.items() if not k.startswith(("BUNSUI_PARAM", "BUNSUI_OUTPUT"))}
-
-
-def _environment(call: JobCall, folder: Path, output: Path) -> dict[str, str]:
+def _environment(inherited: Mapping[str, str], call: JobCall, folder: Path, output: Path) -> dict[str, str]:
     environment = {
-        **inherited(),
+        **inherited,
         **call.environment,
         **call_variables(call),
         "BUNSUI_OUTPUT": str(output),

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from bunsui.errors import JobError, StateError
 from bunsui.local.descendants import send_signal
 from bunsui.local.identity import end_process, process_of_this_host
-from bunsui.local.wanted import document
+from bunsui.local.start_request import start_request
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 #: What the fork server runs; its arguments are the folder to import from, its socket, and the runner's pid.
 PROGRAM = (
@@ -195,9 +195,13 @@ class Process:
 
 
 class _Server:
-    """A fork server that runs."""
+    """A fork server that runs.
 
-    def __init__(self) -> None:
+    Args:
+        env: its variables. They can be read by what runs under it.
+    """
+
+    def __init__(self, env: Mapping[str, str]) -> None:
         import subprocess  # noqa: PLC0415 - 10 ms, for those runners only that start processes
 
         self.connection, theirs = socket.socketpair()
@@ -213,6 +217,7 @@ class _Server:
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
+                env=env,
             )
             on_failure.pop_all()
         #: The process that has started it: in a forked child of that one it is not to be used.
@@ -280,12 +285,26 @@ def _close(
 
 
 class Processes:
-    """Starts processes through a fork server, which is started on first use, and anew where it has ended."""
+    """Starts processes through a fork server, which is started on first use, and anew where it has ended.
 
-    def __init__(self) -> None:
+    Args:
+        withheld: names of variables that no process inherits.
+    """
+
+    def __init__(self, withheld: Collection[str] = ()) -> None:
+        self._withheld = frozenset(withheld)
         self._lock = threading.Lock()
         self._server: _Server | None = None
         self._closed = False
+
+    def inherited(self) -> dict[str, str]:
+        """The environment of this process, as far as it is a job's.
+
+        A runner may itself run in a job, whose own parameters and output are not those of the runner's jobs.
+        """
+        own = ("BUNSUI_PARAM", "BUNSUI_OUTPUT")
+        around = os.environ.items()
+        return {k: v for k, v in around if k not in self._withheld and not k.startswith(own)}
 
     def start(
         self,
@@ -308,7 +327,7 @@ class Processes:
             JobError: what starts processes can't be started, or does not answer (``ProcessNotStarted``).
             StateError: this is closed.
         """
-        request = document(argv, env, folder, list(descriptors.values()))
+        request = start_request(argv, env, folder, list(descriptors.values()))
         try:
             server, keeper, pid = self._keeper()
             with contextlib.ExitStack() as on_failure:
@@ -331,7 +350,7 @@ class Processes:
                     return self._server, *self._server.keeper()
                 except (BrokenPipeError, ConnectionResetError, TimeoutError):
                     self._server.close()
-            self._server = _Server()
+            self._server = _Server(self.inherited())
             return self._server, *self._server.keeper()
 
     def _take_back(self, server: _Server, keeper: socket.socket, pid: int | None) -> None:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict
 
 from bunsui.errors import JobError
-from bunsui.local.process import exit_error, inherited, run_command, wait
+from bunsui.local.process import exit_error, run_command, wait
 from bunsui.local.processes import QUIET, NotStarted, Processes, closed, not_started
 from bunsui.model.json import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from bunsui.local.output import AttemptLog, Streams
     from bunsui.ports.job_type import Command, Function, JobCall
@@ -52,7 +52,7 @@ class WorkerProcess:
                 descriptors |= {streams.stdout: (1,), streams.stderr: (2,)}
             # -P: what lies in the working directory must not shadow what the worker itself imports.
             argv = [sys.executable, "-P", "-m", "bunsui.local.worker", "3", "4"]
-            self._process = processes.start(argv, env=inherited(), descriptors=descriptors)
+            self._process = processes.start(argv, env=processes.inherited(), descriptors=descriptors)
             on_failure.pop_all()
         # A worker that hangs, or whose children hold the pipes after its end, must not hold a thread.
         self._requests.setblocking(False)
@@ -170,11 +170,15 @@ class WorkerProcess:
 
 
 class Supervisor:
-    """The processes of a runner: commands, and workers, of which a call takes an idle one or a new one."""
+    """The processes of a runner: commands, and workers, of which a call takes an idle one or a new one.
 
-    def __init__(self) -> None:
+    Args:
+        withheld: names of variables that none of them inherits.
+    """
+
+    def __init__(self, withheld: Collection[str] = ()) -> None:
         self._lock = threading.Lock()
-        self._processes = Processes()
+        self._processes = Processes(withheld)
         self._idle: dict[Function, list[WorkerProcess]] = defaultdict(list)
         self._all: set[WorkerProcess] = set()
         self._importable: set[Function] = set()

@@ -158,7 +158,8 @@ def assemble(
     around = surroundings or Surroundings()
     runner_id, clock = around.new_id(), around.clock
     sizes = (pools or {}) if around.pools is None else around.pools
-    supervisor = Supervisor()
+    # What is a secret reaches the jobs that refer to it, and no others.
+    supervisor = Supervisor(withheld=secrets.variables)
     observers = Observers(plugins)
     pool = around.pool(max_concurrency)
     calls = Pools(lambda: around.pool(CALLS))

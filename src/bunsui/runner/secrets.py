@@ -58,6 +58,18 @@ class Secrets:
         """The names that definitions may use, in the configuration's order."""
         return tuple(self._references)
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """The variables of the environment in which secrets are found."""
+        if not self._references:
+            return frozenset()
+        from bunsui.local.secret_sources import EnvironmentSource  # noqa: PLC0415 - where there are secrets
+
+        named = self._references.values()
+        return frozenset(
+            each.key for each in named if isinstance(self._sources.get(each.source), EnvironmentSource)
+        )
+
     def require(self, names: Iterable[str]) -> None:
         """Makes sure that the sources of these secrets are there; no secret is asked for.
 

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def document(
+def start_request(
     argv: Sequence[str],
     env: Mapping[str, str],
     folder: str | os.PathLike[str] | None,
     targets: Sequence[Sequence[int]],
 ) -> bytes:
-    """The request, behind its length.
+    """What a keeper is sent to start a process: its length in 8 bytes, big-endian, and the document.
 
     Args:
         argv: the program and its arguments.
