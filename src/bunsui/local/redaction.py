@@ -27,6 +27,29 @@ MIN_BASE64 = 6
 #: What different encoders leave as it is in a URL: Python's `quote` and `quote_plus`, and JavaScript's
 #: `encodeURIComponent` and `encodeURI`.
 _URL_SAFE = ("/", "", "!'()*", ";/?:@&=+$,#!'()*")
+#: What stands behind a backslash in YAML's double quotes, where it is not a number (YAML 1.2.2, 5.7).
+_YAML = {
+    "\0": "0",
+    "\a": "a",
+    "\b": "b",
+    "\t": "t",
+    "\n": "n",
+    "\v": "v",
+    "\f": "f",
+    "\r": "r",
+    "\x1b": "e",
+    '"': '"',
+    "\\": "\\",
+    "\x85": "N",
+    "\xa0": "_",
+    "\u2028": "L",
+    "\u2029": "P",
+}
+#: What PyYAML so writes: all that is not ASCII, or, with `allow_unicode`, what can't be shown and emoji.
+_YAML_ESCAPED = (
+    re.compile(r'[^ -~]|["\\]'),
+    re.compile(r'[^ -~\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]|["\\\u2028\u2029]'),
+)
 
 
 @frozen(repr=False)
@@ -44,9 +67,10 @@ class _Form:
 class Redactor:
     """Knows the values of some secrets, and finds them in text.
 
-    A value is found as it is, in JSON, in a URL, as Python's `repr`, in hexadecimal digits and in base64,
-    also inside a longer encoded text. One of fewer than `MIN_VALUE` characters is found only where a whole
-    text equals it. It is true where it knows any value, never changes, and shows none in its repr.
+    A value is found as it is, in JSON, YAML, CSV, SQL and a URL, as Python's `repr`, in quotes of a shell, in
+    hexadecimal digits and in base64, also inside a longer encoded text. One of fewer than `MIN_VALUE`
+    characters is found only where a whole text equals it. It is true where it knows any value, never changes,
+    and shows none in its repr.
 
     Args:
         values: the secrets; empty ones are ignored.
@@ -220,8 +244,8 @@ def _base64(content: bytes) -> str:
 
 
 def _written(text: str) -> set[str]:
-    """`text` as it is, and as it stands in JSON, in a URL and in Python's repr."""
-    return {text, *_in_json(text), *_in_url(text), *_in_repr(text)}
+    """`text` as it is, and as it stands in what programs write."""
+    return {text, *_in_json(text), *_in_url(text), *_in_repr(text), *_in_yaml(text), *_in_quotes(text)}
 
 
 def _in_json(text: str) -> set[str]:
@@ -257,3 +281,26 @@ def _in_repr(text: str) -> set[str]:
     # Within a text that has both quotes, one of them is escaped.
     both = "'\""
     return found | {repr(both + text)[4:-1], ascii(both + text)[4:-1], repr(both.encode() + content)[5:-1]}
+
+
+def _in_yaml(text: str) -> set[str]:
+    return {special.sub(_yaml_escape, text) for special in _YAML_ESCAPED}
+
+
+def _yaml_escape(character: re.Match[str]) -> str:
+    found = character[0]
+    if found in _YAML:
+        return f"\\{_YAML[found]}"
+    number = ord(found)
+    return (
+        f"\\x{number:02X}"
+        if number < 0x100
+        else f"\\u{number:04X}" if number < 0x10000 else f"\\U{number:08X}"
+    )
+
+
+def _in_quotes(text: str) -> set[str]:
+    """Within quotes: doubled, as in CSV and SQL, also of JSON, and as a shell has them."""
+    found = {each.replace(quotes, quotes * 2) for each in (text, *_as_json(text)) for quotes in "'\""}
+    # As `shlex.quote` and dash write it, and as bash does.
+    return found | {text.replace("'", quotes) for quotes in ("'\"'\"'", "'\\''")}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import re
+import shlex
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -25,6 +29,18 @@ def escaped(text: str, *, ascii_only: bool) -> str:
     return json.dumps(text, ensure_ascii=ascii_only)[1:-1]
 
 
+def yaml_text(text: str, **options: Any) -> str:
+    """Within double quotes, in one line; the NUL has it put into them."""
+    return str(yaml.dump(f"{text}\0", width=10**9, **options)).removesuffix('\\0"\n').removeprefix('"')
+
+
+def csv_text(text: str) -> str:
+    """Within quotes; the comma has it put into them."""
+    file = io.StringIO(newline="")
+    csv.writer(file).writerow([f"{text},"])
+    return file.getvalue()[1:-4]
+
+
 WAYS = {
     "raw": lambda value: value,
     "json": lambda value: escaped(value, ascii_only=True),
@@ -38,6 +54,13 @@ WAYS = {
     "ascii": lambda value: ascii(value)[1:-1],
     "repr of bytes": lambda value: repr(value.encode())[2:-1],
     "repr within both quotes": lambda value: repr(f"'\"{value}")[4:-1],
+    "yaml": yaml_text,
+    "yaml, not ascii": lambda value: yaml_text(value, allow_unicode=True),
+    "yaml, single quotes": lambda value: value.replace("'", "''"),
+    "csv": csv_text,
+    "json in csv": lambda value: csv_text(escaped(value, ascii_only=True)),
+    "shlex": lambda value: shlex.quote(value + " ")[1:-2],
+    "bash": lambda value: value.replace("'", r"'\''"),
     "hex": lambda value: value.encode().hex(),
     "upper hex": lambda value: value.encode().hex().upper(),
 }
