@@ -32,6 +32,8 @@ from bunsui.runner import creation, reading
 from bunsui.stores.records import DAMAGED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Document, Store
 
@@ -55,6 +57,7 @@ _KINDS: dict[str, Any] = {
 }
 _TIMES = ("created_at", "updated_at")
 _NUMBERED = re.compile(r"(.+)@([0-9]{1,18})", re.DOTALL)
+_DIGITS = re.compile("[0-9]+")
 _PAGE = 100
 
 
@@ -142,9 +145,23 @@ def delete(store: Store, name: str) -> None:
             store.put(HEAD, name, deleted, if_version=head.version)
         except Conflict:
             continue
-        for revision in range(1, head.value["revision"]):
-            store.delete(REVISION, _key(name, head.value, revision))
+        for key in _older(store, name, head.value):
+            store.delete(REVISION, key)
         return
+
+
+def _older(store: Store, name: str, head: Any) -> Iterator[str]:
+    """The keys of a name's older revisions that are there: a damaged head may speak of any number."""
+    prefix = _key(name, head, "")
+    page = store.find_prefix(REVISION, prefix, _PAGE)
+    while page:
+        for document in page:
+            # Those of a name that begins with this one, an '@' and a number stand among them.
+            if document.key.startswith(prefix) and _DIGITS.fullmatch(document.key, len(prefix)):
+                yield document.key
+        if not page[-1].key.startswith(prefix):
+            return
+        page = store.find(REVISION, after=page[-1].cursor, limit=_PAGE)
 
 
 def find(store: Store) -> list[PipelineSummary]:
@@ -245,7 +262,7 @@ def _registered(store: Store, name: str) -> Document:
     return head
 
 
-def _key(name: str, head: Any, revision: int | None) -> str:
+def _key(name: str, head: Any, revision: object) -> str:
     """The key of an older revision. A name that was deleted and created again has others than before."""
     return f"{name}@{head['registration']}.{revision}"
 

@@ -257,6 +257,38 @@ class TestDelete:
             == (str(raised.value))
         )
 
+    def test_what_is_there_bounds_it(self, store: Rivalled) -> None:
+        """A head that speaks of a million million revisions is deleted with the one that there is."""
+        registered.create(store, AT, pipeline(text="v1"))
+        registered.update(store, AT, pipeline(text="v2"))
+        head = store.get(registered.HEAD, "flow")
+        assert head is not None
+        store.put(registered.HEAD, "flow", {**head.value, "revision": 10**18}, groups=[("all", "flow")])
+        asked: list[str] = []
+
+        def delete(kind: str, key: str) -> None:
+            assert len(asked) < 1000, "it counts"
+            asked.append(key)
+            MemoryStore.delete(store, kind, key)
+
+        store.delete = delete  # type: ignore[method-assign]
+        registered.delete(store, "flow")
+
+        assert (["flow@1.1"], []) == (asked, store.find(registered.REVISION))
+
+    def test_others_stay(self, store: Rivalled) -> None:
+        """Also of names that begin as the keys of its revisions do; its own all go."""
+        names = ("flow", "flow@1.", "flow@1.x", "flow@1.5@x", "flow2", "flow@1.9@1.z")
+        for name in names:
+            registered.create(store, AT, pipeline(name))
+            registered.update(store, AT, pipeline(name))
+        for _ in range(250):
+            registered.update(store, AT, pipeline("flow"))
+        registered.delete(store, "flow")
+
+        left = [document.key for document in store.find(registered.REVISION, limit=1000)]
+        assert sorted(f"{name}@1.1" for name in names[1:]) == left
+
     def test_an_update_that_came_first_is_deleted_too(self, store: Rivalled) -> None:
         """Whoever deletes a name means the name."""
         registered.create(store, AT, pipeline())
