@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Self
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 #: Deepest nesting of lists and mappings. Whoever reads a value back may stand deep in a stack of its own.
 MAX_DEPTH = 200
+#: How many containers of one level are looked at together.
+_CHUNK = 1000
 
 _dumps = json.JSONEncoder(
     ensure_ascii=True, allow_nan=False, separators=(",", ":"), check_circular=True
@@ -94,25 +100,32 @@ def check(value: object) -> None:
         TypeError: a key is not text.
         ValueError: there are more than `MAX_DEPTH` levels, or `value` holds itself.
     """
-    level = [value] if isinstance(value, dict | list | tuple) else []
-    depth = 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
+    # Depth first, so that no level is held as a whole: 15 MB may have five million lists in one.
+    stack = [_containers_in([(value,)])]
+    while stack:
+        # By identity: what is shared is looked at once, not once for each way that leads to it.
+        chunk = {id(container): container for container in islice(stack[-1], _CHUNK)}
+        if not chunk:
+            stack.pop()
+            continue
+        if len(stack) > MAX_DEPTH:
             raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep, or holds itself")
-        below: dict[int, Any] = {}  # By identity: what is shared within a level is looked at once.
-        for container in level:
-            items: Any = container
-            if isinstance(container, dict):
-                for key in container:
-                    if not isinstance(key, str):
-                        kind = type(key).__name__
-                        raise TypeError(f"keys must be text, not {kind} ({key!r}); str() makes it")
-                items = container.values()
-            for item in items:
-                if isinstance(item, dict | list | tuple):
-                    below[id(item)] = item
-        level = list(below.values())
+        stack.append(_containers_in(chunk.values()))
+
+
+def _containers_in(containers: Iterable[Any]) -> Iterator[Any]:
+    """The lists and mappings that stand directly in some others, whose keys it looks at."""
+    for container in containers:
+        items = container
+        if isinstance(container, dict):
+            for key in container:
+                if not isinstance(key, str):
+                    kind = type(key).__name__
+                    raise TypeError(f"keys must be text, not {kind} ({key!r}); str() makes it")
+            items = container.values()
+        for item in items:
+            if isinstance(item, dict | list | tuple):
+                yield item
 
 
 def _fault(value: object, path: str) -> TypeError | ValueError | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bunsui.model.json import MAX_DEPTH, NULL, Json, canonical, compact
+from bunsui.model.json import MAX_DEPTH, NULL, Json, canonical, check, compact
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -155,6 +156,34 @@ def test_shared_parts_are_no_cycle() -> None:
     """A part that stands in two places is written twice."""
     part = {"x": 1}
     assert Json('[{"x":1},{"x":1}]') == Json.of([part, part])
+
+
+def test_what_is_shared_is_looked_at_once() -> None:
+    """A value that would have 2 ** 199 parts if it were written out is checked in no time."""
+    value: Any = []
+    for _ in range(MAX_DEPTH - 1):
+        value = [value, value]
+    check(value)
+    with pytest.raises(ValueError, match="nested more than 200 levels deep"):
+        check([value])
+
+
+def test_a_key_far_behind_is_refused() -> None:
+    """Also behind more lists than are looked at together."""
+    with pytest.raises(TypeError, match="keys must be text, not int"):
+        check([[[]] for _ in range(2500)] + [[{1: 2}]])
+
+
+def test_checking_needs_no_memory_of_its_own() -> None:
+    """However many lists stand side by side: 300,000 took 30 MB, and take some kilobytes."""
+    value = [[[]] for _ in range(150_000)]
+    tracemalloc.start()
+    try:
+        check(value)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_compact() -> None:
