@@ -162,6 +162,7 @@ ROOMS = {
     "dsl/parameters/values.py": "a value against its declaration",
     "dsl/parser.py": "text, or plain data, to a tree",
     "dsl/passed.py": "with which job types a `Pipeline` has been checked, so that the same is not done twice",
+    "dsl/placing.py": "which file a `Pipeline` is from, for the places of what turns out to be wrong",
     "dsl/shapes.py": "a tree against the language's schema",
     "dsl/templates.py": "what `templates` declare",
     "dsl/templating.py": "templates and defaults are put in",

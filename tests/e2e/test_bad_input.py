@@ -59,9 +59,10 @@ CASES = {
     "missing parameter": (
         ETL,
         (),
-        "bunsui: /parameters/bucket: error[missing-parameter]:"
+        "bunsui: pipeline.yaml:4:12: error[missing-parameter]:"
         " pipeline 'etl' needs the parameter 'bucket', text\n"
-        "    give it with -p bucket=..., or in the mapping of parameters\n",
+        "    4 |   - {name: bucket, type: string, required: true}\n"
+        "      |            ^^^^^^ give it with -p bucket=..., or in the mapping of parameters\n",
     ),
     "mistyped parameter": (
         ETL,
@@ -122,12 +123,14 @@ def test_all_unbound_jobs_are_listed(tmp_path: Path) -> None:
 
     assert (2, []) == (code, left)
     assert [
-        "bunsui: /jobs/0/function: error[unbound-job]: job 'extract': function 'extract-function'"
+        "bunsui: pipeline.yaml:7:43: error[unbound-job]: job 'extract': function 'extract-function'"
         " is not bound, and the run is local, so nothing may run on AWS",
-        "    bind it under 'lambda:' in bindings.yaml beside the definition",
-        "/jobs/1/task_definition: error[unbound-job]: job 'load': task_definition 'load-task'"
+        "    7 |   - {id: extract, type: lambda, function: extract-function}",
+        f"      | {' ' * 42}{'^' * 16} bind it under 'lambda:' in bindings.yaml beside the definition",
+        "pipeline.yaml:8:44: error[unbound-job]: job 'load': task_definition 'load-task'"
         " is not bound, and the run is local, so nothing may run on AWS",
-        "    bind it under 'ecs:' in bindings.yaml beside the definition",
+        "    8 |   - {id: load, type: ecs, task_definition: load-task, depends_on: [extract]}",
+        f"      | {' ' * 43}{'^' * 9} bind it under 'ecs:' in bindings.yaml beside the definition",
     ] == said.splitlines()
 
 

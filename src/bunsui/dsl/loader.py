@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bunsui.dsl import passed
+from bunsui.dsl import passed, placing
 from bunsui.dsl.definition import to_pipeline
 from bunsui.dsl.fields import JOB_FIELDS, LATER_JOB_FIELDS
 from bunsui.dsl.parameters.fields import DECLARATION_FIELDS
@@ -33,10 +33,15 @@ def load(path: str | Path, job_types: Mapping[str, JobType]) -> Pipeline:
             that may have it.
     """
     path = Path(path)
-    return _checked(_read(path), job_types).at(path.absolute().parent)
+    return placing.note(_checked(read(path), job_types).at(path.absolute().parent), path)
 
 
-def _read(path: Path) -> Document:
+def read(path: Path) -> Document:
+    """What a file holds, unchecked.
+
+    Raises:
+        DefinitionError: it can't be read, or is no YAML or JSON.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)  # What has no end is too long as well.
@@ -132,7 +137,7 @@ def problems(text: str | bytes | Path, job_types: Mapping[str, JobType]) -> list
         job_types: by name.
     """
     try:
-        document = _read(text) if isinstance(text, Path) else parse(text)
+        document = read(text) if isinstance(text, Path) else parse(text)
     except DefinitionError as error:
         return list(error.problems)
     return validate(document, job_types).problems

@@ -42,6 +42,12 @@ def with_these(pipeline: Pipeline, job_types: Mapping[str, JobType]) -> bool:
     )
 
 
+def types(pipeline: Pipeline) -> dict[str, JobType]:
+    """The job types with which a pipeline was checked, by name; those that were not known are left out."""
+    found = vars(pipeline).get(_NOTE)
+    return {} if found is None else {name: kind for name, kind in found.types.items() if kind is not None}
+
+
 def _says_the_same(kind: JobType, other: JobType | None) -> bool:
     """Whether two objects are one, or of one class and without anything of their own."""
     return kind is other or (type(kind) is type(other) and getattr(kind, "__dict__", None) == {})

@@ -50,9 +50,14 @@ class Validated:
     #: Sorted by position.
     problems: list[Problem]
     #: Its jobs, with templates and defaults put into them.
-    jobs: list[Mapping[str, Any]]
+    expanded: list[Expanded]
     #: Whether all that is wrong with it is that there are no such job types, by whatever name.
     lacks_types: bool = False
+
+    @property
+    def jobs(self) -> list[Mapping[str, Any]]:
+        """The trees of its jobs."""
+        return [job.tree for job in self.expanded]
 
     @property
     def is_valid(self) -> bool:
@@ -80,7 +85,7 @@ def validate(document: Document, job_types: Mapping[str, JobType], *, any_type: 
             break
     return Validated(
         _shown([*errors.values()], [*warnings.values()], document.file),
-        [job.tree for job in validation.expanded],
+        validation.expanded,
         bool(errors)
         and all((problem.code, problem.path) in validation.absent for problem in errors.values()),
     )

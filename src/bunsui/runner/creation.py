@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.parameters import inputs
+from bunsui.dsl.placing import placing
 from bunsui.engine import events as ev
 from bunsui.engine.decide import Machine
 from bunsui.errors import ConfigError, Conflict
@@ -77,12 +78,16 @@ def take_in(
     """
     if any(parts.surroundings.stand_in(job) is None for job in pipeline.jobs):
         preflight.check_folder(pipeline, "a registered pipeline is updated from the folder where it is now")
-    values = inputs.resolve_parameters(pipeline, parameters)
-    wanted = needs(pipeline, values)
-    env = meet(wanted, parts.settings, parts.pools, parts.surroundings.environ)
+    with placing(pipeline, parameters):
+        values = inputs.resolve_parameters(pipeline, parameters)
+        wanted = needs(pipeline, values)
+        env = meet(wanted, parts.settings, parts.pools, parts.surroundings.environ)
     parts.secrets.require(wanted.secrets)
     bindings = given_bindings(given, pipeline, job_types)
-    used = preflight.used_bindings(pipeline, bindings, job_types, parts.surroundings.stand_in, local=local)
+    with placing(pipeline, parameters):
+        used = preflight.used_bindings(
+            pipeline, bindings, job_types, parts.surroundings.stand_in, local=local
+        )
     data = {
         kind: {name: bound.to_data(value) for name, value in names.items()} for kind, names in used.items()
     }

@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.parameters.inputs import resolve_parameters
+from bunsui.dsl.placing import placing
 from bunsui.dsl.problems import Problem
 from bunsui.engine.events import RunnerClaimed
 from bunsui.errors import ConfigError, Conflict, DefinitionError
@@ -134,8 +135,9 @@ class StubbedRunner(Runner):
     ) -> Session:
         self._check(pipeline)
         self._stubs.check(pipeline)
-        if wrong := [*self._wrong(pipeline, parameters)]:
-            raise DefinitionError(wrong)
+        with placing(pipeline, parameters):
+            if wrong := [*self._wrong(pipeline, parameters)]:
+                raise DefinitionError(wrong)
         self._pools.include(pipeline.jobs)
         try:
             if idempotency_key is not None:
