@@ -146,7 +146,7 @@ def test_true_runs_and_its_opposite_skips(
         (
             "${jobs.up.output.one} < ${jobs.up.output.text}",
             "'<' compares two numbers or two texts, not a number (${jobs.up.output.one})"
-            " and a text (${jobs.up.output.text})",
+            " and text (${jobs.up.output.text})",
         ),
         (
             "${jobs.up.output.null} > 0",
@@ -159,10 +159,10 @@ def test_true_runs_and_its_opposite_skips(
         ),
         (
             "${jobs.up.output.yes} <= ${jobs.up.output.no}",
-            "'<=' compares two numbers or two texts, not a boolean (${jobs.up.output.yes})"
-            " and a boolean (${jobs.up.output.no})",
+            "'<=' compares two numbers or two texts, not true or false (${jobs.up.output.yes})"
+            " and true or false (${jobs.up.output.no})",
         ),
-        ("1 in ${jobs.up.output.text}", "'in' takes a list, not a text (${jobs.up.output.text})"),
+        ("1 in ${jobs.up.output.text}", "'in' takes a list, not text (${jobs.up.output.text})"),
         ("1 not in ${jobs.up.output.map}", "'not in' takes a list, not a mapping (${jobs.up.output.map})"),
         (
             "${jobs.up.output.one}",
@@ -174,7 +174,7 @@ def test_true_runs_and_its_opposite_skips(
         ),
         (
             "not ${jobs.up.output.text}",
-            "what follows 'not' must be true or false, not a text (${jobs.up.output.text})",
+            "what follows 'not' must be true or false, not text (${jobs.up.output.text})",
         ),
         (
             "true and ${jobs.up.output.list}",
@@ -206,7 +206,7 @@ def test_a_type_that_does_not_fit_fails_the_job(tmp_path: Path, condition: str, 
             "${jobs.up.output.list[2]} == 1",
             "${jobs.up.output.list[2]}: jobs.up.output.list has no 2; it is a list of 2",
         ),
-        ("${o.rows.x} == 1", "${o.rows.x}: parameters.o.rows has no 'x'; it is int"),
+        ("${o.rows.x} == 1", "${o.rows.x}: parameters.o.rows has no 'x'; it is a number"),
     ],
 )
 def test_a_path_that_is_not_there_fails_the_job(tmp_path: Path, condition: str, message: str) -> None:

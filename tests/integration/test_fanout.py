@@ -240,7 +240,7 @@ class TestWrongLists:
 
     @pytest.mark.parametrize(
         ("value", "what"),
-        [(None, "null"), ({"a": 1}, "a mapping"), ("abc", "a text"), (3, "a number"), (True, "a boolean")],
+        [(None, "null"), ({"a": 1}, "a mapping"), ("abc", "text"), (3, "a number"), (True, "true or false")],
     )
     def test_a_value_that_is_no_list_fails_the_job(self, runner: Runner, value: Any, what: str) -> None:
         """With NotAList; another attempt would not help, so there is none."""

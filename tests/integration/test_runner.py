@@ -146,7 +146,7 @@ class TestRun:
 
         assert state.error is not None
         assert ("failed", "ReferenceError", 0) == (state.status, state.error.code, len(state.attempts))
-        assert "${jobs.a.output.rows}: jobs.a.output has no 'rows'; it is int" == state.error.message
+        assert "${jobs.a.output.rows}: jobs.a.output has no 'rows'; it is a number" == state.error.message
 
     def test_an_output_that_the_store_cannot_take_fails_its_job(self) -> None:
         """Beyond max_commit_bytes an output is refused, and the session goes on."""

@@ -53,7 +53,7 @@ InText = tuple[Path, int, int, Wrong]
 InCondition = tuple[Wrong, int, int]
 _MOST_IN_A_TEXT = 100
 
-#: The kinds of values (see `bunsui.expressions.evaluation.kind_of`) of the language's types.
+#: The kinds of values (see `bunsui.expressions.kinds.kind_of`) of the language's types.
 _KINDS = {
     "string": "text",
     "integer": "number",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from attrs import define
 
 from bunsui.dsl.document import PLACE_BITS, Places, Source
 from bunsui.dsl.problems import Problem, pointer, quoted
+from bunsui.dsl.words import kind
 from bunsui.errors import DefinitionError
 
 #: Deepest nesting of lists and mappings, after aliases are expanded.
@@ -301,16 +301,3 @@ class Builder:
 
     def _error(self) -> DefinitionError:
         return DefinitionError(sorted(self.problems, key=Problem.sort_key))
-
-
-def kind(value: object) -> str:
-    """What `value` is, for a message."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    return f"the number {value}" if isinstance(value, (int, float)) else type(value).__name__

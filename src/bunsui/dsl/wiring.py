@@ -14,6 +14,7 @@ from bunsui.dsl.problems import Problem, quoted
 from bunsui.dsl.schema import own_of
 from bunsui.dsl.words import type_names
 from bunsui.expressions.conditions import MAX_LENGTH
+from bunsui.expressions.kinds import NAMES
 from bunsui.expressions.references import Marked, Path, marked, one_reference, references_in
 from bunsui.model.graph import Graph
 
@@ -179,9 +180,11 @@ class Wiring:
         for name, value in given.items():
             reference = one_reference(value)
             kind = names.kind(reference) if reference is not None else None
-            if kind not in (None, declared[name].kind):
+            if kind is not None and kind != declared[name].kind:
                 wanted = type_names(declared[name].type)
-                message = f"the input '{name}' of {expanded.named} must be {wanted}, and {value} is a {kind}"
+                message = (
+                    f"the input '{name}' of {expanded.named} must be {wanted}, and {value} is {NAMES[kind]}"
+                )
                 yield self._document.problem("wrong-type", message, (*path, name))
 
     def _within(
@@ -207,8 +210,8 @@ class Wiring:
             hint = _LISTS
             if names.parameters.get(value.strip(), _NO_LIST).type == "array":
                 hint = f"did you mean ${{{value.strip()}}}?"
-        elif (kind := names.kind(reference)) not in (None, "list"):
-            wrong = f"${{{reference.text}}} is a {kind}, not a list"
+        elif (kind := names.kind(reference)) is not None and kind != "list":
+            wrong = f"${{{reference.text}}} is {NAMES[kind]}, not a list"
             hint = "declare the parameter with 'type: array'" if reference.root == "parameters" else _LISTS
         else:
             return

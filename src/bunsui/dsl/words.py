@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN, IDENTIFIER_RULE, PRINTABLE_PATTERN
 from bunsui.dsl.problems import quoted
+from bunsui.expressions.kinds import NAMES, describe
 
 #: What values of each type are called.
 TYPES = {
-    "string": "text",
+    "string": NAMES["text"],
     "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "null",
+    "number": NAMES["number"],
+    "boolean": NAMES["boolean"],
+    "array": NAMES["list"],
+    "object": NAMES["mapping"],
+    "null": NAMES["null"],
 }
 #: What the patterns of the language ask for.
 PATTERN_RULES = {
@@ -34,15 +36,13 @@ def type_names(types: Any) -> str:
 def kind(value: object) -> str:
     """What a value of the data is, in words."""
     match value:
-        case None:
-            return "null"
         case bool():
             return "true" if value else "false"
         case int() | float():
             return f"the number {value}"
         case str():
             return f"the text {quoted(value)}"
-        case list():
-            return "a list"
-        case _:
-            return "a mapping"
+        case None | list() | tuple() | Mapping():
+            return describe(value)
+        case _:  # In a mapping made in Python, a key may be anything.
+            return type(value).__name__

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bunsui.expressions.conditions import Condition
-from bunsui.expressions.evaluation import kind_of
+from bunsui.expressions.kinds import NAMES, kind_of
 from bunsui.expressions.references import Reference
 from bunsui.expressions.syntax import Call, Combine, Compare, Items, Literal, Node, Not, Operand, Span
 
@@ -16,8 +16,6 @@ __all__ = ["KindOf", "Mismatch", "compared_values", "mismatches"]
 Mismatch = tuple[str, Span, str | None]
 #: The kind of value that a reference brings (see `kind_of`) unless it is null; None where that is not known.
 KindOf = Callable[[Reference], str | None]
-
-_ARTICLE = {"null": "null", "boolean": "true or false"}
 
 
 def mismatches(condition: Condition, kind_of_reference: KindOf) -> Iterator[Mismatch]:
@@ -130,4 +128,4 @@ def _may_both_be_null(one: Node, *others: Node) -> bool:
 
 
 def _named(kind: str | None) -> str:
-    return _ARTICLE.get(kind or "", f"a {kind}")
+    return NAMES[kind or "null"]

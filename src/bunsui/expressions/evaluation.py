@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from bunsui.errors import JobError
+from bunsui.expressions.kinds import describe, kind_of
 from bunsui.expressions.resolution import Scope, evaluate
 from bunsui.expressions.syntax import CALLS, Call, Combine, Compare, Items, Literal, Node, Not, Operand
 
@@ -107,25 +108,6 @@ def same(left: Any, right: Any) -> bool:
     if kind == "mapping":
         return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
     return bool(left == right)
-
-
-def kind_of(value: Any) -> str:
-    """The type of a value: null, boolean, number, text, list or mapping."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "text"
-    return "mapping" if isinstance(value, Mapping) else "list"
-
-
-def describe(value: Any) -> str:
-    """A value for a message, without what it holds: that may be long, or nobody's business."""
-    kind = kind_of(value)
-    return kind if kind == "null" else f"a {kind}"
 
 
 def _named(node: Node) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 
 from bunsui.errors import JobError, NotFound, StoreError
+from bunsui.expressions.kinds import describe
 from bunsui.expressions.references import Reference, parse
 from bunsui.model.json import compact, whole
 from bunsui.model.status import JobStatus
@@ -273,7 +274,7 @@ def _describe(value: Any) -> str:
         return f"it has: {names}" if names else "it is empty"
     if isinstance(value, list):
         return f"it is a list of {len(value)}"
-    return f"it is {'null' if value is None else type(value).__name__}"
+    return f"it is {describe(value)}"
 
 
 def render(value: Any) -> str:

@@ -12,7 +12,8 @@ from bunsui.engine import events as ev
 from bunsui.engine.actions import Conclude, Evaluate, Expand, Start
 from bunsui.errors import BunsuiError, JobError
 from bunsui.expressions.conditions import parse_condition
-from bunsui.expressions.evaluation import describe, holds
+from bunsui.expressions.evaluation import holds
+from bunsui.expressions.kinds import describe
 from bunsui.expressions.resolution import Scope, resolve
 from bunsui.local.bindings import for_options
 from bunsui.local.results import encode, failure

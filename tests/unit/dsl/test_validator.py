@@ -356,8 +356,8 @@ def test_right_fields_of_a_pipeline(top):
 FAN_OUTS = [
     ("for_each: 'a,b'", "bad-for-each: 'for_each' of job 'a': it must be a list, or one reference to a list"),
     ("for_each: 'x/${numbers}'", "bad-for-each: 'for_each' of job 'a': it must be a list, or one reference to a list"),
-    ("for_each: '${word}'", "bad-for-each: 'for_each' of job 'a': ${word} is a text, not a list"),
-    ("for_each: '${session.id}'", "bad-for-each: 'for_each' of job 'a': ${session.id} is a text, not a list"),
+    ("for_each: '${word}'", "bad-for-each: 'for_each' of job 'a': ${word} is text, not a list"),
+    ("for_each: '${session.id}'", "bad-for-each: 'for_each' of job 'a': ${session.id} is text, not a list"),
     ("for_each: 3", "wrong-type: 'for_each' of job 'a' must be text or a list, not the number 3"),
     ("for_each: [1], max_concurrency: 0", "out-of-range: 'max_concurrency' of job 'a' is 0; it must be at least 1"),
     ("max_concurrency: 2", "no-effect: 'max_concurrency' of job 'a' has no effect without 'for_each'"),

@@ -125,7 +125,7 @@ def test_what_references_reach(text: str, value: Any) -> None:
     ("text", "message"),
     [
         ("${y}", "${y}: parameters has no 'y'; it has: x, n, l, e"),
-        ("${x.y}", "${x.y}: parameters.x has no 'y'; it is str"),
+        ("${x.y}", "${x.y}: parameters.x has no 'y'; it is text"),
         ("${n.y}", "${n.y}: parameters.n has no 'y'; it is null"),
         ("${l[2]}", "${l[2]}: parameters.l has no 2; it is a list of 2"),
         ("${l.y}", "${l.y}: parameters.l has no 'y'; it is a list of 2"),
