@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from bunsui.dsl.parameters.inputs import parse_assignments, resolve_parameters
+from bunsui.dsl.placing import placed
 from bunsui.dsl.problems import Problem, pointer
 from bunsui.errors import DefinitionError
 
@@ -72,28 +73,33 @@ def parameters(pipeline: Pipeline, given: Sequence[Given], *, partial: bool = Fa
         partial: whether those that are not given come from elsewhere.
 
     Raises:
-        DefinitionError: one is wrong, with its file and place where it came from one; all of a kind at once.
+        DefinitionError: one is wrong, with its file and place where it came from one; all of them at once,
+            unless a file is no JSON or YAML.
     """
-    texts = parse_assignments(pipeline, [one.text for one in given if one.file is None])
+    texts, wrong = parse_assignments(pipeline, [one.text for one in given if one.file is None])
     values: dict[str, Any] = {}
     origins: dict[str, Document] = {}
     for one in given:
         if one.file is None:
             name = one.text.partition("=")[0]
-            values[name] = texts[name]
+            if name in texts:
+                values[name] = texts[name]
             origins.pop(name, None)
         else:
             document = _document(one.text, one.file)
             values |= document.data
             origins |= dict.fromkeys(document.data, document)
-    if origins:
+    if origins or wrong:
         try:
             resolve_parameters(pipeline, values)
         except DefinitionError as error:
+            # Of one whose text can't be read, that is said; it is not missing as well.
+            said = {problem.path for problem in wrong}
             elsewhere = "missing-parameter" if partial else None
-            wrong = [_placed(found, origins) for found in error.problems if found.code != elsewhere]
-            if wrong:
-                raise DefinitionError(wrong) from error
+            more = [one for one in error.problems if one.path not in said and one.code != elsewhere]
+            wrong += [_placed(problem, origins) for problem in placed(more, pipeline, values)]
+    if wrong:
+        raise DefinitionError(sorted(wrong, key=Problem.sort_key))
     return values
 
 

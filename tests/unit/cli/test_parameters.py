@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from bunsui.cli.main import run
 
+#: Where each problem is, and its code.
+CODES = re.compile(r"^(?:bunsui: )?(.*?)error\[(.*?)\]", re.MULTILINE)
 PIPELINE = """\
 version: "1.0"
 name: flow
@@ -145,3 +148,28 @@ def test_the_later_one_is_the_one_that_is_wrong(folder: Path, capsys: pytest.Cap
 def test_twice_by_hand_is_a_slip(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two assignments of one key are refused, as before."""
     assert "parameter 'n' is given twice" in refused(capsys, "n=1", "n=2")
+
+
+def test_all_that_is_wrong_is_told_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that there is not beside a value that can't be read, and one that is missing."""
+    text = PIPELINE.replace("type: object, default: {}", "type: object, required: true")
+    (folder / "p.yaml").write_text(text, encoding="utf-8")
+    (folder / "v.json").write_text('{"s": 3, "m": 1}', encoding="utf-8")
+    found = CODES.findall(refused(capsys, "n=ten", "enviroment=prod", "@v.json", "plain"))
+    assert [
+        ("", "bad-assignment"),
+        ("/parameters/enviroment: ", "unknown-parameter"),
+        ("/parameters/n: ", "wrong-type"),
+        ("p.yaml:6:12: ", "missing-parameter"),
+        ("v.json:1:10: ", "unknown-parameter"),
+        ("v.json:1:2: ", "wrong-type"),
+    ] == sorted(found)
+
+
+def test_what_can_not_be_read_is_not_missing_as_well(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One thing is said of one parameter."""
+    text = PIPELINE.replace("type: integer, default: 2", "type: integer, required: true")
+    (folder / "p.yaml").write_text(text, encoding="utf-8")
+    assert [("/parameters/n: ", "wrong-type")] == CODES.findall(refused(capsys, "n=ten"))

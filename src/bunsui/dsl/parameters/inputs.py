@@ -120,13 +120,11 @@ _JSON = {
 }
 
 
-def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> dict[str, Any]:
-    """Parameters from texts of the form ``name=value``, read by the declared type.
+def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> tuple[dict[str, Any], list[Problem]]:
+    """Parameters from texts of the form ``name=value``, read by the declared type, and what can't be read.
 
-    A string parameter takes the text as it is; every other takes JSON.
-
-    Raises:
-        DefinitionError: one is not of that form, or not of its type; all of them at once.
+    A string parameter takes the text as it is; every other takes JSON. What is wrong with the values that are
+    left, such as that a pipeline has no such parameter, `resolve_parameters` says.
     """
     declared = {parameter.name: parameter for parameter in pipeline.parameters}
     problems: list[Problem] = []
@@ -159,6 +157,4 @@ def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> dict[st
                         path=path,
                     )
                 )
-    if problems:
-        raise DefinitionError(problems)
-    return values
+    return values, problems
