@@ -48,18 +48,17 @@ CASES = {
     "no such file": (
         None,
         (),
-        "bunsui: pipeline.yaml: error[unreadable-file]:"
-        " the definition can't be read: No such file or directory\n",
+        "pipeline.yaml: error[unreadable-file]:" " the definition can't be read: No such file or directory\n",
     ),
     "not YAML": (
         HEAD + "jobs: [}\n",
         (),
-        "bunsui: pipeline.yaml:3:8: error[syntax]: ",
+        "pipeline.yaml:3:8: error[syntax]: ",
     ),
     "missing parameter": (
         ETL,
         (),
-        "bunsui: pipeline.yaml:4:12: error[missing-parameter]:"
+        "pipeline.yaml:4:12: error[missing-parameter]:"
         " pipeline 'etl' needs the parameter 'bucket', text\n"
         "    4 |   - {name: bucket, type: string, required: true}\n"
         "      |            ^^^^^^ give it with -p bucket=..., or in the mapping of parameters\n",
@@ -67,12 +66,12 @@ CASES = {
     "mistyped parameter": (
         ETL,
         ("-p", "bucket=b", "-p", "days=soon"),
-        "bunsui: /parameters/days: error[wrong-type]: parameter 'days' must be a whole number, not 'soon'\n",
+        "/parameters/days: error[wrong-type]: parameter 'days' must be a whole number, not 'soon'\n",
     ),
     "unknown parameter": (
         ETL,
         ("-p", "bucket=b", "-p", "day=3"),
-        "bunsui: /parameters/day: error[unknown-parameter]: pipeline 'etl' has no parameter 'day'\n"
+        "/parameters/day: error[unknown-parameter]: pipeline 'etl' has no parameter 'day'\n"
         "    did you mean 'days'?\n",
     ),
     "cycle": (
@@ -81,14 +80,14 @@ CASES = {
         "  - {id: b, type: custom, command: [x], depends_on: [a]}\n"
         "  - {id: c, type: custom, command: [x], depends_on: [b]}\n",
         (),
-        "bunsui: pipeline.yaml:4:54: error[cycle]: these jobs wait for each other: a -> c -> b -> a\n",
+        "pipeline.yaml:4:54: error[cycle]: these jobs wait for each other: a -> c -> b -> a\n",
     ),
     "unknown dependency": (
         HEAD + "jobs:\n"
         "  - {id: extract, type: custom, command: [x]}\n"
         "  - {id: load, type: custom, command: [x], depends_on: [extrct]}\n",
         (),
-        "bunsui: pipeline.yaml:5:57: error[unknown-job]:"
+        "pipeline.yaml:5:57: error[unknown-job]:"
         " job 'load' depends on 'extrct', which does not exist\n"
         "    5 |   - {id: load, type: custom, command: [x], depends_on: [extrct]}\n"
         "      |                                                         ^^^^^^ did you mean 'extract'?\n",
@@ -96,12 +95,12 @@ CASES = {
     "duplicate id": (
         HEAD + "jobs:\n  - {id: a, type: custom, command: [x]}\n  - {id: a, type: custom, command: [x]}\n",
         (),
-        "bunsui: pipeline.yaml:5:10: error[duplicate-id]: two jobs have the id 'a'; the first is job 1\n",
+        "pipeline.yaml:5:10: error[duplicate-id]: two jobs have the id 'a'; the first is job 1\n",
     ),
     "later feature": (
         HEAD + "alerts: []\njobs:\n  - {id: a, type: custom, command: [x]}\n",
         (),
-        "bunsui: pipeline.yaml:3:1: error[not-supported-yet]: 'alerts' is part of the language,"
+        "pipeline.yaml:3:1: error[not-supported-yet]: 'alerts' is part of the language,"
         " but this version of bunsui does not do it yet\n",
     ),
 }
@@ -123,7 +122,7 @@ def test_all_unbound_jobs_are_listed(tmp_path: Path) -> None:
 
     assert (2, []) == (code, left)
     assert [
-        "bunsui: pipeline.yaml:7:43: error[unbound-job]: job 'extract': function 'extract-function'"
+        "pipeline.yaml:7:43: error[unbound-job]: job 'extract': function 'extract-function'"
         " is not bound, and the run is local, so nothing may run on AWS",
         "    7 |   - {id: extract, type: lambda, function: extract-function}",
         f"      | {' ' * 42}{'^' * 16} bind it under 'lambda:' in bindings.yaml beside the definition",
@@ -155,7 +154,7 @@ def test_a_binding_that_cannot_be_imported(handlers: str | None, reason: str, tm
 
     assert (2, []) == (code, left)
     assert (
-        f"bunsui: {tmp_path}/bindings.yaml:1:28: error[unimportable-binding]:"
+        f"{tmp_path}/bindings.yaml:1:28: error[unimportable-binding]:"
         f" binding 'lambda: extract-function': callable 'handlers:extract' can't be imported: {reason}\n"
         "    1 | lambda: {extract-function: 'handlers:extract'}\n"
         "      |                            ^^^^^^^^^^^^^^^^^^ the module is looked for besid"
@@ -214,3 +213,19 @@ def test_an_output_that_is_not_json_fails_its_job(tmp_path: Path) -> None:
         "  a: OutputNotJson: what the job returned is not JSON: it is of type set;"
         " convert it to text, a number, a list or a dict\n"
     ) in done.stdout
+
+
+def test_a_run_says_what_validate_says(tmp_path: Path) -> None:
+    """Of several problems each is shown in the same way, the first one as the others."""
+    jobs = "jobs:\n  - {id: a, type: custm}\n  - {id: a, type: custom}\n"
+    code, said, _ = run(tmp_path, HEAD + jobs)
+    done = subprocess.run(
+        [sys.executable, "-m", "bunsui", "pipeline", "validate", "pipeline.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (2, done.stdout) == (code, said)
+    assert 2 < said.count("error[")

@@ -23,6 +23,7 @@ from attrs import asdict
 
 from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.parameters import Given
+from bunsui.cli.render import refusal
 from bunsui.cli.stores import again
 from bunsui.cli.streams import around, note
 from bunsui.errors import BunsuiError, ConfigError
@@ -211,7 +212,7 @@ def main() -> int:
                 **request,
             )
     except BunsuiError as error:
-        text, code = f"bunsui: {error}", exit_code(error)
+        text, code = refusal(error, colours=False), exit_code(error)
         if background.has_begun:
             note(text)
         else:

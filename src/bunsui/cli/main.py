@@ -19,7 +19,7 @@ from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
 from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.group import Commands
-from bunsui.cli.render import printable_lines
+from bunsui.cli.render import has_colours, printable_lines, refusal
 from bunsui.cli.streams import around, lost, note, unread
 
 
@@ -91,7 +91,6 @@ def _run(arguments: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except errors.BunsuiError as error:
-        # A name in it may be somebody else's, and so may be a path.
-        note(printable_lines(f"bunsui: {error}"))
+        note(refusal(error, colours=has_colours(sys.stderr)))
         return exit_code(error)
     return result if isinstance(result, int) else 0

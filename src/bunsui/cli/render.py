@@ -14,7 +14,7 @@ from bunsui.cli.outputs import Shown
 from bunsui.cli.streams import note, say
 from bunsui.dsl.problems import display_width
 from bunsui.dsl.problems import printable as printable  # noqa: PLC0414 - for the commands, too
-from bunsui.errors import BunsuiError
+from bunsui.errors import BunsuiError, DefinitionError
 from bunsui.model.status import JobStatus, SessionStatus
 from bunsui.model.times import to_text
 from bunsui.runner.assuming import WORDS
@@ -296,6 +296,14 @@ def problem_text(problem: Problem, *, colours: bool) -> str:
     text = text.replace(mark, click.style(mark, fg=tone, bold=True), 1)
     carets = re.compile(r"^( +\| +)(\^+)", re.MULTILINE)
     return carets.sub(lambda match: match[1] + click.style(match[2], fg=tone, bold=True), text)
+
+
+def refusal(error: BunsuiError, *, colours: bool) -> str:
+    """Why a command does nothing: problems as ``pipeline validate`` shows them, of other errors the text."""
+    if isinstance(error, DefinitionError):
+        return "\n".join(problem_text(problem, colours=colours) for problem in error.problems)
+    # A name in it may be somebody else's, and so may be a path.
+    return printable_lines(f"bunsui: {error}")
 
 
 def problem_annotation(problem: Problem) -> str:

@@ -13,7 +13,7 @@ import pytest
 from bunsui.cli.main import run
 
 #: Where each problem is, and its code.
-CODES = re.compile(r"^(?:bunsui: )?(.*?)error\[(.*?)\]", re.MULTILINE)
+CODES = re.compile(r"^(.*?)error\[(.*?)\]", re.MULTILINE)
 PIPELINE = """\
 version: "1.0"
 name: flow
@@ -108,7 +108,7 @@ def test_what_stands_later_wins(folder: Path, capsys: pytest.CaptureFixture[str]
 def test_a_wrong_file(folder: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     """File, line and key are named; exit code 2."""
     (folder / "v.json").write_text(text, encoding="utf-8")
-    assert refused(capsys, "@v.json").startswith(f"bunsui: {said}")
+    assert refused(capsys, "@v.json").startswith(said)
 
 
 @pytest.mark.parametrize("name", ["no.json", "", "a\0b", "."])
@@ -135,14 +135,14 @@ def test_a_secret_in_a_file_is_not_shown(folder: Path, capsys: pytest.CaptureFix
     """A value that stands where a reference belongs is named by its place alone."""
     (folder / "v.json").write_text('{"key": "hunter2hunter2"}', encoding="utf-8")
     said = refused(capsys, "@v.json")
-    assert said.startswith("bunsui: v.json:1:2: error[bad-secret]: parameter 'key' is secret")
+    assert said.startswith("v.json:1:2: error[bad-secret]: parameter 'key' is secret")
     assert "hunter2" not in said
 
 
 def test_the_later_one_is_the_one_that_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file is not blamed for what was given after it."""
     (folder / "v.json").write_text('{"n": 1}', encoding="utf-8")
-    assert refused(capsys, "@v.json", 'n="x"').startswith("bunsui: /parameters/n: error[wrong-type]")
+    assert refused(capsys, "@v.json", 'n="x"').startswith("/parameters/n: error[wrong-type]")
 
 
 def test_twice_by_hand_is_a_slip(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -132,7 +132,7 @@ class TestCreateAndUpdate:
         """Exit code 2."""
         assert 2 == run(["pipeline", command, "-f", file])
 
-        assert said()[1].startswith(f"bunsui: {expected}")
+        assert said()[1].startswith(expected)
         assert not (folder / "store.db").exists()
 
 
