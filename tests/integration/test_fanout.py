@@ -316,7 +316,7 @@ class TestWrongLists:
         assert error is not None
         assert "InvalidOptions" == error.code
         assert error.message.startswith(
-            "item 1: 'command.1' of job 'fan' (its references resolved) must be text"
+            "item 1: 'command[1]' of job 'fan' (its references resolved) must be text"
         )
 
 

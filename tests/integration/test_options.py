@@ -39,9 +39,40 @@ def test_a_resolved_field_of_a_wrong_type_fails_the_job(tmp_path: Path) -> None:
     assert state.error is not None
     assert ("failed", "InvalidOptions", False) == (state.status, state.error.code, state.error.retryable)
     assert (
-        "'command.1' of job 'x' (its references resolved) must be text or a number, not a mapping"
+        "'command[1]' of job 'x' (its references resolved) must be text or a number, not a mapping"
         == state.error.message
     )
+
+
+def test_a_parameter_that_nobody_gave_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """Which reference brought null in, and that a default would do."""
+    job = {"type": "custom", "command": ["echo", "${thing}"]}
+    definition = {
+        "version": "1.0",
+        "name": "p",
+        "parameters": [{"name": "thing"}],
+        "jobs": [{"id": "x", **job}],
+    }
+    with bunsui.Runner(f"sqlite:///{tmp_path}/s.db", autoload_plugins=False) as runner:
+        state = runner.run(bunsui.Pipeline.from_dict(definition)).jobs["x"]
+    assert state.error is not None
+    assert (
+        "'command[1]' of job 'x' (its references resolved) must be text or a number, not null:"
+        " nothing came of ${thing}; give the parameter 'thing' a default, such as \"\""
+    ) == state.error.message
+
+
+def test_an_output_that_is_null_is_named(tmp_path: Path) -> None:
+    """A default is no remedy there."""
+    jobs = [
+        {"id": "a", "type": "custom", "command": ["true"]},
+        {"id": "x", "type": "custom", "command": ["echo", "${jobs.a.output}"], "depends_on": ["a"]},
+    ]
+    definition = {"version": "1.0", "name": "p", "jobs": jobs}
+    with bunsui.Runner(f"sqlite:///{tmp_path}/s.db", autoload_plugins=False) as runner:
+        state = runner.run(bunsui.Pipeline.from_dict(definition)).jobs["x"]
+    assert state.error is not None
+    assert state.error.message.endswith("not null: nothing came of ${jobs.a.output}")
 
 
 def test_a_function_named_by_a_reference_is_found_among_the_bindings(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from bunsui.dsl.fields import (
 from bunsui.dsl.hints.habits import field_hint
 from bunsui.dsl.hints.remedies import missing, remedy
 from bunsui.dsl.problems import quoted
-from bunsui.dsl.words import PATTERN_RULES, kind, type_names
+from bunsui.dsl.words import PATTERN_RULES, kind, place, type_names
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -54,10 +54,9 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
     """
     keyword, limit = str(error.validator), cast("Any", error.validator_value)
     instance = cast("Any", error.instance)
-    place = ".".join(str(part) for part in error.absolute_path)
-    subject = f"'{place}' of {what}" if place else what
     schema = cast("Any", error.schema)
     path = tuple(error.absolute_path)
+    subject = f"'{place(path)}' of {what}" if path else what
     if "propertyNames" in error.absolute_schema_path:
         rule = PATTERN_RULES.get(limit if isinstance(limit, str) else "", error.message[:MAX_RULE])
         name = str(instance)

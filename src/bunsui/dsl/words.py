@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bunsui.dsl.fields import DURATION_PATTERN, IDENTIFIER_PATTERN, IDENTIFIER_RULE, PRINTABLE_PATTERN
@@ -31,6 +31,11 @@ def type_names(types: Any) -> str:
     """JSON Schema's type, or list of types, in words."""
     names = [types] if isinstance(types, str) else types
     return " or ".join(TYPES.get(name, name) for name in names)
+
+
+def place(path: Sequence[str | int]) -> str:
+    """A path as messages say it, such as ``tags[1]`` or ``cache.key``; empty for the whole."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 def kind(value: object) -> str:

@@ -98,9 +98,9 @@ WHOLE = [
     ),
     pytest.param(
         'version: "1.0"\nname: n\njobs: [a, null]\n',
-        "p.yaml:3:8: error[wrong-type]: 'jobs.0' of the pipeline must be a mapping, not the text 'a'\n"
+        "p.yaml:3:8: error[wrong-type]: 'jobs[0]' of the pipeline must be a mapping, not the text 'a'\n"
         "    3 | jobs: [a, null]\n      |        ^\n"
-        "p.yaml:3:11: error[wrong-type]: 'jobs.1' of the pipeline must be a mapping, not null\n"
+        "p.yaml:3:11: error[wrong-type]: 'jobs[1]' of the pipeline must be a mapping, not null\n"
         "    3 | jobs: [a, null]\n      |           ^^^^",
         id="job-no-mapping",
     ),
@@ -214,7 +214,7 @@ JOBS = [
     ("size: true", "wrong-type: 'size' of job 'a' must be a whole number, not true"),
     ("size: 1.5", "wrong-type: 'size' of job 'a' must be a whole number, not the number 1.5"),
     ("step: 3", "bad-value: 'step' of job 'a' is 3; it must be a multiple of 2"),
-    ("tags: [x, 2]", "wrong-type: 'tags.1' of job 'a' must be text, not the number 2"),
+    ("tags: [x, 2]", "wrong-type: 'tags[1]' of job 'a' must be text, not the number 2"),
     ("tags: [x, x]", "bad-value: 'tags' of job 'a' must not hold the same item twice"),
     ("tags: [x, y, z]", "out-of-range: 'tags' of job 'a' must have at most 2 items, not 3"),
     (
@@ -250,7 +250,7 @@ JOBS = [
         "retry: {max_attempt: 2}",
         "unknown-field: 'retry' of job 'a' has no field 'max_attempt'",
     ),
-    ("retry: {on: ['']}", "out-of-range: 'retry.on.0' of job 'a' must have at least 1 character, not 0"),
+    ("retry: {on: ['']}", "out-of-range: 'retry.on[0]' of job 'a' must have at least 1 character, not 0"),
     (
         "retry: {jitter: ful}",
         "bad-value: 'retry.jitter' of job 'a' is 'ful'; it must be one of: full, none",

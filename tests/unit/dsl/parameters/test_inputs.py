@@ -90,7 +90,7 @@ def test_inside_a_list():
     """A wrong item of a list is pointed at."""
     pipeline = declared(Parameter("p", "array", constraints={"items": {"type": "integer"}}))
     assert (
-        "/parameters/p/1: error[wrong-type]: '1' of the value of parameter 'p' must be a whole number, not the"
+        "/parameters/p/1: error[wrong-type]: '[1]' of the value of parameter 'p' must be a whole number, not the"
         " text 'x'" == message(pipeline, {"p": [1, "x"]})
     )
 
