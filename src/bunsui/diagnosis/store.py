@@ -17,7 +17,7 @@ from bunsui.diagnosis.content import integrity, rows_of
 from bunsui.diagnosis.sizes import in_bytes
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.stores.access import Access, access_to, may_write
-from bunsui.stores.filesystems import network_mount
+from bunsui.stores.filesystems import damaging, network_mount
 from bunsui.stores.sqlite_schema import SCHEMA_VERSION
 from bunsui.stores.urls import shown, sqlite_path
 
@@ -62,9 +62,7 @@ def location(path: Path) -> Iterator[Check]:
     folder = there if there.is_dir() else there.parent
     mount = network_mount(folder)
     if mount is not None:
-        what = (
-            f"{path} lies on {mount.point}, a network file system ({mount.type}), where SQLite can damage it"
-        )
+        what = f"{path} {damaging(mount)}"
         yield problem("store's disk", what, f"move it to a disk of this machine, or {_ELSEWHERE}")
     if there == real and real.is_file():
         yield from _rights(real)

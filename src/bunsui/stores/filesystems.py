@@ -40,6 +40,11 @@ class Mount:
     type: str
 
 
+def damaging(mount: Mount) -> str:
+    """Why no store may lie on a network file system, after what names the store."""
+    return f"lies on {mount.point}, a network file system ({mount.type}), where SQLite can damage it"
+
+
 def network_mount(path: Path) -> Mount | None:
     """The network file system that `path` lies on; None for a local one, or where it can't be told."""
     mounts = ""

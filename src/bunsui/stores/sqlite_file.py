@@ -18,7 +18,7 @@ from pathlib import Path
 from bunsui.errors import StoreError
 from bunsui.stores import forks
 from bunsui.stores.access import Access, Stamp, access_to, read_only, stamp_of
-from bunsui.stores.filesystems import network_mount
+from bunsui.stores.filesystems import damaging, network_mount
 from bunsui.stores.sqlite_errors import not_made, store_error
 from bunsui.stores.sqlite_schema import check_whole, prepare
 
@@ -75,8 +75,7 @@ class SqliteFile:
         mount = network_mount(self.path)
         if mount is not None:
             raise StoreError(
-                f"store {self.path} lies on {mount.point}, a network file system ({mount.type}), where SQLite"
-                " can damage it",
+                f"store {self.path} {damaging(mount)}",
                 hint="name a file on a disk of this machine with --store or BUNSUI_STORE",
                 lasting=True,
             )

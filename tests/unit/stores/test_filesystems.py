@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bunsui.stores.filesystems import NETWORK, Mount, mount_of, network_mount
+from bunsui.stores.filesystems import NETWORK, Mount, damaging, mount_of, network_mount
 
 MOUNTINFO = r"""
 22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/root rw
@@ -64,3 +64,9 @@ def test_this_machine(tmp_path: Path) -> None:
     """A temporary folder is local, also through a symbolic link, and where nothing is there yet."""
     (tmp_path / "link").symlink_to(tmp_path)
     assert network_mount(tmp_path / "link" / "folder" / "store.db") is None
+
+
+def test_what_is_said_of_a_network_file_system() -> None:
+    """The store that is refused and `bunsui doctor` say the same."""
+    expected = "lies on /data, a network file system (nfs4), where SQLite can damage it"
+    assert expected == damaging(Mount("/data", "nfs4"))
