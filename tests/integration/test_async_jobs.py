@@ -145,7 +145,7 @@ class TestJobTypes:
         session = setting.runner.run(setting.pipeline(body, timeout=0.1, retry=policy))
         first = session.jobs["x"].attempts[0].error
         assert first is not None
-        expected = ("JobTimeout", "the attempt took longer than its timeout and was cancelled")
+        expected = ("JobTimeout", "the attempt took longer than its timeout of 0.1 s and was cancelled")
         assert (*expected, {"x": "second"}) == (first.code, first.message, session.outputs)
         assert hanging.cancelled.is_set()
 

@@ -94,7 +94,7 @@ class TestCommands:
     def test_timeout(self, runner: Runner, folder: Path) -> None:
         """A command is ended at its job's timeout."""
         session = runner.run(one(folder, "command: 'echo $$ > pid; exec sleep 600', shell: true, timeout: 1"))
-        expected = ("JobTimeout", "the attempt took longer than its timeout and was ended")
+        expected = ("JobTimeout", "the attempt took longer than its timeout of 1 s and was ended")
         assert (expected, False) == (error_of(session), is_running(int((folder / "pid").read_text())))
 
     def test_cancel(self, runner: Runner, folder: Path) -> None:
@@ -174,7 +174,7 @@ class TestCallables:
     def test_timeout(self, runner: Runner, folder: Path) -> None:
         """A callable with a timeout is ended at it."""
         session = runner.run(one(folder, "callable: 'tasks:hang', timeout: 2"))
-        expected = ("JobTimeout", "the attempt took longer than its timeout and was ended")
+        expected = ("JobTimeout", "the attempt took longer than its timeout of 2 s and was ended")
         assert (expected, False) == (error_of(session), is_running(int((folder / "pid").read_text())))
 
     def test_closure(self, runner: Runner) -> None:
@@ -286,7 +286,7 @@ class TestBindings:
             end.set()
             again = runner.run(quick).outputs["a"]
         message = (
-            "the attempt took longer than its timeout; its thread can't be ended and goes on,"
+            "the attempt took longer than its timeout of 0.3 s; its thread can't be ended and goes on,"
             " so there is no other attempt"
         )
         assert (("JobTimeout", message), [1], 1, 1) == (error_of(session), calls, after, again)

@@ -23,6 +23,25 @@ def is_false(condition: str | None) -> str:
     return f"its condition is false: {shown(condition)}"
 
 
+def overdue(timeout: float | None, became: str) -> str:
+    """Why an attempt failed that took longer than its timeout.
+
+    Args:
+        timeout: in seconds; None: it is not known.
+        became: what then became of the attempt.
+    """
+    return f"the attempt took longer than its timeout{_of(timeout)}{became}"
+
+
+def too_late(timeout: float | None, step: str) -> str:
+    """Why an attempt failed whose timeout, in seconds, was over before it came to `step`."""
+    return f"the attempt's timeout{_of(timeout)} was over before it {step}"
+
+
+def _of(timeout: float | None) -> str:
+    return "" if timeout is None else f" of {timeout:g} s"
+
+
 def stopped(state: Fold) -> str | None:
     """Why running work is stopped, or None where it is not."""
     if state.cancel is not None:

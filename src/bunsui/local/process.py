@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bunsui.engine.reasons import overdue
 from bunsui.errors import JobCancelled, JobError, JobTimeout
 from bunsui.expressions.resolution import render
 from bunsui.local.callables import call_variables
@@ -212,7 +213,7 @@ def wait(
         remaining = POLL if deadline is None else deadline - time.monotonic()
         if remaining <= 0:
             process.end(GRACE)
-            raise JobTimeout("the attempt took longer than its timeout and was ended")
+            raise JobTimeout(overdue(None if call is None else call.timeout, " and was ended"))
         if cancelled is not None and cancelled.is_set():
             process.end(GRACE)
             raise JobCancelled("the attempt was stopped")

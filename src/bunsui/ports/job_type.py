@@ -167,6 +167,8 @@ class JobCall:
     folder: Path | None = None
     #: Where callables are looked up before ``sys.path``: beside the definition, beside the bindings.
     callable_folders: tuple[Path, ...] = ()
+    #: Seconds that the attempt may take; None: it has no timeout. What has been used of it, `deadline` says.
+    timeout: float | None = None
     #: The runner's side: runs commands and functions.
     workbench: Workbench = field(eq=False, repr=False, kw_only=True)
 

@@ -141,6 +141,7 @@ class Attempts:
         """Lets the attempt's timeout begin."""
         timeout = work.job.timeout
         if timeout is not None:
+            work.timeout = timeout
             work.deadline = self._clock.monotonic() + timeout
             self._timers.after(timeout, work.live, self._results.overdue, weakref.ref(work))
 

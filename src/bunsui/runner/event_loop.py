@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from bunsui.engine.reasons import overdue
 from bunsui.errors import JobCancelled, JobTimeout, StateError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Running:
         deadline: seconds on the monotonic clock; None: never.
         cancelled: set when the work is to stop, so that its threads see it too.
         ended: told in the loop's thread what came of it: a result, or an exception.
+        timeout: seconds, of which the deadline is the end; for the message.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class Running:
         deadline: float | None,
         cancelled: threading.Event,
         ended: Callable[[Any, BaseException | None], None],
+        timeout: float | None = None,
     ) -> None:
         self.awaitable = awaitable
         self._deadline = deadline
         self._cancelled = cancelled
         self._ended = ended
+        self._timeout = timeout
         self._loop: AbstractEventLoop | None = None
         self._task: Task[Any] | None = None
         self._stopped = False
@@ -71,7 +75,7 @@ class Running:
         drop(self.awaitable)
         was_cancelled = isinstance(error, asyncio.CancelledError)
         if self._overdue:
-            late = JobTimeout("the attempt took longer than its timeout and was cancelled")
+            late = JobTimeout(overdue(self._timeout, " and was cancelled"))
             late.__cause__ = None if was_cancelled else error
             error = late
         elif was_cancelled and self._stopped:

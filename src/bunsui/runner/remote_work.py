@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
+from bunsui.engine.reasons import too_late
 from bunsui.errors import AwsError, JobCancelled, JobError, JobTimeout, SecretInOutput
 from bunsui.local.results import encode, failure
 from bunsui.model.artifact import owner
@@ -142,7 +143,7 @@ class RemoteWork(Work):
         if self.cancelled.is_set() or self.interrupted:
             raise JobCancelled("the attempt was stopped before it was submitted")
         if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
-            raise JobTimeout("the attempt's timeout was over before it was submitted")
+            raise JobTimeout(too_late(self.timeout, "was submitted"))
         if self.caching is not None:
             found = self.caching.find(self.cache_key, self.live.id, owner(self.job.id, self.item_index))
             if found is not None:

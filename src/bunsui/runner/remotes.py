@@ -390,5 +390,3 @@ class Remotes:
 
 #: What an attempt fails with that was stopped with its session.
 STOPPED = Failure("JobCancelled", "the attempt was stopped", JobCancelled.default_retryable)
-#: What an attempt fails with whose timeout is over.
-OVERDUE = Failure("JobTimeout", "the attempt took longer than its timeout and was stopped")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from bunsui.engine.actions import Recover
-from bunsui.errors import BunsuiError
+from bunsui.engine.reasons import overdue
+from bunsui.errors import BunsuiError, JobTimeout
 from bunsui.model.session import Failure
 from bunsui.runner import outcomes
 from bunsui.runner.gathering import THREADS
 from bunsui.runner.remote_work import RemoteWork
-from bunsui.runner.remotes import OVERDUE, STOPPED
+from bunsui.runner.remotes import STOPPED
 from bunsui.runner.retry import wait_seconds
 
 if TYPE_CHECKING:
@@ -136,9 +137,8 @@ class Results:
         if work.has_ended or work.unit not in live.machine.waiting:
             self.retry(live, work.unit)
             return
-        failed = Failure(
-            OVERDUE.code, f"{_LONGER}; {work.unendable_part}, so there is no other attempt", retryable=False
-        )
+        text = overdue(work.timeout, f"; {work.unendable_part}, so there is no other attempt")
+        failed = Failure(JobTimeout.default_code, text, retryable=False)
         live.record(outcomes.gave_up(live.at(self._clock.now()), work.unit, failed))
         self._turns.touch(live)
 
@@ -155,13 +155,13 @@ class Results:
         if isinstance(work, RemoteWork):
             # Who was frozen for long may have lost the session: the work is another runner's then.
             if self._turns.may_start(live):
-                self._remotes.stop(work, OVERDUE)
+                text = overdue(work.timeout, " and was stopped")
+                self._remotes.stop(work, Failure(JobTimeout.default_code, text))
             else:
                 live.then.append(partial(self.overdue, live, reference))
         elif work is not None:
-            self._stop_waiting(
-                live, work, self.overdue, Failure(OVERDUE.code, f"{_LONGER}; {work.unendable_part}")
-            )
+            text = overdue(work.timeout, f"; {work.unendable_part}")
+            self._stop_waiting(live, work, self.overdue, Failure(JobTimeout.default_code, text))
 
     def stop(self, live: Live, unit: Unit) -> None:
         """Has the work of an attempt stopped, as its session is to end."""
@@ -217,6 +217,3 @@ class Results:
             text = f"what became of attempt {about.attempt} can't be told: {why}"
             live.record(outcomes.gone(at, about, Failure("JobLost", text, retryable=False)))
         self._turns.touch(live)
-
-
-_LONGER = "the attempt took longer than its timeout"

@@ -7,6 +7,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Any
 
+from bunsui.engine.reasons import too_late
 from bunsui.errors import JobCancelled, JobTimeout
 from bunsui.runner.event_loop import GRACE, Running
 
@@ -27,11 +28,13 @@ class Stoppable:
         host: what it shares with the runner's other attempts.
     """
 
-    __slots__ = ("_cancelled", "_end_by", "_endable", "_host", "_running", "deadline")
+    __slots__ = ("_cancelled", "_end_by", "_endable", "_host", "_running", "deadline", "timeout")
 
     def __init__(self, host: Host) -> None:
         #: When (monotonic) its timeout is over; None: it has none.
         self.deadline: float | None = None
+        #: Seconds that it may take; None: it has none.
+        self.timeout: float | None = None
         self._host = host
         self._endable = True
         #: When (monotonic) what runs in the event loop should have ended, as it was cancelled.
@@ -57,7 +60,7 @@ class Stoppable:
         if self._cancelled is not None and self._cancelled.is_set():
             raise JobCancelled("the attempt was stopped before it began")
         if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
-            raise JobTimeout("the attempt's timeout was over before it began")
+            raise JobTimeout(too_late(self.timeout, "began"))
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
@@ -71,7 +74,9 @@ class Stoppable:
     def _await(self, awaitable: Awaitable[Any], ended: Callable[[Any, BaseException | None], None]) -> None:
         """Hands an awaitable over to the event loop, in this context: the current call goes with it."""
         self.expect_end()
-        running = Running(awaitable, self._host.machine_deadline(self.deadline), self.cancelled, ended)
+        running = Running(
+            awaitable, self._host.machine_deadline(self.deadline), self.cancelled, ended, self.timeout
+        )
         self._running += (running,)
         self._host.event_loop.start(running)
 

@@ -284,6 +284,7 @@ class Work(Stoppable):
             item_index=self.item_index,
             folder=self.live.pipeline.base_dir,
             callable_folders=self.live.callable_folders,
+            timeout=self.timeout,
             workbench=self,
         )
 

@@ -34,7 +34,11 @@ class Bed:
     ) -> Running:
         deadline = None if timeout is None else time.monotonic() + timeout
         running = Running(
-            awaitable, deadline, cancelled or threading.Event(), lambda *outcome: self.ended.put(outcome)
+            awaitable,
+            deadline,
+            cancelled or threading.Event(),
+            lambda *outcome: self.ended.put(outcome),
+            timeout,
         )
         self.loop.start(running)
         return running
@@ -185,7 +189,7 @@ class TestStopping:
         cancelled = threading.Event()
         bed.start(hang(), timeout=0.02, cancelled=cancelled)
         _, error = bed.outcome()
-        expected = (JobTimeout, "the attempt took longer than its timeout and was cancelled", True)
+        expected = (JobTimeout, "the attempt took longer than its timeout of 0.02 s and was cancelled", True)
         assert expected == (type(error), str(error), cancelled.is_set())
 
     def test_a_result_after_the_deadline(self, bed: Bed) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from bunsui.engine.reasons import overdue
 from bunsui.errors import BunsuiError, JobCancelled, JobTimeout
 from bunsui.runner.work import Work
 from bunsui.testing.stubbing.stubs import Takes
@@ -134,7 +135,7 @@ class StubbedWork(Work):
         due = self._waits.clock.monotonic() + awaitable.takes.seconds
         if self.deadline is not None and due > self.deadline:
             due = self.deadline
-            output, error = None, JobTimeout("the attempt took longer than its timeout and was stopped")
+            output, error = None, JobTimeout(overdue(self.timeout, " and was stopped"))
         self._outcome = output, error
         self._waits.add(due, self)
 
