@@ -25,6 +25,7 @@ NOT_CODES = {
     "utf-8",
     "bunsui-driver",
     "bunsui-heartbeat",
+    "bunsui-logs",
     "bunsui-observers",
     "pipeline-revision",
     "crash-loop",
