@@ -512,6 +512,7 @@ class TestVariables:
         """Neither commands, workers and handlers nor what starts them; who refers to one has it."""
         monkeypatch.setenv("HELD_DB", CANARY)
         monkeypatch.setenv("HELD_KEY", CANARY)
+        monkeypatch.delenv("SECRETS_TEST_DB", raising=False)  # Of the run that other tests look at.
         monkeypatch.setenv("LEFT_ALONE", "1")
         monkeypatch.setenv("OF_RUNNER", str(os.getpid()))
         (tmp_path / "looking.py").write_text(LOOKING, encoding="utf-8")
