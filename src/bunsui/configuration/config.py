@@ -184,7 +184,7 @@ def _project(folder: Path | None, warnings: list[str]) -> files.ConfigFile | Non
 
 
 def _user(environ: Mapping[str, str], given: str | Path | None) -> files.ConfigFile | None:
-    path = files.user_path(environ) if given is None else Path(given).expanduser().absolute()
+    path = files.user_path(environ) if given is None else files.expanded(given).absolute()
     if path is None:
         return None
     named = "" if given is None and not environ.get(files.USER_FILE_VARIABLE) else path
@@ -251,14 +251,14 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
                 hint="any other is set in your own file with: bunsui config set --user store URL",
             )
     elif folder is not None and name == "artifacts":
-        value = str(folder / Path(value).expanduser())
+        value = str(folder / files.expanded(value))
         if origin.source is Source.PROJECT and not urls.lies_in(Path(value), folder):
             raise ConfigError(
                 f"{where}a project's file may name a folder in its own folder only, such as artifacts",
                 hint="any other is set in your own file with: bunsui config set --user artifacts FOLDER",
             )
     elif folder is not None and name == "bindings":
-        value = str(folder / Path(value).expanduser())
+        value = str(folder / files.expanded(value))
     elif name == "env":
         value = tuple(value)
     return Setting(value, origin)

@@ -13,6 +13,7 @@ from attrs import frozen
 from bunsui.configuration.keys import KEYS
 from bunsui.configuration.origins import Source
 from bunsui.configuration.user_folders import user_folder
+from bunsui.dsl.problems import printable
 from bunsui.errors import ConfigError
 
 #: The name of a project's file.
@@ -43,6 +44,11 @@ class ConfigFile:
         return f"{self.path}{'' if line is None else f':{line}'}: "
 
 
+def expanded(text: str | Path) -> Path:
+    """A path with the user's folder in place of ``~``; of a user that there is not, as a shell, as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises there
+
+
 def user_path(environ: Mapping[str, str]) -> Path | None:
     """Where the user's file is, or would be: BUNSUI_CONFIG, else in his folder for configurations.
 
@@ -51,7 +57,7 @@ def user_path(environ: Mapping[str, str]) -> Path | None:
     """
     named = environ.get(USER_FILE_VARIABLE)
     if named:
-        return Path(named).expanduser().absolute()
+        return expanded(named).absolute()
     folder = user_folder("config")
     return None if folder is None else folder / "config.toml"
 
@@ -92,8 +98,9 @@ def read(path: Path, source: Source) -> ConfigFile | str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path.
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{printable(str(path))} can't be read: {reason}") from error
     try:
         if (reason := _distrust(os.fstat(descriptor), source)) is not None:
             return reason

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from bunsui.dsl.parser import Document, parse, plain
+from bunsui.dsl.parser import MAX_BYTES, Document, parse, plain
 from bunsui.dsl.problems import Problem, did_you_mean, quoted
 from bunsui.errors import ConfigError, DefinitionError
 from bunsui.model.job import LOCAL_PREFIX
@@ -45,11 +45,11 @@ def load(path: Path, job_types: Mapping[str, JobType]) -> Bindings:
 
 def _document(path: Path) -> Document:
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise DefinitionError(
-            [Problem("unreadable-file", f"{path}: {error.strerror}", file=str(path))]
-        ) from error
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)  # What has no end is too long as well.
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path.
+        reason = getattr(error, "strerror", None) or error
+        raise DefinitionError([Problem("unreadable-file", f"{path}: {reason}", file=str(path))]) from error
     return parse(text, "json" if path.suffix == ".json" else "yaml", str(path))
 
 

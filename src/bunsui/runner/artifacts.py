@@ -8,6 +8,7 @@ the process or the machine stops.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -59,6 +60,17 @@ class Artifacts:
     def path(self, session: str, artifact: Artifact) -> Path:
         """The file of an artifact; it need not exist."""
         return self.session_folder(session) / artifact.sha256
+
+    def _own_folder(self, session: str) -> Path:
+        """The folder of a session.
+
+        Raises:
+            OSError: it is a link: what a job has put there must not lead elsewhere.
+        """
+        folder = self.session_folder(session)
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, "the session's folder is a link")
+        return folder
 
     # Writing
 
@@ -133,7 +145,7 @@ class Artifacts:
         return Artifact(digest.hexdigest(), size, whose, self.loader(session))
 
     def _make_folder(self, session: str) -> Path:
-        folder = self.session_folder(session)
+        folder = self._own_folder(session)
         if not folder.is_dir():
             for each in (folder.parent, folder):  # `mode` is not for parents.
                 if not each.is_dir():
@@ -160,6 +172,7 @@ class Artifacts:
         path = self.path(session, artifact)
         whose = f"the output of {artifact.whose or 'a job'} in session {session}"
         try:
+            self._own_folder(session)
             data = _content(path, artifact.size)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(
@@ -190,6 +203,7 @@ class Artifacts:
             What follows "its output", such as ``is gone``.
         """
         try:
+            self._own_folder(session)
             about = self.path(session, artifact).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return "is gone"
@@ -206,7 +220,7 @@ class Artifacts:
         What is written through this object stays: whoever has the claim may have begun to write.
         """
         with contextlib.suppress(OSError):
-            for path in self.session_folder(session).glob(f"{_TEMPORARY}*"):
+            for path in self._own_folder(session).glob(f"{_TEMPORARY}*"):
                 if not path.name.startswith(self._temporary):
                     with contextlib.suppress(OSError):
                         path.unlink()

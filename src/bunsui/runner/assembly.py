@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from bunsui.configuration.settings import Settings
+from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.artifact import INLINE
@@ -122,8 +123,13 @@ def artifacts_of(given: str | Path | None, store: Path | None) -> Artifacts | No
     if not isinstance(given, str | Path) or not str(given).strip() or "://" in str(given):
         hint = "it is the path of a folder, such as 'artifacts' or '/var/lib/bunsui/artifacts'"
         raise ConfigError(f"artifacts is {given!r}", hint=hint)
-    folder = Path(given).expanduser().absolute()
-    if folder.exists() and not folder.is_dir():
+    try:
+        folder = Path(given).expanduser().absolute()
+        is_taken = folder.exists() and not folder.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # Too long; no such user's home; a NUL.
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"artifacts is {quoted(str(given))}: {reason}", hint="name a folder") from error
+    if is_taken:
         raise ConfigError(f"artifacts is {folder}, which is no folder", hint="name a folder, or a new path")
     return Artifacts(folder)
 
