@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import bunsui
-from bunsui.runner.tempo import TICK
+from bunsui.runner.driving.tempo import TICK
 
 #: Part of one core that idle sessions may take, and seconds until a request is in the history.
 CPU_GOAL, SEEN_GOAL = 0.01, 1.0

@@ -34,8 +34,8 @@ from bunsui.engine import events as ev
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
 from bunsui.ports.store import Append, Commit, Store
-from bunsui.runner.reading import DEFINITION
-from bunsui.runner.work import idempotency_key
+from bunsui.runner.attempts.work import idempotency_key
+from bunsui.runner.sessions.reading import DEFINITION
 from bunsui.stores.records import body_of, encode_event
 
 #: Seconds that a resume may take.

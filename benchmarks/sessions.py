@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bunsui
-from bunsui.runner import heartbeat
+from bunsui.runner.driving import heartbeat
 from bunsui.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:

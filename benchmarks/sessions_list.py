@@ -28,7 +28,7 @@ from typing import Any
 import bunsui
 from bunsui.model.times import to_text
 from bunsui.ports.store import Append, Commit, Put
-from bunsui.runner import index
+from bunsui.runner.sessions import index
 from bunsui.stores.sqlite import SqliteStore
 
 SIZES = (100, 10_000, 100_000)

@@ -25,7 +25,7 @@ from bunsui.errors import BunsuiError
 from bunsui.local.secret_sources import FileSource
 from bunsui.model.artifact import Artifact
 from bunsui.ports.store import Append, Commit
-from bunsui.runner import index
+from bunsui.runner.sessions import index
 from bunsui.stores.records import decode_body
 
 #: What stands in the files outside, and in nothing else.

@@ -25,7 +25,7 @@ from bunsui.local.identity import _started, is_alive, is_dead, process_of_this_h
 from bunsui.local.process import GRACE
 from bunsui.local.supervisor import Supervisor
 from bunsui.ports.job_type import Command, Function, JobCall
-from bunsui.runner.logs import Logs
+from bunsui.runner.attempts.logs import Logs
 from bunsui_tests.attempts import AttemptLogs, Bench
 from bunsui_tests.conditions import wait_for
 

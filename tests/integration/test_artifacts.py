@@ -22,7 +22,7 @@ from bunsui.engine import events as ev
 from bunsui.errors import ConfigError, NotFound, StoreError
 from bunsui.model.artifact import INLINE, Artifact
 from bunsui.ports.remote import Found, Running, Succeeded
-from bunsui.runner.artifacts import Artifacts
+from bunsui.runner.attempts.artifacts import Artifacts
 from bunsui.stores.memory import MemoryStore
 from bunsui_tests.conditions import until
 from bunsui_tests.services import Service, ServicePlugin

@@ -14,7 +14,8 @@ import pytest
 
 import bunsui
 from bunsui.engine import events as ev
-from bunsui.runner import ending, results, stoppable
+from bunsui.runner.attempts import results, stoppable
+from bunsui.runner.driving import ending
 from bunsui_tests.held import threads
 
 Job, Pipeline = bunsui.Job, bunsui.Pipeline

@@ -18,8 +18,9 @@ import pytest
 
 import bunsui
 from bunsui.engine import events as ev
-from bunsui.runner import heartbeat, results
+from bunsui.runner.attempts import results
 from bunsui.runner.control import Control
+from bunsui.runner.driving import heartbeat
 from bunsui.stores.memory import MemoryStore
 from bunsui_tests.conditions import until
 

@@ -15,7 +15,7 @@ import bunsui
 from bunsui.engine import events as ev
 from bunsui.errors import StoreError
 from bunsui.ports.store import Append, Appended, Commit
-from bunsui.runner.requests import Request, put
+from bunsui.runner.driving.requests import Request, put
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
 from bunsui_tests.held import threads

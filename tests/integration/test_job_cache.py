@@ -19,8 +19,8 @@ from bunsui.engine import events as ev
 from bunsui.errors import StoreError
 from bunsui.model.json import MAX_DEPTH
 from bunsui.ports.remote import Succeeded
-from bunsui.runner import artifacts
-from bunsui.runner.caching import NAMESPACE
+from bunsui.runner.attempts import artifacts
+from bunsui.runner.attempts.caching import NAMESPACE
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
 from bunsui_tests.conditions import until

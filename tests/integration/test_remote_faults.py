@@ -15,7 +15,9 @@ from bunsui.engine import events as ev
 from bunsui.local.identity import this_process
 from bunsui.ports.hooks import hookimpl
 from bunsui.ports.store import Append, Commit
-from bunsui.runner import assembly, driver, remotes
+from bunsui.runner import assembly
+from bunsui.runner.attempts import remotes
+from bunsui.runner.driving import driver
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
 from bunsui_tests.conditions import until

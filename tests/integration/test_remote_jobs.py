@@ -13,7 +13,8 @@ import pytest
 import bunsui
 from bunsui.engine import events as ev
 from bunsui.ports.hooks import hookimpl
-from bunsui.runner import driver, remotes
+from bunsui.runner.attempts import remotes
+from bunsui.runner.driving import driver
 from bunsui.stores.memory import MemoryStore
 from bunsui_tests.conditions import until
 

@@ -18,8 +18,8 @@ import pytest
 
 import bunsui
 from bunsui.engine.decide import Machine
-from bunsui.runner.live import Live
-from bunsui.runner.work import Work
+from bunsui.runner.attempts.work import Work
+from bunsui.runner.driving.live import Live
 
 Job, Pipeline = bunsui.Job, bunsui.Pipeline
 #: Jobs that are there before anything is counted, and jobs after that.

@@ -18,14 +18,14 @@ from bunsui.model.job import Job
 from bunsui.model.pipeline import Pipeline
 from bunsui.ports.job_type import JobType
 from bunsui.ports.store import Append, Appended, Commit
-from bunsui.runner import driver, requests
-from bunsui.runner.attempts import Attempts
-from bunsui.runner.commits import Commits
+from bunsui.runner.attempts.attempts import Attempts
+from bunsui.runner.attempts.remotes import Remotes
 from bunsui.runner.control import Control
-from bunsui.runner.driver import Driver
-from bunsui.runner.live import Live
-from bunsui.runner.recovery import Watch
-from bunsui.runner.remotes import Remotes
+from bunsui.runner.driving import driver, requests
+from bunsui.runner.driving.commits import Commits
+from bunsui.runner.driving.driver import Driver
+from bunsui.runner.driving.live import Live
+from bunsui.runner.sessions.recovery import Watch
 from bunsui.testing import SimulationFailed, simulate
 from bunsui.testing.simulation.simulation import Simulation
 from bunsui.testing.simulation.store import ProcessStore

@@ -89,7 +89,7 @@ def session_id(runner: Runner, text: str) -> str:
         NotFound: there is no such session.
         ConfigError: more than one id begins so.
     """
-    from bunsui.runner import index  # noqa: PLC0415 - with all that sessions are made of
+    from bunsui.runner.sessions import index  # noqa: PLC0415 - with all that sessions are made of
 
     if text == LAST:
         newest = runner.sessions(limit=1)

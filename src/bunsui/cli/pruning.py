@@ -15,8 +15,8 @@ from bunsui.errors import ConfigError, StoreError
 from bunsui.stores.sqlite_errors import FULL
 
 if TYPE_CHECKING:
-    from bunsui.runner.pruning import Pruned
     from bunsui.runner.runner import Runner
+    from bunsui.runner.sessions.pruning import Pruned
 
 
 def age(text: str) -> timedelta:
@@ -25,7 +25,7 @@ def age(text: str) -> timedelta:
     Raises:
         ConfigError: it is no duration of more than 0.
     """
-    from bunsui.runner import pruning  # noqa: PLC0415 - with all that sessions are made of
+    from bunsui.runner.sessions import pruning  # noqa: PLC0415 - with all that sessions are made of
 
     weeks = text.endswith("w")
     try:

@@ -17,7 +17,7 @@ from bunsui.dsl.problems import printable as printable  # noqa: PLC0414 - for th
 from bunsui.errors import BunsuiError, DefinitionError
 from bunsui.model.status import JobStatus, SessionStatus
 from bunsui.model.times import to_text
-from bunsui.runner.assuming import WORDS
+from bunsui.runner.sessions.assuming import WORDS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from bunsui.dsl.problems import Problem
     from bunsui.model.session import Failure, JobState, SessionState
     from bunsui.runner.handle import Session
-    from bunsui.runner.index import SessionSummary
     from bunsui.runner.registered import PipelineSummary
+    from bunsui.runner.sessions.index import SessionSummary
 
 #: Behind the status of a session that is open and that nobody drives.
 ORPHANED = " (orphaned)"

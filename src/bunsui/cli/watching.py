@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bunsui.cli import render
 from bunsui.cli.progress import Progress
 from bunsui.cli.streams import has_reader, note, say
-from bunsui.runner import reading
+from bunsui.runner.sessions import reading
 from bunsui.runner.waiting import POLL, pauses
 from bunsui.stores.records import encode_event
 

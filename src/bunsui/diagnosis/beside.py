@@ -18,13 +18,13 @@ from bunsui.diagnosis.check import Check, failed, ok, problem, warning
 from bunsui.diagnosis.sizes import in_bytes
 from bunsui.errors import ConfigError, NotFound, StoreError
 from bunsui.model.artifact import Artifact
-from bunsui.runner import index, reading
 from bunsui.runner.assembly import artifacts_of, logs_of
+from bunsui.runner.sessions import index, reading
 from bunsui.stores.access import may_write
 
 if TYPE_CHECKING:
     from bunsui.ports.store import Store
-    from bunsui.runner.artifacts import Artifacts
+    from bunsui.runner.attempts.artifacts import Artifacts
 
 #: Files whose sizes are added up, at most.
 MOST_FILES = 100_000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bunsui.configuration.settings import Settings
 from bunsui.diagnosis.check import Check, failed, ok, problem, warning
 from bunsui.errors import BunsuiError
-from bunsui.runner.secrets import Secrets
+from bunsui.runner.attempts.secrets import Secrets
 
 if TYPE_CHECKING:
     from bunsui.configuration.config import Config

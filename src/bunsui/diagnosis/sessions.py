@@ -10,7 +10,8 @@ from bunsui.diagnosis.check import Check, failed, ok, warning
 from bunsui.errors import StoreError
 from bunsui.model.status import SessionStatus
 from bunsui.model.times import to_text
-from bunsui.runner import heartbeat, index
+from bunsui.runner.driving import heartbeat
+from bunsui.runner.sessions import index
 
 if TYPE_CHECKING:
     from bunsui.ports.store import Store

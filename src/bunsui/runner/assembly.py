@@ -15,17 +15,17 @@ from bunsui.local.supervisor import Supervisor
 from bunsui.model.artifact import INLINE
 from bunsui.ports.registered import Later
 from bunsui.ports.store import Store
-from bunsui.runner.artifacts import Artifacts
-from bunsui.runner.captured import Captured
-from bunsui.runner.event_loop import EventLoop
-from bunsui.runner.host import Host
-from bunsui.runner.keeping import Keeping
-from bunsui.runner.logs import Logs
-from bunsui.runner.observers import CLOSING, Observers
-from bunsui.runner.places import Places
-from bunsui.runner.pool import Pools
-from bunsui.runner.secrets import Secrets
-from bunsui.runner.starting import EVENT_MARGIN, Starter
+from bunsui.runner.attempts.artifacts import Artifacts
+from bunsui.runner.attempts.captured import Captured
+from bunsui.runner.attempts.event_loop import EventLoop
+from bunsui.runner.attempts.host import Host
+from bunsui.runner.attempts.keeping import Keeping
+from bunsui.runner.attempts.logs import Logs
+from bunsui.runner.attempts.places import Places
+from bunsui.runner.attempts.pool import Pools
+from bunsui.runner.attempts.secrets import Secrets
+from bunsui.runner.attempts.starting import EVENT_MARGIN, Starter
+from bunsui.runner.driving.observers import CLOSING, Observers
 from bunsui.runner.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.clock import Clock
-    from bunsui.runner.caching import Caching
-    from bunsui.runner.driver import Driver
-    from bunsui.runner.heartbeat import Heartbeat
-    from bunsui.runner.pool import Pool
+    from bunsui.runner.attempts.caching import Caching
+    from bunsui.runner.attempts.pool import Pool
+    from bunsui.runner.driving.driver import Driver
+    from bunsui.runner.driving.heartbeat import Heartbeat
 
 #: Calls at once to the services of one job type, whatever the number of jobs that they run.
 CALLS = 16
@@ -175,7 +175,7 @@ def assemble(
     keeping = Keeping(kept, clock, lease, min(INLINE, opened.max_commit_bytes - EVENT_MARGIN))
 
     def caching() -> Caching:
-        from bunsui.runner.caching import Caching  # noqa: PLC0415 - few jobs have a cache
+        from bunsui.runner.attempts.caching import Caching  # noqa: PLC0415 - few jobs have a cache
 
         return Caching(opened, kept, clock)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bunsui.concurrency.notice import Notice
     from bunsui.engine.events import Event
     from bunsui.model.status import SessionStatus
-    from bunsui.runner.live import Live
+    from bunsui.runner.driving.live import Live
 
 
 @frozen

@@ -15,8 +15,8 @@ from bunsui.engine.events import ResumeRequested, SessionResumed
 from bunsui.errors import ConfigError, StateError
 from bunsui.local import bindings as bound
 from bunsui.model.status import SessionStatus
-from bunsui.runner import preflight, reading, recovery, reruns
-from bunsui.runner.assuming import assumed
+from bunsui.runner.sessions import preflight, reading, recovery, reruns
+from bunsui.runner.sessions.assuming import assumed
 from bunsui.runner.waiting import Steps, complete
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobType
     from bunsui.ports.store import Store
-    from bunsui.runner.artifacts import Artifacts
     from bunsui.runner.assembly import Parts
-    from bunsui.runner.live import Live
-    from bunsui.runner.logs import Logs
-    from bunsui.runner.requests import Request
+    from bunsui.runner.attempts.artifacts import Artifacts
+    from bunsui.runner.attempts.logs import Logs
+    from bunsui.runner.driving.live import Live
+    from bunsui.runner.driving.requests import Request
 
 
 class Control:

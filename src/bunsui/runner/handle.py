@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from bunsui.errors import ConfigError, StateError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
-from bunsui.runner import awaiting, requests
+from bunsui.runner import awaiting
 from bunsui.runner.control import has_ended
+from bunsui.runner.driving import requests
 from bunsui.runner.view import View
 from bunsui.runner.waiting import ASK_POLL, POLL, Steps, complete, pauses
 
 if TYPE_CHECKING:
-    from bunsui.runner.live import Live
-    from bunsui.runner.recovery import Watch
+    from bunsui.runner.driving.live import Live
+    from bunsui.runner.sessions.recovery import Watch
 
 
 class Session(View):

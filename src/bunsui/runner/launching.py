@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
     from bunsui.runner.control import Control
     from bunsui.runner.handle import Session
-    from bunsui.runner.reruns import Rerun
+    from bunsui.runner.sessions.reruns import Rerun
 
 
 class Launching(Register):
@@ -145,8 +145,8 @@ class Launching(Register):
         tags: Mapping[str, str],
         rerun: Rerun | None = None,
     ) -> Session:
-        from bunsui.runner import creation
         from bunsui.runner.handle import Session
+        from bunsui.runner.sessions import creation
 
         control = self._control
         control.require_open()
@@ -223,7 +223,7 @@ class Launching(Register):
             again = runner.start_rerun(session.id, jobs=["load_data"])
             print(again.wait(), again.jobs["extract_data"].reused_from == session.id)  # succeeded True
         """
-        from bunsui.runner.reruns import Rerun
+        from bunsui.runner.sessions.reruns import Rerun
 
         self._control.require_open()
         if pipeline is not None:
@@ -258,7 +258,7 @@ class Launching(Register):
             ConfigError: neither a pipeline nor a session was given.
             DefinitionError, NotFound, StateError, StoreError: as `start` and `rerun` do.
         """
-        from bunsui.runner import planning
+        from bunsui.runner.sessions import planning
 
         if pipeline is not None:
             self._check(pipeline)

@@ -28,7 +28,7 @@ from bunsui.dsl.tree import encodable
 from bunsui.errors import ConfigError, Conflict, NotFound, StoreError
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.times import from_text, to_text
-from bunsui.runner import creation, reading
+from bunsui.runner.sessions import creation, reading
 from bunsui.stores.records import DAMAGED
 
 if TYPE_CHECKING:

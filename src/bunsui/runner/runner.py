@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
     from bunsui.runner.handle import Session
-    from bunsui.runner.index import SessionSummary
-    from bunsui.runner.pruning import Pruned
+    from bunsui.runner.sessions.index import SessionSummary
+    from bunsui.runner.sessions.pruning import Pruned
     from bunsui.runner.surroundings import Surroundings
 
 
@@ -234,7 +234,7 @@ class Runner(Launching):
             StateError: this runner is closed.
             StoreError: the store failed.
         """
-        from bunsui.runner import orphans
+        from bunsui.runner.sessions import orphans
         from bunsui.runner.waiting import complete
 
         return [self.session(id_) for id_ in complete(orphans.adopting(self._control, pipeline))]
@@ -252,8 +252,8 @@ class Runner(Launching):
             NotFound: there is none.
             StoreError: the store, or the session's beginning, can't be read.
         """
-        from bunsui.runner import reading
         from bunsui.runner.handle import Session
+        from bunsui.runner.sessions import reading
 
         live = self._control.live(id)
         if live is not None:
@@ -286,7 +286,7 @@ class Runner(Launching):
             ConfigError: there is no such status, or `after` is no cursor.
             StoreError: the store can't be read.
         """
-        from bunsui.runner import index
+        from bunsui.runner.sessions import index
 
         if status is not None and status not in list(SessionStatus):
             known = ", ".join(SessionStatus)
@@ -319,7 +319,7 @@ class Runner(Launching):
             StateError: this runner is closed, and it is no `dry_run`.
             StoreError: the store failed, or can't remove sessions.
         """
-        from bunsui.runner import pruning
+        from bunsui.runner.sessions import pruning
 
         if not dry_run:
             self._require_open()

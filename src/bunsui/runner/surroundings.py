@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from bunsui.runner.attempts.pool import Pool
+from bunsui.runner.attempts.standing_in import nothing
 from bunsui.runner.clock import SystemClock
-from bunsui.runner.driver import Driver
-from bunsui.runner.heartbeat import Heartbeat
-from bunsui.runner.pool import Pool
-from bunsui.runner.standing_in import nothing
+from bunsui.runner.driving.driver import Driver
+from bunsui.runner.driving.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from bunsui.ports.clock import Clock
-    from bunsui.runner.standing_in import StandIn
+    from bunsui.runner.attempts.standing_in import StandIn
 
 
 def _random_id() -> str:

@@ -12,9 +12,10 @@ from bunsui.engine.fold import Fold
 from bunsui.errors import SessionFailed
 from bunsui.model.later import missing
 from bunsui.model.status import SessionStatus
-from bunsui.runner import awaiting, reading
-from bunsui.runner.index import is_orphaned
+from bunsui.runner import awaiting
 from bunsui.runner.outputs import Outputs
+from bunsui.runner.sessions import reading
+from bunsui.runner.sessions.index import is_orphaned
 from bunsui.runner.waiting import POLL
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.session import JobState, SessionState
     from bunsui.runner.control import Control
-    from bunsui.runner.live import Live
+    from bunsui.runner.driving.live import Live
 
 #: Commits that are read at once for `View.stream`.
 MOST_COMMITS = 256
@@ -253,7 +254,7 @@ class View:
             NotFound: the session has no such job. When all else has been read: a log is gone.
             StoreError: the store can't be read.
         """
-        from bunsui.runner import session_logs  # noqa: PLC0415 - where logs are read
+        from bunsui.runner.sessions import session_logs  # noqa: PLC0415 - where logs are read
 
         given = (job, level, since, until, grep, follow, fields, last)
         return session_logs.read(self, self.log_folder, self._control.parts.clock.now(), *given)

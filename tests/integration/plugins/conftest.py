@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import bunsui
-from bunsui.runner import assembly, remotes, results
+from bunsui.runner import assembly
+from bunsui.runner.attempts import remotes, results
 from bunsui_tests.faulty import LONG
 
 

@@ -119,7 +119,7 @@ class Service(bunsui.RemoteJobType):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that does not answer is asked again soon."""
-    from bunsui.runner import remotes
+    from bunsui.runner.attempts import remotes
 
     again = bunsui.RetryPolicy(max_attempts=99, delay=0.01, backoff=1, jitter="none")
     monkeypatch.setattr(remotes, "_AGAIN", again)

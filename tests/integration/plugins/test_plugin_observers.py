@@ -1,4 +1,4 @@
-"""Observers that are at fault in a whole Runner; tests/unit/runner/test_observers.py has their limits."""
+"""Observers that are at fault in a whole Runner; the unit tests of observers have their limits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Observer:
 
 
 class TestObserver:
-    """One that sees events; tests/unit/runner/test_observers.py has the rest."""
+    """One that sees events; tests/unit/runner/driving/test_observers.py has the rest."""
 
     @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
     @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")

@@ -17,7 +17,7 @@ from bunsui.cli.drive import drive
 from bunsui.cli.main import run
 from bunsui.cli.progress import Progress
 from bunsui.engine.events import JobSubmitted
-from bunsui.runner import index
+from bunsui.runner.sessions import index
 from bunsui.stores.sqlite import SqliteStore
 from bunsui.stores.sqlite_errors import store_error
 

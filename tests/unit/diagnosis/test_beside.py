@@ -13,7 +13,7 @@ from bunsui import Plugins
 from bunsui.diagnosis.beside import beside, folder, named_artifacts
 from bunsui.diagnosis.check import Check, Status
 from bunsui.diagnosis.doctor import the_store
-from bunsui.runner.artifacts import Artifacts
+from bunsui.runner.attempts.artifacts import Artifacts
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
 

@@ -25,7 +25,7 @@ from bunsui.diagnosis.store import content, location, space, write
 from bunsui.engine import events as ev
 from bunsui.engine.fold import Fold
 from bunsui.ports.store import Append, Commit
-from bunsui.runner import index
+from bunsui.runner.sessions import index
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
 from bunsui.stores.sqlite import SqliteStore

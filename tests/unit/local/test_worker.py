@@ -646,7 +646,7 @@ class TestEnd:
             "folder = Path(sys.argv[1])\n"
             "call = JobCall('s', 'p', 'a', 1, {}, {}, 'k', workbench=Bench())\n"
             "function = Function('handlers:hang_with_child', (folder,), 'lambda')\n"
-            "from bunsui.runner.logs import Logs\n"
+            "from bunsui.runner.attempts.logs import Logs\n"
             "Supervisor().call(function, call, 'f', Logs(folder / 'logs').attempt('s', 'a', 1))\n"
         )
         runner = subprocess.Popen([sys.executable, "-c", program, str(bound.folder)])

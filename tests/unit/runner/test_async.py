@@ -20,12 +20,12 @@ from bunsui.jobs.custom import CustomJobType
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.pipeline import Job, Pipeline
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current_call
+from bunsui.runner.attempts.event_loop import GRACE, EventLoop
+from bunsui.runner.attempts.host import Host
+from bunsui.runner.attempts.keeping import Keeping
+from bunsui.runner.attempts.logs import Logs
+from bunsui.runner.attempts.work import Work
 from bunsui.runner.clock import SystemClock
-from bunsui.runner.event_loop import GRACE, EventLoop
-from bunsui.runner.host import Host
-from bunsui.runner.keeping import Keeping
-from bunsui.runner.logs import Logs
-from bunsui.runner.work import Work
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ import bunsui
 from bunsui.engine import events as ev
 from bunsui.errors import StateError
 from bunsui.ports.store import Append, Commit, Document
+from bunsui.runner.driving.requests import Request
 from bunsui.runner.handle import Session
-from bunsui.runner.reading import DEFINITION
-from bunsui.runner.requests import Request
+from bunsui.runner.sessions.reading import DEFINITION
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
 

@@ -84,7 +84,7 @@ def _followed(
 ) -> Iterator[LogRecord]:
     """The records of a session that is followed; where nobody drives it, that is said; see `again`."""
     from bunsui.cli.watching import noting_unattended  # noqa: PLC0415 - only here
-    from bunsui.runner.session_logs import read  # noqa: PLC0415 - with all that sessions are made of
+    from bunsui.runner.sessions.session_logs import read  # noqa: PLC0415 - with all that sessions are made of
 
     look, now = noting_unattended(session, at), datetime.now(UTC)
     given = (jobs, level, since, until, grep, follow, fields, last)

@@ -26,10 +26,10 @@ from bunsui.cli.stores import again
 from bunsui.cli.streams import note
 from bunsui.dsl.problems import printable, quoted
 from bunsui.model.status import SessionStatus
-from bunsui.runner.assuming import WORDS
 from bunsui.runner.handle import Session
-from bunsui.runner.reruns import ALL, FAILED
 from bunsui.runner.runner import Runner
+from bunsui.runner.sessions.assuming import WORDS
+from bunsui.runner.sessions.reruns import ALL, FAILED
 
 
 @click.group("session", cls=Subcommands)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from bunsui.concurrency.notice import Notice
 from bunsui.errors import BunsuiError
-from bunsui.runner import creation, orphans
 from bunsui.runner.handle import Session
+from bunsui.runner.sessions import creation, orphans
 from bunsui.testing.simulation.world import Lane
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from bunsui.engine.decide import Machine
 from bunsui.engine.fold import Fold
 from bunsui.engine.transitions import IllegalTransition
 from bunsui.model.status import JobStatus, SessionStatus
-from bunsui.runner.idempotency import idempotency_key
+from bunsui.runner.attempts.idempotency import idempotency_key
 from bunsui.stores.records import decode_body, encode_event
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.engine import events as ev
 from bunsui.errors import StateError, StoreError
-from bunsui.runner import heartbeat, index, requests
+from bunsui.runner.driving import heartbeat, requests
+from bunsui.runner.sessions import index
 from bunsui.stores.records import decode_body
 from bunsui.testing.simulation.history import SessionHistory
 from bunsui.testing.simulation.ledger import Ledger
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobCall
     from bunsui.ports.store import Commit, Store
-    from bunsui.runner.live import Live
-    from bunsui.runner.work import Work
+    from bunsui.runner.attempts.work import Work
+    from bunsui.runner.driving.live import Live
     from bunsui.testing.simulation.ledger import Run
     from bunsui.testing.simulation.world import Process, World
 

@@ -10,7 +10,7 @@ from bunsui.model.json import Json
 
 if TYPE_CHECKING:
     from bunsui.engine.units import Unit
-    from bunsui.runner.work import Work
+    from bunsui.runner.attempts.work import Work
 
 
 @define(eq=False)

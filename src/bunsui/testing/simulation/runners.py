@@ -9,17 +9,17 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from bunsui.runner.assembly import assemble
+from bunsui.runner.attempts.pool import Pool, Task
+from bunsui.runner.attempts.work import Work
 from bunsui.runner.control import Control
-from bunsui.runner.pool import Pool, Task
 from bunsui.runner.surroundings import Surroundings
-from bunsui.runner.work import Work
 from bunsui.testing.simulation.clock import ProcessClock, WallClock
 from bunsui.testing.simulation.store import ProcessStore, Truth
 from bunsui.testing.simulation.world import Chance, Killed, Lane, Process, World
 
 if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
-    from bunsui.runner.live import Live
+    from bunsui.runner.driving.live import Live
     from bunsui.testing.simulation.invariants import Invariants
 
 #: Seconds between two turns of a driver that has sessions, at most.

@@ -17,8 +17,8 @@ from bunsui.plugins.registry import Plugins
 from bunsui.ports.hooks import hookimpl
 from bunsui.ports.job_type import JobType
 from bunsui.ports.remote import RemoteJobType
-from bunsui.runner.assuming import WORDS
-from bunsui.runner.creation import session_id_of
+from bunsui.runner.sessions.assuming import WORDS
+from bunsui.runner.sessions.creation import session_id_of
 from bunsui.testing.simulation.clients import Adopter, Client, asking, starting
 from bunsui.testing.simulation.clock import WallClock
 from bunsui.testing.simulation.invariants import Invariants

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import BunsuiError
 from bunsui.ports.remote import RemoteJobType
-from bunsui.runner.driver import Driver
-from bunsui.runner.remote_work import RemoteWork
-from bunsui.runner.tempo import TICK
+from bunsui.runner.attempts.remote_work import RemoteWork
+from bunsui.runner.driving.driver import Driver
+from bunsui.runner.driving.tempo import TICK
 from bunsui.testing.fakes.service import FakeJobType
 from bunsui.testing.stubbing.work import StubbedWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bunsui.runner.live import Live
-    from bunsui.runner.work import Work
+    from bunsui.runner.attempts.work import Work
+    from bunsui.runner.driving.live import Live
     from bunsui.testing.stubbing.work import Waits
 
 #: How often time may pass, one time after the other, without anything happening: then nothing will.

@@ -12,8 +12,8 @@ from bunsui.errors import JobError
 from bunsui.local.callables import find
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.ports.job_type import Function
-from bunsui.runner.live import callable_folders
-from bunsui.runner.needs import needs
+from bunsui.runner.driving.live import callable_folders
+from bunsui.runner.sessions.needs import needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

@@ -16,8 +16,8 @@ from bunsui.errors import ConfigError, Conflict, DefinitionError
 from bunsui.plugins.registry import Plugins
 from bunsui.ports.hooks import hookimpl
 from bunsui.ports.secrets import SecretSource
-from bunsui.runner.creation import bindings_dir, session_id_of
 from bunsui.runner.runner import Runner
+from bunsui.runner.sessions.creation import bindings_dir, session_id_of
 from bunsui.stores.memory import MemoryStore
 from bunsui.testing.stubbing import surroundings
 from bunsui.testing.stubbing.preflight import OF_A_CALL, OF_FIXTURES, for_a_test, ungiven, unrunnable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
     from bunsui.runner.handle import Session
-    from bunsui.runner.reruns import Rerun
+    from bunsui.runner.sessions.reruns import Rerun
     from bunsui.runner.surroundings import Surroundings
     from bunsui.testing.fakes.clock import FakeClock
     from bunsui.testing.fakes.escaped import Escaped

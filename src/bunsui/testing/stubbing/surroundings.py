@@ -7,10 +7,10 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from bunsui.runner.heartbeat import Heartbeat
-from bunsui.runner.pool import Pool, Task
+from bunsui.runner.attempts.pool import Pool, Task
+from bunsui.runner.attempts.work import Work
+from bunsui.runner.driving.heartbeat import Heartbeat
 from bunsui.runner.surroundings import Surroundings
-from bunsui.runner.work import Work
 from bunsui.testing.stubbing.driver import CallersDriver, PassingDriver
 from bunsui.testing.stubbing.work import StubbedWork, Waits
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bunsui.model.job import Job
-    from bunsui.runner.standing_in import WorkMaker
+    from bunsui.runner.attempts.standing_in import WorkMaker
     from bunsui.testing.fakes.clock import FakeClock
     from bunsui.testing.fakes.escaped import Escaped
     from bunsui.testing.stubbing.stubs import Stubs

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from bunsui.engine.reasons import overdue
 from bunsui.errors import BunsuiError, JobCancelled, JobTimeout
-from bunsui.runner.work import Work
+from bunsui.runner.attempts.work import Work
 from bunsui.testing.stubbing.stubs import Takes
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What jobs come to: attempts from their start to what became of them, on this machine and at services."""

@@ -1,0 +1,392 @@
+"""Attempts at remote services, followed from the driver's thread: submitted, watched, stopped, found again.
+
+A service that does not answer is no reason for a job to fail: it is asked again, ever more seldom, for as
+long as the attempt may take.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bunsui.errors import JobCancelled
+from bunsui.model.pipeline import RetryPolicy
+from bunsui.model.session import Failure
+from bunsui.ports.remote import CannotTell, Found, NeverRan, Running
+from bunsui.runner.attempts.polls import Poll, seconds_of
+from bunsui.runner.attempts.remote_work import (
+    PLUGIN_ERROR,
+    Ended,
+    Junk,
+    Kind,
+    RemoteWork,
+    Told,
+    ask,
+    refuse_awaitable,
+)
+from bunsui.runner.attempts.retry import wait_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from bunsui.ports.clock import Clock
+    from bunsui.ports.remote import RemoteJobType
+    from bunsui.runner.attempts.pool import Pools
+    from bunsui.runner.driving.live import Live
+    from bunsui.runner.driving.timers import Timers
+
+#: How long to wait before a service that did not answer is asked again.
+_AGAIN = RetryPolicy(max_attempts=2**31, delay=1, backoff=2, max_delay=60, jitter="full")
+#: Seconds that work which was asked to stop may take to end.
+PATIENCE = 60.0
+#: Handles in one call of `RemoteJobType.poll`: the least that an AWS service takes (DescribeTasks).
+BATCH = 100
+
+
+class Owner(Protocol):
+    """The driver, as far as it is asked for."""
+
+    def holds(self, work: RemoteWork) -> bool:
+        """Whether the attempt is still this runner's to follow."""
+
+    def guard(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
+        """Calls something for a session, on this thread; where it fails, the session is set aside."""
+
+    def later(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
+        """Has `guard` called on the driver's thread. From any thread."""
+
+    def submitted(self, work: RemoteWork) -> None:
+        """The service has the work: its handle is to be recorded."""
+
+    def ended(self, work: RemoteWork) -> None:
+        """The work has an output or a failure."""
+
+    def lost(self, work: RemoteWork, why: str) -> None:
+        """Nobody can tell what became of the work."""
+
+    def never_ran(self, work: RemoteWork) -> None:
+        """The work that another runner was about to submit never was: it is to start again."""
+
+    def may_submit(self, work: RemoteWork) -> bool:
+        """Whether no other runner can have taken the session over; else it is known after the next commit."""
+
+
+class Remotes:
+    """All attempts of a runner that run at remote services. All of it is called on the driver's thread.
+
+    Args:
+        owner: the driver.
+        calls: the threads in which services are called, by the name of the job type.
+        timers: the driver's.
+        clock: the driver's.
+        random: for jitter.
+    """
+
+    def __init__(self, owner: Owner, calls: Pools, timers: Timers, clock: Clock, random: Random) -> None:
+        self._owner = owner
+        self._calls = calls
+        self._timers = timers
+        self._clock = clock
+        self._random = random
+        #: What is polled, by the name of its type, in the order of its submission.
+        self._watched: dict[str, dict[RemoteWork, None]] = {}
+        #: Seconds between two polls of a type.
+        self._intervals: dict[str, float] = {}
+        #: When a type is polled next, and how many polls one after the other were not answered.
+        self._due: dict[str, float] = {}
+        self._tries: dict[str, int] = {}
+        #: Seconds after which a poll of a type counts as hanging.
+        self._patience: dict[str, float] = {}
+        #: The polls of a type that are on their way.
+        self._polls: dict[str, list[Poll]] = {}
+        #: What made a poll of several fail, or hang, perhaps: it is polled by itself.
+        self._suspects: set[RemoteWork] = set()
+
+    def __bool__(self) -> bool:
+        return any(self._watched.values())
+
+    # Beginnings
+
+    def submit(self, work: RemoteWork) -> None:
+        """Has a new attempt submitted."""
+        self._call(work, work.submit, self._submitted)
+
+    def take_over(self, work: RemoteWork) -> None:
+        """Goes on with an attempt that another runner has started."""
+        work.recovered = True
+        if work.handle is None:
+            self._call(work, work.find, self._found)
+        elif work.secrets:
+            self._look_up_secrets(work.live, work)
+        else:
+            self._watch(work)
+
+    def _look_up_secrets(self, _: Live, work: RemoteWork) -> None:
+        """What the service says of work may show what another runner gave it: so that comes first."""
+        if self._owner.holds(work):
+            self._call(work, work.look_up_secrets, self._looked_up)
+
+    def _looked_up(self, _: Live, work: RemoteWork, told: Told) -> None:
+        # Work that is to be stopped is stopped without them; then nothing of what it says is shown.
+        if told.kind is Kind.DONE or work.stopping is not None:
+            self._watch(work)
+            self._stop_if_wanted(work)
+        elif told.is_passing:
+            self._again(work, self._look_up_secrets)
+        else:
+            self._lost(work, told.text)
+
+    def forget(self, work: RemoteWork) -> None:
+        """Follows an attempt no more; its work goes on."""
+        work.is_watched = False
+        self._suspects.discard(work)
+        self._watched.get(work.job_type.name, {}).pop(work, None)
+
+    def stop(self, work: RemoteWork, counts_as: Failure) -> None:
+        """Has the work stopped; it then fails with `counts_as`, also where that can't be done."""
+        if work.stopping is not None:
+            return
+        work.stopping = counts_as
+        work.cancelled.set()
+        self._timers.after(PATIENCE, work.live, self._out_of_patience, work)
+        if work.is_watched:
+            self._call(work, work.stop, self._asked_to_stop)
+
+    # What services said
+
+    def _call(
+        self, work: RemoteWork, call: Callable[[], Any], then: Callable[[Live, RemoteWork, Told], None]
+    ) -> None:
+        def task() -> None:
+            told = ask(call, work.redact)
+            self._owner.later(work.live, self._answered, work, told, then)
+
+        self._calls.submit(work.job_type.name, [task])
+
+    def _answered(self, work: RemoteWork, told: Told, then: Callable[[Live, RemoteWork, Told], None]) -> None:
+        if self._owner.holds(work):
+            then(work.live, work, told)
+
+    def _again(self, work: RemoteWork, call: Callable[[Live, RemoteWork], None]) -> None:
+        """Has something tried again later."""
+        work.tries += 1
+        self._timers.after(wait_seconds(_AGAIN, work.tries, self._random), work.live, call, work)
+
+    def _submitted(self, live: Live, work: RemoteWork, told: Told) -> None:
+        if told.kind is Kind.DONE and work.output is not None:
+            self._end(work, None, even_if_stopped=True)  # An equal one has run before.
+        elif told.kind is Kind.DONE:
+            work.handle = told.value
+            self._has_handle(work)
+        elif told.kind is Kind.REFUSED:
+            self._end(work, told.failure)
+        else:  # It may have had its effect all the same.
+            work.fault = told.failure if told.kind is Kind.FAULT else None
+            self._look(live, work)
+
+    def _look(self, _: Live, work: RemoteWork) -> None:
+        if self._owner.holds(work):
+            self._call(work, work.find, self._found)
+
+    def _found(self, _: Live, work: RemoteWork, told: Told) -> None:
+        answer = told.value
+        if told.is_passing:
+            self._again(work, self._look)
+        elif isinstance(answer, Found):
+            work.handle = answer.handle
+            self._has_handle(work)
+        elif isinstance(answer, NeverRan) or self._may_repeat(work):
+            self._not_there(work)
+        else:
+            self._lost(work, told.text or "the service does not know")
+
+    @staticmethod
+    def _may_repeat(work: RemoteWork) -> bool:
+        return work.job_type.resubmit_is_idempotent and work.fault is None and work.stopping is None
+
+    def _not_there(self, work: RemoteWork) -> None:
+        """The work may be submitted (again) under its key."""
+        if work.fault is not None or work.stopping is not None:
+            self._end(work, work.fault)
+        elif work.recovered:
+            self._owner.never_ran(work)
+        else:
+            self._again(work, self._submit_again)
+
+    def _submit_again(self, _: Live, work: RemoteWork) -> None:
+        if not self._owner.holds(work):
+            return
+        if self._owner.may_submit(work):
+            self._call(work, work.submit, self._submitted)
+        else:
+            work.live.then.append(partial(self._submit_again, work.live, work))
+
+    def _has_handle(self, work: RemoteWork) -> None:
+        work.tries = 0
+        self._owner.submitted(work)
+        self._watch(work)
+        self._stop_if_wanted(work)
+
+    def _stop_if_wanted(self, work: RemoteWork) -> None:
+        if work.stopping is not None:
+            self._call(work, work.stop, self._asked_to_stop)
+
+    # Watching
+
+    def _watch(self, work: RemoteWork) -> None:
+        name = work.job_type.name
+        if name not in self._intervals:
+            self._intervals[name] = seconds_of(work.job_type, "poll_interval", "between two polls")
+            self._patience[name] = seconds_of(work.job_type, "poll_patience", "that a poll may take")
+        work.is_watched = True
+        self._watched.setdefault(name, {})[work] = None
+        self._due.setdefault(name, self._clock.monotonic() + self._intervals[name])
+
+    @property
+    def due(self) -> float:
+        """When (monotonic) a type is to be polled next; infinity where none is."""
+        return min((self._due_of(name) for name, works in self._watched.items() if works), default=math.inf)
+
+    def _due_of(self, name: str) -> float:
+        # Until polls that are on their way have answered, or count as hanging, there is no other.
+        patience = self._patience[name]
+        return max([self._due[name], *(poll.began + patience for poll in self._polls.get(name, ()))])
+
+    def turn(self, now: float) -> None:
+        """Polls what is due."""
+        for name, works in self._watched.items():
+            if works and now >= self._due[name] and not self._waits_for_polls(name, now):
+                kind = next(iter(works)).job_type
+                self._due[name] = now + self._intervals[name]
+                # What hangs by itself is not asked again: each time would take another thread.
+                asked = {poll.works[0] for poll in self._polls.get(name, ()) if len(poll.works) == 1}
+                alone = [[work] for work in works if work in self._suspects and work not in asked]
+                together = [work for work in works if work not in self._suspects and work not in asked]
+                batches = [together[i : i + BATCH] for i in range(0, len(together), BATCH)] + alone
+                polls = [Poll(batch, now) for batch in batches]
+                self._polls.setdefault(name, []).extend(polls)
+                self._calls.submit(name, [partial(self._poll, kind, poll) for poll in polls])
+
+    def _waits_for_polls(self, name: str, now: float) -> bool:
+        """Whether polls of a type are on their way that may still answer.
+
+        Those that hang are waited for no more. Of several handles any may be the reason: then each is polled
+        by itself, once, and only that one goes on hanging.
+        """
+        waits = False
+        for poll in [*self._polls.get(name, ())]:
+            if now < poll.began + self._patience[name]:
+                waits = True
+            elif len(poll.works) > 1:
+                self._suspects.update(filter(self._follows, poll.works))
+                self._polls[name].remove(poll)  # An answer that comes all the same is taken.
+        return waits
+
+    def _poll(self, kind: RemoteJobType, poll: Poll) -> None:
+        """In a thread."""
+        works = poll.works
+        handles = [work.handle.value for work in works if work.handle is not None]
+
+        def ask_for_them() -> list[Any]:
+            return list(refuse_awaitable(kind.poll(handles), f"poll() of job type '{kind.name}'"))
+
+        # What several make fail is in nobody's history.
+        told = ask(ask_for_them, works[0].redact if len(works) == 1 else None)
+        if told.kind is Kind.DONE and len(told.value) != len(works):
+            text = f"poll() gave {len(told.value)} answers for {len(works)} handles"
+            told = Told(Kind.FAULT, failure=Failure(PLUGIN_ERROR, text, retryable=False))
+        elif told.kind is Kind.DONE:
+            # Here, and not on the driver's thread: what the type gave is its own code, too.
+            told = Told(Kind.DONE, [work.read(given) for work, given in zip(works, told.value, strict=True)])
+        self._owner.later(works[0].live, self._polled, kind, poll, told)
+
+    def _polled(self, kind: RemoteJobType, poll: Poll, told: Told) -> None:
+        name, works = kind.name, poll.works
+        if poll in self._polls[name]:
+            self._polls[name].remove(poll)
+        if told.kind is Kind.DONE:
+            self._tries[name] = 0
+            for work, outcome in zip(works, told.value, strict=True):
+                if self._follows(work):
+                    self._owner.guard(work.live, self._outcome, work, outcome)
+            return
+        works = [work for work in works if self._follows(work)]
+        if not works:
+            return
+        if told.is_passing:
+            self._tries[name] = tries = self._tries.get(name, 0) + 1
+            wait = max(self._intervals[name], wait_seconds(_AGAIN, tries, self._random))
+            self._due[name] = self._clock.monotonic() + wait
+        elif len(works) == 1:
+            self._owner.guard(works[0].live, self._type_failed, works[0], told.text)
+        else:
+            self._suspects.update(works)
+
+    def _follows(self, work: RemoteWork) -> bool:
+        return work.is_watched and self._owner.holds(work)
+
+    def _outcome(self, work: RemoteWork, outcome: Running | CannotTell | Ended | Junk) -> None:
+        self._suspects.discard(work)
+        if isinstance(outcome, Ended):
+            work.output = outcome.output
+            self._end(work, outcome.failure, even_if_stopped=True)
+        elif isinstance(outcome, CannotTell):
+            self._lost(work, f"the service does not know {self._name(work)} any more")
+        elif isinstance(outcome, Junk):
+            self._type_failed(work, f"{outcome.text} for {self._name(work)}")
+
+    def _type_failed(self, work: RemoteWork, text: str) -> None:
+        work.goes_on = f"what became of {self._name(work)} is not known"
+        text = f"job type '{work.job_type.name}' failed: {text}"
+        self._end(work, Failure(PLUGIN_ERROR, text, retryable=False))
+
+    # Ends
+
+    def _asked_to_stop(self, _: Live, work: RemoteWork, told: Told) -> None:
+        if told.kind is Kind.DONE:
+            self._due[work.job_type.name] = 0.0
+        elif told.is_passing:
+            self._again(work, self._stop_again)
+        else:
+            self._not_stopped(work, told.text)
+
+    def _stop_again(self, _: Live, work: RemoteWork) -> None:
+        if self._owner.holds(work):
+            self._call(work, work.stop, self._asked_to_stop)
+
+    def _out_of_patience(self, _: Live, work: RemoteWork) -> None:
+        if self._owner.holds(work):
+            self._not_stopped(work, f"it had not ended {PATIENCE:g} seconds after it was asked to")
+
+    def _not_stopped(self, work: RemoteWork, why: str) -> None:
+        work.goes_on = f"{self._name(work)} could not be stopped: {why}"
+        self._end(work, None)
+
+    def _lost(self, work: RemoteWork, why: str) -> None:
+        if work.stopping is not None:
+            work.goes_on = f"what became of it is not known: {why}"
+            self._end(work, None)
+            return
+        self.forget(work)
+        self._owner.lost(work, why)
+
+    def _end(self, work: RemoteWork, failed: Failure | None, *, even_if_stopped: bool = False) -> None:
+        """The attempt has ended; one that was to be stopped counts as stopped, unless it succeeded."""
+        self.forget(work)
+        if work.stopping is not None and (failed is not None or not even_if_stopped):
+            failed = work.stopping
+        work.failure = failed
+        self._owner.ended(work)
+
+    @staticmethod
+    def _name(work: RemoteWork) -> str:
+        if work.handle is None:
+            return f"what '{work.job_type.name}' was asked for"
+        text = work.handle.text
+        return f"{work.job_type.name} {text if len(text) <= 200 else text[:200] + '...'}"
+
+
+#: What an attempt fails with that was stopped with its session.
+STOPPED = Failure("JobCancelled", "the attempt was stopped", JobCancelled.default_retryable)
