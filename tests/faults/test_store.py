@@ -206,7 +206,7 @@ path.parent.chmod({'0o777' if what == 'the file' else '0o755'})
 path.chmod({'0o644' if what == 'the file' else '0o666'})
 import atexit, importlib, pkgutil
 # The other user may not be able to read the source: it can lie in a folder that is root's alone.
-for module in pkgutil.iter_modules(bunsui.runner.__path__, "bunsui.runner."):
+for module in pkgutil.walk_packages(bunsui.runner.__path__, "bunsui.runner."):
     importlib.import_module(module.name)
 atexit.register(os.seteuid, 0)
 os.seteuid(65534)

@@ -397,7 +397,7 @@ class TestTheEndOfTheProcess:
         """Whether the runner was closed or not, whatever its coroutines do."""
         program = (
             "import asyncio, threading, time, bunsui\n"
-            "from bunsui.runner import ending, stoppable\n"
+            "from bunsui.runner.attempts import stoppable\nfrom bunsui.runner.driving import ending\n"
             "stoppable.GRACE, ending.STOPPING = 0.5, 0.7\n"  # What swallows is waited for a moment only.
             "entered = threading.Event()\n"
             "async def swallow():\n"
