@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from bunsui.expressions.conditions import MAX_LENGTH
-from bunsui.expressions.syntax import CALLS_IN_WORDS
+from bunsui.expressions.syntax import CALLS_IN_WORDS, MAX_LENGTH
 from bunsui.model.job import MAX_ITEMS
 from bunsui.model.pipeline import LANGUAGE_VERSION
 from bunsui.ports.job_type import OnLost

@@ -13,9 +13,9 @@ from bunsui.dsl.names import Declared, Names, Near, Place, few, unknown_job
 from bunsui.dsl.problems import Problem, quoted
 from bunsui.dsl.schema import own_of
 from bunsui.dsl.words import type_names
-from bunsui.expressions.conditions import MAX_LENGTH
 from bunsui.expressions.kinds import NAMES
 from bunsui.expressions.references import Marked, Path, marked, one_reference, references_in
+from bunsui.expressions.syntax import MAX_LENGTH
 from bunsui.model.graph import Graph
 
 if TYPE_CHECKING:

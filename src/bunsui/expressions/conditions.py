@@ -24,6 +24,7 @@ from bunsui.expressions.references import BadReference, Reference, read_referenc
 from bunsui.expressions.syntax import (
     CALLS,
     CALLS_IN_WORDS,
+    MAX_LENGTH,
     Call,
     Combine,
     Compare,
@@ -36,8 +37,6 @@ from bunsui.expressions.syntax import (
 
 __all__ = ["BadCondition", "Condition", "parse_condition"]
 
-#: Longest condition, in characters.
-MAX_LENGTH = 4096
 # Longest condition that is remembered with its tree, in characters.
 _REMEMBERED = 256
 #: Most parts (values, comparisons, operators) of a condition; what evaluating it costs at most.

@@ -10,9 +10,13 @@ from attrs import field, frozen
 from bunsui.expressions.references import Reference
 from bunsui.model.status import JobStatus
 
+#: Longest condition, in characters.
+MAX_LENGTH = 4096
+
 __all__ = [
     "CALLS",
     "CALLS_IN_WORDS",
+    "MAX_LENGTH",
     "Call",
     "Combine",
     "Compare",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -272,6 +271,8 @@ class Pipeline:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical form, as 64 hexadecimal digits."""
+        import hashlib  # noqa: PLC0415 - 9 ms that nobody needs who only looks at definitions
+
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @cached_property

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bunsui.expressions.conditions import MAX_DEPTH, MAX_LENGTH, MAX_PARTS, BadCondition, parse_condition
+from bunsui.expressions.conditions import MAX_DEPTH, MAX_PARTS, BadCondition, parse_condition
 from bunsui.expressions.references import parse
-from bunsui.expressions.syntax import Call, Combine, Compare, Items, Literal, Node, Not, Operand
+from bunsui.expressions.syntax import MAX_LENGTH, Call, Combine, Compare, Items, Literal, Node, Not, Operand
 
 ANYWHERE = (0, 0)
 
