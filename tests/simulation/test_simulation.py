@@ -59,6 +59,11 @@ def test_what_once_failed(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     simulate(seed)
 
 
+def test_a_claim_is_looked_at_right_before_a_start() -> None:
+    """Not before requests of other sessions were deleted, in a store that takes minutes for it."""
+    simulate(770007822)
+
+
 def test_a_wrong_pipeline_is_no_failure_of_the_simulation() -> None:
     """Whoever forgets to give the job type is told that, and gets no seed to run again."""
     with pytest.raises(DefinitionError, match="job 'a' has the type 'queue', which does not exist"):

@@ -49,8 +49,7 @@ if TYPE_CHECKING:
 class Driver:
     """Drives sessions until they rest.
 
-    `adopt`, `post`, `alive`, `drives` and `stop` may be called from any thread; all else happens on the
-    driver's own.
+    `adopt`, `post`, `alive`, `drives` and `stop` may be called from any thread; all else is its own thread's.
     """
 
     def __init__(
@@ -300,12 +299,13 @@ class Driver:
         for live in held_up:
             if live.failing_since is None and self.is_driving(live):
                 self.touch(live)  # What became ready meanwhile could not start.
-        works: list[Work] = []
         for live in flushed.durable:
             if self.is_driving(live):
-                self.guard(live, self._committed, live, works)
-        if works:
+                self.guard(live, self._committed, live)
+        # At once: a claim that was looked at before something slow says nothing after it.
+        if works := [work for live in flushed.durable for work in self._due(live)]:
             self._attempts.submit(works)
+        self._inbox.forget(flushed.durable)
 
     def _index(self, live: Live) -> None:
         """Has the session's index entry put: with each commit it would cost a page of the log more."""
@@ -334,26 +334,26 @@ class Driver:
             refuse(live, live.error)
         self._timers.after(AGAIN, live, self.touch)
 
-    def _committed(self, live: Live, works: list[Work]) -> None:
-        """Does what was waiting for a session's facts to be durable; adds the work to be submitted."""
+    def _committed(self, live: Live) -> None:
+        """Does what was waiting for a session's facts to be durable, but for starts."""
         if not live.is_claimed:
             live.is_claimed = True
             live.begun.set()
         if live.left:
             self._attempts.clear(live)
-        if live.answered:
-            self._inbox.answered(live.answered)
-            live.answered.clear()
-        state = live.machine.state
-        if state.status.is_terminal or live.is_released:
+        if live.machine.state.status.is_terminal or live.is_released:
             self._leave(live)
             return
         then, live.then = live.then, []
         for call in then:
             call()
-        if live.starts and self.may_start(live):
-            works += live.starts
-            live.starts = []
+
+    def _due(self, live: Live) -> list[Work]:
+        """The attempts that are to be submitted now."""
+        if not live.starts or not self.is_driving(live) or not self.may_start(live):
+            return []
+        due, live.starts = live.starts, []
+        return due
 
     def _session_overdue(self, live: Live) -> None:
         """The pipeline's timeout is over."""

@@ -10,10 +10,11 @@ from bunsui.engine import events as ev
 from bunsui.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from bunsui.ports.store import Store
+    from bunsui.runner.driving.live import Live
 
 KIND = "request"
 #: What can be asked: ``resume`` takes back a pause that has not come to rest.
@@ -109,6 +110,12 @@ class Inbox:
     def answered(self, ids: Sequence[str]) -> None:
         """Forgets requests that a history has answered, or that are out of date."""
         answered(self._store, ids)
+
+    def forget(self, lives: Iterable[Live]) -> None:
+        """Forgets what the last commits of sessions have answered."""
+        for live in lives:
+            self.answered(live.answered)
+            live.answered.clear()
 
 
 def answered(store: Store, ids: Sequence[str]) -> None:
