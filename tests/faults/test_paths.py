@@ -158,7 +158,7 @@ PATHS = [
         "/dev/full",
         "/dev/zero",
         "/proc/self/environ",
-        "/proc/self/root/etc/passwd",
+        "/proc/self/cwd/../outside",
         "/proc/self/fd/0",
     ),
     # URLs.
