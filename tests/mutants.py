@@ -438,6 +438,20 @@ MUTANTS = (
         ["tests/unit/runner/sessions/test_pruning.py"],
     ),
     Mutant(
+        "a store is not closed under the call of another thread",
+        "stores/sqlite_file.py",
+        "self._take(of_calls=False)",
+        "self._take(of_calls=True)",
+        ("tests/unit/stores/test_sqlite.py",),
+    ),
+    Mutant(
+        "a call that a close has left alone closes its own connection",
+        "stores/sqlite_file.py",
+        "if self._closed or self._local.stamp is not None:",
+        "if self._local.stamp is not None:",
+        ("tests/unit/stores/test_sqlite.py",),
+    ),
+    Mutant(
         "a part of a history that is removed is not taken for the whole",
         "stores/sqlite.py",
         "if goes_on and not commits:",

@@ -342,7 +342,8 @@ class TestKindsOfWork:
         outputs = runner.run(load(runner, tmp_path, {"jobs": [job]}, handlers=handlers)).outputs["fan"]
 
         assert [[{"name": name}, "1"] for name in "abcd"] == [output[:2] for output in outputs]
-        assert {output[2] for output in outputs} <= {output[2] for output in outputs[:3]}
+        # Two at a time: either may do more than its half.
+        assert len({output[2] for output in outputs}) <= 2
 
     def test_a_function_for_each_item(self, url: str) -> None:
         """Which function runs may depend on the item."""

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bunsui.errors import StoreError
@@ -34,6 +35,14 @@ PAGE = 4096
 CHECKPOINT_BYTES = 32 * PAGE
 
 
+@dataclass(slots=True)
+class _Use:
+    """Of a connection: whose it is, and whether that thread is in a call with it."""
+
+    thread: threading.Thread
+    in_call: bool = True
+
+
 class SqliteFile:
     """A SQLite database in write-ahead mode with synchronous=FULL.
 
@@ -53,10 +62,10 @@ class SqliteFile:
         self._lock_timeout = lock_timeout
         self._local = threading.local()
         self._lock = threading.Lock()
-        #: Every connection and whose it is.
-        self._open: dict[sqlite3.Connection, threading.Thread] = {}
+        #: Every connection; one that its thread has and that is not in here was closed.
+        self._open: dict[sqlite3.Connection, _Use] = {}
         #: Those of the processes that this one was forked from.
-        self._inherited: list[dict[sqlite3.Connection, threading.Thread]] = []
+        self._inherited: list[dict[sqlite3.Connection, _Use]] = []
         self._pid = os.getpid()
         self._closed = False
         #: Bytes written since the last checkpoint, about.
@@ -104,8 +113,7 @@ class SqliteFile:
                 self._drop()
                 raise store_error(self.path, error) from error
             finally:
-                if self._closed or getattr(self._local, "stamp", None) is not None:
-                    self._drop()
+                self._end_call()
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection; use it within `guard`."""
@@ -113,19 +121,24 @@ class SqliteFile:
             self._forked()
         self._check_identity()
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            self._local.connection = connection
-            # What stands in `_open` outlives its thread, so those of threads that ended go now.
+        if connection is not None:
             with self._lock:
-                ended = [found for found, thread in self._open.items() if not thread.is_alive()]
-                for found in ended:
-                    del self._open[found]
-                self._open[connection] = threading.current_thread()
+                use = self._open.get(connection)
+                if use is not None:
+                    use.in_call = True
+                    return connection
+        connection = self._connect()
+        self._local.connection = connection
+        # What stands in `_open` outlives its thread, so those of threads that ended go now.
+        with self._lock:
+            ended = [found for found, use in self._open.items() if not use.thread.is_alive()]
             for found in ended:
-                _close(found)
-            # Tells the tokens of `changed` apart: SQLite counts anew for each connection.
-            self._local.opened = object()
+                del self._open[found]
+            self._open[connection] = _Use(threading.current_thread())
+        for found in ended:
+            _close(found)
+        # Tells the tokens of `changed` apart: SQLite counts anew for each connection.
+        self._local.opened = object()
         return connection
 
     def writer(self) -> sqlite3.Connection:
@@ -234,13 +247,25 @@ class SqliteFile:
             else:
                 return
 
+    def _end_call(self) -> None:
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            with self._lock:
+                use = self._open.get(connection)
+                if use is not None:
+                    use.in_call = False
+            # Looked at after that: `close` leaves those to their threads that are in a call.
+            if self._closed or self._local.stamp is not None:
+                self._drop()
+
     def _drop(self) -> None:
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             self._local.connection = self._local.stamp = None
             with self._lock:
-                self._open.pop(connection, None)
-            _close(connection)
+                use = self._open.pop(connection, None)
+            if use is not None:
+                _close(connection)
 
     def limit_lock_timeout(self, seconds: float) -> None:
         """Waits for another process's write for at most `seconds` from now on, and never for longer."""
@@ -254,9 +279,7 @@ class SqliteFile:
     def version(self) -> tuple[object, int]:
         """Differs from an earlier answer in this thread if any other connection has committed since."""
         found = self.connection().execute("PRAGMA data_version").fetchone()[0]
-        # SQLite counts anew for each connection. There is none where the file was closed a moment ago:
-        # then it is a change.
-        return getattr(self._local, "opened", object()), found
+        return self._local.opened, found
 
     # The log
 
@@ -297,19 +320,33 @@ class SqliteFile:
             os.close(lock)
 
     def close(self) -> None:
-        """Closes all connections. A call after it opens the file for its own length only."""
-        self._closed = True
+        """Closes all connections. A call after it opens the file for its own length only.
+
+        A call that another thread is in goes on, and closes its connection at its end: a process dies of a
+        connection that is closed in the middle of a statement, as Python's sqlite3 goes on with it.
+        """
         with forks.gate():
-            self.let_go()
+            self._closed = True
+            self._take(of_calls=False)
 
     def let_go(self) -> None:
-        """Closes all connections; the next call opens one anew."""
+        """Closes all connections, where no other thread is in a call; the next call opens one anew."""
+        self._take(of_calls=True)
+
+    def _take(self, *, of_calls: bool) -> None:
+        """Closes connections, with or without those that other threads are in a call with."""
         if os.getpid() != self._pid:
             return  # They are another process's, or there are none.
         with self._lock:
-            connections, self._open = self._open, {}
-        self._local = threading.local()
-        for connection in connections:
+            here = threading.current_thread()
+            taken = [
+                connection
+                for connection, use in self._open.items()
+                if of_calls or not use.in_call or use.thread is here
+            ]
+            for connection in taken:
+                del self._open[connection]
+        for connection in taken:
             _close(connection)
 
 

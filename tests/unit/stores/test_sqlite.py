@@ -786,6 +786,50 @@ def test_closing_while_others_read(path):
         assert set() == set(store._file._open)
 
 
+def test_closing_while_another_thread_writes(tmp_path):
+    """Its write is done, not cut off in the middle of a statement, of which the process would die."""
+    code = """
+import sqlite3, threading, time
+store = SqliteStore(path)
+assert 1 == store.put("k", "x", {})
+other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+other.execute("BEGIN IMMEDIATE")
+versions = []
+thread = threading.Thread(target=lambda: versions.append(store.put("k", "x", {})))
+thread.start()
+while "put" not in [frame.f_code.co_name for frame in (sys._current_frames().get(thread.ident),) if frame]:
+    time.sleep(0.01)
+threading.Timer(0.5, other.execute, ["ROLLBACK"]).start()
+time.sleep(0.1)  # By now it waits for the lock, in SQLite.
+store.close()
+thread.join()
+print(versions, store._file._open)
+"""
+    assert "[2] {}\n" == script(code, tmp_path / "store.db")
+
+
+def test_a_call_that_ends_as_it_is_closed(path, monkeypatch):
+    """Of a call that ends and a close at the same moment, one closes its connection."""
+    store = SqliteStore(path)
+    fill(store, 1)
+    drop, ended, closed = store._file._end_call, threading.Event(), threading.Event()
+
+    def late():
+        ended.set()
+        assert closed.wait(30)
+        drop()
+
+    monkeypatch.setattr(store._file, "_end_call", late)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(store.get, "k", "x")
+        assert ended.wait(30)
+        store.close()
+        assert 1 == len(store._file._open)
+        closed.set()
+        assert read.result() is None
+    assert {} == store._file._open
+
+
 def test_processes_that_make_the_store_at_once(tmp_path):
     """Of several processes that write to a store that isn't there, all succeed."""
     code = """
