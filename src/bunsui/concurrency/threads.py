@@ -25,8 +25,8 @@ def start(thread: threading.Thread) -> None:
 class Sole:
     """The one thread of something that starts it when it is needed.
 
-    Who has been interrupted while it started one starts another one next time: then the first of the two that
-    comes to `claim` is the one. All of it is called by who holds the owner's lock.
+    Whoever was interrupted while it started one starts another one next time, unless the first has come to
+    `claim` by then. All of it is called by who holds the owner's lock.
     """
 
     def __init__(self) -> None:
