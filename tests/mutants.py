@@ -438,6 +438,13 @@ MUTANTS = (
         ["tests/unit/runner/sessions/test_pruning.py"],
     ),
     Mutant(
+        "a session that ends while it is looked at is no orphan",
+        "runner/view.py",
+        "                if self._position == before:\n                    return True",
+        "                return True",
+        ("tests/integration/test_control.py",),
+    ),
+    Mutant(
         "a store is not closed under the call of another thread",
         "stores/sqlite_file.py",
         "self._take(of_calls=False)",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import pytest
 
 import bunsui
 from bunsui.engine import events as ev
+from bunsui.local.identity import is_dead
 from bunsui.runner.attempts import results
 from bunsui.runner.control import Control
 from bunsui.runner.driving import heartbeat
+from bunsui.runner.sessions import index
 from bunsui.stores.memory import MemoryStore
 from bunsui_tests.conditions import until
 
@@ -548,6 +550,33 @@ def test_a_session_whose_runner_died_is_shown_as_orphaned(module: Path, url: str
         runner.session(session).cancel()
         runner.session(session).wait(30)
         assert (False, [False]) == orphaned(runner, session)
+
+
+def test_a_session_that_ends_while_it_is_looked_at(
+    url: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is gone a moment after it was seen to run: it has ended, it is no orphan."""
+
+    def ends(process: Mapping[str, Any]) -> bool:
+        gate.opened.set()
+        assert "succeeded" == driven.wait(30)
+        return is_dead({**process, "pid": gone.pid})
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with bunsui.Runner(url, autoload_plugins=False) as runner:
+        for look in (
+            lambda session: runner.session(session).is_orphaned,
+            lambda session: runner.sessions(limit=1)[0].is_orphaned,
+            lambda session: runner.sessions(limit=1, status="running") != [],
+        ):
+            gate.entered.clear()
+            gate.opened.clear()
+            with bunsui.Runner(url, autoload_plugins=False) as driver, monkeypatch.context() as patch:
+                driven = driver.start(two(gate))
+                assert gate.entered.wait(30)
+                patch.setattr(index, "is_dead", ends)
+                assert not look(driven.id)
 
 
 def test_a_session_that_its_runner_let_go_of_is_orphaned(url: str, gate: Gate) -> None:

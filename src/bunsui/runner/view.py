@@ -119,9 +119,16 @@ class View:
         wait for a sign of life.
         """
         with self._lock:
-            fold = self._read()
-            held = None if fold.claim is None else fold.claim.process
-            return not fold.status.is_resting and is_orphaned(held)
+            before = None
+            while True:
+                fold = self._read()
+                held = None if fold.claim is None else fold.claim.process
+                if fold.status.is_resting or not is_orphaned(held):
+                    return False
+                if self._position == before:
+                    return True
+                # Who is dead now may have ended the session after it was read: once more.
+                before = self._position
 
     @property
     def is_driven_here(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bunsui.dsl.problems import quoted
 from bunsui.dsl.tree import encodable
@@ -96,7 +96,7 @@ def find(
     found: list[SessionSummary] = []
     while len(found) < limit:
         page = store.find(KIND, group, reverse=True, after=after, limit=size)
-        summaries = map(summary, page)
+        summaries = [_as_of_now(store, document) for document in page]
         found += [one for one in summaries if status is None or one.status is status]
         if len(page) < size:
             break
@@ -107,7 +107,17 @@ def find(
 
 def beginning(store: Store, prefix: str, limit: int) -> list[SessionSummary]:
     """Up to `limit` sessions whose id begins with `prefix`, by id."""
-    return [summary(document) for document in store.find_prefix(KIND, prefix, limit)]
+    return [_as_of_now(store, document) for document in store.find_prefix(KIND, prefix, limit)]
+
+
+def _as_of_now(store: Store, document: Document) -> SessionSummary:
+    found = summary(document)
+    if found.is_orphaned:
+        # Who is dead now may have ended the session after it was read: once more.
+        again = store.get(KIND, document.key)
+        if again is not None:
+            return summary(evolve(document, value=again.value))
+    return found
 
 
 def is_orphaned(held_by: Mapping[str, Any] | None) -> bool:
