@@ -13,8 +13,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from attrs import define
 
 from bunsui.errors import StoreError
 from bunsui.stores import forks
@@ -35,7 +36,7 @@ PAGE = 4096
 CHECKPOINT_BYTES = 32 * PAGE
 
 
-@dataclass(slots=True)
+@define
 class _Use:
     """Of a connection: whose it is, and whether that thread is in a call with it."""
 
@@ -330,7 +331,7 @@ class SqliteFile:
             self._take(of_calls=False)
 
     def let_go(self) -> None:
-        """Closes all connections, where no other thread is in a call; the next call opens one anew."""
+        """Closes all connections, while no other thread may be in a call; the next call opens one anew."""
         self._take(of_calls=True)
 
     def _take(self, *, of_calls: bool) -> None:
