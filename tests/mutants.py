@@ -955,8 +955,8 @@ MUTANTS = (
     Mutant(
         "what a log on a full disk lacks stands in it",
         "logging/log_store.py",
-        "                if self._lost:\n                    lost",
-        "                if False:\n                    lost",
+        "            if self._lost:\n                lost",
+        "            if False:\n                lost",
         ("tests/unit/logging/test_log_store.py",),
     ),
     Mutant(
@@ -986,6 +986,20 @@ MUTANTS = (
         "            os.close(descriptor)\n        self._drain()",
         "            os.close(descriptor)",
         ("tests/unit/logging/test_channel.py",),
+    ),
+    Mutant(
+        "what a full log lacks while a child holds it open",
+        "logging/attempt.py",
+        "            log.settle()",
+        "            pass",
+        ("tests/unit/logging/test_channel.py",),
+    ),
+    Mutant(
+        "a log is looked at anew once its end was written over",
+        "logging/log_store.py",
+        "                self._shut()  # It",
+        "                pass  # It",
+        ("tests/unit/logging/test_log_store.py",),
     ),
     Mutant(
         "what a terminal must not get from a log",

@@ -116,7 +116,7 @@ class AttemptLog:
 
     @contextlib.contextmanager
     def streams(self) -> Iterator[Pipes]:
-        """Pipes into the log. When they are left, all that was written to them until then is in it.
+        """Pipes into the log. When they are left, it has, or counts, all that was written to them until then.
 
         What a child of a process writes to them later is still taken in, until the runner is closed.
         """
@@ -128,6 +128,15 @@ class AttemptLog:
             yield pipes
         finally:
             pipes.close()
+            self._settle()
+
+    def _settle(self) -> None:
+        # The log stays open for what a child of the process writes later, and until the collector has seen
+        # that there is none.
+        with self._lock:
+            log = self._log
+        if log is not None:
+            log.settle()
 
     def _channel(self, descriptor: int, stream: str, mark: bytes) -> Channel:
         return Channel(

@@ -79,6 +79,8 @@ class JobLog:
         #: Records that could not be written, since the last one that could.
         self._lost = 0
         self._why = _DISK
+        #: How many of them a warning has named.
+        self._told = 0
         #: Whether the limit has been reached, and how many records came after that.
         self._full = False
         self._beyond = 0
@@ -257,21 +259,33 @@ class JobLog:
             os.close(self._file)
             self._file = None
 
+    def settle(self) -> None:
+        """Notes in the file what is missing by now."""
+        with self._lock:
+            self._settle()
+        self.warn()
+
     def close(self) -> None:
         """Closes the file; what is missing is noted in it. `warn` says so."""
         with self._lock:
-            beyond, self._beyond = self._beyond, 0
-            if beyond:
-                self._count(beyond)
-                text = "the log of job '%s' in %s is full: %d records were not kept"
-                self._warnings.append((text, self._job, self._folder, beyond))
-            if lost := self._lost:
-                self._append(b"")
-                if self._lost:
-                    lost = self._write_over_end()
+            self._settle()
+            self._shut()
+
+    def _settle(self) -> None:
+        beyond, self._beyond = self._beyond, 0
+        if beyond:
+            self._count(beyond)
+            text = "the log of job '%s' in %s is full: %d records were not kept"
+            self._warnings.append((text, self._job, self._folder, beyond))
+        if lost := self._lost:
+            self._append(b"")
+            if self._lost:
+                lost = self._write_over_end()
+                self._shut()  # It does not end where it did.
+            if lost != self._told:
                 text = "the log of job '%s' in %s has lost %d records"
                 self._warnings.append((text, self._job, self._folder, lost))
-            self._shut()
+            self._told = self._lost
 
     def _write_over_end(self) -> int:
         """Notes what is missing in the place of the last records, if it can; says how many are missing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import threading
@@ -14,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bunsui.local.redaction import Redactor
+from bunsui.logging import log_store
 from bunsui.logging.attempt import AttemptLog
 from bunsui.logging.channel import MAX_LINE, Channel
 from bunsui.logging.collector import Collector
 from bunsui.logging.filters import Filter
-from bunsui.logging.log_store import LogStore
+from bunsui.logging.log_store import JobLog, LogStore
 from bunsui.logging.reading import Reading
 from bunsui.model.log import LogRecord
 from bunsui.runner.clock import SystemClock
@@ -225,6 +227,24 @@ def test_child_that_goes_on(tmp_path: Path, collector: Collector) -> None:
         before,
         [record.message for record in records(tmp_path)],
     )
+
+
+def test_what_is_missing_is_told_while_a_child_goes_on(
+    tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that is full says at the end of the process how much it lacks, not only at the child's."""
+    monkeypatch.setattr(log_store, "JobLog", functools.partial(JobLog, limit=3000))
+    log = log_in(tmp_path, collector)
+    with log.streams() as pipes:
+        child = os.dup(pipes.stdout)
+        os.write(child, b"x\n" * 1000)
+    log.close()
+    *kept, last = records(tmp_path)
+    os.write(child, b"y\n" * 10)
+    os.close(child)
+    collector.close()
+    later = records(tmp_path)[-1]
+    assert (1000, 1010) == (len(kept) + last.fields["lost"], len(kept) + later.fields["lost"])
 
 
 def test_noisy_child_does_not_hold_the_end(tmp_path: Path, collector: Collector) -> None:

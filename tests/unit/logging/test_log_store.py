@@ -124,6 +124,40 @@ def test_disk_that_stays_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert ["first"] == said(tmp_path)
 
 
+def test_what_is_missing_is_noted_while_it_is_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often that is asked for: once in the file, and in one warning; what comes later is whole."""
+    log = open_log(tmp_path)
+    log.append(b"".join(line(str(n), 300) for n in range(3)))
+    with file_size((tmp_path / "s" / "a.jsonl").stat().st_size + 20):  # A torn line is left.
+        log.append(line("3") + line("4"))
+        for _ in range(2):
+            log.settle()
+        assert (["0", "1"], [3]) == (said(tmp_path)[:-1], lost(tmp_path))
+    log.append(line("5"))
+    log.settle()
+    log.close()
+    assert (["0", "1", "5"], [3]) == ([text for text in said(tmp_path) if text.isdigit()], lost(tmp_path))
+    assert 4 == (tmp_path / "s" / "a.jsonl").read_bytes().count(b"\n")
+    assert ["3"] == [text.split()[-2] for text in map(logging.LogRecord.getMessage, caplog.records[1:])]
+
+
+def test_a_loss_that_stays_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where there is no room for the notice either, and again where there is more to tell."""
+    log = open_log(tmp_path)
+    log.append(line("first"))
+    with file_size((tmp_path / "s" / "a.jsonl").stat().st_size):
+        for _ in range(2):
+            log.append(line("more"))
+            for _ in range(2):
+                log.settle()
+        log.close()
+        log.warn()
+    said_last = [record.getMessage().rpartition(" has ")[2] for record in caplog.records[1:]]
+    assert ["lost 1 records", "lost 2 records"] == said_last
+
+
 def test_the_notice_counts_once(tmp_path: Path) -> None:
     """Also where there was room for it but for the end of its line."""
     for room in range(300):
