@@ -990,8 +990,8 @@ MUTANTS = (
     Mutant(
         "what a full log lacks while a child holds it open",
         "logging/attempt.py",
-        "            log.settle()",
-        "            pass",
+        "self._use(lambda log: log.settle())",
+        "pass",
         ("tests/unit/logging/test_channel.py",),
     ),
     Mutant(

@@ -34,5 +34,5 @@ class AttemptLog(Protocol):
         ...
 
     def streams(self) -> AbstractContextManager[Streams]:
-        """Pipes into the log. When they are left, all that was written to them until then is in it."""
+        """Pipes into the log. When they are left, it has, or counts, all that was written until then."""
         ...

@@ -128,15 +128,9 @@ class AttemptLog:
             yield pipes
         finally:
             pipes.close()
-            self._settle()
-
-    def _settle(self) -> None:
-        # The log stays open for what a child of the process writes later, and until the collector has seen
-        # that there is none.
-        with self._lock:
-            log = self._log
-        if log is not None:
-            log.settle()
+            # The log stays open for what a child of the process writes later, and until the collector has
+            # seen that there is none.
+            self._use(lambda log: log.settle())
 
     def _channel(self, descriptor: int, stream: str, mark: bytes) -> Channel:
         return Channel(

@@ -81,9 +81,10 @@ class JobLog:
         self._why = _DISK
         #: How many of them a warning has named.
         self._told = 0
-        #: Whether the limit has been reached, and how many records came after that.
+        #: Whether the limit has been reached, how many records came after that, and how many of them stand in
+        #: the last record's count.
         self._full = False
-        self._beyond = 0
+        self._beyond = self._counted = 0
         #: What is to be said to the host, once the lock is free: its handlers may write to this log.
         self._warnings: list[tuple[object, ...]] = []
         self._warned = False
@@ -260,7 +261,7 @@ class JobLog:
             self._file = None
 
     def settle(self) -> None:
-        """Notes in the file what is missing by now."""
+        """Notes in the file what is missing by now; what a log that is full lacks, `close` alone warns of."""
         with self._lock:
             self._settle()
         self.warn()
@@ -269,14 +270,16 @@ class JobLog:
         """Closes the file; what is missing is noted in it. `warn` says so."""
         with self._lock:
             self._settle()
+            if self._beyond:
+                text = "the log of job '%s' in %s is full: %d records were not kept"
+                self._warnings.append((text, self._job, self._folder, self._beyond))
+                self._beyond = self._counted = 0
             self._shut()
 
     def _settle(self) -> None:
-        beyond, self._beyond = self._beyond, 0
-        if beyond:
-            self._count(beyond)
-            text = "the log of job '%s' in %s is full: %d records were not kept"
-            self._warnings.append((text, self._job, self._folder, beyond))
+        if self._beyond > self._counted:
+            self._count(self._beyond - self._counted)
+            self._counted = self._beyond
         if lost := self._lost:
             self._append(b"")
             if self._lost:

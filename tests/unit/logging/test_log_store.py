@@ -83,6 +83,21 @@ def test_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert ["14", "31"] == [record.getMessage().split(": ")[-1].split()[0] for record in caplog.records]
 
 
+def test_limit_of_many_attempts_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The count stands in the log as soon as one ends; the warning comes once, with the last."""
+    log = open_log(tmp_path, limit=2000)
+    log.append(line("x", 3000))
+    for n in range(1, 5):
+        log.settle()
+        assert [n] == lost(tmp_path)
+        log.append(line("more"))
+    assert [] == caplog.records
+    log.close()
+    log.warn()
+    (warning,) = caplog.records
+    assert ([5], True) == (lost(tmp_path), "is full: 5 records" in warning.getMessage())
+
+
 def test_last_record_is_written_over_in_its_place(tmp_path: Path) -> None:
     """The file is no longer for it, and its lines are lines of JSON."""
     log = open_log(tmp_path, limit=2000)

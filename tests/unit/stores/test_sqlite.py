@@ -812,12 +812,12 @@ def test_a_call_that_ends_as_it_is_closed(path, monkeypatch):
     """Of a call that ends and a close at the same moment, one closes its connection."""
     store = SqliteStore(path)
     fill(store, 1)
-    drop, ended, closed = store._file._end_call, threading.Event(), threading.Event()
+    end, ended, closed = store._file._end_call, threading.Event(), threading.Event()
 
     def late():
         ended.set()
         assert closed.wait(30)
-        drop()
+        end()
 
     monkeypatch.setattr(store._file, "_end_call", late)
     with ThreadPoolExecutor(1) as pool:
