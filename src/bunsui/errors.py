@@ -27,7 +27,7 @@ Each keeps what it was made of as attributes, says in its text what to do next, 
 from __future__ import annotations
 
 import copyreg
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -302,7 +302,7 @@ class StoreError(BunsuiError):
 
 
 class AwsError(BunsuiError):
-    """AWS refused or failed a call.
+    """AWS refused or failed a call, or could not be asked.
 
     Such as::
 
@@ -312,6 +312,11 @@ class AwsError(BunsuiError):
     Attributes:
         service: such as ``"lambda"``. action: such as ``"Invoke"``. resource: an ARN or name.
         account: the account id, where known. request_id: AWS's own, for its support.
+        code: AWS's own name for the error, such as ``"ThrottlingException"``; None: there is none.
+        kind: what is known of the call. ``refused``: AWS answered that it will not, so it had no effect, and
+            has none the next time. ``busy``: it was throttled, or did not reach AWS; it had no effect, and
+            may have one later. ``open``: it failed, or its answer was lost; it may have had an effect.
+            ``credentials``: there are no valid credentials; it had no effect.
     """
 
     def __init__(
@@ -323,6 +328,8 @@ class AwsError(BunsuiError):
         resource: str | None = None,
         account: str | None = None,
         request_id: str | None = None,
+        code: str | None = None,
+        kind: Literal["refused", "busy", "open", "credentials"] = "open",
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
@@ -331,6 +338,19 @@ class AwsError(BunsuiError):
         self.resource = resource
         self.account = account
         self.request_id = request_id
+        self.code = code
+        self.kind = kind
+
+    @property
+    def job_code(self) -> str:
+        """The code of a job that fails by it, such as ``Lambda.ThrottlingException``."""
+        if self.code is None:
+            return type(self).__name__
+        return f"{_PREFIXES.get(self.service) or self.service.upper()}.{self.code}"
+
+
+#: How services are written in the codes of failures, where not in capitals.
+_PREFIXES = {"lambda": "Lambda", "glue": "Glue", "batch": "Batch", "stepfunctions": "StepFunctions"}
 
 
 class AuthenticationError(BunsuiError):

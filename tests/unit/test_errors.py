@@ -5,12 +5,16 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from functools import partial
+from typing import Any
 
 import pytest
 
 import bunsui
 from bunsui import errors
 from bunsui.dsl.problems import Problem
+from bunsui.local.results import failure
+from bunsui.model.session import Failure
 
 PROBLEM = Problem("code", "what", "do this", "f.yaml", 2, 3, source="x: y")
 EXAMPLES = {
@@ -169,3 +173,20 @@ def test_notes_survive():
     error = errors.ConfigError("bad")
     error.add_note("seen in the kitchen")
     assert pickle.loads(pickle.dumps(error)).__notes__ == ["seen in the kitchen"]
+
+
+def test_job_code_of_an_aws_error() -> None:
+    """A job that fails by an `AwsError` has AWS's name for it as its code, with the service before it."""
+    error = partial(bunsui.AwsError, "no", action="Invoke")
+    assert error(service="lambda", code="ThrottlingException").job_code == "Lambda.ThrottlingException"
+    assert error(service="ecs", code="ClientException").job_code == "ECS.ClientException"
+    assert error(service="ecs").job_code == "AwsError"
+
+
+@pytest.mark.parametrize(
+    ("kind", "retryable"), [("refused", False), ("busy", True), ("open", True), ("credentials", True)]
+)
+def test_failure_of_an_aws_error(kind: Any, retryable: bool) -> None:
+    """What AWS refused it refuses again; all else may come right."""
+    error = bunsui.AwsError("no", service="ecs", action="RunTask", code="X", kind=kind, hint="ask for it")
+    assert failure(error) == Failure("ECS.X", "no; ask for it", retryable)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from bunsui.errors import JobError, text_of
+from bunsui.errors import AwsError, JobError, text_of
 from bunsui.local.callables import invoke
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
@@ -36,6 +36,8 @@ def encode(output: object, what: str = "what the job returned") -> Json:
 def failure(error: BaseException, redact: Callable[[str], str] | None = None) -> Failure:
     """An exception as the failure of an attempt: the code is the exception's name, or a JobError's own.
 
+    Of an `AwsError` it is what AWS called it, with the service before it; what AWS refused, it refuses again.
+
     Args:
         error: what was raised.
         redact: takes the values of secrets out of a text.
@@ -53,6 +55,8 @@ def failure(error: BaseException, redact: Callable[[str], str] | None = None) ->
             # `retry: {on: [...]}` can't name an empty code.
             code = text(given.code) or JobError.default_code
             return Failure(code, text(given.message), bool(given.retryable))
+    if type(error) is AwsError:
+        return Failure(text(error.job_code), text(error), error.kind != "refused")
     return Failure(text(type(error).__name__), text(error))
 
 
