@@ -53,10 +53,24 @@ MUTANTS = (
     ),
     Mutant(
         "a poll that hangs is not waited for",
-        "runner/attempts/remotes.py",
-        "if now < poll.began + self._patience[name]:",
+        "runner/attempts/watching.py",
+        "if now < poll.began + self._patience:",
         "if True:",
         ("tests/integration/test_remote_faults.py",),
+    ),
+    Mutant(
+        "what one region does not answer holds up no other",
+        "runner/attempts/remotes.py",
+        "        group = group_of(kind, work.handle.value)\n",
+        '        group = ""\n',
+        ("tests/unit/runner/attempts/test_remotes.py",),
+    ),
+    Mutant(
+        "what hangs takes no thread of another group",
+        "runner/attempts/watching.py",
+        "batches += alone[: max(ALONE - len(asked), 0)]",
+        "batches += alone",
+        ("tests/unit/runner/attempts/test_remotes.py",),
     ),
     Mutant(
         "a poll that is due wakes the driver",
@@ -74,7 +88,7 @@ MUTANTS = (
     ),
     Mutant(
         "what hangs by itself is not polled again",
-        "runner/attempts/remotes.py",
+        "runner/attempts/watching.py",
         "if work in self._suspects and work not in asked]",
         "if work in self._suspects]",
         ("tests/integration/test_remote_faults.py",),

@@ -324,7 +324,7 @@ def test_work_that_is_submitted_holds_no_thread(service: Service) -> None:
         assert 50 > threading.active_count() - before
         service.finish()
         assert "succeeded" == session.wait(30)
-    assert remotes.BATCH == max(service.polls)
+    assert RemoteJob.poll_batch == max(service.polls)
 
 
 def test_it_counts_for_max_concurrency(service: Service) -> None:

@@ -16,6 +16,7 @@ from bunsui.ports.job_type import JobType, OnLost
 from bunsui.ports.secrets import SecretSource
 
 if TYPE_CHECKING:
+    from bunsui.ports.remote import RemoteJobType
     from bunsui.ports.store import Store
 
 #: RFC 3986, section 3.1, in lower case.
@@ -126,14 +127,23 @@ def _check_attributes(what: str, job_type: JobType) -> None:
     if isinstance(names, str) or not isinstance(names, Iterable) or not all(name in fields for name in names):
         raise Wrong(f"{what}: its open_fields are {names!r}; they are names of its own fields")
     if isinstance(job_type, RemoteJobType):
-        for name in ("poll_interval", "poll_patience"):
-            seconds = getattr(job_type, name)
-            if (
-                isinstance(seconds, bool)
-                or not isinstance(seconds, int | float)
-                or not 0 < seconds < math.inf
-            ):
-                raise Wrong(f"{what}: its {name} is {seconds!r}, not a number of seconds above 0")
+        _check_polls(job_type, what)
+
+
+def _check_polls(job_type: RemoteJobType, what: str) -> None:
+    """What it says of its polls: raises where a runner could not keep to it."""
+    for name in ("poll_interval", "poll_patience", "poll_interval_max"):
+        seconds = getattr(job_type, name)
+        if name == "poll_interval_max" and seconds is None:
+            continue
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+            raise Wrong(f"{what}: its {name} is {seconds!r}, not a number of seconds above 0")
+    first, longest = job_type.poll_interval, job_type.poll_interval_max
+    if longest is not None and longest < first:
+        raise Wrong(f"{what}: its poll_interval_max is {longest!r}, less than its poll_interval, {first!r}")
+    batch = job_type.poll_batch
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise Wrong(f"{what}: its poll_batch is {batch!r}, not a number of handles above 0")
 
 
 def _stores(result: Any, built_in: bool) -> Iterable[tuple[str, Callable[[str], Store]]]:

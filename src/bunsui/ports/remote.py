@@ -137,6 +137,13 @@ class RemoteJobType(JobType):
     #: Seconds after which a call of `poll` counts as hanging: each of its handles is then polled by itself,
     #: in other threads, so that one that hangs holds up no other.
     poll_patience: ClassVar[float] = 30.0
+    #: Handles in one call of `poll`, at most: as many as the service takes in one request.
+    poll_batch: ClassVar[int] = 100
+    #: The most seconds between two calls of `poll`. Where it is set, the pace adapts: the seconds grow by
+    #: half with each call after which nothing has ended, from `poll_interval` on, and are `poll_interval`
+    #: again once something ended or more is watched; each time up to 20% more or less, so that many runners
+    #: don't poll in step. None: always `poll_interval`.
+    poll_interval_max: ClassVar[float | None] = None
     #: As of any job type, but that work at a service may go on without its runner: somebody is asked.
     on_lost: ClassVar[OnLost] = "unknown"
 
@@ -152,6 +159,20 @@ class RemoteJobType(JobType):
     @abstractmethod
     def poll(self, handles: Sequence[Any]) -> Sequence[Running | Succeeded | Failed | CannotTell]:
         """What became of pieces of work, in the order of their handles; the answer has one for each."""
+
+    def poll_group(self, handle: Any) -> str:
+        """What the work is polled together with: one call of `poll` has handles of one group only.
+
+        Each group has its own pace: what one region does not answer holds up no other. Called on the thread
+        that drives all sessions: it reads the handle, and asks nobody.
+
+        Such as::
+
+            def poll_group(self, handle):
+                return f"{handle['account']} {handle['region']}"
+        """
+        del handle
+        return ""
 
     @abstractmethod
     def cancel(self, handle: Any) -> None:

@@ -138,6 +138,10 @@ JSON_SCHEMA = ": job type 'shout': its schema is not valid JSON Schema"
         (of(Far, poll_interval=0), ": job type 'far': its poll_interval is 0, not a number of seconds above 0"),
         (of(Far, poll_interval=float("nan")), ": job type 'far': its poll_interval is nan, not a number of seconds above 0"),
         (of(Far, poll_patience=-1), ": job type 'far': its poll_patience is -1, not a number of seconds above 0"),
+        (of(Far, poll_interval_max="9"), ": job type 'far': its poll_interval_max is '9', not a number of seconds above 0"),
+        (of(Far, poll_interval=5.0, poll_interval_max=4.0), ": job type 'far': its poll_interval_max is 4.0, less than its poll_interval, 5.0"),
+        (of(Far, poll_batch=0), ": job type 'far': its poll_batch is 0, not a number of handles above 0"),
+        (of(Far, poll_batch=True), ": job type 'far': its poll_batch is True, not a number of handles above 0"),
         ([Shout(), Shout()], ": it registers the job type 'shout' twice"),
     ],
 )  # fmt: skip

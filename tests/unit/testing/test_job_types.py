@@ -86,7 +86,7 @@ def test_options_that_no_definition_can_hold(value: object, tmp_path: Path) -> N
 
 
 def test_who_watches_says_what_it_watches() -> None:
-    """Whatever a job type says of itself is what the one around it says, but that it is polled soon."""
+    """Whatever a job type says of itself is what the one around it says, but its pace."""
 
     class Odd(Elsewhere):
         binding_field = "function"
@@ -95,8 +95,10 @@ def test_who_watches_says_what_it_watches() -> None:
         on_lost = "fail"
         resubmit_is_idempotent = True
         poll_patience = 7.0
+        poll_batch = 3
 
-    names = {*JobType.__annotations__, *RemoteJobType.__annotations__} - {"poll_interval"}
+    paces = {"poll_interval", "poll_interval_max"}
+    names = {*JobType.__annotations__, *RemoteJobType.__annotations__} - paces
     differing = [name for name in names if getattr(Odd, name) == getattr(RemoteJobType, name, None)]
     assert [] == differing, "this test does not say them"
     around = watched(Odd(), Seen())

@@ -99,7 +99,7 @@ def ask(call: Callable[[], Any], redact: Callable[[str], str] | None = None) -> 
 class RemoteWork(Work):
     """An attempt at a remote service. It holds a place, and a thread only while the service is called."""
 
-    __slots__ = ("_made", "fault", "handle", "is_watched", "recovered", "stopping", "tries")
+    __slots__ = ("_made", "fault", "group", "handle", "recovered", "stopping", "tries")
 
     job_type: RemoteJobType
 
@@ -107,8 +107,8 @@ class RemoteWork(Work):
         super().__init__(*arguments, **keywords)
         #: What the service knows it by; None until it was submitted.
         self.handle: Json | None = None
-        #: Whether it is polled: then its end needs nothing of this process.
-        self.is_watched = False
+        #: What it is polled together with; None: it is not polled.
+        self.group: str | None = None
         #: Whether another runner had started it.
         self.recovered = False
         #: What it fails with once it has been stopped; None: nobody wants it stopped.
@@ -127,6 +127,11 @@ class RemoteWork(Work):
         if self._redactor is not None:
             return self._redactor.redact(text)
         return HIDDEN if self._is_in_the_dark else text
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it is polled: then its end needs nothing of this process."""
+        return self.group is not None
 
     @property
     def _is_in_the_dark(self) -> bool:

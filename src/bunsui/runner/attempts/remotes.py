@@ -14,7 +14,7 @@ from bunsui.errors import JobCancelled
 from bunsui.model.pipeline import RetryPolicy
 from bunsui.model.session import Failure
 from bunsui.ports.remote import CannotTell, Found, NeverRan, Running
-from bunsui.runner.attempts.polls import Poll, seconds_of
+from bunsui.runner.attempts.polls import group_of
 from bunsui.runner.attempts.remote_work import (
     PLUGIN_ERROR,
     Ended,
@@ -26,13 +26,13 @@ from bunsui.runner.attempts.remote_work import (
     refuse_awaitable,
 )
 from bunsui.runner.attempts.retry import wait_seconds
+from bunsui.runner.attempts.watching import Poll, Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
     from bunsui.ports.clock import Clock
-    from bunsui.ports.remote import RemoteJobType
     from bunsui.runner.attempts.pool import Pools
     from bunsui.runner.driving.live import Live
     from bunsui.runner.driving.timers import Timers
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 _AGAIN = RetryPolicy(max_attempts=2**31, delay=1, backoff=2, max_delay=60, jitter="full")
 #: Seconds that work which was asked to stop may take to end.
 PATIENCE = 60.0
-#: Handles in one call of `RemoteJobType.poll`: the least that an AWS service takes (DescribeTasks).
-BATCH = 100
 
 
 class Owner(Protocol):
@@ -90,22 +88,11 @@ class Remotes:
         self._timers = timers
         self._clock = clock
         self._random = random
-        #: What is polled, by the name of its type, in the order of its submission.
-        self._watched: dict[str, dict[RemoteWork, None]] = {}
-        #: Seconds between two polls of a type.
-        self._intervals: dict[str, float] = {}
-        #: When a type is polled next, and how many polls one after the other were not answered.
-        self._due: dict[str, float] = {}
-        self._tries: dict[str, int] = {}
-        #: Seconds after which a poll of a type counts as hanging.
-        self._patience: dict[str, float] = {}
-        #: The polls of a type that are on their way.
-        self._polls: dict[str, list[Poll]] = {}
-        #: What made a poll of several fail, or hang, perhaps: it is polled by itself.
-        self._suspects: set[RemoteWork] = set()
+        #: What is polled, by the name of its type and its group.
+        self._watched: dict[tuple[str, str], Watching] = {}
 
     def __bool__(self) -> bool:
-        return any(self._watched.values())
+        return bool(self._watched)
 
     # Beginnings
 
@@ -140,9 +127,14 @@ class Remotes:
 
     def forget(self, work: RemoteWork) -> None:
         """Follows an attempt no more; its work goes on."""
-        work.is_watched = False
-        self._suspects.discard(work)
-        self._watched.get(work.job_type.name, {}).pop(work, None)
+        if work.group is None:
+            return
+        key = work.job_type.name, work.group
+        work.group = None
+        if (watching := self._watched.get(key)) is not None:
+            watching.discard(work)
+            if not watching:
+                del self._watched[key]
 
     def stop(self, work: RemoteWork, counts_as: Failure) -> None:
         """Has the work stopped; it then fails with `counts_as`, also where that can't be done."""
@@ -236,57 +228,29 @@ class Remotes:
     # Watching
 
     def _watch(self, work: RemoteWork) -> None:
-        name = work.job_type.name
-        if name not in self._intervals:
-            self._intervals[name] = seconds_of(work.job_type, "poll_interval", "between two polls")
-            self._patience[name] = seconds_of(work.job_type, "poll_patience", "that a poll may take")
-        work.is_watched = True
-        self._watched.setdefault(name, {})[work] = None
-        self._due.setdefault(name, self._clock.monotonic() + self._intervals[name])
+        assert work.handle is not None  # noqa: S101 - only what has a handle is watched
+        kind = work.job_type
+        group = group_of(kind, work.handle.value)
+        watching = self._watched.get((kind.name, group)) or Watching(kind, self._random)
+        self._watched[kind.name, group] = watching
+        work.group = group
+        watching.add(work, self._clock.monotonic())
 
     @property
     def due(self) -> float:
-        """When (monotonic) a type is to be polled next; infinity where none is."""
-        return min((self._due_of(name) for name, works in self._watched.items() if works), default=math.inf)
-
-    def _due_of(self, name: str) -> float:
-        # Until polls that are on their way have answered, or count as hanging, there is no other.
-        patience = self._patience[name]
-        return max([self._due[name], *(poll.began + patience for poll in self._polls.get(name, ()))])
+        """When (monotonic) something is to be polled next; infinity where nothing is."""
+        return min((watching.due for watching in self._watched.values()), default=math.inf)
 
     def turn(self, now: float) -> None:
         """Polls what is due."""
-        for name, works in self._watched.items():
-            if works and now >= self._due[name] and not self._waits_for_polls(name, now):
-                kind = next(iter(works)).job_type
-                self._due[name] = now + self._intervals[name]
-                # What hangs by itself is not asked again: each time would take another thread.
-                asked = {poll.works[0] for poll in self._polls.get(name, ()) if len(poll.works) == 1}
-                alone = [[work] for work in works if work in self._suspects and work not in asked]
-                together = [work for work in works if work not in self._suspects and work not in asked]
-                batches = [together[i : i + BATCH] for i in range(0, len(together), BATCH)] + alone
-                polls = [Poll(batch, now) for batch in batches]
-                self._polls.setdefault(name, []).extend(polls)
-                self._calls.submit(name, [partial(self._poll, kind, poll) for poll in polls])
+        for watching in self._watched.values():
+            if polls := watching.begin(now):
+                tasks = [partial(self._poll, watching, poll) for poll in polls]
+                self._calls.submit(watching.kind.name, tasks)
 
-    def _waits_for_polls(self, name: str, now: float) -> bool:
-        """Whether polls of a type are on their way that may still answer.
-
-        Those that hang are waited for no more. Of several handles any may be the reason: then each is polled
-        by itself, once, and only that one goes on hanging.
-        """
-        waits = False
-        for poll in [*self._polls.get(name, ())]:
-            if now < poll.began + self._patience[name]:
-                waits = True
-            elif len(poll.works) > 1:
-                self._suspects.update(filter(self._follows, poll.works))
-                self._polls[name].remove(poll)  # An answer that comes all the same is taken.
-        return waits
-
-    def _poll(self, kind: RemoteJobType, poll: Poll) -> None:
+    def _poll(self, watching: Watching, poll: Poll) -> None:
         """In a thread."""
-        works = poll.works
+        kind, works = watching.kind, poll.works
         handles = [work.handle.value for work in works if work.handle is not None]
 
         def ask_for_them() -> list[Any]:
@@ -300,35 +264,34 @@ class Remotes:
         elif told.kind is Kind.DONE:
             # Here, and not on the driver's thread: what the type gave is its own code, too.
             told = Told(Kind.DONE, [work.read(given) for work, given in zip(works, told.value, strict=True)])
-        self._owner.later(works[0].live, self._polled, kind, poll, told)
+        self._owner.later(works[0].live, self._polled, watching, poll, told)
 
-    def _polled(self, kind: RemoteJobType, poll: Poll, told: Told) -> None:
-        name, works = kind.name, poll.works
-        if poll in self._polls[name]:
-            self._polls[name].remove(poll)
+    def _polled(self, watching: Watching, poll: Poll, told: Told) -> None:
+        watching.over(poll)
+        now = self._clock.monotonic()
         if told.kind is Kind.DONE:
-            self._tries[name] = 0
-            for work, outcome in zip(works, told.value, strict=True):
+            answers = [*zip(poll.works, told.value, strict=True)]
+            watching.answered(now, ended=any(not isinstance(outcome, Running) for _, outcome in answers))
+            for work, outcome in answers:
                 if self._follows(work):
+                    watching.cleared(work)
                     self._owner.guard(work.live, self._outcome, work, outcome)
             return
-        works = [work for work in works if self._follows(work)]
+        works = [work for work in poll.works if self._follows(work)]
         if not works:
             return
         if told.is_passing:
-            self._tries[name] = tries = self._tries.get(name, 0) + 1
-            wait = max(self._intervals[name], wait_seconds(_AGAIN, tries, self._random))
-            self._due[name] = self._clock.monotonic() + wait
+            watching.tries += 1
+            watching.not_answered(now, wait_seconds(_AGAIN, watching.tries, self._random))
         elif len(works) == 1:
             self._owner.guard(works[0].live, self._type_failed, works[0], told.text)
         else:
-            self._suspects.update(works)
+            watching.suspect(works)
 
     def _follows(self, work: RemoteWork) -> bool:
         return work.is_watched and self._owner.holds(work)
 
     def _outcome(self, work: RemoteWork, outcome: Running | CannotTell | Ended | Junk) -> None:
-        self._suspects.discard(work)
         if isinstance(outcome, Ended):
             work.output = outcome.output
             self._end(work, outcome.failure, even_if_stopped=True)
@@ -346,7 +309,8 @@ class Remotes:
 
     def _asked_to_stop(self, _: Live, work: RemoteWork, told: Told) -> None:
         if told.kind is Kind.DONE:
-            self._due[work.job_type.name] = 0.0
+            if work.group is not None:
+                self._watched[work.job_type.name, work.group].at_once()
         elif told.is_passing:
             self._again(work, self._stop_again)
         else:

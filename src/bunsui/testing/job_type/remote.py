@@ -84,6 +84,16 @@ class RemoteCalls(Examples):
             missing = "failing_options is None" if self.can_fail else "can_fail is False"
             pytest.skip(f"{missing}, and equal answers have no order")
 
+    @needs("can_run")
+    def test_a_handle_has_a_group(self, remote: RemoteJobType, call: JobCall) -> None:
+        """What a handle is polled together with is a text, and the same in any process."""
+        handle = remote.submit(call)
+        group = remote.poll_group(handle)
+        assert isinstance(group, str)
+        again = json.loads(json.dumps(handle))
+        assert group == remote.poll_group(again) == self.another(remote).poll_group(again)
+        ended(remote, handle, self.patience)
+
     @needs("can_run", "unknown_handle")
     def test_polling_what_is_unknown(self, remote: RemoteJobType, call: JobCall) -> None:
         """Of work that is not there `poll` says CannotTell, or Failed, and it answers for the others."""

@@ -23,8 +23,8 @@ SOON = 0.1
 #: What every job type says of itself.
 _SAID = ("name", "schema", "binding_field", "binding_style", "open_fields", "on_lost")
 
-#: What every remote one says beside that, and beside its `poll_interval`.
-_SAID_OF_A_SERVICE = ("resubmit_is_idempotent", "poll_patience")
+#: What every remote one says beside that, and beside its pace: a test does not wait for that.
+_SAID_OF_A_SERVICE = ("resubmit_is_idempotent", "poll_patience", "poll_batch")
 
 
 @define
@@ -200,6 +200,14 @@ class WatchedRemoteJobType(RemoteJobType):
             self._seen.changed.append("poll: handles")
         self._seen.outputs += [done.output for done in outcomes if isinstance(done, Succeeded)]
         return outcomes
+
+    def poll_group(self, handle: Any) -> str:
+        """See `RemoteJobType.poll_group`."""
+        given = plain(handle)
+        group = self._inner.poll_group(given)
+        if given != handle:
+            self._seen.changed.append("poll_group: handle")
+        return group
 
     def cancel(self, handle: Any) -> None:
         """See `RemoteJobType.cancel`."""
