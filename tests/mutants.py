@@ -66,6 +66,27 @@ MUTANTS = (
         ("tests/unit/runner/attempts/test_remotes.py",),
     ),
     Mutant(
+        "what was throttled is submitted again without a look",
+        "runner/attempts/remote_work.py",
+        '    "busy": Kind.BUSY,\n',
+        "",
+        ("tests/unit/runner/attempts/test_remotes.py",),
+    ),
+    Mutant(
+        "calls that are made again have a budget",
+        "performance/retrying.py",
+        "        if self._tokens < 1:\n            return self._backoff.longest\n",
+        "",
+        ("tests/unit/performance/test_retrying.py", "tests/unit/runner/attempts/test_remotes.py"),
+    ),
+    Mutant(
+        "what may run at a service is not given up without a word",
+        "runner/attempts/remotes.py",
+        "        work.is_absent = not work.may_be_there\n",
+        "        work.is_absent = True\n",
+        ("tests/unit/runner/attempts/test_remotes.py",),
+    ),
+    Mutant(
         "what hangs takes no thread of another group",
         "runner/attempts/watching.py",
         "batches += alone[: max(ALONE - len(asked), 0)]",
@@ -722,7 +743,7 @@ MUTANTS = (
         "a lost answer is looked for before anything is submitted again",
         "runner/attempts/remotes.py",
         "            self._look(live, work)\n",
-        "            self._again(work, self._submit_again)\n",
+        "            self._submit_later(work)\n",
         ["tests/integration/test_remote_jobs.py"],
     ),
     Mutant(

@@ -13,6 +13,7 @@ import pytest
 import bunsui
 from bunsui.engine import events as ev
 from bunsui.local.identity import this_process
+from bunsui.performance.retrying import Backoff
 from bunsui.ports.hooks import hookimpl
 from bunsui.ports.store import Append, Commit
 from bunsui.runner import assembly
@@ -73,7 +74,7 @@ class Service(bunsui.RemoteJobType):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that does not answer is asked again soon."""
-    again = bunsui.RetryPolicy(max_attempts=99, delay=0.01, backoff=1, jitter="none")
+    again = Backoff(first=0.01, longest=0.01)
     monkeypatch.setattr(remotes, "_AGAIN", again)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import bunsui
 from bunsui.engine import events as ev
+from bunsui.performance.retrying import Backoff
 from bunsui.ports.hooks import hookimpl
 from bunsui.runner.attempts import remotes
 from bunsui.runner.driving import driver
@@ -118,7 +119,7 @@ class Plugin:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that does not answer is asked again soon, and nobody has much patience."""
-    again = bunsui.RetryPolicy(max_attempts=99, delay=0.01, backoff=1, jitter="none")
+    again = Backoff(first=0.01, longest=0.01)
     monkeypatch.setattr(remotes, "_AGAIN", again)
 
 

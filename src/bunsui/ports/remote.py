@@ -101,8 +101,10 @@ class RemoteJobType(JobType):
 
     * a `JobError` is the service's answer: the call had no effect, and the attempt fails with it (of
       `submit`) or the call is made again later (of the others, where it is retryable);
-    * an `OSError` (a lost connection, a timeout) or an `AwsError` leaves open whether the call had an
-      effect: after `submit`, `find` is asked; the others are called again later;
+    * an `OSError` (a lost connection, a timeout) leaves open whether the call had an effect: after `submit`,
+      `find` is asked; the others are called again later;
+    * an `AwsError` is, by its `kind`, the service's answer (``refused``), leaves it open (``open``), or says
+      that there was no effect (``busy``): then the call is made again later, `submit` under the same key;
     * anything else is a fault of the type, and fails the attempt.
 
     Such as::

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import bunsui
+from bunsui.performance.retrying import Backoff
 from bunsui.runner import assembly
 from bunsui.runner.attempts import remotes, results
 from bunsui_tests.faulty import LONG
@@ -17,7 +17,7 @@ from bunsui_tests.faulty import LONG
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits for what hangs are short."""
-    again = bunsui.RetryPolicy(max_attempts=99, delay=0.01, backoff=1, jitter="none")
+    again = Backoff(first=0.01, longest=0.01)
     monkeypatch.setattr(remotes, "_AGAIN", again)
     monkeypatch.setattr(remotes, "PATIENCE", 0.3)
     monkeypatch.setattr(results, "STOPPING", 0.3)

@@ -119,9 +119,10 @@ class Service(bunsui.RemoteJobType):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that does not answer is asked again soon."""
+    from bunsui.performance.retrying import Backoff
     from bunsui.runner.attempts import remotes
 
-    again = bunsui.RetryPolicy(max_attempts=99, delay=0.01, backoff=1, jitter="none")
+    again = Backoff(first=0.01, longest=0.01)
     monkeypatch.setattr(remotes, "_AGAIN", again)
 
 

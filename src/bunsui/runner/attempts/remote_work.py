@@ -37,6 +37,8 @@ class Kind(Enum):
     DONE = auto()
     #: It refused: the call had no effect.
     REFUSED = auto()
+    #: It had no time for the call, or was not reached: there was no effect, but there may be one later.
+    BUSY = auto()
     #: It did not answer: whether the call had an effect is open.
     OPEN = auto()
     #: The job type failed in a way that says nothing.
@@ -55,7 +57,7 @@ class Told:
     def is_passing(self) -> bool:
         """Whether the same call may be answered later."""
         refused = self.kind is Kind.REFUSED and self.failure is not None and self.failure.retryable
-        return self.kind is Kind.OPEN or refused
+        return self.kind in (Kind.OPEN, Kind.BUSY) or refused
 
     @property
     def text(self) -> str:
@@ -88,18 +90,40 @@ def ask(call: Callable[[], Any], redact: Callable[[str], str] | None = None) -> 
     try:
         return Told(Kind.DONE, call())
     except BaseException as error:  # The border: a plugin's code may raise anything.
-        kind = Kind.FAULT
-        if issubclass(type(error), JobError):
-            kind = Kind.REFUSED
-        elif issubclass(type(error), OSError | AwsError):
-            kind = Kind.OPEN
-        return Told(kind, failure=failure(error, redact))
+        return Told(_kind_of(error), failure=failure(error, redact))
+
+
+#: What is known of a call to AWS, by `AwsError.kind`.
+_KINDS_OF_AWS = {
+    "refused": Kind.REFUSED,
+    "busy": Kind.BUSY,
+    "credentials": Kind.BUSY,
+}
+
+
+def _kind_of(error: BaseException) -> Kind:
+    # By their types, and of no class of somebody's what that says itself: it may say anything.
+    if type(error) is AwsError:
+        return _KINDS_OF_AWS.get(error.kind, Kind.OPEN)
+    if issubclass(type(error), JobError):
+        return Kind.REFUSED
+    return Kind.OPEN if issubclass(type(error), OSError | AwsError) else Kind.FAULT
 
 
 class RemoteWork(Work):
     """An attempt at a remote service. It holds a place, and a thread only while the service is called."""
 
-    __slots__ = ("_made", "fault", "group", "handle", "recovered", "stopping", "tries")
+    __slots__ = (
+        "_made",
+        "fault",
+        "group",
+        "handle",
+        "is_absent",
+        "may_be_there",
+        "recovered",
+        "stopping",
+        "tries",
+    )
 
     job_type: RemoteJobType
 
@@ -115,6 +139,10 @@ class RemoteWork(Work):
         self.stopping: Failure | None = None
         #: What the type failed with when it was submitted, where it is not known whether that had an effect.
         self.fault: Failure | None = None
+        #: Whether it waits to be submitted again, and the service has none of it.
+        self.is_absent = False
+        #: Whether the service may have it all the same, whose key it takes twice.
+        self.may_be_there = False
         #: Calls that the service did not answer, one after the other.
         self.tries = 0
         self._made: JobCall | None = None

@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bunsui.errors import JobCancelled
-from bunsui.model.pipeline import RetryPolicy
 from bunsui.model.session import Failure
+from bunsui.performance.retrying import Backoff, RetryBudget
 from bunsui.ports.remote import CannotTell, Found, NeverRan, Running
 from bunsui.runner.attempts.polls import group_of
 from bunsui.runner.attempts.remote_work import (
@@ -25,7 +25,6 @@ from bunsui.runner.attempts.remote_work import (
     ask,
     refuse_awaitable,
 )
-from bunsui.runner.attempts.retry import wait_seconds
 from bunsui.runner.attempts.watching import Poll, Watching
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from bunsui.runner.driving.timers import Timers
 
 #: How long to wait before a service that did not answer is asked again.
-_AGAIN = RetryPolicy(max_attempts=2**31, delay=1, backoff=2, max_delay=60, jitter="full")
+_AGAIN = Backoff(first=1.0, longest=60.0)
 #: Seconds that work which was asked to stop may take to end.
 PATIENCE = 60.0
 
@@ -90,6 +89,8 @@ class Remotes:
         self._random = random
         #: What is polled, by the name of its type and its group.
         self._watched: dict[tuple[str, str], Watching] = {}
+        #: How many calls may be made again soon, by the name of the type.
+        self._budgets: dict[str, RetryBudget] = {}
 
     def __bool__(self) -> bool:
         return bool(self._watched)
@@ -142,6 +143,9 @@ class Remotes:
             return
         work.stopping = counts_as
         work.cancelled.set()
+        if work.is_absent:
+            self._end(work, None)
+            return
         self._timers.after(PATIENCE, work.live, self._out_of_patience, work)
         if work.is_watched:
             self._call(work, work.stop, self._asked_to_stop)
@@ -155,7 +159,15 @@ class Remotes:
             told = ask(call, work.redact)
             self._owner.later(work.live, self._answered, work, told, then)
 
+        if not work.tries:
+            self._budget(work.job_type.name).earn()
         self._calls.submit(work.job_type.name, [task])
+
+    def _budget(self, kind: str) -> RetryBudget:
+        found = self._budgets.get(kind)
+        if found is None:
+            found = self._budgets[kind] = RetryBudget(backoff=_AGAIN)
+        return found
 
     def _answered(self, work: RemoteWork, told: Told, then: Callable[[Live, RemoteWork, Told], None]) -> None:
         if self._owner.holds(work):
@@ -164,7 +176,8 @@ class Remotes:
     def _again(self, work: RemoteWork, call: Callable[[Live, RemoteWork], None]) -> None:
         """Has something tried again later."""
         work.tries += 1
-        self._timers.after(wait_seconds(_AGAIN, work.tries, self._random), work.live, call, work)
+        wait = self._budget(work.job_type.name).wait(work.tries, self._random)
+        self._timers.after(wait, work.live, call, work)
 
     def _submitted(self, live: Live, work: RemoteWork, told: Told) -> None:
         if told.kind is Kind.DONE and work.output is not None:
@@ -174,6 +187,8 @@ class Remotes:
             self._has_handle(work)
         elif told.kind is Kind.REFUSED:
             self._end(work, told.failure)
+        elif told.kind is Kind.BUSY:
+            self._submit_later(work)
         else:  # It may have had its effect all the same.
             work.fault = told.failure if told.kind is Kind.FAULT else None
             self._look(live, work)
@@ -189,7 +204,10 @@ class Remotes:
         elif isinstance(answer, Found):
             work.handle = answer.handle
             self._has_handle(work)
-        elif isinstance(answer, NeverRan) or self._may_repeat(work):
+        elif isinstance(answer, NeverRan):
+            self._not_there(work)
+        elif self._may_repeat(work):
+            work.may_be_there = True
             self._not_there(work)
         else:
             self._lost(work, told.text or "the service does not know")
@@ -205,12 +223,18 @@ class Remotes:
         elif work.recovered:
             self._owner.never_ran(work)
         else:
-            self._again(work, self._submit_again)
+            self._submit_later(work)
+
+    def _submit_later(self, work: RemoteWork) -> None:
+        """Has the work submitted again under its key; where it is certainly absent, a stop just ends it."""
+        work.is_absent = not work.may_be_there
+        self._again(work, self._submit_again)
 
     def _submit_again(self, _: Live, work: RemoteWork) -> None:
         if not self._owner.holds(work):
             return
         if self._owner.may_submit(work):
+            work.is_absent = False
             self._call(work, work.submit, self._submitted)
         else:
             work.live.then.append(partial(self._submit_again, work.live, work))
@@ -245,6 +269,8 @@ class Remotes:
         """Polls what is due."""
         for watching in self._watched.values():
             if polls := watching.begin(now):
+                for _ in polls if not watching.tries else ():
+                    self._budget(watching.kind.name).earn()
                 tasks = [partial(self._poll, watching, poll) for poll in polls]
                 self._calls.submit(watching.kind.name, tasks)
 
@@ -281,8 +307,8 @@ class Remotes:
         if not works:
             return
         if told.is_passing:
-            watching.tries += 1
-            watching.not_answered(now, wait_seconds(_AGAIN, watching.tries, self._random))
+            tries = watching.failed(poll)
+            watching.again(now, self._budget(watching.kind.name).wait(tries, self._random))
         elif len(works) == 1:
             self._owner.guard(works[0].live, self._type_failed, works[0], told.text)
         else:

@@ -58,6 +58,7 @@ class Watching:
         #: When it is polled next, and how many polls one after the other were not answered.
         self._due = math.inf
         self.tries = 0
+        self._failed_at = -math.inf
         #: Those that are on their way and may be waited for.
         self._polls: list[Poll] = []
         #: What made a poll of several fail, or hang, perhaps: it is polled by itself.
@@ -151,8 +152,15 @@ class Watching:
         if ended and self._longest is not None:
             self._soon(now)
 
-    def not_answered(self, now: float, wait: float) -> None:
-        """The service has not, and is to be asked again in `wait` seconds, but not before its interval."""
+    def failed(self, poll: Poll) -> int:
+        """The service has not answered a poll; how often it has not, of those that began at one time once."""
+        if poll.began > self._failed_at or not self.tries:
+            self._failed_at = poll.began
+            self.tries += 1
+        return self.tries
+
+    def again(self, now: float, wait: float) -> None:
+        """The service is to be asked again in `wait` seconds, but not before its interval is over."""
         self._due = now + max(self._pace, wait)
 
     def cleared(self, work: RemoteWork) -> None:

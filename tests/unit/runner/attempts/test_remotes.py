@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
+from random import Random
 from typing import Any, ClassVar
 
 import pytest
 
 import bunsui
+from bunsui.runner.attempts.remotes import STOPPED
 from bunsui.runner.attempts.watching import ALONE
 from bunsui_tests.followed import Followed, Service
 
@@ -201,3 +205,128 @@ def test_runners_do_not_poll_in_step() -> None:
         found.append(gaps(followed, service, 600))
         followed.calls.close()
     assert not {*found[0]} & {*found[1]}
+
+
+# Services that have no time
+
+
+def error_of(kind: Any) -> bunsui.AwsError:
+    return bunsui.AwsError("AWS says so", service="ecs", action="RunTask", code="Throttling", kind=kind)
+
+
+class Throttling(Service):
+    """Throttles some calls, or all of them, until a time."""
+
+    poll_batch: ClassVar[int] = 1000
+
+    def __init__(self, followed: Followed, share: float, until: float = float("inf")) -> None:
+        super().__init__(followed.calls)
+        self.clock = followed.clock
+        self.share, self.until, self.random = share, until, Random(1)
+        self.lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        self.error: Exception = error_of("busy")
+
+    def enter(self, method: str) -> None:
+        with self.lock:
+            self.counts[method] += 1
+            if self.clock.monotonic() < self.until and self.random.random() < self.share:
+                raise self.error
+
+    def submit(self, call: Any) -> Any:
+        self.enter("submit")
+        handle = super().submit(call)
+        self.ended.add(handle)
+        return handle
+
+    def poll(self, handles: Any) -> Any:
+        self.enter("poll")
+        return super().poll(handles)
+
+    def find(self, call: Any) -> Any:
+        self.enter("find")
+        return super().find(call)
+
+
+def test_a_third_that_is_throttled_costs_no_more_than_half(followed: Followed) -> None:
+    """2,000 submissions of which 30% are throttled all get through, with at most 3,000 calls, and no find."""
+    service = Throttling(followed, 0.3)
+    for i in range(2000):
+        followed.remotes.submit(followed.work(service, what=f"a:{i}"))
+    followed.pass_time(3600, lambda: len(followed.ends) == 2000)
+    assert {i: f"a:{i}" for i in range(2000)} == followed.ends
+    assert 2000 < service.counts["submit"] <= 3000
+    assert 0 == service.counts["find"]
+
+
+@pytest.mark.parametrize("error", [error_of("busy"), error_of("open"), ConnectionError("away")], ids=str)
+def test_half_an_hour_without_the_service_fails_nothing(followed: Followed, error: Exception) -> None:
+    """The calls stay few: at most those of the first time, what the budget adds, and one a minute for each.
+
+    100 first calls (and as many of `find`, which is asked after a lost answer) earn half a token each, 10 are
+    there from the beginning, and whoever has none waits for a minute: 30 times in half an hour.
+    """
+    service = Throttling(followed, 1.0, until=1800)
+    service.error = error
+    for i in range(100):
+        followed.remotes.submit(followed.work(service, what=f"a:{i}"))
+    followed.pass_time(1800)
+    assert {} == followed.ends
+    assert service.counts.total() <= 200 + (10 + 200 * 0.5) + 100 * 30
+    followed.pass_time(300, lambda: len(followed.ends) == 100)
+    assert {i: f"a:{i}" for i in range(100)} == followed.ends
+
+
+def test_half_an_hour_without_answers_to_polls(followed: Followed) -> None:
+    """What was submitted before is asked for about once a minute, all of it in one call."""
+    service = Throttling(followed, 0.0)
+    for i in range(100):
+        followed.remotes.submit(followed.work(service, what=f"a:{i}"))
+    followed.settle()
+    service.share, service.until = 1.0, followed.clock.monotonic() + 1800
+    followed.pass_time(1800)
+    # 160 tokens at most, of which each call takes one, after waits that soon are half a minute on average.
+    assert (0, True) == (len(followed.ends), service.counts["poll"] < 100)
+    followed.pass_time(300)
+    assert 100 == len(followed.ends)
+
+
+def test_what_is_refused_fails(followed: Followed) -> None:
+    """It has no effect the next time either: the attempt fails with what AWS said."""
+    service = Throttling(followed, 1.0)
+    service.error = error_of("refused")
+    followed.submit(service, what="a:1")
+    failure = followed.ends[0]
+    assert ("Throttling" in failure.code, failure.retryable) == (True, False)
+    assert 1 == service.counts.total()
+
+
+def test_a_submission_that_waits_ends_at_once_when_it_is_stopped(followed: Followed) -> None:
+    """The service has none of it: there is nothing to ask for, or to stop there."""
+    service = Throttling(followed, 1.0)
+    work = followed.submit(service, what="a:1")
+    followed.remotes.stop(work, STOPPED)
+    assert {0: STOPPED} == followed.ends
+    followed.pass_time(300)
+    assert Counter(submit=1) == service.counts
+
+
+def test_a_submission_that_waits_keeps_to_the_deadline(followed: Followed) -> None:
+    """However long the service has no time, an attempt whose timeout is over is not submitted any more."""
+    service = Throttling(followed, 1.0, until=1000)
+    work = followed.work(service, what="a:1")
+    work.timeout, work.deadline = 30.0, 30.0
+    followed.remotes.submit(work)
+    followed.pass_time(2000)
+    assert "JobTimeout" == followed.ends[0].code
+
+
+def test_what_may_run_all_the_same_is_not_given_up_at_once(followed: Followed) -> None:
+    """A service that forgets, but takes a key twice, may have what is about to be submitted again."""
+    service = Throttling(followed, 0.0)
+    service.resubmit_is_idempotent = True  # type: ignore[misc]
+    service.find = lambda call: bunsui.CannotTell()  # type: ignore[method-assign]
+    service.share, service.until, service.error = 1.0, 0.1, TimeoutError("no answer")
+    work = followed.submit(service, what="a:1")
+    followed.remotes.stop(work, STOPPED)
+    assert {} == followed.ends
