@@ -18,6 +18,9 @@ HARNESS = Path(__file__).resolve().parents[1] / "fixtures" / "interrupt_harness.
         ("wait", 1, 5),
         ("led", 1, 20),
         ("followed", 1, 10),
+        ("connected", 1, 20),
+        ("disconnected", 1, 20),
+        ("sent", 1, 50),
         ("put", 1, 30),
         ("append", 1, 30),
         ("remove", 1, 30),
@@ -27,7 +30,7 @@ HARNESS = Path(__file__).resolve().parents[1] / "fixtures" / "interrupt_harness.
 def test_a_call_that_is_interrupted_anywhere(
     tmp_path: Path, rounds: Callable[[int, int], int], call: str, sample: int, least: int
 ) -> None:
-    """Waits, values of a cache, writes and runs: see the harness for what has to go on after each."""
+    """Waits, cached values, connections, batches, writes, runs: see the harness for what has to go on."""
     command = [sys.executable, HARNESS, call, tmp_path, str(rounds(1, sample))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert 0 == done.returncode, done.stderr

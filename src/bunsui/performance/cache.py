@@ -18,6 +18,7 @@ from bunsui.concurrency.notice import Notice
 from bunsui.errors import ConfigError, StoreError
 from bunsui.model.artifact import INLINE
 from bunsui.model.json import Json
+from bunsui.performance.arguments import counted
 from bunsui.performance.claims import Claims
 from bunsui.performance.memory import Memory
 from bunsui.ports.store import Store
@@ -110,10 +111,7 @@ class CacheManager:
         if store is not None and not isinstance(store, Store):
             raise ConfigError(f"store is {store!r}", hint="it is a Store, such as runner.store, or None")
         for name, count in (("max_entries", max_entries), ("max_bytes", max_bytes)):
-            if type(count) is not int or count < 1:
-                raise ConfigError(
-                    f"{name} is {count!r}", hint="it is a whole number of at least 1, such as 1000"
-                )
+            counted(name, count, 1000)
         if not isinstance(namespace, str) or not namespace:
             raise ConfigError(f"namespace is {namespace!r}", hint="it is a text, such as 'reports'")
         self._store = store
