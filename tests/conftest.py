@@ -16,6 +16,9 @@ from hypothesis import settings
 from bunsui.configuration.files import project_paths
 from bunsui.configuration.keys import KEYS, variable_of
 
+#: AWS as tests have it, instead of the user's own.
+pytest_plugins = ["bunsui_tests.aws.fixtures"]
+
 # A shell starts what it runs in the background with SIGINT ignored, nohup with SIGHUP; and so would be all
 # that tests start in order to interrupt it.
 for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
@@ -45,6 +48,7 @@ UNMEASURED = (
     "tests/unit/engine/test_machine.py",
     "tests/unit/engine/test_simulation.py",
     "tests/unit/runner/test_registered.py",
+    "tests/unit/shared/",
     "tests/unit/stores/test_machine.py",
     "tests/unit/test_docs_plugins.py",
 )
