@@ -1,4 +1,4 @@
-"""AWS for tests: `moto_server`, `ministack`, and an environment with nothing of the user's."""
+"""AWS for tests: `fake_aws`, `moto_server`, `ministack`, and an environment with nothing of the user's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bunsui_tests.aws.environment import environment, isolate
 
 if TYPE_CHECKING:
     from bunsui_tests.aws.emulators import Ministack, Moto
+    from bunsui_tests.aws.endpoint import FakeAws
 
 
 def pytest_configure() -> None:
@@ -31,6 +32,15 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for name, value in made.items():
         monkeypatch.setenv(name, value)
     return made
+
+
+@pytest.fixture
+def fake_aws() -> Iterator[FakeAws]:
+    """An endpoint of our own, new for each test."""
+    from bunsui_tests.aws.endpoint import FakeAws
+
+    with FakeAws() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
