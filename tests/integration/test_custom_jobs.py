@@ -29,7 +29,8 @@ def hang():
 def facts(x):
     call = bunsui.current_call()
     call.logger.warning("told the call")
-    return [call.parameters, call.session_id, call.job_id, call.attempt, call.cancelled.is_set()]
+    started_at = call.started_at.isoformat()
+    return [call.parameters, call.session_id, call.job_id, call.attempt, started_at, call.cancelled.is_set()]
 
 async def later(x):
     return x + 1
@@ -131,7 +132,8 @@ class TestCallables:
         """A callable knows its call, and the call's logger writes to the job's log."""
         fields = f"callable: 'tasks:facts', isolation: {isolation}, parameters: {{x: 1}}"
         session = runner.run(one(folder, fields))
-        expected = [{"x": 1}, session.id, "a", 1, False]
+        started_at = session.jobs["a"].started_at.isoformat()
+        expected = [{"x": 1}, session.id, "a", 1, started_at, False]
         assert (expected, True) == (session.outputs["a"], "told the call" in log_of(session))
 
     @pytest.mark.parametrize(

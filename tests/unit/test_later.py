@@ -53,7 +53,6 @@ def test_pipelines_are_copied_and_pickled(things: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ({"aws": object()}, "the argument 'aws' of a Runner"),
         ({"authenticator": object()}, "the argument 'authenticator' of a Runner"),
         ({"engine": "stepfunctions"}, "the engine 'stepfunctions'"),
     ],
@@ -80,10 +79,12 @@ def test_a_runner_of_your_own_has_the_same_names() -> None:
         _ = runner.acting_as  # type: ignore[attr-defined]
 
 
-def test_a_module_of_a_later_version() -> None:
-    """`bunsui.aws` likewise."""
-    with pytest.raises(AttributeError, match=rf"^bunsui\.aws {BROUGHT}"):
-        _ = bunsui.aws  # type: ignore[attr-defined]
+def test_a_function_of_a_later_version() -> None:
+    """`bunsui.aws.iam_policy` likewise; what no version has is told apart."""
+    with pytest.raises(AttributeError, match=rf"^bunsui\.aws\.iam_policy {BROUGHT}"):
+        _ = bunsui.aws.iam_policy  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"^module 'bunsui\.aws' has no attribute 'jubs'$"):
+        _ = bunsui.aws.jubs  # type: ignore[attr-defined]
 
 
 def test_a_store_of_a_later_version() -> None:

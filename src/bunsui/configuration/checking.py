@@ -44,6 +44,12 @@ class Wrong:
     is_name: bool = False
 
 
+def rule_of(names: Mapping[str, Any]) -> str:
+    """What the names in a table are, in words; `names` is their schema."""
+    rule: str = names.get("title", NAME_RULE)
+    return rule
+
+
 def fits(value: object, schema: Mapping[str, Any]) -> bool:
     """Whether a value is what its schema says."""
     return wrong_part(value, schema) is None
@@ -60,7 +66,7 @@ def wrong_part(value: Any, schema: Mapping[str, Any]) -> Wrong | None:
     if isinstance(value, Mapping):
         for name in value:
             if not fits(name, schema["propertyNames"]):
-                return Wrong((str(name),), NAME_RULE, is_name=True)
+                return Wrong((str(name),), rule_of(schema["propertyNames"]), is_name=True)
         parts = [(name, item, schema["additionalProperties"]) for name, item in value.items()]
     elif isinstance(value, list | tuple):
         parts = [(i, item, schema["items"]) for i, item in enumerate(value)]

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from bunsui.aws.settings import AwsSettings, read_aws
 from bunsui.configuration import files, urls
 from bunsui.configuration.checking import check, parsed
 from bunsui.configuration.keys import HIDDEN, KEYS, USER_ONLY, schema_of, variable_of
@@ -151,6 +152,21 @@ class Config:
         return self._table("pools")
 
     @property
+    def aws(self) -> AwsSettings:
+        """As whom, and where, AWS is called.
+
+        Raises:
+            ConfigError: an entry is no region, role or URL.
+        """
+        return evolve(read_aws(self._table("aws")), allowed_roles=self.aws_allowed_roles)
+
+    @property
+    def aws_allowed_roles(self) -> tuple[str, ...] | None:
+        """The roles that jobs may name; None: any."""
+        found = self._value("aws_allowed_roles")
+        return None if found is None else tuple(found)
+
+    @property
     def names(self) -> Settings:
         """The variables and the secrets that definitions may name."""
         references = {
@@ -236,8 +252,8 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
     schema = schema_of(key, where)
     if origin.source is Source.PROJECT and name in USER_ONLY:
         raise ConfigError(
-            f"{where}'{name}' may not be set in a project's file: it decides which commands run, or what of"
-            " yours they may read",
+            f"{where}'{name}' may not be set in a project's file: it decides which commands run, what of"
+            " yours they may read, or in whose name AWS is called",
             hint=f"set it in your own file with: bunsui config set --user {key} VALUE",
         )
     check(value, schema, where, key, hidden=name in HIDDEN)
@@ -259,8 +275,10 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
             )
     elif folder is not None and name == "bindings":
         value = str(folder / files.expanded(value))
-    elif name == "env":
+    elif name in ("env", "aws_allowed_roles"):
         value = tuple(value)
+    elif name == "aws" and "." in key:
+        read_aws({key.partition(".")[2]: value}, f"{where}aws")
     return Setting(value, origin)
 
 

@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from bunsui.configuration.checking import NAME_RULE, fits
+from bunsui.aws.settings import ENTRY_PATTERN, ROLE_PATTERN, RULE
+from bunsui.configuration.checking import fits, rule_of
 from bunsui.configuration.settings import VARIABLE_PATTERN
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
@@ -119,14 +120,33 @@ SCHEMA: dict[str, Any] = {
             "description": "How many jobs of each pool run at once.",
             "examples": [{"gpu": 2}],
         },
+        "aws": {
+            "type": "object",
+            "propertyNames": {"type": "string", "pattern": ENTRY_PATTERN, "title": RULE},
+            "additionalProperties": {"type": "string", "minLength": 1, "title": "a text"},
+            "default": {},
+            "title": 'a table of texts, such as {"region": "eu-central-1"}',
+            "description": "As whom, and where, AWS is called: `region`, `profile`, `role` (the ARN of a role"
+            " to take) with its `external_id`, and `endpoint_url`, of one service `endpoint_url_SERVICE`."
+            " Where nothing is said here, AWS's own variables and files count.",
+            "examples": [{"region": "eu-central-1"}],
+        },
+        "aws_allowed_roles": {
+            "type": "array",
+            "items": {"type": "string", "pattern": ROLE_PATTERN, "title": "the ARN of a role"},
+            "title": 'a list of ARNs, such as ["arn:aws:iam::123456789012:role/etl"]',
+            "description": "The roles that jobs may name as their `role`; any by default.",
+            "examples": [["arn:aws:iam::123456789012:role/etl"]],
+        },
     },
 }
 
 #: Each key's schema, by its name.
 KEYS: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
-#: The keys that a project's file may not set: what decides which commands run, and what of the user's
-#: definitions may read. Who clones a repository has not agreed to what its files say about these.
-USER_ONLY = frozenset({"bindings", "env", "secrets"})
+#: The keys that a project's file may not set: what decides which commands run, what of the user's
+#: definitions may read, and in whose name AWS is called. Who clones a repository has not agreed to what its
+#: files say about these.
+USER_ONLY = frozenset({"aws", "aws_allowed_roles", "bindings", "env", "secrets"})
 #: The keys whose values are never shown as they are: in place of a name or a reference, a value may stand.
 HIDDEN = frozenset({"env", "secrets"})
 
@@ -160,7 +180,7 @@ def schema_of(key: str, where: str = "") -> Mapping[str, Any]:
     if not fits(entry, schema["propertyNames"]):
         raise ConfigError(
             f"{where}{quoted(entry)} can't be a name in '{name}'",
-            hint=f"{NAME_RULE}, as in {example(name)[0]}",
+            hint=f"{rule_of(schema['propertyNames'])}, as in {example(name)[0]}",
         )
     found: Mapping[str, Any] = schema["additionalProperties"]
     return found

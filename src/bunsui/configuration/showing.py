@@ -68,6 +68,8 @@ def _shown(config: Config, key: str) -> Shown:
     value: Any = config.settings[key].value if entry else getattr(config, name, None)
     if name == "env":
         value = list(config.names.env)
+    elif name == "aws_allowed_roles" and value is not None:
+        value = list(value)
     elif name == "store":
         value = shown(value)
     elif name == "secrets":

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bunsui.errors import JobError
+from bunsui.errors import AwsError, JobCancelled, JobError
+from bunsui.jobs.aws import FIELDS, caller, required
+from bunsui.local.callables import call_variables
+from bunsui.model.json import compact
 from bunsui.ports.job_type import JobCall, JobType
+
+if TYPE_CHECKING:
+    from bunsui.ports.services import Services
+
+#: Bytes of an event that a function takes, where its answer is waited for and where it is not: "Invoke" in
+#: Lambda's API reference.
+MAX_PAYLOAD = {"wait": 6 * 1024 * 1024, "send": 1024 * 1024}
+#: Characters of a client context in base64, likewise.
+MAX_CONTEXT = 3583
+#: The key of an event that says where the whole event is, where it is too large to be sent.
+PARAMETERS_URL = "bunsui_parameters_url"
+#: Tries after which the job's log says that AWS does not take the call; and again after as many more.
+WARN_AFTER = 5
 
 
 class LambdaJobType(JobType):
-    """``type: lambda``. This version runs it through bindings."""
+    """``type: lambda``: invokes a function, and waits for what it returns.
+
+    Args:
+        services: of the runner that it is used by.
+    """
 
     name: ClassVar[str] = "lambda"
     schema: ClassVar[Mapping[str, Any]] = {
@@ -20,22 +43,153 @@ class LambdaJobType(JobType):
         "properties": {
             "function": {
                 "title": "Function",
-                "description": "The function's name; it gets the job's parameters as its event.",
+                "description": "The function's name or ARN; it gets the job's parameters as its event.",
                 "type": "string",
                 "minLength": 1,
                 "examples": ["extract-function"],
             },
+            "qualifier": {
+                "title": "Qualifier",
+                "description": "A version or an alias of the function; its latest version by default.",
+                "type": "string",
+                "pattern": r"^(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9_-]{1,128})$",
+                "examples": ["live"],
+            },
+            "invocation": {
+                "title": "Invocation",
+                "description": "'wait': the job is over when the function is, and has its output; 'send': it"
+                " is over once Lambda has taken the event, and what becomes of that is not known.",
+                "enum": ["wait", "send"],
+                "default": "wait",
+            },
+            **FIELDS,
         },
         "required": ["function"],
     }
     binding_field: ClassVar[str | None] = "function"
     binding_style: ClassVar[str] = "lambda"
 
-    def unavailable(self, options: Mapping[str, Any]) -> str | None:
-        """See `JobType.unavailable`."""
-        del options
-        return "this version runs lambda jobs only where their function is bound"
+    def __init__(self, services: Services | None = None) -> None:
+        self._services = services
+
+    def for_runner(self, services: Services) -> LambdaJobType:
+        """See `JobType.for_runner`."""
+        return LambdaJobType(services)
+
+    def require(self, options: Mapping[str, Any]) -> None:
+        """See `JobType.require`."""
+        aws = required(self._services, self.name).aws
+        aws.require("lambda", "Invoke", caller(options), options["function"])
 
     def run(self, call: JobCall) -> Any:
         """See `JobType.run`."""
-        raise JobError(self.unavailable(call.options) or "", code="NotSupported", retryable=False)
+        services = required(self._services, self.name)
+        parameters = self._parameters(call, services)
+        budget = services.aws.budget("lambda", caller(call.options))
+        budget.earn()
+        for tries in count(1):
+            try:
+                return self._invoke(call, services, parameters)
+            except AwsError as error:
+                if error.kind != "busy":
+                    raise
+                if tries % WARN_AFTER == 0:
+                    call.logger.warning("%s; it is tried again (%d times so far)", error.message, tries)
+            # In this thread, as it would wait for the answer, too.
+            if services.aws.wait(call.cancelled, budget.wait(tries)):
+                raise JobCancelled("the attempt was stopped before Lambda took it")
+        raise AssertionError("it is tried until it is taken")
+
+    def _parameters(self, call: JobCall, services: Services) -> dict[str, Any]:
+        """What `Invoke` is called with.
+
+        Raises:
+            JobError: the event is too large.
+        """
+        options = call.options
+        waits = options.get("invocation", "wait") == "wait"
+        text = compact(call.parameters)
+        most = MAX_PAYLOAD["wait" if waits else "send"]
+        if len(text.encode()) > most:
+            text = self._by_reference(call, services, text, most)
+        parameters = {
+            "FunctionName": options["function"],
+            "InvocationType": "RequestResponse" if waits else "Event",
+            "Payload": text.encode(),
+        }
+        if waits:  # Lambda takes both only then.
+            parameters |= {"LogType": "Tail", "ClientContext": client_context(call)}
+        if "qualifier" in options:
+            parameters["Qualifier"] = options["qualifier"]
+        return parameters
+
+    @staticmethod
+    def _by_reference(call: JobCall, services: Services, text: str, most: int) -> str:
+        """An event that says where the whole one is."""
+        if services.objects is None:
+            size, function = len(text.encode()), call.options["function"]
+            raise JobError(
+                f"the event has {size:,} bytes; function '{function}' takes at most {most:,}:"
+                " pass where the data is, or keep artifacts on S3 (Runner(artifacts='s3://...'))",
+                code="Lambda.PayloadTooLarge",
+                retryable=False,
+            )
+        return compact({PARAMETERS_URL: services.objects.put_input(call.session_id, text)})
+
+    def _invoke(self, call: JobCall, services: Services, parameters: dict[str, Any]) -> Any:
+        def use(client: Any) -> dict[str, Any]:
+            answer: dict[str, Any] = client.invoke(**parameters)
+            # Here, where a connection that breaks off is told as any other failure.
+            return answer | {"Payload": answer["Payload"].read()}
+
+        function, as_ = call.options["function"], caller(call.options, call.session_id)
+        answer = services.aws.using("lambda", "Invoke", use, as_, function)
+        log_tail(call, answer)
+        if "FunctionError" in answer:
+            raise function_error(function, answer)
+        if parameters["InvocationType"] == "Event":
+            return None
+        return _decoded(answer["Payload"], f"what function '{function}' returned")
+
+
+def client_context(call: JobCall) -> str:
+    """What a function finds in ``context.client_context.custom``: the same as one that is bound.
+
+    Where all of it would be too much, the trace context is left out.
+    """
+    variables = call_variables(call)
+    for custom in ({**call.environment, **variables}, variables):
+        encoded = base64.b64encode(compact({"custom": custom}).encode()).decode()
+        if len(encoded) <= MAX_CONTEXT:
+            break
+    return encoded
+
+
+def log_tail(call: JobCall, answer: Mapping[str, Any]) -> None:
+    """Puts the last 4 KB of the function's log, which come with its answer, into the job's."""
+    request = answer.get("ResponseMetadata", {}).get("RequestId", "")
+    text = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace")
+    for line in text.splitlines():
+        call.logger.info("%s", line, extra={"aws_request_id": request})
+
+
+def function_error(function: str, answer: Mapping[str, Any]) -> JobError:
+    """The error of a function that failed: its code is the type of the exception that it raised."""
+    try:
+        said = json.loads(answer["Payload"])
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        said = {}
+    kind = str(said.get("errorType") or answer["FunctionError"])
+    text = str(said.get("errorMessage") or f"function '{function}' failed")
+    return JobError(text, code=f"Lambda.{kind}")
+
+
+def _decoded(payload: bytes, what: str) -> Any:
+    if not payload:
+        return None
+    try:
+        return json.loads(payload)
+    except ValueError as error:
+        raise JobError(f"{what} is not JSON: {error}", code="OutputNotJson", retryable=False) from None

@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bunsui.errors import JobError
-from bunsui.ports.job_type import JobCall, JobType
+from bunsui.aws.connections import Caller
+from bunsui.errors import AwsError, JobError
+from bunsui.jobs.aws import FIELDS, caller, required
+from bunsui.jobs.ecs_request import STARTED_BY, Definition, read_definition, run_task
+from bunsui.jobs.ecs_task import failure_of, has_ended, is_out_of_capacity, not_placed
+from bunsui.ports.job_type import JobCall
+from bunsui.ports.remote import (
+    CannotTell,
+    Failed,
+    Found,
+    NeverRan,
+    RemoteJobType,
+    Running,
+    Succeeded,
+)
+
+if TYPE_CHECKING:
+    from bunsui.ports.job_type import Finding
+    from bunsui.ports.services import Services
+
+#: Tasks that one call of DescribeTasks takes: its API reference.
+MAX_DESCRIBED = 100
+#: How long after the start of an attempt its client token is certain to be known: "Ensuring idempotency" in
+#: ECS's API reference speaks of 24 hours, at most; and a task that has stopped is shown for one hour only.
+TOKEN_AGE = timedelta(minutes=55)
+#: Seconds for which a task may be missing: what RunTask has started, DescribeTasks may show later.
+MISSING_PATIENCE = 60.0
+#: Task definitions that are remembered.
+MAX_DEFINITIONS = 1000
 
 
-class EcsJobType(JobType):
-    """``type: ecs``. This version runs it through bindings."""
+class EcsJobType(RemoteJobType):
+    """``type: ecs``: runs a task, and waits for its end.
+
+    Args:
+        services: of the runner that it is used by.
+    """
 
     name: ClassVar[str] = "ecs"
     schema: ClassVar[Mapping[str, Any]] = {
@@ -25,16 +59,327 @@ class EcsJobType(JobType):
                 "minLength": 1,
                 "examples": ["transform-task"],
             },
+            "cluster": {
+                "title": "Cluster",
+                "description": "The cluster's name or ARN; 'default' by default.",
+                "type": "string",
+                "minLength": 1,
+                "examples": ["etl"],
+            },
+            "launch_type": {
+                "title": "Launch type",
+                "description": "What it runs on; the cluster's default by default.",
+                "enum": ["FARGATE", "EC2", "EXTERNAL"],
+            },
+            "capacity_providers": {
+                "title": "Capacity providers",
+                "description": "What it runs on: the weights of the cluster's capacity providers by name, in"
+                " place of 'launch_type'.",
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 1000},
+                "examples": [{"FARGATE_SPOT": 1}],
+            },
+            "network": {
+                "title": "Network",
+                "description": "Where its network interface is; for tasks that have one, as on Fargate.",
+                "type": "object",
+                "properties": {
+                    "subnets": {
+                        "description": "The ids of subnets.",
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "minItems": 1,
+                        "maxItems": 16,
+                    },
+                    "security_groups": {
+                        "description": "The ids of security groups; the network's default one by default.",
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "maxItems": 5,
+                    },
+                    "assign_public_ip": {
+                        "description": "Whether it gets a public address.",
+                        "type": "boolean",
+                    },
+                },
+                "required": ["subnets"],
+                "additionalProperties": False,
+                "examples": [{"subnets": ["subnet-0a1b2c3d"], "security_groups": ["sg-0a1b2c3d"]}],
+            },
+            "container": {
+                "title": "Container",
+                "description": "The container that gets the job's parameters, and whose end is the job's; the"
+                " only essential one by default.",
+                "type": "string",
+                "minLength": 1,
+            },
+            "command": {
+                "title": "Command",
+                "description": "The container's command, in place of the one of its definition.",
+                "type": "array",
+                "items": {"type": ["string", "number"]},
+                "examples": [["python", "transform.py"]],
+            },
+            "environment": {
+                "title": "Environment",
+                "description": "Further variables of the container.",
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+            },
+            "cpu": {
+                "title": "CPU",
+                "description": "The task's CPU units, of which 1024 are one CPU.",
+                "type": ["integer", "string"],
+                "examples": [1024],
+            },
+            "memory": {
+                "title": "Memory",
+                "description": "The task's memory, in MiB.",
+                "type": ["integer", "string"],
+                "examples": [2048],
+            },
+            "task_role": {
+                "title": "Task role",
+                "description": "The ARN of the role that the task itself has, in place of the one of its"
+                " definition.",
+                "type": "string",
+            },
+            "platform_version": {
+                "title": "Platform version",
+                "description": "Fargate's; the latest by default.",
+                "type": "string",
+            },
+            "group": {
+                "title": "Group",
+                "description": "The task group; the definition's family by default.",
+                "type": "string",
+            },
+            "tags": {
+                "title": "Tags",
+                "description": "The task's tags.",
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "maxProperties": 50,
+            },
+            **FIELDS,
         },
         "required": ["task_definition"],
     }
     binding_field: ClassVar[str | None] = "task_definition"
+    poll_interval: ClassVar[float] = 1.0
+    poll_interval_max: ClassVar[float | None] = 15.0
+    poll_batch: ClassVar[int] = 1000
 
-    def unavailable(self, options: Mapping[str, Any]) -> str | None:
-        """See `JobType.unavailable`."""
-        del options
-        return "this version runs ecs jobs only where their task definition is bound"
+    def __init__(self, services: Services | None = None) -> None:
+        self._services = services
+        self._lock = threading.Lock()
+        self._definitions: dict[tuple[str, str | None, Caller], Definition] = {}
+        #: Since when (monotonic) tasks are missing, by ARN.
+        self._missing: dict[str, float] = {}
 
-    def run(self, call: JobCall) -> Any:
-        """See `JobType.run`."""
-        raise JobError(self.unavailable(call.options) or "", code="NotSupported", retryable=False)
+    def for_runner(self, services: Services) -> EcsJobType:
+        """See `JobType.for_runner`."""
+        return type(self)(services)
+
+    @property
+    def _runner(self) -> Services:
+        return required(self._services, self.name)
+
+    def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
+        """See `JobType.check`."""
+        del job
+        if "launch_type" in options and "capacity_providers" in options:
+            message = "'launch_type' and 'capacity_providers' exclude each other"
+            return [("capacity_providers", "one-of", message)]
+        return []
+
+    def require(self, options: Mapping[str, Any]) -> None:
+        """See `JobType.require`."""
+        self._runner.aws.require("ecs", "RunTask", caller(options), options["task_definition"])
+
+    # Beginnings
+
+    def submit(self, call: JobCall) -> Any:
+        """See `RemoteJobType.submit`. The handle has what is needed to ask ECS for the task again."""
+        options, services = call.options, self._runner
+        as_ = caller(options, call.session_id)
+        definition = self._definition(options, as_)
+        parameters = run_task(call, definition, services.objects, self._output_url(call))
+        try:
+            answer = services.aws.call("ecs", "RunTask", parameters, as_, options["task_definition"])
+        except AwsError as error:
+            if (task := _known_by_token(error)) is not None:
+                return self._handle(call, task, definition.container)
+            if error.kind == "refused" and is_out_of_capacity(error.message):
+                raise JobError(error.message, code="ECS.CapacityUnavailable") from error
+            raise
+        tasks = answer.get("tasks", [])
+        if not tasks:
+            name, cluster = options["task_definition"], parameters["cluster"]
+            raise not_placed(answer.get("failures", []), name, cluster)
+        return self._handle(call, tasks[0]["taskArn"], definition.container)
+
+    def find(self, call: JobCall) -> Found | NeverRan | CannotTell:
+        """See `RemoteJobType.find`: looks among the tasks that run, and those that have stopped lately."""
+        options, aws = call.options, self._runner.aws
+        as_ = caller(options)
+        for status in (
+            "RUNNING",
+            "STOPPED",
+        ):  # RUNNING: that is to run, so what has just begun is among them.
+            parameters = {
+                "cluster": options.get("cluster", "default"),
+                "startedBy": STARTED_BY + call.idempotency_key,
+                "desiredStatus": status,
+            }
+            tasks = aws.call("ecs", "ListTasks", parameters, as_, options["task_definition"])["taskArns"]
+            if tasks:
+                definition = self._definition(options, as_)
+                return Found(self._handle(call, tasks[0], definition.container))
+        # A task that ECS has begun and does not show yet is not started twice: it has the same client token.
+        now = self._runner.clock.now()
+        is_young = call.started_at is not None and now - call.started_at < TOKEN_AGE
+        return NeverRan() if is_young else CannotTell()
+
+    def _definition(self, options: Mapping[str, Any], as_: Caller) -> Definition:
+        """What the job runs. A revision never changes; which is the latest does, so it is asked again."""
+        name, container = options["task_definition"], options.get("container")
+        key = (name, container, Caller(as_.region, as_.role))
+        found = self._definitions.get(key)
+        if found is None:
+            answer = self._runner.aws.call(
+                "ecs", "DescribeTaskDefinition", {"taskDefinition": name}, as_, name
+            )
+            found = read_definition(answer, container)
+            if name.rpartition(":")[2].isdigit():
+                with self._lock:
+                    if len(self._definitions) >= MAX_DEFINITIONS:
+                        self._definitions.clear()
+                    self._definitions[key] = found
+        return found
+
+    def _output_url(self, call: JobCall) -> str | None:
+        objects = self._runner.objects
+        return None if objects is None else objects.output_url(call.session_id, call.idempotency_key)
+
+    def _handle(self, call: JobCall, task: str, container: str) -> dict[str, Any]:
+        options = call.options
+        handle = {
+            "task": task,
+            "cluster": options.get("cluster", "default"),
+            "container": container,
+            "region": options.get("region"),
+            "role": options.get("role"),
+            "output": self._output_url(call),
+        }
+        return {name: value for name, value in handle.items() if value is not None}
+
+    # Watching
+
+    def poll_group(self, handle: Any) -> str:
+        """See `RemoteJobType.poll_group`: one for each account and region."""
+        return f"{handle.get('role', '')} {handle.get('region', '')}"
+
+    def poll(self, handles: Sequence[Any]) -> Sequence[Running | Succeeded | Failed | CannotTell]:
+        """See `RemoteJobType.poll`. The handles are of one account and region."""
+        from bunsui.performance.batch import BatchProcessor  # noqa: PLC0415 - only where there are tasks
+
+        describing = BatchProcessor(MAX_DESCRIBED)
+        by_cluster: dict[str, list[int]] = {}
+        for i, handle in enumerate(handles):
+            by_cluster.setdefault(handle["cluster"], []).append(i)
+        outcomes: list[Running | Succeeded | Failed | CannotTell] = [Running()] * len(handles)
+        unanswered: list[BaseException] = []
+        as_ = _caller_of(handles[0])
+        for cluster, places in by_cluster.items():
+            tasks = [handles[i]["task"] for i in places]
+            described = describing.process_batch(tasks, partial(self._describe, cluster, as_))
+            for i, task in zip(places, described, strict=True):
+                if task.error is not None:
+                    unanswered.append(task.error)
+                else:
+                    outcomes[i] = self._outcome(handles[i], task.value)
+        # What was not answered runs, as far as is known. Where nothing was, that says something of AWS.
+        if unanswered and len(unanswered) == len(handles):
+            raise unanswered[0]
+        for error in unanswered:
+            if isinstance(error, AwsError) and error.kind == "credentials":
+                raise error
+        return outcomes
+
+    def _describe(self, cluster: str, as_: Caller, tasks: Sequence[str]) -> list[Mapping[str, Any] | None]:
+        """The tasks as they are; None for those that ECS does not show."""
+        parameters = {"cluster": cluster, "tasks": [*tasks]}
+        try:
+            answer = self._runner.aws.call("ecs", "DescribeTasks", parameters, as_, cluster)
+        except AwsError as error:
+            if error.code == "ClusterNotFoundException":  # With its tasks: none of them can be told of.
+                return [None] * len(tasks)
+            if error.kind == "refused":  # Such as a permission that is missing: it says nothing of the tasks.
+                error.kind = "open"
+            raise
+        found = {task["taskArn"]: task for task in answer.get("tasks", [])}
+        return [found.get(task) for task in tasks]
+
+    def _outcome(
+        self, handle: Mapping[str, Any], task: Mapping[str, Any] | None
+    ) -> Running | Succeeded | Failed | CannotTell:
+        arn = handle["task"]
+        if task is None:
+            return self._while_missing(arn)
+        with self._lock:
+            self._missing.pop(arn, None)
+        if not has_ended(task):
+            return Running()
+        failed = failure_of(task, handle["container"])
+        if failed is not None:
+            return failed
+        return self._output(handle)
+
+    def _while_missing(self, task: str) -> Running | CannotTell:
+        now = self._runner.clock.monotonic()
+        with self._lock:
+            since = self._missing.setdefault(task, now)
+            if now - since < MISSING_PATIENCE:
+                return Running()
+            del self._missing[task]
+        return CannotTell()
+
+    def _output(self, handle: Mapping[str, Any]) -> Running | Succeeded | Failed:
+        """What a task that has ended well has left at BUNSUI_OUTPUT_URL."""
+        objects = self._runner.objects
+        if objects is None or "output" not in handle:
+            return Succeeded()
+        try:
+            return Succeeded(objects.read_output(handle["output"]))
+        except AwsError as error:
+            if error.kind == "refused":
+                return Failed(error.job_code, str(error), retryable=False)
+            if error.kind == "credentials":
+                raise
+            return Running()  # It is read with the next poll.
+        except JobError as error:
+            return Failed(error.code, error.message, retryable=error.retryable)
+
+    def cancel(self, handle: Any) -> None:
+        """See `RemoteJobType.cancel`."""
+        parameters = {"cluster": handle["cluster"], "task": handle["task"], "reason": "stopped by bunsui"}
+        try:
+            self._runner.aws.call("ecs", "StopTask", parameters, _caller_of(handle), handle["task"])
+        except AwsError as error:
+            # ECS says so of a task that it does not show any more.
+            if error.code not in ("InvalidParameterException", "ClusterNotFoundException"):
+                raise
+
+
+def _caller_of(handle: Mapping[str, Any]) -> Caller:
+    return Caller(handle.get("region"), handle.get("role"))
+
+
+def _known_by_token(error: AwsError) -> str | None:
+    """The task that was started under the same client token with other parameters, such as a new secret's."""
+    response = getattr(error.__cause__, "response", {})
+    if error.code != "ConflictException":
+        return None
+    return next(iter(response.get("resourceIds", [])), None)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from bunsui.errors import AwsError, JobError, text_of
+from bunsui.errors import AwsError, JobError, PermissionDenied, text_of
 from bunsui.local.callables import invoke
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
@@ -57,7 +57,8 @@ def failure(error: BaseException, redact: Callable[[str], str] | None = None) ->
             return Failure(code, text(given.message), bool(given.retryable))
     if type(error) is AwsError:
         return Failure(text(error.job_code), text(error), error.kind != "refused")
-    return Failure(text(type(error).__name__), text(error))
+    # Whoever may not do something may not do it the next time, either.
+    return Failure(text(type(error).__name__), text(error), type(error) is not PermissionDenied)
 
 
 def _short(text: str) -> str:

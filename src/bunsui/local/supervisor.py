@@ -96,6 +96,7 @@ class WorkerProcess:
         """
         # Attributes that JSON can carry; the workbench is the worker's own.
         fields = asdict(call, recurse=False, filter=lambda a, _: a.name != "workbench")
+        fields["started_at"] = None if call.started_at is None else call.started_at.isoformat()
         fields["folder"] = None if call.folder is None else str(call.folder)
         fields["callable_folders"] = [str(folder) for folder in call.callable_folders]
         request = {"call": fields, "name": name, "mark": streams.mark, "secrets": list(secrets)}

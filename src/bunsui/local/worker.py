@@ -19,6 +19,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ class _Worker:
 
             self.redact = Redactor(request["secrets"]).redact
         fields = request["call"]
+        if fields["started_at"] is not None:
+            fields["started_at"] = datetime.fromisoformat(fields["started_at"])
         if fields["folder"] is not None:
             fields["folder"] = Path(fields["folder"])
         fields["callable_folders"] = tuple(map(Path, fields["callable_folders"]))

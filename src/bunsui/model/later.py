@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: By who is asked for it.
 LATER = {
-    "bunsui": frozenset({"aws"}),
+    "bunsui.aws": frozenset({"iam_policy"}),
     "Pipeline": frozenset({"to_dot", "to_mermaid", "to_svg"}),
     "Runner": frozenset({"acting_as"}),
     "Session": frozenset({"profile", "to_report", "watch"}),

@@ -191,16 +191,26 @@ class ConnectionPool(Generic[K, C]):
         self._close(connection)
         raise own.error
 
-    def discard(self, key: K, connection: C) -> None:
+    def discard(self, key: K, connection: C | None = None) -> bool:
         """Forgets a connection, such as one whose credentials have expired: who asks next makes another.
 
-        Who uses it can go on. Where it is not, or not any more, the one of this key, nothing happens.
+        Who uses it can go on.
+
+        Args:
+            key: its key.
+            connection: which one; where it is not, or not any more, the one of this key, nothing happens.
+                None: whichever there is.
+
+        Returns:
+            Whether it was forgotten.
         """
         state = self._here()
         with state.lock:
             kept = state.kept.get(key)
-            if kept is not None and kept.connection is connection:
+            found = kept is not None and (connection is None or kept.connection is connection)
+            if found:
                 state.forget(key)
+            return found
 
     def statistics(self) -> PoolStatistics:
         """What it has done so far in this process."""

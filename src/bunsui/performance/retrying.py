@@ -7,6 +7,7 @@ mode (AWS SDKs and Tools Reference Guide, "Retry behavior").
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -68,3 +69,27 @@ class RetryBudget:
             return self._backoff.longest
         self._tokens -= 1
         return self._backoff.seconds(tries, random)
+
+
+class SharedBudget:
+    """A budget of calls that several threads make, each of which waits for itself.
+
+    Args:
+        random: for jitter.
+        budget: None: one with its defaults.
+    """
+
+    def __init__(self, random: Random, budget: RetryBudget | None = None) -> None:
+        self._random = random
+        self._budget = budget or RetryBudget()
+        self._lock = threading.Lock()
+
+    def earn(self) -> None:
+        """See `RetryBudget.earn`."""
+        with self._lock:
+            self._budget.earn()
+
+    def wait(self, tries: int) -> float:
+        """See `RetryBudget.wait`."""
+        with self._lock:
+            return self._budget.wait(tries, self._random)

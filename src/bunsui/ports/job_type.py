@@ -12,9 +12,12 @@ from bunsui.errors import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from logging import LoggerAdapter
     from pathlib import Path
     from threading import Event
+
+    from bunsui.ports.services import Services
 
 __all__ = ["Command", "Finding", "Function", "JobCall", "JobType", "Workbench", "current_call"]
 
@@ -169,6 +172,8 @@ class JobCall:
     callable_folders: tuple[Path, ...] = ()
     #: Seconds that the attempt may take; None: it has no timeout. What has been used of it, `deadline` says.
     timeout: float | None = None
+    #: When the attempt started, by the session's history; None: that is not known.
+    started_at: datetime | None = None
     #: The runner's side: runs commands and functions.
     workbench: Workbench = field(eq=False, repr=False, kw_only=True)
 
@@ -263,6 +268,48 @@ class JobType(ABC):
         """
         del options
         return None
+
+    def require(self, options: Mapping[str, Any]) -> None:
+        """Makes sure, before a session is created, that this job could begin from here.
+
+        Asked of each job that is not bound; it may block. A field that holds a reference has it unresolved.
+
+        Such as::
+
+            import os
+
+            class Query(bunsui.JobType):
+                def require(self, options):
+                    if "PGPASSWORD" not in os.environ:
+                        raise bunsui.ConfigError("no password is set", hint="set PGPASSWORD")
+
+        Args:
+            options: the type's own fields; a copy.
+
+        Raises:
+            BunsuiError: it could not; then there is no session. Anything else is a `PluginError`.
+        """
+        del options
+
+    def for_runner(self, services: Services) -> JobType:
+        """This type as one runner uses it, which calls AWS through that runner's connections.
+
+        Asked once by each runner; what comes back is asked for all else that is to run there.
+
+        Such as::
+
+            class Query(bunsui.JobType):
+                def __init__(self, aws=None):
+                    self.aws = aws
+
+                def for_runner(self, services):
+                    return Query(services.aws)
+
+        Args:
+            services: what the runner has for its job types.
+        """
+        del services
+        return self
 
     @abstractmethod
     def run(self, call: JobCall) -> Any:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from bunsui.aws.connections import Connections
 from bunsui.configuration.settings import Settings
 from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.artifact import INLINE
-from bunsui.ports.registered import Later
+from bunsui.ports.services import Services
 from bunsui.ports.store import Store
 from bunsui.runner.attempts.artifacts import Artifacts
 from bunsui.runner.attempts.captured import Captured
@@ -26,11 +27,13 @@ from bunsui.runner.attempts.pool import Pools
 from bunsui.runner.attempts.secrets import Secrets
 from bunsui.runner.attempts.starting import EVENT_MARGIN, Starter
 from bunsui.runner.driving.observers import CLOSING, Observers
+from bunsui.runner.job_types import JobTypes
 from bunsui.runner.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bunsui.aws.settings import AwsSettings
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.clock import Clock
     from bunsui.runner.attempts.caching import Caching
@@ -60,6 +63,9 @@ class Parts:
     calls: Pools
     event_loop: EventLoop
     logs: Logs
+    aws: Connections
+    #: Those of the plugins, as this runner uses them.
+    job_types: JobTypes
     #: Where large outputs lie; None: in the history, as the store is no file.
     artifacts: Artifacts | None
     driver: Driver
@@ -92,6 +98,7 @@ class Parts:
         self.heartbeat.close()
         self.pool.close()
         self.calls.close()
+        self.aws.close()
         self.event_loop.close()
         self.supervisor.close()
         if self.captured is not None:
@@ -145,6 +152,7 @@ def assemble(
     artifacts: str | Path | None = None,
     *,
     capture_logging: bool = False,
+    aws: AwsSettings | None = None,
 ) -> Parts:
     """The parts of a Runner; see its arguments. Without `surroundings` they are those of this machine.
 
@@ -179,6 +187,8 @@ def assemble(
 
         return Caching(opened, kept, clock)
 
+    connections = Connections(aws, concurrency=max_concurrency, random=around.random)
+    job_types = JobTypes(plugins, Services(connections, clock, around.random))
     host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping, caching, around.machine_time)
     driver = around.driver(
         runner_id,
@@ -186,7 +196,7 @@ def assemble(
         clock,
         pool,
         observers,
-        Starter(Later(lambda: plugins.usable.job_types), host, opened.max_commit_bytes, around.stand_in),
+        Starter(job_types, host, opened.max_commit_bytes, around.stand_in),
         calls=calls,
         event_loop=event_loop,
         places=Places(max_concurrency, sizes),
@@ -206,6 +216,8 @@ def assemble(
         calls=calls,
         event_loop=event_loop,
         logs=logs,
+        aws=connections,
+        job_types=job_types,
         artifacts=kept,
         driver=driver,
         heartbeat=heartbeat,

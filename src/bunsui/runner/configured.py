@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
+from bunsui.aws.settings import AwsSettings, read_aws
 from bunsui.configuration.checking import check
 from bunsui.configuration.config import Config
 from bunsui.configuration.keys import KEYS
@@ -32,6 +33,8 @@ class Configured:
     lease: float
     artifacts: str | Path | None
     capture_logging: bool
+    #: As whom, and where, AWS is called.
+    aws: AwsSettings
     #: The variables and secrets that definitions may name.
     names: Settings
 
@@ -47,6 +50,7 @@ def configured(
     lease: float | None,
     artifacts: str | Path | None,
     capture_logging: bool | None,
+    aws: Mapping[str, Any] | AwsSettings | None,
 ) -> Configured:
     """The arguments of a Runner; None: what is configured. See `Runner`.
 
@@ -89,5 +93,6 @@ def configured(
         lease=found.lease if lease is None else lease,
         artifacts=artifacts,
         capture_logging=found.capture_logging if capture_logging is None else capture_logging,
+        aws=found.aws if aws is None else read_aws(aws),
         names=found.names if names is None else names,
     )

@@ -37,12 +37,11 @@ class Control:
     def __init__(
         self,
         parts: Parts,
-        job_types: Mapping[str, JobType],
         bindings: Mapping[str, Mapping[str, Any]],
         lease: float,
     ) -> None:
         self.parts = parts
-        self._job_types = job_types
+        self._job_types: Mapping[str, JobType] = parts.job_types
         #: The bindings that were given in Python: those a history can't hold are taken from them.
         self._bindings = bindings
         self._lease = lease

@@ -155,7 +155,7 @@ class Launching(Register):
             pipeline,
             parameters,
             self._bindings,
-            self.plugins.usable.job_types,
+            control.parts.job_types,
             control.parts,
             local=self._local,
             idempotency_key=idempotency_key,
@@ -269,7 +269,14 @@ class Launching(Register):
         if pipeline is None:
             raise ConfigError("there is nothing to plan", hint="give a pipeline, or a session to run again")
         self._check(pipeline)
-        parts, job_types = self._control.parts, self.plugins.usable.job_types
+        parts = self._control.parts
         return planning.plan(
-            pipeline, parameters or {}, self._bindings, job_types, parts, earlier, jobs, local=self._local
+            pipeline,
+            parameters or {},
+            self._bindings,
+            parts.job_types,
+            parts,
+            earlier,
+            jobs,
+            local=self._local,
         )

@@ -13,13 +13,13 @@ from bunsui.errors import ConfigError
 from bunsui.model.later import LATER, missing, not_yet
 from bunsui.model.status import SessionStatus
 from bunsui.plugins.registry import Plugins
-from bunsui.ports.registered import Later
 from bunsui.runner.launching import Launching
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from bunsui.aws.settings import AwsSettings
     from bunsui.configuration.config import Config
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
@@ -55,7 +55,10 @@ class Runner(Launching):
             configured ones.
         lease: seconds without a sign of life after which another runner may take a session over; None: as
             configured, else 30.
-        aws: None; a later version takes a connection to AWS here.
+        aws: as whom, and where, AWS is called: a mapping with ``region``, ``profile``, ``role`` (the ARN of
+            a role to take), its ``external_id``, ``endpoint_url`` (one URL, or a mapping of them by service)
+            and ``allowed_roles``, those that jobs may name (any, where it is not given). None: as configured,
+            else as AWS's own tools are.
         artifacts: the folder of outputs above 32 KiB; None: the configured one, else ``STORE-artifacts``
             beside a SQLite store, and for any other store its histories.
         plugins: further plugins; see `Plugins`. Or one of these: then it is all that there is.
@@ -85,7 +88,7 @@ class Runner(Launching):
         max_concurrency: int | None = None,
         pools: Mapping[str, int] | None = None,
         lease: float | None = None,
-        aws: None = None,
+        aws: Mapping[str, Any] | AwsSettings | None = None,
         artifacts: str | Path | None = None,
         plugins: Sequence[Any] | Plugins = (),
         autoload_plugins: bool = True,
@@ -97,9 +100,8 @@ class Runner(Launching):
         from bunsui.runner.configured import configured
         from bunsui.runner.control import Control
 
-        for name, given_now in (("aws", aws), ("authenticator", authenticator)):
-            if given_now is not None:
-                raise ConfigError(not_yet(f"the argument '{name}' of a Runner"), hint="leave it out")
+        if authenticator is not None:
+            raise ConfigError(not_yet("the argument 'authenticator' of a Runner"), hint="leave it out")
         if engine in LATER["engine"]:
             raise ConfigError(not_yet(f"the engine '{engine}'"), hint="use 'embedded'")
         if engine != "embedded":
@@ -107,17 +109,17 @@ class Runner(Launching):
         self.plugins = plugins if isinstance(plugins, Plugins) else Plugins(plugins, autoload_plugins)
         use = configured(
             config, store=store, bindings=bindings, local=local, max_concurrency=max_concurrency, pools=pools,
-            lease=lease, artifacts=artifacts, capture_logging=capture_logging,
+            lease=lease, artifacts=artifacts, capture_logging=capture_logging, aws=aws,
         )  # fmt: skip
         self._bindings = use.bindings
         self._local = use.local
         given = use.bindings if isinstance(use.bindings, Mapping) else {}
         parts = assemble(
             self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools,
-            self._surroundings(), use.artifacts, capture_logging=use.capture_logging,
+            self._surroundings(), use.artifacts, capture_logging=use.capture_logging, aws=use.aws,
         )  # fmt: skip
         # Who only looks at sessions needs no job type.
-        self._control = Control(parts, Later(lambda: self.plugins.usable.job_types), given, use.lease)
+        self._control = Control(parts, given, use.lease)
 
     def _surroundings(self) -> Surroundings | None:
         """What it takes from the machine that it runs on; None: what there is."""

@@ -11,6 +11,7 @@ import platformdirs
 import pytest
 
 from bunsui import Config, ConfigError, Plugins
+from bunsui.aws.settings import AwsSettings
 from bunsui.cli.main import run
 from bunsui.configuration.config import misspelt_variables
 from bunsui.configuration.keys import KEYS, USER_ONLY, variable_of
@@ -88,6 +89,8 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
         "BUNSUI_BINDINGS": "b.yaml", "BUNSUI_ENV": '["A", "B", "A"]',
         "BUNSUI_SECRETS": '{"db": "env:A"}',
         "BUNSUI_POOLS": '{"gpu": 2}',
+        "BUNSUI_AWS": '{"region": "eu-west-1"}',
+        "BUNSUI_AWS_ALLOWED_ROLES": '["arn:aws:iam::123456789012:role/etl"]',
     }  # fmt: skip
     assert {variable_of(key) for key in KEYS} == set(environ)
     write(user, "")
@@ -98,6 +101,8 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     )  # fmt: skip
     assert (("A", "B"), {"db": SecretReference("env", "A")}) == (found.names.env, found.names.secrets)
     assert {"gpu": 2} == found.pools
+    roles = ("arn:aws:iam::123456789012:role/etl",)
+    assert AwsSettings(region="eu-west-1", allowed_roles=roles) == found.aws
     assert {} == load(project, user, dict.fromkeys(environ, "")).settings
 
 
@@ -143,6 +148,7 @@ def test_no_file_is_made_of_what_is_no_url_of_a_file(project: Path, user: Path) 
 def test_what_a_project_may_not_say(project: Path, user: Path, key: str) -> None:
     """What runs commands, or reads what belongs to the user: he says it himself, in any of his own ways."""
     lines = {"bindings": 'bindings = "b.yaml"', "env": 'env = ["A"]', "secrets": '[secrets]\ndb = "env:A"'}
+    lines |= {"aws": 'aws = {region = "eu-west-1"}', "aws_allowed_roles": "aws_allowed_roles = []"}
     write(user, "")
     write(project, f"lease = 5\n{lines[key]}\n")
     place = f"{project}:{3 if key == 'secrets' else 2}: '{key}' may not be set in a project's file"

@@ -50,9 +50,14 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def refused(pipeline: bunsui.Pipeline, given: dict[str, Any] | None = None, **config: Any) -> list[Any]:
+def refused(
+    pipeline: bunsui.Pipeline, given: dict[str, Any] | None = None, *, local: bool = False, **config: Any
+) -> list[Any]:
     """What a Runner says of it: code, line, column, path, and the text that is marked."""
-    with bunsui.Runner("memory://", config=config) as runner, pytest.raises(bunsui.DefinitionError) as caught:
+    with (
+        bunsui.Runner("memory://", config=config, local=local) as runner,
+        pytest.raises(bunsui.DefinitionError) as caught,
+    ):
         runner.start(pipeline, given)
     return [
         (
@@ -86,7 +91,7 @@ def test_a_job_that_is_not_bound_is_shown_in_the_file(file: Path) -> None:
         'version: "1.0"\nname: p\njobs:\n  - {id: third, type: lambda, function: load}\n', encoding="utf-8"
     )
     expected = [("unbound-job", "p.yaml", 4, 41, "/jobs/0/function", "load")]
-    assert expected == refused(bunsui.Pipeline.load(file))
+    assert expected == refused(bunsui.Pipeline.load(file), local=True)
 
 
 def test_a_missing_parameter_is_shown_where_it_is_declared(file: Path) -> None:

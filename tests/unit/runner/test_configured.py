@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bunsui import Config, ConfigError, Job, Pipeline, Runner
+from bunsui.aws.settings import AwsSettings
 from bunsui.configuration.settings import SecretReference, Settings
 from bunsui.runner.configured import Configured, configured
 
@@ -22,6 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     user = tmp_path / "user.toml"
     user.write_text(
         'bindings = "b.yaml"\nenv = ["A"]\nlocal = true\ncapture_logging = true\n'
+        'aws.region = "eu-west-1"\n'
         'pools.cpu = 4\n[secrets]\ndb = "env:B"\n'
     )
     user.chmod(0o600)
@@ -44,6 +46,7 @@ def use(config: Any = None, **arguments: Any) -> Configured:
         "lease",
         "artifacts",
         "capture_logging",
+        "aws",
     )
     return configured(config, **{name: arguments.get(name) for name in names})
 
@@ -53,7 +56,8 @@ def test_none_is_what_is_configured(folder: Path) -> None:
     expected = Configured(
         store=f"sqlite:///{folder}/p.db", bindings=str(folder / "b.yaml"), local=True, max_concurrency=6,
         pools={"cpu": 4}, lease=5.0, artifacts=str(folder / "large"),
-        capture_logging=True, names=Settings(("A",), {"db": SecretReference("env", "B")}),
+        capture_logging=True, aws=AwsSettings(region="eu-west-1"),
+        names=Settings(("A",), {"db": SecretReference("env", "B")}),
     )  # fmt: skip
     assert expected == use()
 
@@ -63,6 +67,7 @@ def test_none_is_what_is_configured(folder: Path) -> None:
     [
         ("store", "memory://"), ("bindings", {}), ("local", False), ("max_concurrency", 32), ("pools", {}),
         ("lease", 30.0), ("artifacts", "elsewhere"), ("capture_logging", False),
+        ("aws", AwsSettings(profile="etl")),
     ],
 )  # fmt: skip
 def test_an_argument_wins(folder: Path, name: str, value: Any) -> None:

@@ -112,6 +112,7 @@ class Attempts:
         except BaseException as error:  # The border: a plugin's job type looks at its options here.
             live.record(outcomes.not_started(at, action, evolve(failure(error), retryable=False)))
             return
+        work.started_at = at
         live.record(outcomes.started(at, work))
         self._take(live, work)
         live.starts.append(work)

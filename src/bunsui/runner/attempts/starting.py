@@ -124,7 +124,7 @@ class Starter:
             return None
         state = live.machine.state
         of = state.jobs[lost.job] if lost.item is None else state.items[lost.job][lost.item]
-        work.handle = of.attempts[-1].handle
+        work.handle, work.started_at = of.attempts[-1].handle, of.attempts[-1].started_at
         return work
 
     def on_lost(self, live: Live, lost: Recover, *, ran_here: bool) -> OnLost:

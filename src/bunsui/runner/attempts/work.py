@@ -80,6 +80,7 @@ class Work(Stoppable):
         "report",
         "secret_options",
         "secrets",
+        "started_at",
         "unkept",
     )
 
@@ -115,6 +116,8 @@ class Work(Stoppable):
         self.failure: Failure | None = None
         #: Why its output can't be kept: the session is set aside by that.
         self.unkept: StoreError | None = None
+        #: By the history; None: not yet.
+        self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
         #: Whether it was reported as timed out while its code goes on.
         self.abandoned = False
@@ -285,6 +288,7 @@ class Work(Stoppable):
             folder=self.live.pipeline.base_dir,
             callable_folders=self.live.callable_folders,
             timeout=self.timeout,
+            started_at=self.started_at,
             workbench=self,
         )
 

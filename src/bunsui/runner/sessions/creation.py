@@ -123,6 +123,7 @@ def create(
         DefinitionError: a parameter or a binding is wrong, or something that the definition needs is not
             configured; nothing has been written.
         ConfigError: a tag is not text, the idempotency key is none, or the definition's folder is gone.
+        AwsError, PermissionDenied: a job that is not bound could not call AWS; nothing has been written.
     """
     if idempotency_key is not None and (not isinstance(idempotency_key, str) or not idempotency_key.strip()):
         # Such as a variable that is not set: every run would be the first one's session.
@@ -137,6 +138,7 @@ def create(
             raise ConfigError(f"tag {key!r} is {value!r}; tags are texts by text")
     taken, used = take_in(pipeline, parameters, given, job_types, parts, local=local)
     preflight.check_imports(used, parts.supervisor, _bindings_file(given, pipeline))
+    preflight.check_access(pipeline, used, job_types, parts.surroundings.stand_in)
     reused = () if rerun is None else rerun.reused(pipeline, taken, job_types)
     session_id = session_id_of(idempotency_key)
     live = Live(session_id, pipeline, Machine(pipeline), 0, used, 0, local)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from bunsui.dsl.problems import Problem, did_you_mean, pointer
-from bunsui.errors import ConfigError, DefinitionError, JobError, PluginError, text_of
+from bunsui.errors import BunsuiError, ConfigError, DefinitionError, JobError, PluginError, text_of
 from bunsui.local.bindings import Bindings, Bound, importable, unimportable
 from bunsui.local.callables import find
 from bunsui.model.job import LOCAL_PREFIX
@@ -115,6 +115,50 @@ def check_imports(bindings: Bindings, supervisor: Supervisor, path: Path | None)
             place: reasons[to] for place, to in named.items() if isinstance(to, Function) and to in reasons
         }
         raise DefinitionError(unimportable(wrong, path))
+
+
+def check_access(
+    pipeline: Pipeline, used: Bindings, job_types: Mapping[str, JobType], stands_in: StandIn = nothing
+) -> None:
+    """Makes sure that the jobs that are not bound could begin; see `JobType.require`, which gets copies.
+
+    Raises:
+        BunsuiError: one could not.
+        PluginError: a type failed to say so.
+    """
+    for job in pipeline.jobs:
+        kind = job_types[job.type]
+        if stands_in(job) is not None or _is_bound(kind, job, used):
+            continue
+        try:
+            kind.require(copied(dict(job.options)))
+        except (KeyboardInterrupt, PluginError):
+            raise
+        except BunsuiError as error:
+            raise _of_job(error, kind, job)  # noqa: B904 - it is the same one, with more said
+        except BaseException as error:  # Foreign code: it may raise SystemExit, too.
+            wrong = f"failed: {type(error).__name__}: {text_of(error)}"
+            raise PluginError(f"require() of job type '{kind.name}' {wrong}", plugin=kind.name) from error
+
+
+def _is_bound(kind: JobType, job: Job, used: Bindings) -> bool:
+    """Whether a job is bound, or may be, as its field is known when it starts."""
+    if kind.binding_field is None:
+        return False
+    name = str(job.options.get(kind.binding_field, ""))
+    return name in used.get(kind.name, {}) or ("${" in name and bool(used.get(kind.name)))
+
+
+def _of_job(error: BunsuiError, kind: JobType, job: Job) -> BunsuiError:
+    """An error that says which job it is about, and that a binding would do, too."""
+    if kind.binding_field is not None:
+        bind = (
+            f"or bind {kind.binding_field} '{job.options.get(kind.binding_field)}' to run it on this machine"
+        )
+        error.hint = bind if error.hint is None else f"{error.hint}; {bind}"
+    error.message = f"job '{job.id}': {error.message}"
+    error.args = (error.message if error.hint is None else f"{error.message}; {error.hint}",)
+    return error
 
 
 def check_folder(pipeline: Pipeline, hint: str) -> None:

@@ -81,7 +81,7 @@ class RunnerProcess(Process):
             closes_at_exit=False,
         )
         self.parts = assemble(plugins, self.store, places, lease, pools=pools, surroundings=surroundings)
-        self.control = _Control(self, plugins, lease)
+        self.control = _Control(self, lease)
 
     def _new_id(self) -> str:
         """First the runner's own, then those of requests."""
@@ -178,8 +178,8 @@ class RunnerProcess(Process):
 class _Control(Control):
     """Tells the process of the sessions that its driver is given."""
 
-    def __init__(self, process: RunnerProcess, plugins: Plugins, lease: float) -> None:
-        super().__init__(process.parts, plugins.job_types, {}, lease)
+    def __init__(self, process: RunnerProcess, lease: float) -> None:
+        super().__init__(process.parts, {}, lease)
         self._process = process
 
     def driving(self, live: Live) -> Any:

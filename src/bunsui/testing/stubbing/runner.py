@@ -100,7 +100,7 @@ class StubbedRunner(Runner):
         super().__init__(
             MemoryStore(lambda: clock.now().timestamp()) if store is None else store,
             bindings=bindings,
-            local=False,
+            local=True,  # No test calls AWS by mistake.
             max_concurrency=PLACES,
             plugins=plugins,
             config={

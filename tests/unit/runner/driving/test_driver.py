@@ -118,7 +118,7 @@ def adopted(parts: Parts, *jobs: bunsui.Job) -> Live:
     types = bunsui.Plugins((), autoload=False).job_types
     pipeline = bunsui.Pipeline(name="p", jobs=[*jobs])
     live = creation.create(pipeline, {}, None, types, parts, local=False, idempotency_key=None, tags={})
-    Control(parts, types, {}, LEASE).claim(live)
+    Control(parts, {}, LEASE).claim(live)
     parts.driver.adopt(live)
     parts.driver.turn()
     return live

@@ -1,0 +1,342 @@
+"""The one place that makes boto3's clients, and the one through which all calls to AWS go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from random import Random
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
+
+from bunsui.aws.errors import About, account_in, translate
+from bunsui.aws.settings import AwsSettings
+from bunsui.errors import AwsError, PermissionDenied
+from bunsui.performance.connection_pool import ConnectionPool
+from bunsui.performance.retrying import SharedBudget
+
+if TYPE_CHECKING:
+    from bunsui.performance.connection_pool import PoolStatistics
+
+#: Seconds until a call to reach an endpoint, and one for an answer, is given up.
+CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60
+#: Seconds for the answer of a function: the longest that one may run is 15 minutes.
+FUNCTION_TIMEOUT = 910
+#: Clients that are kept, over all services, regions and roles.
+MAX_CLIENTS = 64
+#: Names the sessions of roles that are taken for no session of bunsui, such as to look at several.
+ROLE_SESSION = "bunsui"
+
+
+@frozen
+class Caller:
+    """As whom, and where, a call is made."""
+
+    #: None: the configured one.
+    region: str | None = None
+    #: None: the configured one, or none.
+    role: str | None = None
+    #: The name of the role's session, which AWS's own records show: the id of bunsui's.
+    session: str = ROLE_SESSION
+
+
+@frozen
+class Key:
+    """What clients are told apart by.
+
+    In place of the account stands what it follows from, profile and role: to ask for it would be a call.
+    """
+
+    service: str
+    region: str | None
+    profile: str | None
+    role: str | None
+    session: str
+    endpoint: str | None
+
+
+@frozen
+class _Identity:
+    """Whose credentials: what boto3's sessions are told apart by."""
+
+    region: str | None
+    profile: str | None
+    role: str | None
+    session: str
+
+
+class Connections:
+    """Calls AWS. Any number of threads may use it at once; a forked child makes connections of its own.
+
+    botocore repeats nothing here: whoever calls decides by the error's `kind`, so that no two layers of
+    repetitions multiply. What it does once is to look up credentials anew where AWS says that they have
+    expired.
+
+    Args:
+        settings: as whom, and where, calls are made where a caller says nothing else.
+        concurrency: calls at once; so many connections each client keeps.
+        random: for jitter.
+        wait: as `threading.Event.wait`, for who waits before a call is made again.
+    """
+
+    def __init__(
+        self,
+        settings: AwsSettings | None = None,
+        *,
+        concurrency: int = 32,
+        random: Random | None = None,
+        wait: Callable[[Event, float], bool] = Event.wait,
+    ) -> None:
+        self.settings = settings or AwsSettings()
+        #: Waits for an event, so many seconds at most; whether it came.
+        self.wait = wait
+        self._random = random or Random()  # noqa: S311 - for jitter
+        self._budgets: dict[Key, SharedBudget] = {}
+        self._concurrency = max(concurrency, 10)
+        #: boto3's sessions are not safe to make clients with in several threads.
+        self._making = threading.Lock()
+        self._sessions: dict[_Identity, Any] = {}
+        self._clients: ConnectionPool[Key, Any] = ConnectionPool(self._open, _close, MAX_CLIENTS)
+
+    @property
+    def statistics(self) -> PoolStatistics:
+        """How many clients were made, used again, and are there."""
+        return self._clients.statistics()
+
+    def close(self) -> None:
+        """Closes all clients, the last one first."""
+        self._clients.close()
+        self._sessions.clear()
+
+    # Calls
+
+    def call(
+        self,
+        service: str,
+        action: str,
+        parameters: dict[str, Any],
+        caller: Caller = Caller(),
+        resource: str | None = None,
+    ) -> dict[str, Any]:
+        """Calls AWS once, and gives its answer.
+
+        Args:
+            service: as boto3 calls it, such as ``lambda``.
+            action: as AWS calls it, such as ``Invoke``.
+            parameters: as boto3's method takes them.
+            caller: as whom, and where.
+            resource: what it is about, as errors name it.
+
+        Raises:
+            AwsError: it failed; its `kind` says what is known of it.
+            PermissionDenied: the role is none that jobs may name.
+        """
+
+        def call(client: Any) -> Any:
+            from botocore import xform_name  # noqa: PLC0415 - see _session
+
+            return getattr(client, xform_name(action))(**parameters)
+
+        answer: dict[str, Any] = self.using(service, action, call, caller, resource)
+        return answer
+
+    def using(
+        self,
+        service: str,
+        action: str,
+        use: Callable[[Any], Any],
+        caller: Caller = Caller(),
+        resource: str | None = None,
+    ) -> Any:
+        """What `use` makes of a client, such as an answer read to its end; all else as `call`.
+
+        Where the credentials have expired, `use` is called a second time, with another client.
+        """
+        key = self._key(service, caller)
+        about = About(service, action, resource, key.region, key.role, key.profile)
+        client = None
+        while True:
+            is_first = client is None
+            try:
+                client = self._clients.get(key)
+                return use(client)
+            except AwsError as error:  # Of a call within this one, such as for the role.
+                if error.kind != "credentials" or client is None or not is_first:
+                    raise
+            except Exception as error:  # botocore's, and those of what it is built on, have no one base.
+                failed = translate(error, evolve(about, region=_region(client, key)))
+                if failed is None:
+                    raise
+                if failed.kind != "credentials" or client is None or not is_first:
+                    raise failed from error
+            self._renew(key, client)
+
+    def require(
+        self,
+        service: str,
+        action: str,
+        caller: Caller = Caller(),
+        resource: str | None = None,
+    ) -> None:
+        """Makes sure that a call could be made at all, as far as that shows without making one.
+
+        Raises:
+            AwsError: the profile is not there, or there are no credentials, or no region.
+            PermissionDenied: the role is none that jobs may name.
+        """
+
+        def look(client: Any) -> None:
+            from botocore.exceptions import NoCredentialsError  # noqa: PLC0415 - see _session
+
+            del client  # That it could be made says that there is a region.
+            base = _Identity(key.region, key.profile, None, "")
+            if self._session(base).get_credentials() is None:
+                raise NoCredentialsError
+
+        key = self._key(service, caller)
+        self.using(service, action, look, caller, resource)
+
+    def budget(self, service: str, caller: Caller = Caller()) -> SharedBudget:
+        """What those who repeat calls to a service, in one region and role, share."""
+        key = evolve(self._key(service, caller), session="")
+        found = self._budgets.get(key)
+        # Of two threads that come at once one makes it for nothing.
+        return found or self._budgets.setdefault(key, SharedBudget(self._random))
+
+    def account(self, caller: Caller = Caller()) -> str:
+        """The account that is called, as AWS says; it is asked each time.
+
+        Raises:
+            AwsError: it could not be told.
+        """
+        return str(self.call("sts", "GetCallerIdentity", {}, caller)["Account"])
+
+    def region(self, service: str, caller: Caller = Caller()) -> str:
+        """The region in which a service is called.
+
+        Raises:
+            AwsError: none is named.
+        """
+        found: str = self.using(service, "", lambda client: client.meta.region_name, caller)
+        return found
+
+    # Clients
+
+    def _key(self, service: str, caller: Caller) -> Key:
+        settings = self.settings
+        role = caller.role or settings.role
+        allowed = settings.allowed_roles
+        if caller.role is not None and allowed is not None and caller.role not in allowed:
+            raise PermissionDenied(
+                f"jobs may not take the role {caller.role}",
+                hint="name it in 'aws_allowed_roles' of the configuration, or leave it out",
+            )
+        session = caller.session if role is not None else ""
+        region = caller.region or settings.region
+        return Key(service, region, settings.profile, role, session, settings.endpoint(service))
+
+    def _open(self, key: Key) -> Any:
+        from importlib.metadata import version  # noqa: PLC0415 - only for calls to AWS
+
+        from botocore.config import Config  # noqa: PLC0415 - see _session
+
+        read_timeout = FUNCTION_TIMEOUT if key.service == "lambda" else READ_TIMEOUT
+        config = Config(
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=read_timeout,
+            max_pool_connections=self._concurrency,
+            tcp_keepalive=True,
+            user_agent_extra=f"bunsui/{version('bunsui')}",
+        )
+        session = self._session(_identity(key))
+        with self._making:
+            return session.client(key.service, endpoint_url=key.endpoint, config=config)
+
+    def _session(self, identity: _Identity) -> Any:
+        """boto3's session of an identity."""
+        import boto3  # noqa: PLC0415 - 150 ms that only calls to AWS need
+
+        with self._making:
+            found = self._sessions.get(identity)
+            if found is None:
+                if identity.role is None:
+                    made = boto3.Session(profile_name=identity.profile, region_name=identity.region)
+                else:
+                    made = self._in_role(identity)
+                found = self._sessions[identity] = made
+        return found
+
+    def _in_role(self, identity: _Identity) -> Any:
+        """A session whose credentials are a role's: taken when they are needed, and again as they expire."""
+        import boto3  # noqa: PLC0415 - see _session
+        import botocore.session  # noqa: PLC0415 - see _session
+        from botocore.credentials import CredentialProvider, DeferredRefreshableCredentials  # noqa: PLC0415
+
+        settings = self.settings
+
+        class Provider(CredentialProvider):  # type: ignore[misc] # botocore has no types.
+            METHOD = "assume-role"
+
+            def load(self) -> Any:
+                return DeferredRefreshableCredentials(refresh, self.METHOD)
+
+        def refresh() -> dict[str, Any]:
+            parameters = {"RoleArn": identity.role, "RoleSessionName": identity.session}
+            if settings.external_id is not None:
+                parameters["ExternalId"] = settings.external_id
+            answer = self._assume(parameters, identity)
+            return {
+                "access_key": answer["AccessKeyId"],
+                "secret_key": answer["SecretAccessKey"],
+                "token": answer["SessionToken"],
+                "expiry_time": answer["Expiration"].isoformat(),
+                "account_id": account_in(identity.role),
+            }
+
+        session = botocore.session.Session(profile=identity.profile)
+        session.get_component("credential_provider").providers.insert(0, Provider())
+        return boto3.Session(botocore_session=session, region_name=identity.region)
+
+    def _assume(self, parameters: dict[str, Any], identity: _Identity) -> dict[str, Any]:
+        """Takes a role, as whoever the credentials are of."""
+        key = self._taker(identity)
+        about = About("sts", "AssumeRole", identity.role, identity.region, None, identity.profile)
+        client = self._clients.get(key)
+        try:
+            answer: dict[str, Any] = client.assume_role(**parameters)["Credentials"]
+        except Exception as error:  # As in `using`.
+            failed = translate(error, about)
+            if failed is None:
+                raise
+            raise failed from error
+        return answer
+
+    def _taker(self, of: Key | _Identity) -> Key:
+        """The client by which a role is taken: as whoever the credentials are of."""
+        return Key("sts", of.region, of.profile, None, "", self.settings.endpoint("sts"))
+
+    def _renew(self, key: Key, client: Any) -> None:
+        """Has credentials looked up anew, unless another thread had that done already."""
+        if not self._clients.discard(key, client):
+            return
+        identities = {_identity(key), _Identity(key.region, key.profile, None, "")}
+        with self._making:
+            for identity in identities:
+                self._sessions.pop(identity, None)
+        if key.role is not None:  # It may have expired because those that took it have.
+            self._clients.discard(self._taker(key))
+
+
+def _identity(key: Key) -> _Identity:
+    return _Identity(key.region, key.profile, key.role, key.session)
+
+
+def _region(client: Any, key: Key) -> str | None:
+    found: str | None = key.region if client is None else client.meta.region_name
+    return found
+
+
+def _close(client: Any) -> None:
+    client.close()

@@ -1,0 +1,260 @@
+"""What a call to AWS failed with, as an `AwsError`: what is known of it, and what helps.
+
+The codes stand in AWS's guides: "Common errors" of each service's API reference, and "Retry behavior" of the
+SDKs (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import frozen
+
+from bunsui.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: There is nobody in whose name to call, or AWS does not know them (any more).
+CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    }
+)
+#: There were too many calls; or what is called is not ready: such a call has no effect.
+BUSY = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+#: The same, of one service only: elsewhere the words mean something else.
+BUSY_OF: Mapping[str, frozenset[str]] = {
+    # While the function is made, updated or woken: "Troubleshoot invocation issues" in Lambda's guide.
+    "lambda": frozenset(
+        {
+            "CodeArtifactUserPendingException",
+            "ENILimitReachedException",
+            "ResourceConflictException",
+            "ResourceNotReadyException",
+            "SnapStartNotReadyException",
+        }
+    ),
+    # Of a conditional write, with another that is on its way.
+    "s3": frozenset({"ConditionalRequestConflict", "OperationAborted"}),
+}
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "NotAuthorized",
+        "OptInRequired",
+        "UnauthorizedOperation",
+    }
+)
+_NOT_FOUND = re.compile(r"NotFound|NoSuch|DoesNotExist|Missing")
+#: What botocore raises where there are no credentials, or none can be had.
+_NO_CREDENTIALS = frozenset(
+    {
+        "CredentialRetrievalError",
+        "LoginAuthorizationCodeError",
+        "LoginError",
+        "LoginInsufficientPermissions",
+        "LoginRefreshRequired",
+        "LoginTokenLoadError",
+        "MetadataRetrievalError",
+        "NoAuthTokenError",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "RefreshWithMFAUnsupportedError",
+        "SSOError",
+        "SSOTokenLoadError",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "UnknownCredentialError",
+    }
+)
+#: What botocore raises before it has sent anything.
+_NOT_REACHED = frozenset(
+    {"ConnectTimeoutError", "ConnectionError", "EndpointConnectionError", "ProxyConnectionError", "SSLError"}
+)
+#: What it raises where no whole answer came.
+_NO_ANSWER = frozenset(
+    {
+        "ChecksumError",
+        "ConnectionClosedError",
+        "FlexibleChecksumError",
+        "HTTPClientError",
+        "IncompleteReadError",
+        "ReadTimeoutError",
+        "ResponseStreamingError",
+    }
+)
+#: An ARN in a text, up to its account.
+_ACCOUNT = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(\d{12}):")
+#: Actions whose permission is called otherwise: "Actions, resources, and condition keys" in IAM's reference.
+_PERMISSIONS = {
+    "lambda:Invoke": "lambda:InvokeFunction",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:DeleteObjects": "s3:DeleteObject",
+}
+
+Kind = Literal["refused", "busy", "open", "credentials"]
+
+
+@frozen
+class About:
+    """A call to AWS, as errors name it."""
+
+    #: As boto3 calls it, such as ``lambda``.
+    service: str
+    #: As AWS calls it, such as ``Invoke``.
+    action: str
+    #: What it is about: a name or an ARN.
+    resource: str | None = None
+    region: str | None = None
+    #: The role in which it is made; None: as whoever the credentials are of.
+    role: str | None = None
+    profile: str | None = None
+
+    @property
+    def permission(self) -> str:
+        """What IAM calls the right to do this."""
+        name = f"{self.service}:{self.action}"
+        return _PERMISSIONS.get(name, name)
+
+
+def translate(error: Exception, about: About) -> AwsError | None:
+    """What boto3 raised, as an `AwsError`; None where it is none of AWS's, or of botocore's, errors."""
+    # By name, as anything else here: botocore is imported by who makes the calls.
+    names = [kind.__name__ for kind in type(error).__mro__]
+    if "ClientError" in names:
+        return _answered(error, about)
+    if "BotoCoreError" not in names:
+        return None
+    name = names[0]
+    text = str(error)
+    if not _NO_CREDENTIALS.isdisjoint(names):
+        return _error(about, f"there are no valid credentials: {text}", "NoCredentials", "credentials")
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return _error(about, f"the endpoint's certificate is not trusted: {text}", "Certificate", "refused")
+    if not _NOT_REACHED.isdisjoint(names):
+        return _error(about, f"AWS was not reached: {text}", "Unreachable", "busy")
+    if not _NO_ANSWER.isdisjoint(names):
+        return _error(about, f"no answer came: {text}", "NoAnswer", "open")
+    if name == "NoRegionError":
+        return _error(about, "no region is named", "NoRegion", "refused")
+    return _error(about, f"the call was not made: {text}", name.removesuffix("Error"), "refused")
+
+
+def _answered(error: Exception, about: About) -> AwsError:
+    """An error that AWS sent."""
+    response: Mapping[str, Any] = getattr(error, "response", {})
+    said = response.get("Error", {})
+    meta = response.get("ResponseMetadata", {})
+    code = str(said.get("Code") or "Unknown")
+    message = str(said.get("Message") or said.get("message") or "").strip()
+    status = meta.get("HTTPStatusCode", 0)
+    kind = _kind(about.service, code, status)
+    text = code if not message else f"{code}: {message}"
+    return _error(about, text, code, kind, message, meta.get("RequestId"), denied=_is_denied(code, status))
+
+
+def _is_denied(code: str, status: int) -> bool:
+    return code in _DENIED or (status == 403 and code not in CREDENTIALS)
+
+
+def _kind(service: str, code: str, status: int) -> Kind:
+    if code in CREDENTIALS:
+        return "credentials"
+    if code in BUSY or code in BUSY_OF.get(service, ()) or status == 429:
+        return "busy"
+    return "open" if status >= 500 else "refused"
+
+
+def _error(
+    about: About,
+    text: str,
+    code: str,
+    kind: Kind,
+    message: str = "",
+    request_id: str | None = None,
+    *,
+    denied: bool = False,
+) -> AwsError:
+    account = account_in(about.role, message, about.resource)
+    what = f"{about.service} {about.action}".rstrip()
+    if about.resource is not None:
+        what += f" of '{about.resource}'"
+    where = [] if about.region is None else [f"in {about.region}"]
+    where += [] if account is None else [f"in account {account}"]
+    place = f" ({', '.join(where)})" if where else ""
+    return AwsError(
+        f"{what}{place} failed: {text}",
+        service=about.service,
+        action=about.action,
+        resource=about.resource,
+        account=account,
+        request_id=request_id,
+        code=code,
+        kind=kind,
+        hint=_remedy(about, code, kind, denied=denied),
+    )
+
+
+def account_in(*texts: str | None) -> str | None:
+    """The account of the first ARN that stands in one of these."""
+    for text in texts:
+        if text is not None and (found := _ACCOUNT.search(text)):
+            return found[1]
+    return None
+
+
+def _remedy(about: About, code: str, kind: Kind, *, denied: bool) -> str:
+    if kind == "credentials":
+        profile = "" if about.profile is None else f" of profile '{about.profile}'"
+        return f"renew the credentials{profile}, such as with 'aws sso login', or name others"
+    if code == "NoRegion":
+        return "name one: Runner(aws={'region': ...}), 'bunsui config set --user aws.region', or AWS_REGION"
+    if kind == "busy":
+        return "it had no effect, and may be made again later"
+    if kind == "open":
+        return "it may have had an effect all the same"
+    if denied:
+        who = "the caller" if about.role is None else f"role {about.role}"
+        return f"{who} needs the permission {about.permission}"
+    if _NOT_FOUND.search(code):
+        where = "" if about.region is None else f" {about.region}"
+        return f"make it, or name another; what is called is in the region{where} of the caller's account"
+    return "see what AWS says of it, and change the job"

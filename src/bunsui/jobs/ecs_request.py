@@ -1,0 +1,157 @@
+"""From an attempt to what ECS is asked for: RunTask's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from bunsui.errors import JobError
+from bunsui.expressions.resolution import render
+from bunsui.local.callables import call_variables
+from bunsui.local.process import variable_name
+from bunsui.model.json import compact
+
+if TYPE_CHECKING:
+    from bunsui.ports.job_type import JobCall
+    from bunsui.ports.services import Objects
+
+#: Characters of a task's overrides, the JSON around them included: "RunTask" in ECS's API reference.
+MAX_OVERRIDES = 8192
+#: Begins what a task was started by, which its attempt's key follows: ListTasks finds it by that.
+STARTED_BY = "bunsui/"
+
+
+@frozen
+class Definition:
+    """What of a task definition is needed to run it."""
+
+    #: Its ARN, with the revision.
+    arn: str
+    #: The container that gets the job's parameters, and whose end is the job's.
+    container: str
+    #: Whether its tasks have network interfaces of their own, as Fargate's do.
+    is_awsvpc: bool
+
+
+def read_definition(answer: Mapping[str, Any], container: str | None) -> Definition:
+    """A task definition, as DescribeTaskDefinition gives it.
+
+    Args:
+        answer: that answer.
+        container: the one that the job names; None: the only one without which the task ends.
+
+    Raises:
+        JobError: there is no such container, or there are several.
+    """
+    found = answer["taskDefinition"]
+    containers = found.get("containerDefinitions", [])
+    names = [each["name"] for each in containers]
+    # "essential" is true where it is not said.
+    essential = [each["name"] for each in containers if each.get("essential", True)]
+    family = f"{found.get('family')}:{found.get('revision')}"
+    if container is not None and container not in names:
+        text = f"task definition '{family}' has no container '{container}'; it has {', '.join(names)}"
+        raise JobError(text, code="ECS.NoSuchContainer", retryable=False)
+    if container is None and len(essential) != 1:
+        text = (
+            f"task definition '{family}' has {len(essential)} essential containers ({', '.join(essential)})"
+        )
+        raise JobError(f"{text}; name one as 'container'", code="ECS.SeveralContainers", retryable=False)
+    is_awsvpc = found.get("networkMode") == "awsvpc"
+    return Definition(found["taskDefinitionArn"], container or essential[0], is_awsvpc)
+
+
+def run_task(
+    call: JobCall, definition: Definition, objects: Objects | None, output_url: str | None
+) -> dict[str, Any]:
+    """The parameters of RunTask.
+
+    Args:
+        call: the attempt.
+        definition: what is run.
+        objects: where what does not fit into the overrides is put; None: nowhere.
+        output_url: where the task may leave its output; None: nowhere.
+
+    Raises:
+        JobError: the overrides are too large.
+        AwsError: the parameters could not be put there.
+    """
+    options = call.options
+    parameters: dict[str, Any] = {
+        "taskDefinition": definition.arn,
+        "cluster": options.get("cluster", "default"),
+        "count": 1,
+        "clientToken": call.idempotency_key,
+        "startedBy": STARTED_BY + call.idempotency_key,
+        "overrides": overrides(call, definition.container, objects, output_url),
+    }
+    if "capacity_providers" in options:
+        parameters["capacityProviderStrategy"] = [
+            {"capacityProvider": name, "weight": weight}
+            for name, weight in options["capacity_providers"].items()
+        ]
+    elif "launch_type" in options:
+        parameters["launchType"] = options["launch_type"]
+    for field, name in (("platform_version", "platformVersion"), ("group", "group")):
+        if field in options:
+            parameters[name] = options[field]
+    if (network := options.get("network")) is not None:
+        vpc = {"subnets": network["subnets"]}
+        if "security_groups" in network:
+            vpc["securityGroups"] = network["security_groups"]
+        if "assign_public_ip" in network:
+            vpc["assignPublicIp"] = "ENABLED" if network["assign_public_ip"] else "DISABLED"
+        parameters["networkConfiguration"] = {"awsvpcConfiguration": vpc}
+    if "tags" in options:
+        parameters["tags"] = [{"key": key, "value": value} for key, value in options["tags"].items()]
+    return parameters
+
+
+def overrides(
+    call: JobCall, container: str, objects: Objects | None, output_url: str | None
+) -> dict[str, Any]:
+    """What the task has other than its definition says: the job's parameters above all.
+
+    They are the same variables as a command's on this machine. Where they would be too much for ECS, the
+    parameters are put onto S3, and BUNSUI_PARAMETERS_URL says where.
+    """
+    options = call.options
+    text = compact(call.parameters)
+    common = {**options.get("environment", {}), **call.environment, **call_variables(call)}
+    if output_url is not None:
+        common["BUNSUI_OUTPUT_URL"] = output_url
+    inline = {variable_name(name): render(value) for name, value in call.parameters.items()}
+    made = _overrides(options, container, {**common, **inline, "BUNSUI_PARAMETERS": text})
+    size = len(compact(made))
+    if size <= MAX_OVERRIDES:
+        return made
+    if objects is not None:
+        # Measured with a URL of the length that S3 allows, so that nothing is put there in vain.
+        longest = _overrides(options, container, {**common, "BUNSUI_PARAMETERS_URL": "s" * 1100})
+        if len(compact(longest)) <= MAX_OVERRIDES:
+            url = objects.put_input(call.session_id, text)
+            return _overrides(options, container, {**common, "BUNSUI_PARAMETERS_URL": url})
+    raise JobError(
+        f"the parameters and overrides of the task have {size:,} characters; ECS takes at most"
+        f" {MAX_OVERRIDES:,}: pass where the data is, or keep artifacts on S3 (Runner(artifacts='s3://...'))",
+        code="ECS.OverridesTooLarge",
+        retryable=False,
+    )
+
+
+def _overrides(options: Mapping[str, Any], container: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    of_container: dict[str, Any] = {
+        "name": container,
+        "environment": [{"name": name, "value": value} for name, value in environment.items()],
+    }
+    if "command" in options:
+        of_container["command"] = [render(each) for each in options["command"]]
+    made: dict[str, Any] = {"containerOverrides": [of_container]}
+    for field in ("cpu", "memory"):
+        if field in options:
+            made[field] = str(options[field])
+    if "task_role" in options:
+        made["taskRoleArn"] = options["task_role"]
+    return made

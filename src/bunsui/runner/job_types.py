@@ -1,0 +1,69 @@
+"""The job types of a runner: those of its plugins, each made for it once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bunsui.errors import PluginError, text_of
+from bunsui.ports.job_type import JobType
+from bunsui.ports.registered import Registered, left_out
+
+if TYPE_CHECKING:
+    from bunsui.plugins.registry import Plugins
+    from bunsui.ports.services import Services
+
+
+class JobTypes(Registered[JobType]):
+    """The job types of a runner, by name. Plugins are asked for them once somebody looks into it.
+
+    Args:
+        plugins: bring them.
+        services: what the runner has for them.
+    """
+
+    __slots__ = ("_made", "_plugins", "_services")
+
+    def __init__(self, plugins: Plugins, services: Services) -> None:
+        self._plugins = plugins
+        self._services = services
+        self._made: dict[str, JobType] = {}
+
+    @property
+    def left_out(self) -> tuple[PluginError, ...]:
+        """See `Registered.left_out`."""
+        return left_out(self._plugins.usable.job_types)
+
+    def __getitem__(self, name: str) -> JobType:
+        made = self._made.get(name)
+        if made is None:
+            # Of two threads that come at once one makes it for nothing.
+            made = self._made.setdefault(
+                name, _of_runner(self._plugins.usable.job_types[name], self._services)
+            )
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plugins.usable.job_types)
+
+    def __len__(self) -> int:
+        return len(self._plugins.usable.job_types)
+
+
+def _of_runner(kind: JobType, services: Services) -> JobType:
+    """A job type as a runner uses it.
+
+    Raises:
+        PluginError: the type failed, or gave something else.
+    """
+    try:
+        made: object = kind.for_runner(services)
+    except KeyboardInterrupt:  # Of who waits for this.
+        raise
+    except BaseException as error:  # Foreign code: it may raise SystemExit, too.
+        text = f"for_runner() of job type '{kind.name}' failed: {type(error).__name__}: {text_of(error)}"
+        raise PluginError(text, plugin=kind.name) from error
+    if not isinstance(made, JobType):
+        text = f"for_runner() of job type '{kind.name}' gave {type(made).__name__}, which is no job type"
+        raise PluginError(text, plugin=kind.name)
+    return made

@@ -1,0 +1,261 @@
+"""ECS jobs: what tasks are started with, and what comes of their ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from bunsui_tests.aws.ecs_tasks import Script
+from bunsui_tests.aws.endpoint import FakeAws
+
+import bunsui
+
+pytestmark = pytest.mark.usefixtures("aws_environment")
+
+
+@pytest.fixture
+def aws(fake_aws: FakeAws) -> FakeAws:
+    """With a task definition, whose tasks do nothing by themselves."""
+    fake_aws.ecs.define("t")
+    fake_aws.ecs.script = Script(every=None)
+    return fake_aws
+
+
+@pytest.fixture
+def runner(aws: FakeAws) -> Iterator[bunsui.Runner]:
+    with bunsui.Runner("memory://", aws={"endpoint_url": aws.url}) as made:
+        yield made
+
+
+def pipeline(**fields: Any) -> bunsui.Pipeline:
+    return bunsui.Pipeline("p", jobs=[bunsui.Job("a", "ecs", **{"task_definition": "t", **fields})])
+
+
+def ended(runner: bunsui.Runner, aws: FakeAws, *, fields: Any = None, **stop: Any) -> bunsui.JobState:
+    """The job, whose task ended so."""
+    session = runner.start(pipeline(**fields or {}))
+    aws.wait_for_calls("ecs", "RunTask")
+    aws.ecs.stop(aws.ecs.tasks[0], **stop)
+    session.wait()
+    return session.jobs["a"]
+
+
+def asked(runner: bunsui.Runner, aws: FakeAws, **fields: Any) -> dict[str, Any]:
+    """What RunTask was called with."""
+    ended(runner, aws, fields=fields)
+    (call,) = aws.called("ecs", "RunTask")
+    return dict(call.parameters)
+
+
+def environment(parameters: dict[str, Any]) -> dict[str, str]:
+    """The variables of the container."""
+    (container,) = parameters["overrides"]["containerOverrides"]
+    return {each["name"]: each["value"] for each in container["environment"]}
+
+
+class TestStart:
+    """What a task is started with."""
+
+    def test_token_and_origin(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """The attempt's key is the client token; by "started by" the task is found again."""
+        found = asked(runner, aws)
+        key = environment(found)["BUNSUI_IDEMPOTENCY_KEY"]
+        assert (found["clientToken"], found["startedBy"], found["count"]) == (key, f"bunsui/{key}", 1)
+        assert len(key) == 64
+
+    def test_parameters(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """The container has the variables of a command on this machine."""
+        found = environment(asked(runner, aws, parameters={"day": "2026-01-31", "rows": [1, 2]}))
+        assert found["BUNSUI_PARAM_DAY"] == "2026-01-31"
+        assert found["BUNSUI_PARAM_ROWS"] == "[1,2]"
+        assert json.loads(found["BUNSUI_PARAMETERS"]) == {"day": "2026-01-31", "rows": [1, 2]}
+        assert (found["BUNSUI_JOB_ID"], found["BUNSUI_ATTEMPT"]) == ("a", "1")
+
+    def test_fargate(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """Launch type, network, size and platform are those of the job."""
+        network = {"subnets": ["subnet-1"], "security_groups": ["sg-1"], "assign_public_ip": False}
+        found = asked(
+            runner, aws, launch_type="FARGATE", network=network, cpu=512, memory="1024",
+            platform_version="1.4.0", tags={"team": "data"}, task_role="arn:aws:iam::123456789012:role/t",
+        )  # fmt: skip
+        assert found["launchType"] == "FARGATE"
+        assert found["networkConfiguration"] == {
+            "awsvpcConfiguration": {
+                "subnets": ["subnet-1"],
+                "securityGroups": ["sg-1"],
+                "assignPublicIp": "DISABLED",
+            }
+        }
+        assert found["overrides"] | {"containerOverrides": None} == {
+            "containerOverrides": None,
+            "cpu": "512",
+            "memory": "1024",
+            "taskRoleArn": "arn:aws:iam::123456789012:role/t",
+        }
+        assert (found["platformVersion"], found["tags"]) == ("1.4.0", [{"key": "team", "value": "data"}])
+
+    def test_capacity_providers(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """In place of a launch type, capacity providers by weight."""
+        found = asked(runner, aws, capacity_providers={"FARGATE_SPOT": 3, "FARGATE": 1})
+        assert found["capacityProviderStrategy"] == [
+            {"capacityProvider": "FARGATE_SPOT", "weight": 3},
+            {"capacityProvider": "FARGATE", "weight": 1},
+        ]
+
+    def test_not_both(self) -> None:
+        """A launch type and capacity providers exclude each other."""
+        with pytest.raises(bunsui.DefinitionError):
+            pipeline(launch_type="EC2", capacity_providers={"x": 1})
+
+    def test_command(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """The container's command, numbers as text."""
+        found = asked(runner, aws, command=["load", 3])
+        assert found["overrides"]["containerOverrides"][0]["command"] == ["load", "3"]
+
+    def test_cluster_and_region(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """Where it runs; all further calls are made there, too."""
+        aws.ecs.add_cluster("etl")
+        found = asked(runner, aws, cluster="etl", region="us-west-2")
+        assert found["cluster"] == "etl"
+        assert {call.region for call in aws.called("ecs")} == {"us-west-2"}
+
+    def test_only_essential_container(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """The parameters go to the container without which the task ends."""
+        aws.ecs.define("t", {"name": "proxy", "essential": False}, "work")
+        found = asked(runner, aws)
+        assert found["overrides"]["containerOverrides"][0]["name"] == "work"
+
+    def test_several_containers(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """Where there are several, the job has to name one."""
+        aws.ecs.define("t", "one", "two")
+        job = runner.run(pipeline()).jobs["a"]
+        assert job.error is not None
+        assert job.error.code == "ECS.SeveralContainers"
+        assert job.error.message.endswith("(one, two); name one as 'container'")
+
+    def test_missing_container(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """A container that the definition does not have is told with those that it has."""
+        job = runner.run(pipeline(container="mian")).jobs["a"]
+        assert job.error is not None
+        assert (job.error.code, job.error.message) == (
+            "ECS.NoSuchContainer",
+            "task definition 't:1' has no container 'mian'; it has main",
+        )
+
+    def test_too_large(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """What ECS would refuse is refused before the call."""
+        job = runner.run(pipeline(parameters={"t": "x" * 8192})).jobs["a"]
+        assert job.error is not None
+        assert (job.error.code, job.error.retryable) == ("ECS.OverridesTooLarge", False)
+        assert "ECS takes at most 8,192" in job.error.message
+        assert aws.called("ecs", "RunTask") == []
+
+    def test_not_placed(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """Failures beside the tasks are the job's error, and may be retried: nothing was started."""
+        aws.ecs.fail("RESOURCE:MEMORY", detail="2048 MiB are wanted")
+        job = runner.run(pipeline()).jobs["a"]
+        assert job.error is not None
+        assert (job.error.code, job.error.retryable) == ("ECS.RESOURCE:MEMORY", True)
+        assert job.error.message == (
+            "cluster 'default' has not started task definition 't': RESOURCE:MEMORY (2048 MiB are wanted)"
+        )
+
+    def test_placed_later(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """Another attempt has another token, and so may be started."""
+        aws.ecs.fail()
+        session = runner.start(pipeline(retry={"max_attempts": 2, "delay": 0, "on": ["ECS.RESOURCE:*"]}))
+        aws.wait_for_calls("ecs", "RunTask", 2)
+        aws.ecs.stop(aws.ecs.tasks[0])
+        assert session.wait() == "succeeded"
+        tokens = [call.parameters["clientToken"] for call in aws.called("ecs", "RunTask")]
+        assert len(set(tokens)) == 2
+
+    def test_missing_definition(self, runner: bunsui.Runner) -> None:
+        """A task definition that is not there fails the job."""
+        job = runner.run(pipeline(task_definition="other")).jobs["a"]
+        assert job.error is not None
+        assert (job.error.code, job.error.retryable) == ("ECS.ClientException", False)
+
+
+class TestEnd:
+    """What comes of a task's end."""
+
+    def test_success(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """The code 0 is success."""
+        job = ended(runner, aws)
+        assert (job.status, job.output) == ("succeeded", None)
+
+    @pytest.mark.parametrize(
+        ("stop", "code", "text"),
+        [
+            ({"exit_code": 3}, "ExitCode.3", "container 'main' ended with code 3: Essential container"),
+            (
+                {"exit_code": 137, "container_reason": "OutOfMemoryError: killed"},
+                "ExitCode.137",
+                "OutOfMemoryError: killed",
+            ),
+            (
+                {"exit_code": None, "stop_code": "TaskFailedToStart", "reason": "CannotPullContainerError"},
+                "ECS.TaskFailedToStart",
+                "the task was stopped: CannotPullContainerError",
+            ),
+            ({"exit_code": None}, "ECS.EssentialContainerExited", "container 'main' has no exit code"),
+            (
+                {
+                    "exit_code": 143,
+                    "stop_code": "SpotInterruption",
+                    "reason": "It was interrupted.",
+                },
+                "ECS.SpotInterruption",
+                "It was interrupted.",
+            ),
+        ],
+    )
+    def test_failures(
+        self, aws: FakeAws, runner: bunsui.Runner, stop: dict[str, Any], code: str, text: str
+    ) -> None:
+        """Any other code, a missing one, and what others stopped are failures that say why."""
+        job = ended(runner, aws, **stop)
+        assert job.error is not None
+        assert (job.status, job.error.code) == ("failed", code)
+        assert text in job.error.message
+
+    def test_own_container_counts(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """What a container beside it ended with is not the job's."""
+        aws.ecs.define("t", "work", {"name": "proxy", "essential": False})
+        job = ended(runner, aws, exit_code={"work": 0, "proxy": 1})
+        assert job.status == "succeeded"
+
+    def test_cancelled(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """Who cancels the session has the task stopped."""
+        session = runner.start(pipeline())
+        aws.wait_for_calls("ecs", "DescribeTasks")
+        session.cancel()
+        assert session.wait() == "cancelled"
+        assert [call.parameters["task"] for call in aws.called("ecs", "StopTask")] == [aws.ecs.tasks[0].arn]
+        assert aws.ecs.tasks[0].status == "STOPPED"
+
+    def test_gone(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """A task that ECS does not show is waited for a while, and is found where it comes back."""
+        session = runner.start(pipeline())
+        (task,) = [aws.ecs.tasks[0] for _ in aws.wait_for_calls("ecs", "RunTask")]
+        aws.ecs.forget(task)
+        aws.wait_for_calls("ecs", "DescribeTasks", 2)
+        assert session.status == "running"
+        session.cancel()
+        session.wait()
+
+
+class TestPolling:
+    """How tasks are watched."""
+
+    def test_polling_error_is_no_failure(self, aws: FakeAws, runner: bunsui.Runner) -> None:
+        """What DescribeTasks fails with says nothing about the task."""
+        aws.faults.server_error("ecs", "DescribeTasks", times=1)
+        aws.faults.throttle("ecs", "DescribeTasks", times=1)
+        aws.faults.deny("ecs", "DescribeTasks", times=1)
+        job = ended(runner, aws)
+        assert job.status == "succeeded"
+        assert len(aws.called("ecs", "DescribeTasks")) == 4
