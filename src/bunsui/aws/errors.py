@@ -191,6 +191,11 @@ def _answered(error: Exception, about: About) -> AwsError:
     return _error(about, text, code, kind, message, meta.get("RequestId"), denied=_is_denied(code, status))
 
 
+def is_denied(error: AwsError) -> bool:
+    """Whether AWS refused a call because whoever made it may not make it."""
+    return error.kind == "refused" and error.code in _DENIED
+
+
 def _is_denied(code: str, status: int) -> bool:
     return code in _DENIED or (status == 403 and code not in CREDENTIALS)
 

@@ -123,4 +123,6 @@ _JSON = {"Content-Type": "application/x-amz-json-1.1"}
 def _xml(value: Any) -> str:
     if isinstance(value, dict):
         return "".join(f"<{name}>{_xml(each)}</{name}>" for name, each in value.items())
+    if isinstance(value, list):
+        return "".join(f"<member>{_xml(each)}</member>" for each in value)
     return escape(str(value))
