@@ -30,7 +30,12 @@ from bunsui.ports import clock, hooks, job_type, remote, secrets, store
 #: What users call, and what authors of plugins implement.
 MODULES = (bunsui, bunsui.testing, clock, hooks, job_type, remote, secrets, store)
 #: What has no docstring: texts, and the alias of a tuple.
-PLAIN = {"bunsui.__version__", "bunsui.ports.hooks.PROJECT", "bunsui.ports.job_type.Finding"}
+PLAIN = {
+    "bunsui.__version__",
+    "bunsui.ports.hooks.PROJECT",
+    "bunsui.ports.job_type.Finding",
+    "bunsui.ports.job_type.Hinted",
+}
 
 PIPELINE = """
 version: "1.0"

@@ -15,6 +15,9 @@ from bunsui.model.json import compact
 from bunsui.ports.job_type import JobCall, JobType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bunsui.ports.job_type import Finding, Hinted
     from bunsui.ports.services import Services
 
 #: Bytes of an event that a function takes, where its answer is waited for and where it is not: "Invoke" in
@@ -80,6 +83,12 @@ class LambdaJobType(JobType):
         """See `JobType.require`."""
         aws = required(self._services, self.name).aws
         aws.require("lambda", "Invoke", caller(options), options["function"])
+
+    def verify(self, options: Mapping[str, Any]) -> Sequence[Finding | Hinted]:
+        """See `JobType.verify`: whether the function is there, and may be invoked."""
+        from bunsui.jobs.lambda_verifying import findings  # noqa: PLC0415 - only for 'pipeline check'
+
+        return findings(required(self._services, self.name).aws, options)
 
     def run(self, call: JobCall) -> Any:
         """See `JobType.run`."""

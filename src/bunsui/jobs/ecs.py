@@ -25,7 +25,7 @@ from bunsui.ports.remote import (
 )
 
 if TYPE_CHECKING:
-    from bunsui.ports.job_type import Finding
+    from bunsui.ports.job_type import Finding, Hinted
     from bunsui.ports.services import Services
 
 #: Tasks that one call of DescribeTasks takes: its API reference.
@@ -197,6 +197,12 @@ class EcsJobType(RemoteJobType):
     def require(self, options: Mapping[str, Any]) -> None:
         """See `JobType.require`."""
         self._runner.aws.require("ecs", "RunTask", caller(options), options["task_definition"])
+
+    def verify(self, options: Mapping[str, Any]) -> Sequence[Finding | Hinted]:
+        """See `JobType.verify`: whether task definition and cluster are there, and may be used."""
+        from bunsui.jobs.ecs_verifying import findings  # noqa: PLC0415 - only for 'pipeline check'
+
+        return findings(self._runner.aws, options)
 
     # Beginnings
 

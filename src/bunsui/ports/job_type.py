@@ -11,7 +11,7 @@ from attrs import field, frozen
 from bunsui.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from logging import LoggerAdapter
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bunsui.ports.services import Services
 
-__all__ = ["Command", "Finding", "Function", "JobCall", "JobType", "Workbench", "current_call"]
+__all__ = ["Command", "Finding", "Function", "Hinted", "JobCall", "JobType", "Workbench", "current_call"]
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
@@ -193,6 +193,8 @@ OnLost = Literal["rerun", "unknown", "fail"]
 
 #: Something wrong with a job: the field it is about ("" for the whole job), a stable code, a message.
 Finding = tuple[str, str, str]
+#: The same, and what to do about it.
+Hinted = tuple[str, str, str, str]
 
 
 class JobType(ABC):
@@ -290,6 +292,40 @@ class JobType(ABC):
             BunsuiError: it could not; then there is no session. Anything else is a `PluginError`.
         """
         del options
+
+    def verify(self, options: Mapping[str, Any]) -> Sequence[Finding | Hinted]:
+        """What this job needs at a service, and is not there or not permitted; see `Runner.check`.
+
+        Asked of each job that is not bound, once where the options of several are equal, and of several at
+        once, in threads; it may block. It has no effect at the service.
+
+        Such as::
+
+            class Query(bunsui.JobType):
+                def __init__(self, client):
+                    self.client = client
+
+                def verify(self, options):
+                    if "${" in options["table"]:
+                        return [("table", "not-checked", "the table is known only when the job starts")]
+                    if self.client.has(options["table"]):
+                        return []
+                    wrong = f"there is no table '{options['table']}'"
+                    return [("table", "unknown-table", wrong, "make it before the run")]
+
+        Args:
+            options: the type's own fields; a copy. What is known before a run is put in for references; a
+                text with any other reference has it unresolved.
+
+        Returns:
+            What is wrong; the code ``denied`` says that something is not permitted. What has the code
+            ``not-checked`` is a warning: it could not be looked at.
+
+        Raises:
+            BunsuiError: it could not be asked. Anything else is a `PluginError`.
+        """
+        del options
+        return []
 
     def for_runner(self, services: Services) -> JobType:
         """This type as one runner uses it, which calls AWS through that runner's connections.
