@@ -8,15 +8,17 @@ from bunsui import errors
 
 #: A session did not succeed, or rests, paused; the command was interrupted.
 FAILED, PAUSED, INTERRUPTED = 1, 7, 130
+#: AWS does not let the caller do something; it, or something there, is not to be had.
+NOT_PERMITTED, UNAVAILABLE = 4, 6
 #: What each code says.
 MEANINGS: Mapping[int, str] = {
     0: "ok",
     FAILED: "the session did not succeed",
     2: "usage or invalid definition",
     3: "not found",
-    4: "not permitted",
+    NOT_PERMITTED: "not permitted",
     5: "wrong state or conflict",
-    6: "store or AWS unavailable",
+    UNAVAILABLE: "store or AWS unavailable",
     PAUSED: "paused",
     INTERRUPTED: "interrupted",
 }

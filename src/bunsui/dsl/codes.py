@@ -21,7 +21,7 @@ from bunsui.errors import NotFound
 __all__ = ["CODES", "Code", "Part", "explain", "parts"]
 
 #: The files, in the order in which the codes are shown.
-_AREAS = ("text", "fields", "jobs", "references", "templates", "start")
+_AREAS = ("text", "fields", "jobs", "references", "templates", "start", "check")
 _FILE = re.compile(r"# (\w+\.\w+)")
 _LANGUAGES = {"yaml": "yaml", "py": "python"}
 

@@ -11,7 +11,7 @@ LATER = {
     "store": frozenset({"dynamodb"}),
     "engine": frozenset({"stepfunctions"}),
     "job type": frozenset({"batch", "glue", "step_function"}),
-    "bunsui pipeline": frozenset({"check", "compile", "graph", "iam-policy", "stats"}),
+    "bunsui pipeline": frozenset({"compile", "graph", "iam-policy", "stats"}),
     "bunsui session": frozenset({"profile", "report"}),
 }
 

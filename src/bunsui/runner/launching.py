@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bunsui.runner.control import Control
     from bunsui.runner.handle import Session
     from bunsui.runner.sessions.reruns import Rerun
+    from bunsui.runner.sessions.verifying import Checked
 
 
 class Launching(Register):
@@ -280,3 +281,39 @@ class Launching(Register):
             jobs,
             local=self._local,
         )
+
+    def check(self, pipeline: Pipeline, parameters: Mapping[str, Any] | None = None) -> Checked:
+        """What a run would miss at AWS, or may not do there: its problems. It starts and writes nothing.
+
+        Asked are the types of the jobs that are not bound, once where several jobs ask for the same; what it
+        costs at AWS are calls that only look. Whatever its condition says, each job is looked at. What is
+        known only when a job starts, such as a function that another job names, is a warning.
+
+        Such as::
+
+            for problem in runner.check(pipeline, {"source_bucket": "flights"}):
+                print(problem.render())
+
+        Args:
+            pipeline: what would be run.
+            parameters: as `start` takes them.
+
+        Returns:
+            The problems, by position; their `found` says how much there is, such as
+            ``{"function": 3, "task_definition": 1}``. The code ``denied`` says that something is not
+            permitted. Of ECS jobs that shows only where the caller may use IAM's simulator
+            (``iam:SimulatePrincipalPolicy``): where not, permissions count as given.
+
+        Raises:
+            DefinitionError, ConfigError: as `start` does.
+            AwsError: there are no credentials, or no region, as in `start`; or AWS did not answer.
+            PluginError: a job type failed to say what is wrong.
+            StateError: this runner is closed.
+        """
+        from bunsui.runner.sessions import verifying
+
+        self._control.require_open()
+        self._check(pipeline)
+        parts = self._control.parts
+        given = parameters or {}
+        return verifying.check(pipeline, given, self._bindings, parts.job_types, parts, local=self._local)

@@ -17,9 +17,13 @@ import pytest
 import bunsui
 from bunsui.cli.main import run
 from bunsui.dsl.codes import CODES, Code, Part, explain, parts
+from bunsui_tests.aws.endpoint import FakeAws
+from bunsui_tests.aws.environment import ACCESS_KEY
+from bunsui_tests.aws.iam import FakeIam
+from bunsui_tests.aws.messages import Call
 
 SOURCE = Path(bunsui.__file__).parent
-CODE = re.compile(r"[a-z]+(-[a-z]+)+|syntax|cycle")
+CODE = re.compile(r"[a-z]+(-[a-z]+)+|syntax|cycle|denied")
 #: What looks like a code where codes are made, and is none.
 NOT_CODES = {
     "utf-8",
@@ -30,6 +34,8 @@ NOT_CODES = {
     "pipeline-revision",
     "crash-loop",
 }
+#: The command that asks AWS.
+CHECK = "bunsui pipeline check"
 
 CODE_IDS = pytest.mark.parametrize("known", CODES.values(), ids=list(CODES))
 
@@ -77,6 +83,34 @@ def a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     sys.modules.pop("handlers", None)
 
 
+def is_payroll(call: Call) -> bool:
+    """Whether it is a call of this function."""
+    return bool(call.parameters["FunctionName"] == "payroll-function")
+
+
+@pytest.fixture(autouse=True)
+def an_account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the examples that ask AWS find there."""
+    example = getattr(request.node, "callspec", None)
+    if example is None or CHECK not in getattr(example.params.get("known"), "wrong", ""):
+        yield
+        return
+    with FakeAws() as aws:
+        for name, value in {**aws.environment, "AWS_ENDPOINT_URL": aws.url}.items():
+            monkeypatch.setenv(name, value)
+        aws.add(FakeIam())
+        aws.functions.add("extract-function", print, versions={"live": "3"})
+        aws.functions.add("payroll-function", print)
+        # Only in the role it may be called.
+        aws.faults.deny("lambda", when=lambda call: is_payroll(call) and call.access_key == ACCESS_KEY)
+        aws.sts.add_role("arn:aws:iam::123456789012:role/payroll")
+        aws.ecs.add_cluster("etl")
+        aws.ecs.define("transform-task", compatibilities=["EXTERNAL", "EC2"])
+        aws.ecs.define("report-task", "report", "proxy")
+        aws.ecs.define("load-task", networkMode="awsvpc")
+        yield
+
+
 def said(example: str) -> str:
     """What an example prints of its problems."""
     return "\n".join(filter(None, map(said_of, parts(example)))).replace(f"{Path.cwd()}/", "")
@@ -99,10 +133,15 @@ def said_of(part: Part) -> str:
 
 
 def printed(command: str) -> str:
-    """What the command line says of a command that fails; of one that does not, nothing."""
-    stderr = io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr):
+    """What the command line says of a command that fails; of one that does not, nothing.
+
+    One that looks for problems has them as its output.
+    """
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         exit_code = run(shlex.split(command.removeprefix("$ bunsui ")))
+    if CHECK in command:
+        return stdout.getvalue().rstrip("\n")
     return stderr.getvalue().rstrip("\n") if exit_code else ""
 
 

@@ -11,20 +11,31 @@ import click
 from attrs import evolve
 
 import bunsui
-from bunsui.cli import render
+from bunsui.cli import exit_codes, parameters, render
 from bunsui.cli.group import Subcommands
-from bunsui.cli.options import format_option, registered, registered_argument, store_option
+from bunsui.cli.options import (
+    bindings_option,
+    format_option,
+    parameter_option,
+    registered,
+    registered_argument,
+    store_option,
+)
 from bunsui.cli.streams import note
 from bunsui.errors import NotFound
 from bunsui.plugins.registry import Plugins
 from bunsui.runner.runner import Runner
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from bunsui.dsl.problems import Problem
     from bunsui.model.pipeline import Pipeline
 
 #: The name that stands for standard input among files, and how its problems call it.
 STDIN, STDIN_NAME = "-", "<stdin>"
+#: The code of what is there and may not be used.
+DENIED = "denied"
 
 _file_option = click.option(
     "-f", "--file", required=True, type=click.Path(), help="The definition, YAML or JSON."
@@ -141,6 +152,14 @@ def validate_command(files: tuple[str, ...], form: str) -> int:
     """
     plugins = Plugins()
     problems = [problem for file in files for problem in _problems(file, plugins)]
+    _show(problems, form)
+    if form == "text":
+        note(render.problem_counts(len(files), problems))
+    return 2 if any(problem.severity == "error" for problem in problems) else 0
+
+
+def _show(problems: Sequence[Problem], form: str) -> None:
+    """Prints problems to stdout, as ``text``, ``json`` or ``github``."""
     if form == "json":
         render.data([render.problem_data(problem) for problem in problems], form)
     elif form == "github":
@@ -150,8 +169,39 @@ def validate_command(files: tuple[str, ...], form: str) -> int:
         colours = render.has_colours(sys.stdout)
         for problem in problems:
             click.echo(render.problem_text(problem, colours=colours))
-        note(render.problem_counts(len(files), problems))
-    return 2 if any(problem.severity == "error" for problem in problems) else 0
+
+
+@pipeline_group.command("check")
+@click.argument("file", type=click.Path())
+@parameter_option
+@bindings_option
+@format_option("text", "json", "github")
+def check_command(file: str, assignments: tuple[str, ...], bindings: str | None, form: str) -> int:
+    """Ask AWS whether it has what the jobs in FILE call, and whether that may be called.
+
+    Nothing runs, no store is opened. Exit code 4 where something is not permitted, else 6 where something is
+    missing. Jobs that are bound are left out; what is known only when a job starts is a warning.
+    """
+    given = parameters.read(assignments)
+    with Runner("memory://", bindings=bindings) as runner:
+        pipeline = runner.load(file)
+        checked = runner.check(pipeline, parameters.parameters(pipeline, given))
+    _show(checked, form)
+    if form == "text":
+        found = _found(checked.found)
+        if not found and not checked:
+            found = "no job of it runs at AWS"
+        note("; ".join(filter(None, [found, render.problem_counts(1, checked)])))
+    codes = {problem.code for problem in checked if problem.severity == "error"}
+    if DENIED in codes:
+        return exit_codes.NOT_PERMITTED
+    return exit_codes.UNAVAILABLE if codes else 0
+
+
+def _found(counts: Mapping[str, int]) -> str:
+    """Such as ``2 functions and 1 task definition found``; empty where nothing was."""
+    named = [render.count(number, field.replace("_", " ")) for field, number in counts.items()]
+    return f"{' and '.join(named)} found" if named else ""
 
 
 def _problems(file: str, plugins: Plugins) -> list[Problem]:

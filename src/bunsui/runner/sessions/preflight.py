@@ -128,20 +128,29 @@ def check_access(
     """
     for job in pipeline.jobs:
         kind = job_types[job.type]
-        if stands_in(job) is not None or _is_bound(kind, job, used):
-            continue
-        try:
-            kind.require(copied(dict(job.options)))
-        except (KeyboardInterrupt, PluginError):
-            raise
-        except BunsuiError as error:
-            raise _of_job(error, kind, job)  # noqa: B904 - it is the same one, with more said
-        except BaseException as error:  # Foreign code: it may raise SystemExit, too.
-            wrong = f"failed: {type(error).__name__}: {text_of(error)}"
-            raise PluginError(f"require() of job type '{kind.name}' {wrong}", plugin=kind.name) from error
+        if stands_in(job) is None and not is_bound(kind, job, used):
+            require_access(kind, job)
 
 
-def _is_bound(kind: JobType, job: Job, used: Bindings) -> bool:
+def require_access(kind: JobType, job: Job) -> None:
+    """Makes sure that a job could begin.
+
+    Raises:
+        BunsuiError: it could not.
+        PluginError: its type failed to say so.
+    """
+    try:
+        kind.require(copied(dict(job.options)))
+    except (KeyboardInterrupt, PluginError):
+        raise
+    except BunsuiError as error:
+        raise of_job(error, kind, job)  # noqa: B904 - it is the same one, with more said
+    except BaseException as error:  # Foreign code: it may raise SystemExit, too.
+        wrong = f"failed: {type(error).__name__}: {text_of(error)}"
+        raise PluginError(f"require() of job type '{kind.name}' {wrong}", plugin=kind.name) from error
+
+
+def is_bound(kind: JobType, job: Job, used: Bindings) -> bool:
     """Whether a job is bound, or may be, as its field is known when it starts."""
     if kind.binding_field is None:
         return False
@@ -149,7 +158,7 @@ def _is_bound(kind: JobType, job: Job, used: Bindings) -> bool:
     return name in used.get(kind.name, {}) or ("${" in name and bool(used.get(kind.name)))
 
 
-def _of_job(error: BunsuiError, kind: JobType, job: Job) -> BunsuiError:
+def of_job(error: BunsuiError, kind: JobType, job: Job) -> BunsuiError:
     """An error that says which job it is about, and that a binding would do, too."""
     if kind.binding_field is not None:
         bind = (
