@@ -363,11 +363,16 @@ class AuthenticationError(BunsuiError):
 
 
 class PermissionDenied(BunsuiError):
-    """The one who asks may not do this. Nothing in this version asks, so nothing raises it.
+    """The one who asks may not do this, such as take a role that jobs may not name.
 
     Such as::
 
-        print(issubclass(bunsui.PermissionDenied, bunsui.BunsuiError))  # True
+        role = "arn:aws:iam::123456789012:role/admin"
+        job = bunsui.Job("load", "lambda", function="load-function", role=role)
+        try:
+            bunsui.Runner("memory://", aws={"allowed_roles": []}).run(bunsui.Pipeline("Load", [job]))
+        except bunsui.PermissionDenied as error:
+            print(error.hint.partition(",")[0])  # name it in 'aws_allowed_roles' of the configuration
     """
 
 

@@ -31,12 +31,12 @@ def ask(connections: Connections, service: str, caller: Caller, question: Callab
         PermissionDenied: the role is none that jobs may name.
     """
     budget = connections.budget(service, caller)
-    budget.first()
+    budget.earn()
     for tries in range(1, TRIES):
         try:
             return question()
         except AwsError as error:
             if error.kind not in ("busy", "open"):
                 raise
-        connections.wait(Event(), budget.seconds(tries))
+        connections.wait(Event(), budget.wait(tries))
     return question()
