@@ -11,11 +11,11 @@ import csv
 import gzip
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TextIO
 
 import places
 
@@ -56,20 +56,34 @@ def extract(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """
     sources = _sources(event.get("bucket"))
     target = places.flights_file(_session_id(context))
-    counts = {"rows": 0, "rejected": 0, "cancelled": 0}
     with places.replacing(target) as file:
-        writer = csv.DictWriter(file, places.FLIGHT_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for source in sources:
-            for raw in _raw_rows(source):
-                flight = _cleaned(raw)
-                if flight is None:
-                    counts["rejected"] += 1
-                    continue
-                counts["rows"] += 1
-                counts["cancelled"] += flight["cancelled"]
-                writer.writerow(flight)
+        counts = clean(((source.name, source) for source in sources), file)
     return {**counts, "path": str(target)}
+
+
+def clean(sources: Iterable[tuple[str, Path | IO[bytes]]], file: TextIO) -> dict[str, int]:
+    """Write the flights of raw files into one file, and count them; see `extract`.
+
+    Args:
+        sources: the raw files by name, each a path or the gzipped bytes themselves.
+        file: gets the cleaned flights.
+
+    Raises:
+        ValueError: a raw file lacks a column.
+    """
+    counts = {"rows": 0, "rejected": 0, "cancelled": 0}
+    writer = csv.DictWriter(file, places.FLIGHT_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for name, source in sources:
+        for raw in _raw_rows(name, source):
+            flight = _cleaned(raw)
+            if flight is None:
+                counts["rejected"] += 1
+                continue
+            counts["rows"] += 1
+            counts["cancelled"] += flight["cancelled"]
+            writer.writerow(flight)
+    return counts
 
 
 def load(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -85,18 +99,37 @@ def load(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         ValueError: the table's name is not of that form, or the summary's flights are not n. The
             table is then as it was before.
     """
-    schema, table = _schema_and_table(event.get("table"))
+    schema, table = schema_and_table(event.get("table"))
     with places.summary_file(_session_id(context)).open(encoding="utf-8", newline="") as file:
-        groups = list(csv.DictReader(file))
+        groups = whole_summary(file, event.get("rows"))
+    database = places.output_folder() / f"{schema}.db"
+    replace_table(database, schema, table, groups)
+    return {"table": f"{schema}.{table}", "rows": len(groups), "database": str(database)}
+
+
+def whole_summary(file: TextIO, rows: object) -> list[dict[str, str]]:
+    """The groups of a daily summary.
+
+    Raises:
+        ValueError: their flights are not the ``rows`` that were extracted.
+    """
+    groups = list(csv.DictReader(file))
     flights = sum(int(group["flights"]) for group in groups)
-    if flights != event.get("rows"):
+    if flights != rows:
         raise ValueError(
-            f"the summary holds {flights} flights, but {event.get('rows')!r} were extracted: "
+            f"the summary holds {flights} flights, but {rows!r} were extracted: "
             "rerun the session from extract_data"
         )
-    database = places.output_folder() / f"{schema}.db"
+    return groups
+
+
+def replace_table(database: Path, schema: str, table: str, groups: Sequence[Mapping[str, str]]) -> None:
+    """Replace a table of a SQLite file, which need not be there yet, in one transaction.
+
+    The names are plain identifiers; see `schema_and_table`.
+    """
     columns = ", ".join(places.SUMMARY_COLUMNS)
-    # Both names are plain identifiers here; the quotes are for those that are SQL keywords as well.
+    # The quotes are for names that are SQL keywords as well.
     name = f'"{schema}"."{table}"'
     with closing(sqlite3.connect(":memory:", timeout=30, isolation_level=None)) as connection:
         connection.execute(f'ATTACH DATABASE ? AS "{schema}"', [str(database)])
@@ -113,7 +146,6 @@ def load(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
             ([group[column] or None for column in places.SUMMARY_COLUMNS] for group in groups),
         )
         connection.execute("COMMIT")
-    return {"table": f"{schema}.{table}", "rows": len(groups), "database": str(database)}
 
 
 def _session_id(context: Any) -> str:
@@ -133,14 +165,14 @@ def _sources(bucket: object) -> list[Path]:
     return sources
 
 
-def _raw_rows(source: Path) -> Iterator[dict[str | None, Any]]:
+def _raw_rows(name: str, source: Path | IO[bytes]) -> Iterator[dict[str | None, Any]]:
     """The rows of one raw file, unchecked; a field too many is under None, one too few is None."""
     with gzip.open(source, "rt", encoding="utf-8", errors="replace", newline="") as file:
         # The raw files quote nothing: a stray quote is to spoil its own row, not those that follow.
         reader = csv.DictReader(file, quoting=csv.QUOTE_NONE)
         lacking = PATTERNS.keys() - set(reader.fieldnames or ())
         if lacking:
-            raise ValueError(f"{source.name} lacks the columns {', '.join(sorted(lacking))}")
+            raise ValueError(f"{name} lacks the columns {', '.join(sorted(lacking))}")
         yield from reader
 
 
@@ -170,8 +202,12 @@ def _cleaned(raw: Mapping[str | None, Any]) -> dict[str, Any] | None:
     }
 
 
-def _schema_and_table(name: object) -> tuple[str, str]:
-    """The two parts of ``schema.table``; SQLite's own names are refused."""
+def schema_and_table(name: object) -> tuple[str, str]:
+    """The two parts of ``schema.table``.
+
+    Raises:
+        ValueError: it is not of that form, or one of SQLite's own names.
+    """
     identifier = r"([A-Za-z_][A-Za-z0-9_]{0,62})"
     found = re.fullmatch(rf"{identifier}\.{identifier}", name) if isinstance(name, str) else None
     if found is None:

@@ -12,10 +12,10 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import places
 
@@ -53,6 +53,16 @@ def _mean(minutes: Iterable[str]) -> str:
     return f"{float(round(Fraction(sum(known), len(known)), 2)):.2f}"
 
 
+def write(groups: Sequence[Mapping[str, Any]], file: TextIO) -> None:
+    """Write a summary, and say what is in it."""
+    writer = csv.DictWriter(file, places.SUMMARY_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(groups)
+    flights = sum(group["flights"] for group in groups)
+    cancelled = sum(group["cancelled"] for group in groups)
+    print(f"summed up {flights} flights, {cancelled} of them cancelled, in {len(groups)} groups")
+
+
 def main() -> None:
     """Read the session's flights, write its summary, say so."""
     session_id = os.environ.get("BUNSUI_SESSION_ID")
@@ -62,12 +72,7 @@ def main() -> None:
         groups = summarise(csv.DictReader(file))
     target = places.summary_file(session_id)
     with places.replacing(target) as file:
-        writer = csv.DictWriter(file, places.SUMMARY_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(groups)
-    flights = sum(group["flights"] for group in groups)
-    cancelled = sum(group["cancelled"] for group in groups)
-    print(f"summed up {flights} flights, {cancelled} of them cancelled, in {len(groups)} groups")
+        write(groups, file)
     print(f"wrote {target}")
     if output := os.environ.get("BUNSUI_OUTPUT"):
         result = {"groups": len(groups), "path": str(target)}
