@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -76,6 +78,35 @@ def plugins(session: nox.Session) -> None:
         with session.chdir(distribution):
             session.run("pytest", "-q")
             session.run("mypy")
+
+
+@nox.session
+def localstack(session: nox.Session) -> None:
+    """The tests of AWS on LocalStack, for those who have a token and Docker; see tests/localstack."""
+    if not os.environ.get("LOCALSTACK_AUTH_TOKEN"):
+        session.skip("LocalStack needs a token in LOCALSTACK_AUTH_TOKEN: see tests/localstack/README.rst")
+    if not _has_docker():
+        session.skip("LocalStack needs Docker, and 'docker info' fails here")
+    session.install("-e", ".[test]")
+    compose = ["docker", "compose", "--file", "tests/localstack/docker-compose.yml"]
+    env = {"BUNSUI_TEST_AWS_ENDPOINT": "http://127.0.0.1:4566"}
+    try:
+        session.run(*compose, "up", "--detach", "--wait", external=True)
+        session.run("pytest", "-q", "tests/integration/test_aws_integration.py", *session.posargs, env=env)
+    finally:
+        session.run(*compose, "down", "--volumes", external=True)
+
+
+def _has_docker() -> bool:
+    """Whether there is the command, and a daemon that answers it."""
+    command = shutil.which("docker")
+    if command is None:
+        return False
+    try:
+        subprocess.run([command, "info"], capture_output=True, check=True, timeout=60)  # noqa: S603 - it is docker
+    except subprocess.SubprocessError:
+        return False
+    return True
 
 
 @nox.session
