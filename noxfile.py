@@ -103,7 +103,7 @@ def _has_docker() -> bool:
     if command is None:
         return False
     try:
-        subprocess.run([command, "info"], capture_output=True, check=True, timeout=60)  # noqa: S603 - it is docker
+        subprocess.run([command, "info"], capture_output=True, check=True, timeout=60)  # noqa: S603 - docker
     except subprocess.SubprocessError:
         return False
     return True
