@@ -114,6 +114,7 @@ def test_seeds_differ_in_all_that_matters() -> None:
         *("append fails without effect", "append fails after its effect", "the store is away for all"),
         *("all wall clocks jump", "a thread begins late", "is closed", "answer to submit is lost"),
         *("submit is delivered twice", "submit is delivered late", "poll is throttled", "has forgotten"),
+        *("credentials of named expire", "JobStalled", "ItemStalled"),
         *("AttemptLost", "JobUnknown", "JobSubmitted", "ItemSucceeded", "TimeoutReached", "PauseRequested"),
         *("ResumeRequested", "CancelRequested", "RunnerReleased", "SessionResumed", "AttemptFailed"),
     ):

@@ -102,7 +102,9 @@ class Progress:
             case ev.JobCancelled() | ev.ItemCancelled():
                 self._line(name, "cancelled", 0, note=event.reason)
             case ev.AttemptLost() | ev.ItemAttemptLost():
-                self._line(name, "lost", event.attempt, note="its runner is gone; it runs again")
+                self._line(name, "lost", event.attempt, note="it never began, or its runner is gone")
+            case ev.JobStalled() | ev.ItemStalled():
+                self._line(name, "stalled", event.attempt, note=event.reason)
             case ev.JobUnknown() | ev.ItemUnknown():
                 self._line(name, "unknown", event.attempt, note=event.reason)
 

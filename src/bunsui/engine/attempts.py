@@ -101,6 +101,13 @@ def unknown(before: JobState, status: JobStatus, event: ev.JobUnknown | ev.ItemU
     return JobState(status, before.attempts, before.error, before.started_at, reason=event.reason)
 
 
+def stalled(before: JobState, status: JobStatus, event: ev.JobStalled | ev.ItemStalled) -> JobState:
+    """The last attempt can't be followed from here: nothing else has changed."""
+    del status
+    _last(before, event)
+    return before
+
+
 def failed(before: JobState, status: JobStatus, event: ev.JobFailed | ev.ItemFailed) -> JobState:
     """The last attempt failed, or none could start, and no other follows."""
     attempts = before.attempts
@@ -138,6 +145,8 @@ if TYPE_CHECKING:
         | ev.ItemSubmitted
         | ev.JobUnknown
         | ev.ItemUnknown
+        | ev.JobStalled
+        | ev.ItemStalled
         | ev.JobFailed
         | ev.ItemFailed
     )

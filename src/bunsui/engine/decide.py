@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from bunsui.engine import events as ev
 from bunsui.engine import reasons
-from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Gather, Record, Recover, Reuse, Stop
+from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Gather, Record, Reuse
 from bunsui.engine.fanout import FanOut
 from bunsui.engine.fold import Fold
 from bunsui.engine.matching import applies
 from bunsui.engine.ready import Ready
 from bunsui.engine.resting import ended, paused, settlements
 from bunsui.engine.reuses import Reuses
-from bunsui.engine.units import Unit, about, cancelled
+from bunsui.engine.under_way import UnderWay
+from bunsui.engine.units import Unit, cancelled
 from bunsui.expressions.conditions import parse_condition
 from bunsui.model.status import JobStatus, SessionStatus
 
@@ -37,12 +38,12 @@ class Machine:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.state = Fold(pipeline.graph.upstream)
-        #: Attempts that have started and not ended.
-        self.running: dict[Unit, int] = {}
-        #: Attempts of which nobody can tell what became, until somebody says it.
-        self.unknown: dict[Unit, int] = {}
-        #: What ran when the last runner died.
-        self._suspects: tuple[Unit, ...] = ()
+        self._under_way = UnderWay()
+        #: Attempts that have started and not ended, those of which nobody can tell what became, until
+        #: somebody says it, and which of those that run can't be followed from here.
+        self.running = self._under_way.running
+        self.unknown = self._under_way.unknown
+        self.stalled = self._under_way.stalled
         #: Attempts that failed and whose wait is not over, with the fact that began it.
         self.waiting: dict[Unit, ev.AttemptFailed | ev.ItemAttemptFailed] = {}
         self._missing = {job: len(parents) for job, parents in pipeline.graph.upstream.items()}
@@ -59,8 +60,6 @@ class Machine:
         self._not_succeeded: set[str] = set()
         self._to_skip: dict[str, str] = {}
         self._to_cancel: dict[Unit, str] = {}
-        self._to_stop: dict[Unit, int] = {}
-        self._to_recover: dict[Unit, int] = {}
         self._open = len(self._missing)
         self._halted: str | None = None
         self._failed = False
@@ -82,9 +81,7 @@ class Machine:
         elif type(event) is ev.SessionCreated:
             self._begin(event)
         elif type(event) is ev.RunnerClaimed:
-            # Whatever ran, ran under the claim before: this runner must ask what became of it.
-            self._to_recover = dict(self.running)
-            self._suspects = tuple(self.running)
+            self._under_way.claimed()
             self._begun.clear()
         elif type(event) is ev.CancelRequested:
             self._stop(event.reason or reasons.CANCELLED_REASON)
@@ -107,7 +104,10 @@ class Machine:
             return
         if isinstance(event, ev.JobSubmitted):
             return
-        self._ended_attempt(job)
+        if isinstance(event, ev.JobStalled):
+            self._has_stalled(job)
+            return
+        self._under_way.ended(job)
         if isinstance(event, ev.JobSucceeded):
             # Somebody said so of an attempt that the session's end was to give up.
             self._to_cancel.pop(job, None)
@@ -127,6 +127,11 @@ class Machine:
             self._is_unknown(job, event.attempt)
         else:
             self._ended_badly(event)
+
+    def _has_stalled(self, unit: Unit) -> None:
+        """Nobody here can follow an attempt; but what is stopped is waited for."""
+        if self.stop_reason is None:
+            self.stalled.add(unit)
 
     def _is_unknown(self, unit: Unit, attempt: int) -> None:
         """Somebody has to say what became of an attempt, unless the session is to end anyway."""
@@ -152,12 +157,6 @@ class Machine:
             self._admit(job.id)
         else:
             self._to_skip[job.id] = reasons.is_false(job.condition)
-
-    def _ended_attempt(self, unit: Unit) -> None:
-        self.running.pop(unit, None)
-        self.unknown.pop(unit, None)
-        self._to_recover.pop(unit, None)
-        self._to_stop.pop(unit, None)
 
     def _ended_badly(self, event: ev.JobEvent) -> None:
         """The job failed, or was skipped or cancelled."""
@@ -258,8 +257,10 @@ class Machine:
         self.waiting.pop(unit, None)
         if isinstance(event, ev.ItemStarted):
             self.running[unit] = event.attempt
+        elif isinstance(event, ev.ItemStalled):
+            self._has_stalled(unit)
         elif not isinstance(event, ev.ItemSubmitted):
-            self._ended_attempt(unit)
+            self._under_way.ended(unit)
             self._to_cancel.pop(unit, None)
             if isinstance(event, ev.ItemAttemptFailed):
                 self.waiting[unit] = event
@@ -278,7 +279,7 @@ class Machine:
 
     def _stop(self, reason: str) -> None:
         """Nothing starts any more, and what runs is stopped."""
-        self._to_stop = dict(self.running)
+        self._under_way.stop()
         self._halt(reason)
         for unit, attempt in self.unknown.items():
             self._is_unknown(unit, attempt)
@@ -362,8 +363,8 @@ class Machine:
             return []
         if self._to_skip:
             return [Record(ev.JobSkipped(at, job, reason)) for job, reason in self._to_skip.items()]
-        if (pause := paused(at, state, self.unknown, self._suspects)) is not None:
-            return [] if self.running or self._begun else [Record(pause)]
+        if (pause := paused(at, state, self.unknown, self._under_way.suspects)) is not None:
+            return [Record(pause)] if self._under_way.is_at_rest and not self._begun else []
         if self._to_evaluate or self._to_expand or self._reuses.due:
             settling: list[Action] = [
                 *map(Evaluate, self._to_evaluate),
@@ -382,14 +383,9 @@ class Machine:
 
     def _ending(self, at: datetime) -> list[Action]:
         """What is to be brought to an end first."""
-        if self._to_recover:
-            lost = [about(Recover, unit, attempt) for unit, attempt in self._to_recover.items()]
-            self._to_recover.clear()
-            return lost
-        if self._to_stop:
-            stops = [about(Stop, unit, attempt) for unit, attempt in self._to_stop.items()]
-            self._to_stop.clear()
-            return stops
+        # What runs while the session is paused is nobody's to follow.
+        if self.state.status is not SessionStatus.PAUSED and (asked := self._under_way.asked()):
+            return asked
         if self._to_cancel:
             return [Record(cancelled(at, unit, reason)) for unit, reason in self._to_cancel.items()]
         return settlements(at, self._to_settle, self._begun, self.state.items) if self._to_settle else []

@@ -47,7 +47,7 @@ class FanOut:
             self._begun(item)
             self.running.add(item)
             return
-        if isinstance(event, ev.ItemSubmitted):
+        if isinstance(event, ev.ItemSubmitted | ev.ItemStalled):
             return
         self.running.discard(item)
         self.unknown.discard(item)

@@ -61,6 +61,8 @@ class Fold:
         self.error: Failure | None = None
         self.paused_reason: str | None = None
         self.paused_message: str | None = None
+        #: The first attempt that stalled, until the session has come to rest by it.
+        self.stall: ev.JobStalled | ev.ItemStalled | None = None
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
         self.last_at: datetime | None = None
@@ -131,6 +133,7 @@ class Fold:
             self.deaths += 1
         self.claim = event
         self.epoch = event.epoch
+        self.stall = None
         if self.status is SessionStatus.RUNNING:
             # Between the last fact of a dead runner and this one, nobody drove.
             self._rest_at(self.last_at)
@@ -171,14 +174,14 @@ class Fold:
     def _paused(self, event: ev.SessionPaused) -> None:
         self._session(event)
         self.paused_reason, self.paused_message = event.reason, event.message
-        self.pause = None
+        self.pause = self.stall = None
         self.deaths = 0  # Whoever resumes it has been told.
         self._rest_at(event.at)
 
     def _resumed(self, event: ev.SessionResumed) -> None:
         self._session(event)
         self.paused_reason = self.paused_message = None
-        self.pause = None
+        self.pause = self.stall = None
         self._active_since = event.at
 
     def _timeout_reached(self, event: ev.TimeoutReached) -> None:
@@ -228,6 +231,11 @@ class Fold:
     def _job_unknown(self, event: ev.JobUnknown) -> None:
         before, status = self._before(event)
         self._set(event.job, before, attempts.unknown(before, status, event))
+
+    def _job_stalled(self, event: ev.JobStalled) -> None:
+        before, status = self._before(event)
+        self._set(event.job, before, attempts.stalled(before, status, event))
+        self.stall = self.stall or event
 
     def _job_succeeded(self, event: ev.JobSucceeded) -> None:
         before, status = self._before(event)
@@ -314,6 +322,8 @@ class Fold:
         before = items[event.item]
         status = next_item_status(event, before.status)
         items[event.item] = after = _ITEM[type(event)](before, status, event)
+        if isinstance(event, ev.ItemStalled):
+            self.stall = self.stall or event
         if after.status in _PROGRESS:
             self.deaths = 0
 
@@ -339,6 +349,7 @@ _ITEM: dict[type[ev.Event], Callable[[JobState, JobStatus, Any], JobState]] = {
     ev.ItemAttemptFailed: attempts.attempt_failed,
     ev.ItemAttemptLost: attempts.lost,
     ev.ItemUnknown: attempts.unknown,
+    ev.ItemStalled: attempts.stalled,
     ev.ItemFailed: attempts.failed,
     ev.ItemCancelled: attempts.given_up,
 }
@@ -363,6 +374,7 @@ _APPLY: dict[type[ev.Event], Callable[[Fold, Any], None]] = {
     ev.AttemptFailed: Fold._attempt_failed,  # noqa: SLF001
     ev.AttemptLost: Fold._attempt_lost,  # noqa: SLF001
     ev.JobUnknown: Fold._job_unknown,  # noqa: SLF001
+    ev.JobStalled: Fold._job_stalled,  # noqa: SLF001
     ev.JobFailed: Fold._job_failed,  # noqa: SLF001
     ev.JobSkipped: Fold._job_given_up,  # noqa: SLF001
     ev.JobCancelled: Fold._job_given_up,  # noqa: SLF001

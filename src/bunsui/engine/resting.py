@@ -8,6 +8,7 @@ from attrs import evolve
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Action, Gather, Record
+from bunsui.engine.reasons import stopped
 from bunsui.engine.units import named
 from bunsui.model.artifact import INLINE
 
@@ -27,7 +28,7 @@ MAX_DEATHS = 10
 def paused(
     at: datetime, state: Fold, unknown: Collection[Unit], suspects: Collection[Unit]
 ) -> ev.SessionPaused | None:
-    """How a session comes to rest before its end, once nothing runs; None: it goes on.
+    """How a session comes to rest before its end, once nothing runs that could be followed; None: it goes on.
 
     Args:
         at: the time of what is recorded.
@@ -41,6 +42,9 @@ def paused(
         ran = f"; when the last one did, {named(suspects)} ran" if suspects else ""
         text = f"{state.deaths} runners in a row died, and no job came to its end{ran}"
         return ev.SessionPaused(at, "crash-loop", text)
+    # A session that is to end does so without what is missing: what can't be stopped is named.
+    if state.stall is not None and stopped(state) is None:
+        return ev.SessionPaused(at, state.stall.reason, state.stall.message)
     if state.pause is not None:
         return ev.SessionPaused(at, "user", state.pause.reason)
     return None

@@ -149,7 +149,7 @@ class SessionState:
     outputs: Json | None = None
     #: Why it failed, where it was not a job that did.
     error: Failure | None = None
-    #: ``user``, ``unknown-job`` or ``crash-loop``; None unless it is paused.
+    #: ``user``, ``unknown-job``, ``crash-loop`` or ``aws-credentials``; None unless it is paused.
     paused_reason: str | None = None
     #: What there is to say about the pause: what the user gave as reason, or what is to be done.
     paused_message: str | None = None

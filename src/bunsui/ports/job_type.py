@@ -358,6 +358,8 @@ class JobType(ABC):
         Raises:
             JobError: it failed, with a code of its own. Any other exception fails the attempt with
                 the exception's name as code.
+            AwsError: likewise; but where its `kind` is ``credentials``, it had no effect: the session pauses,
+                and the attempt begins again after the resume, under the same number and key.
         """
 
 

@@ -104,7 +104,8 @@ class RemoteJobType(JobType):
     * an `OSError` (a lost connection, a timeout) leaves open whether the call had an effect: after `submit`,
       `find` is asked; the others are called again later;
     * an `AwsError` is, by its `kind`, the service's answer (``refused``), leaves it open (``open``), or says
-      that there was no effect (``busy``): then the call is made again later, `submit` under the same key;
+      that there was no effect (``busy``): then the call is made again later, `submit` under the same key.
+      Where there are no ``credentials``, the session pauses, and whoever resumes it goes on;
     * anything else is a fault of the type, and fails the attempt.
 
     Such as::

@@ -212,6 +212,8 @@ class Control:
         self.claim(live)
         at = live.at(clock.now())
         if request is not None:
+            if paused and request.action == "cancel" and live.machine.running:
+                live.record(SessionResumed(at))  # What runs has to end, which it can't in a paused session.
             live.record(request.event(at))
         elif paused:
             live.record(SessionResumed(at))

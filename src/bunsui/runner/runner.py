@@ -180,7 +180,8 @@ class Runner(Launching):
 
         A session that a runner holds is watched for up to one lease; a runner whose process on this
         host is gone, not at all. Who loses the claim to somebody else follows the session until it rests.
-        A pause that has not come to rest yet is taken back.
+        A pause that has not come to rest yet is taken back. Work that runs on at its service, as it could not
+        be followed without credentials, is found again.
 
         Such as::
 

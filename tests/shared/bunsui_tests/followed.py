@@ -87,6 +87,8 @@ class Followed:
         #: What ended, by the number of its work, with its failure, or its output where that is None.
         self.ends: dict[int, Any] = {}
         self.lost_works: list[RemoteWork] = []
+        #: What can't be followed, by its number, and why.
+        self.stalls: list[tuple[int, str]] = []
         self._messages: deque[Callable[[], None]] = deque()
 
     def work(self, kind: RemoteJobType, **options: Any) -> RemoteWork:
@@ -147,6 +149,13 @@ class Followed:
         self.ends[self.works[work]] = work.failure or (work.output and work.output.value)
 
     def lost(self, work: RemoteWork, why: str) -> None:
+        self.lost_works.append(work)
+
+    def stalled(self, work: RemoteWork, missing: str) -> None:
+        self.stalls.append((self.works[work], missing))
+
+    def not_begun(self, work: RemoteWork, missing: str) -> None:
+        self.stalled(work, missing)
         self.lost_works.append(work)
 
     def never_ran(self, work: RemoteWork) -> None:

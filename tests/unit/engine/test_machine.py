@@ -45,7 +45,10 @@ THROTTLED, BROKEN = Failure("Throttled", "m"), Failure("Broken", "m", retryable=
 PROGRESS = (J.RETRYING, J.SUCCEEDED, J.FAILED, J.SKIPPED, J.CANCELLED)
 STARTS = (ev.JobStarted, ev.ItemStarted)
 #: What leaves attempts as they are.
-NEUTRAL = (ev.JobSubmitted, ev.ItemSubmitted, ev.ConditionEvaluated, ev.FanOutStarted)
+NEUTRAL = (
+    *(ev.JobSubmitted, ev.ItemSubmitted, ev.ConditionEvaluated, ev.FanOutStarted),
+    *(ev.JobStalled, ev.ItemStalled),
+)
 
 
 def made(kinds: tuple[Any, Any], at: datetime, unit: Unit, *fields: Any) -> ev.Event:
@@ -105,6 +108,9 @@ class Ledger:
         self.live: dict[Unit, int] = {}
         self.unknown: dict[Unit, int] = {}
         self.waits: set[Unit] = set()
+        #: Of those that run: what nobody can follow, unless it is to be stopped; and why, once any could not.
+        self.stalled: set[Unit] = set()
+        self.stall: str | None = None
         #: How many attempts were followed by another one.
         self.followed: Counter[Unit] = Counter()
         self.conditions: dict[str, bool] = {}
@@ -143,7 +149,13 @@ class Ledger:
             assert event.attempt == self.followed[unit] + 1
             self.waits.discard(unit)  # In a history there is nothing of a wait's end.
             self.live[unit] = event.attempt
+        elif type(event) in (ev.JobStalled, ev.ItemStalled):
+            assert self.live[unit] == event.attempt
+            self.stall = self.stall or event.message
+            if self.stop is None:
+                self.stalled.add(unit)
         elif type(event) not in NEUTRAL:
+            self.stalled.discard(unit)
             self.live.pop(unit, None)
             self.unknown.pop(unit, None)
             self.waits.discard(unit)
@@ -188,19 +200,24 @@ class Ledger:
             self.deaths += self.is_claimed
             assert self.epoch + 1 == event.epoch
             self.epoch, self.is_claimed = event.epoch, True
+            self.stalled, self.stall = set(), None
         elif kind is ev.RunnerReleased:
             self.is_claimed = False
         elif kind in (ev.PauseRequested, ev.ResumeRequested, ev.SessionResumed):
             self.is_pausing = kind is ev.PauseRequested
+            self.stall = None if kind is ev.SessionResumed else self.stall
         elif kind is ev.CancelRequested:
-            self.stop = self.stop or "cancel"
+            self.stop, self.stalled = self.stop or "cancel", set()
         elif kind is ev.TimeoutReached:
-            self.stop = self.stop or "timeout"
+            self.stop, self.stalled = self.stop or "timeout", set()
         elif kind is ev.SessionPaused:
             reasons = {"unknown-job": bool(self.unknown), "crash-loop": self.deaths >= MAX_DEATHS}
-            assert reasons.get(event.reason, self.is_pausing)
-            assert {} == self.live
-            self.is_pausing, self.deaths = False, 0
+            if event.reason == "missing":
+                assert (event.message, None) == (self.stall, self.stop)
+            else:
+                assert reasons.get(event.reason, self.is_pausing)
+            assert {*self.live} == self.stalled
+            self.is_pausing, self.deaths, self.stall = False, 0, None
         elif self.session.is_terminal:
             assert all(status.is_terminal for status in self.jobs.values())
             assert self.session in self._ends()
@@ -218,7 +235,7 @@ class Ledger:
         """Fails where this attempt may not start now."""
         job, unit = self.pipeline.job(start.job), unit_of(start)
         assert (S.RUNNING, False, False) == (self.session, self.is_pausing, self.is_halted)
-        assert ({}, True) == (self.unknown, self.deaths < MAX_DEATHS)
+        assert ({}, True, None) == (self.unknown, self.deaths < MAX_DEATHS, self.stall)
         assert unit not in {*self.live} | self.waits
         assert all(self.jobs[above].is_terminal for above in self.pipeline.graph.ancestors(job.id))
         assert self.conditions.get(job.id) is (None if job.condition is None else True)
@@ -471,6 +488,18 @@ class Engine(RuleBasedStateMachine):
             self.said_of(self.pick(data, self.here), data)
         self.live(data)
 
+    @rule(data=st.data())
+    def stall(self, data: st.DataObject) -> None:
+        """An attempt can't be followed, or begun, as something is missing; what could not begin is lost."""
+        if self.is_running and (units := self.here | self.asked):
+            unit, told = self.pick(data, units), f"message {self.ticks}"
+            attempt = self.ledger.live[unit]
+            self.record(made((ev.JobStalled, ev.ItemStalled), self.now(), unit, attempt, "missing", told))
+            if unit in self.here and data.draw(st.booleans()):
+                self.here.discard(unit)
+                self.record(made((ev.AttemptLost, ev.ItemAttemptLost), self.now(), unit, attempt))
+        self.live(data)
+
     @rule(data=st.data(), kind=st.sampled_from((ev.PauseRequested, ev.ResumeRequested)))
     def ask(self, data: st.DataObject, kind: Any) -> None:
         """Somebody asks for a pause, or takes one back."""
@@ -501,6 +530,8 @@ class Engine(RuleBasedStateMachine):
         """Another runner claims a session that nobody drives: to do what was asked for, or to go on."""
         self.claim()
         if request is not None:
+            if self.ledger.session is S.PAUSED and self.ledger.live and request is ev.CancelRequested:
+                self.record(ev.SessionResumed(self.now()))  # What runs ends, which a paused session's can't.
             self.record(request(self.now(), f"request-{self.ticks}"))
             return
         self.go_on()
@@ -587,6 +618,7 @@ class Engine(RuleBasedStateMachine):
     def the_machine_knows_what_runs(self) -> None:
         machine, ledger = self.machine, self.ledger
         assert (ledger.live, ledger.unknown) == (machine.running, machine.unknown)
+        assert ledger.stalled == machine.stalled
         assert ledger.waits == set(machine.waiting)
         assert self.here | self.lost | self.asked == set(ledger.live)
         assert (ledger.stop is not None) is (machine.stop_reason is not None)
@@ -735,7 +767,7 @@ class _Forgetful(Machine):
 
     def handle(self, event: ev.Event) -> None:
         super().handle(event)
-        self._to_recover.clear()
+        self._under_way._to_recover.clear()
 
 
 class _Undead(Machine):
@@ -751,6 +783,24 @@ class _Careless(Machine):
 
     def _obstacle(self, job: str) -> str | None:
         return None
+
+
+class _Restless(Machine):
+    """Goes on although something is missing."""
+
+    def decide(self, at: datetime, free: int, pools: Any = None) -> list[Action]:
+        stall, self.state.stall = self.state.stall, None
+        try:
+            return super().decide(at, free, pools)
+        finally:
+            self.state.stall = stall
+
+
+class _Waiting(Machine):
+    """Waits for what nobody can follow."""
+
+    def _has_stalled(self, unit: Unit) -> None:
+        """Forgets it."""
 
 
 class _Confused(Machine):
@@ -773,7 +823,7 @@ class _Sleeper(Machine):
 
 TWINS = (
     *(_Deaf, _Bold, _Greedy, _Impatient, _Twofold, _Stubborn, _Immortal, _Forgetful, _Undead, _Careless),
-    *(_Confused, _Sleeper),
+    *(_Confused, _Sleeper, _Restless, _Waiting),
 )
 #: The first example that fails is enough, and each run tries the same ones.
 SEARCH = settings(EVERY, max_examples=1000, phases=[Phase.generate], derandomize=True, database=None)

@@ -25,6 +25,7 @@ from bunsui.engine.ready import Ready
 from bunsui.engine.replay import replay
 from bunsui.engine.reuses import Reuses
 from bunsui.engine.transitions import ITEM, JOB, SESSION, IllegalTransition
+from bunsui.engine.under_way import UnderWay
 from bunsui.engine.units import Unit
 from bunsui.expressions.conditions import parse_condition
 from bunsui.expressions.evaluation import ConditionFailed, holds
@@ -664,7 +665,7 @@ def run(given: Scenario, rng: Random, driver_class: type[Driver] = Driver) -> Dr
 
 def known(value: object) -> object:
     """A copy of all that a machine or fold knows, in its order; what is frozen is shared."""
-    if isinstance(value, Machine | Fold | FanOut | Ready | Reuses):
+    if isinstance(value, Machine | Fold | FanOut | Ready | Reuses | UnderWay):
         return {name: known(part) for name, part in vars(value).items() if name != "pipeline"}
     if isinstance(value, dict):
         return [(key, known(part)) for key, part in value.items()]
@@ -696,6 +697,7 @@ def one_of_each(state: Fold, job: str) -> list[ev.Event]:
         ev.JobStarted(at, job, attempt + 1, "key"),
         ev.JobSubmitted(at, job, attempt, Json.of(1)),
         ev.JobUnknown(at, job, attempt, "r"),
+        ev.JobStalled(at, job, attempt, "r", "m"),
         ev.JobSucceeded(at, job, attempt),
         ev.AttemptFailed(at, job, attempt, error, 0),
         ev.AttemptLost(at, job, attempt),
@@ -712,6 +714,7 @@ def one_of_each(state: Fold, job: str) -> list[ev.Event]:
                 ev.ItemStarted(at, job, i, len(item.attempts) + 1, "key"),
                 ev.ItemSubmitted(at, job, i, len(item.attempts), Json.of(1)),
                 ev.ItemUnknown(at, job, i, len(item.attempts), "r"),
+                ev.ItemStalled(at, job, i, len(item.attempts), "r", "m"),
                 ev.ItemSucceeded(at, job, i, len(item.attempts)),
                 ev.ItemAttemptFailed(at, job, i, len(item.attempts), error, 0),
                 ev.ItemAttemptLost(at, job, i, len(item.attempts)),
@@ -829,8 +832,8 @@ def decided(machine: Machine, free: int, pools: dict[str, int]) -> list[Action]:
     actions = machine.decide(T0, free, pools)
     while actions and type(actions[0]) in (Stop, Recover):  # Given once: this machine's were given.
         actions = machine.decide(T0, free, pools)
-    machine._to_stop.clear()
-    machine._to_recover.clear()
+    machine._under_way._to_stop.clear()
+    machine._under_way._to_recover.clear()
     return actions
 
 
@@ -936,7 +939,7 @@ class _Forgetful(Machine):
 
     def handle(self, event: ev.Event) -> None:
         super().handle(event)
-        self._to_recover.clear()
+        self._under_way._to_recover.clear()
 
 
 class _Deaf(Machine):
@@ -1058,9 +1061,9 @@ class _Repetitive(Machine):
     """Asks again what became of an attempt before there is an answer."""
 
     def _ending(self, at: datetime) -> list[Action]:
-        asked = dict(self._to_recover)
+        asked = dict(self._under_way._to_recover)
         actions = super()._ending(at)
-        self._to_recover = asked
+        self._under_way._to_recover = asked
         return actions
 
 

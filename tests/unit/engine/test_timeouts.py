@@ -163,7 +163,7 @@ def test_a_crash_after_it() -> None:
 def test_a_crash_before_its_work_was_told_to_stop() -> None:
     """Where the new runner finds the work still running, it is told."""
     machine = machine_after(A_RUNS, OVER, claimed(0, 2))
-    machine._to_recover.clear()
+    machine._under_way._to_recover.clear()
     assert [Stop("a", 1)] == machine.decide(T0, 9)
 
 

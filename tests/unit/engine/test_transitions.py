@@ -54,6 +54,7 @@ JOB_EVENTS: list[tuple[ev.JobEvent, dict[J, J]]] = [
     (ev.AttemptFailed(AT, "x", 1, ERROR, 1.0), {J.RUNNING: J.RETRYING}),
     (ev.AttemptLost(AT, "x", 1), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.PENDING)),
     (ev.JobUnknown(AT, "x", 1, "r"), {J.RUNNING: J.UNKNOWN}),
+    (ev.JobStalled(AT, "x", 1, "r", "m"), {J.RUNNING: J.RUNNING}),
     (ev.JobFailed(AT, "x", 1, ERROR), dict.fromkeys(NOT_ENDED, J.FAILED)),
     (ev.JobSkipped(AT, "x", "r"), {J.PENDING: J.SKIPPED}),
     (ev.JobCancelled(AT, "x", "r"), dict.fromkeys(NOT_ENDED, J.CANCELLED)),
@@ -70,6 +71,7 @@ ITEM_EVENTS: list[tuple[ev.ItemEvent, dict[J, J]]] = [
     (ev.ItemAttemptFailed(AT, "x", 2, 1, ERROR, 1.0), {J.RUNNING: J.RETRYING}),
     (ev.ItemAttemptLost(AT, "x", 2, 1), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.PENDING)),
     (ev.ItemUnknown(AT, "x", 2, 1, "r"), {J.RUNNING: J.UNKNOWN}),
+    (ev.ItemStalled(AT, "x", 2, 1, "r", "m"), {J.RUNNING: J.RUNNING}),
     (ev.ItemFailed(AT, "x", 2, 1, ERROR), dict.fromkeys(NOT_ENDED, J.FAILED)),
     (ev.ItemCancelled(AT, "x", 2, "r"), dict.fromkeys((J.RUNNING, J.UNKNOWN), J.CANCELLED)),
 ]

@@ -14,6 +14,7 @@ __all__ = [
     "ItemCancelled",
     "ItemEvent",
     "ItemFailed",
+    "ItemStalled",
     "ItemStarted",
     "ItemSubmitted",
     "ItemSucceeded",
@@ -81,6 +82,18 @@ class ItemUnknown(ItemEvent):
 
     attempt: int
     reason: str
+
+
+@frozen
+class ItemStalled(ItemEvent):
+    """The attempt can't be followed from here, as something is missing that only a person can give.
+
+    Its work may run on at its service. What was not begun for want of it says ItemAttemptLost next.
+    """
+
+    attempt: int
+    reason: str
+    message: str
 
 
 @frozen

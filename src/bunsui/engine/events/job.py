@@ -20,6 +20,7 @@ __all__ = [
     "JobFailed",
     "JobReused",
     "JobSkipped",
+    "JobStalled",
     "JobStarted",
     "JobSubmitted",
     "JobSucceeded",
@@ -111,6 +112,20 @@ class JobUnknown(JobEvent):
 
     attempt: int
     reason: str
+
+
+@frozen
+class JobStalled(JobEvent):
+    """The attempt can't be followed from here, as something is missing that only a person can give.
+
+    Its work may run on at its service. What was not begun for want of it says AttemptLost next.
+    """
+
+    attempt: int
+    #: ``aws-credentials``: the session pauses with it.
+    reason: str
+    #: What is missing, and what to do about it, for a person.
+    message: str
 
 
 @frozen

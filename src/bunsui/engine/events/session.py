@@ -108,10 +108,10 @@ class CancelRequested(Event):
 
 @frozen
 class SessionPaused(Event):
-    """The session came to rest before its end."""
+    """The session came to rest before its end. Attempts that have stalled may run on at their service."""
 
-    #: ``user``, ``unknown-job`` (it can't be told what became of an attempt) or ``crash-loop`` (its runners
-    #: died one after the other, and nothing came of it).
+    #: ``user``, ``unknown-job`` (it can't be told what became of an attempt), ``crash-loop`` (its runners
+    #: died one after the other, and nothing came of it) or ``aws-credentials`` (there are no valid ones).
     reason: str
     #: What there is to say about it, for a person.
     message: str | None = None

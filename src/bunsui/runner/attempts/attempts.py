@@ -205,7 +205,7 @@ class Attempts:
             if not (isinstance(work, RemoteWork) and work.handle is not None)
         ]
 
-    # The owner of remote work: see `bunsui.runner.attempts.remotes.Owner`
+    # The owner of remote work: see `bunsui.runner.attempts.owner.Owner`
 
     def holds(self, work: RemoteWork) -> bool:
         """Whether the attempt is still this runner's to follow."""
@@ -236,6 +236,15 @@ class Attempts:
         """Does what the job says about an attempt of which nobody can tell what became."""
         about = self._drop(work)
         self._results.lost(work.live, about, self._starter.on_lost(work.live, about, ran_here=False), why)
+
+    def stalled(self, work: RemoteWork, missing: str) -> None:
+        """Records that an attempt can't be followed."""
+        self._results.stalled(work, missing)
+
+    def not_begun(self, work: RemoteWork, missing: str) -> None:
+        """Has an attempt that could not be submitted start again, once what is missing was given."""
+        self._drop(work)
+        self._results.not_begun(work, missing)
 
     def never_ran(self, work: RemoteWork) -> None:
         """Has an attempt that never began start again."""

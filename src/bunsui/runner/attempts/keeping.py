@@ -28,6 +28,10 @@ class Unkept(StoreError):
     """An output that could not be written for as long as a store may fail."""
 
 
+class NoOutput(Exception):
+    """An attempt whose output can't be kept; it knows why."""
+
+
 class Keeping:
     """Makes artifacts of outputs that are too large for the history.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bunsui.engine import events as ev
+from bunsui.runner.attempts.missing import AWS_CREDENTIALS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,6 +64,13 @@ def submitted(at: datetime, work: Work, handle: Json) -> ev.Event:
     if work.item_index is None:
         return ev.JobSubmitted(at, work.job.id, work.attempt, handle)
     return ev.ItemSubmitted(at, work.job.id, work.item_index, work.attempt, handle)
+
+
+def stalled(at: datetime, work: Work, missing: str) -> ev.Event:
+    """The attempt can't be followed, or begun, without credentials."""
+    if work.item_index is None:
+        return ev.JobStalled(at, work.job.id, work.attempt, AWS_CREDENTIALS, missing)
+    return ev.ItemStalled(at, work.job.id, work.item_index, work.attempt, AWS_CREDENTIALS, missing)
 
 
 def gave_up(at: datetime, unit: Unit, failure: Failure) -> ev.Event:

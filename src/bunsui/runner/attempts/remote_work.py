@@ -39,6 +39,8 @@ class Kind(Enum):
     REFUSED = auto()
     #: It had no time for the call, or was not reached: there was no effect, but there may be one later.
     BUSY = auto()
+    #: There are no credentials for it: there was no effect, nor will there be before somebody gives them.
+    CREDENTIALS = auto()
     #: It did not answer: whether the call had an effect is open.
     OPEN = auto()
     #: The job type failed in a way that says nothing.
@@ -57,7 +59,12 @@ class Told:
     def is_passing(self) -> bool:
         """Whether the same call may be answered later."""
         refused = self.kind is Kind.REFUSED and self.failure is not None and self.failure.retryable
-        return self.kind in (Kind.OPEN, Kind.BUSY) or refused
+        return self.kind in (Kind.OPEN, Kind.BUSY, Kind.CREDENTIALS) or refused
+
+    @property
+    def message(self) -> str:
+        """The same as `text`, for a person who is to mend it."""
+        return "" if self.failure is None else self.failure.message
 
     @property
     def text(self) -> str:
@@ -97,7 +104,7 @@ def ask(call: Callable[[], Any], redact: Callable[[str], str] | None = None) -> 
 _KINDS_OF_AWS = {
     "refused": Kind.REFUSED,
     "busy": Kind.BUSY,
-    "credentials": Kind.BUSY,
+    "credentials": Kind.CREDENTIALS,
 }
 
 
@@ -118,11 +125,13 @@ class RemoteWork(Work):
         "fault",
         "group",
         "handle",
+        "has_stalled",
         "is_absent",
         "may_be_there",
         "recovered",
         "stopping",
         "tries",
+        "unasked",
     )
 
     job_type: RemoteJobType
@@ -143,6 +152,10 @@ class RemoteWork(Work):
         self.is_absent = False
         #: Whether the service may have it all the same, whose key it takes twice.
         self.may_be_there = False
+        #: Whether it was recorded that it can't be followed.
+        self.has_stalled = False
+        #: Why the service could not be asked to stop it; None: it was, or nobody has tried.
+        self.unasked: str | None = None
         #: Calls that the service did not answer, one after the other.
         self.tries = 0
         self._made: JobCall | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import JobCancelled
 from bunsui.model.session import Failure
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from bunsui.ports.clock import Clock
+    from bunsui.runner.attempts.owner import Owner
     from bunsui.runner.attempts.pool import Pools
     from bunsui.runner.driving.live import Live
     from bunsui.runner.driving.timers import Timers
@@ -40,34 +41,6 @@ if TYPE_CHECKING:
 _AGAIN = Backoff(first=1.0, longest=60.0)
 #: Seconds that work which was asked to stop may take to end.
 PATIENCE = 60.0
-
-
-class Owner(Protocol):
-    """The driver, as far as it is asked for."""
-
-    def holds(self, work: RemoteWork) -> bool:
-        """Whether the attempt is still this runner's to follow."""
-
-    def guard(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
-        """Calls something for a session, on this thread; where it fails, the session is set aside."""
-
-    def later(self, live: Live, call: Callable[..., None], *arguments: Any) -> None:
-        """Has `guard` called on the driver's thread. From any thread."""
-
-    def submitted(self, work: RemoteWork) -> None:
-        """The service has the work: its handle is to be recorded."""
-
-    def ended(self, work: RemoteWork) -> None:
-        """The work has an output or a failure."""
-
-    def lost(self, work: RemoteWork, why: str) -> None:
-        """Nobody can tell what became of the work."""
-
-    def never_ran(self, work: RemoteWork) -> None:
-        """The work that another runner was about to submit never was: it is to start again."""
-
-    def may_submit(self, work: RemoteWork) -> bool:
-        """Whether no other runner can have taken the session over; else it is known after the next commit."""
 
 
 class Remotes:
@@ -122,6 +95,7 @@ class Remotes:
             self._watch(work)
             self._stop_if_wanted(work)
         elif told.is_passing:
+            self._note_stall(work, told)
             self._again(work, self._look_up_secrets)
         else:
             self._lost(work, told.text)
@@ -173,6 +147,13 @@ class Remotes:
         if self._owner.holds(work):
             then(work.live, work, told)
 
+    def _note_stall(self, work: RemoteWork, told: Told) -> None:
+        """Has it recorded, once, that work can't be followed for want of something."""
+        if told.kind is Kind.CREDENTIALS and not work.has_stalled:
+            work.has_stalled = True
+            # A poll of several is told as it is: each has secrets of its own.
+            self._owner.stalled(work, work.redact(told.message))
+
     def _again(self, work: RemoteWork, call: Callable[[Live, RemoteWork], None]) -> None:
         """Has something tried again later."""
         work.tries += 1
@@ -187,7 +168,10 @@ class Remotes:
             self._has_handle(work)
         elif told.kind is Kind.REFUSED:
             self._end(work, told.failure)
-        elif told.kind is Kind.BUSY:
+        elif told.kind is Kind.CREDENTIALS and work.stopping is None and not work.may_be_there:
+            self._owner.not_begun(work, told.message)
+        elif told.kind in (Kind.BUSY, Kind.CREDENTIALS):
+            self._note_stall(work, told)
             self._submit_later(work)
         else:  # It may have had its effect all the same.
             work.fault = told.failure if told.kind is Kind.FAULT else None
@@ -200,6 +184,7 @@ class Remotes:
     def _found(self, _: Live, work: RemoteWork, told: Told) -> None:
         answer = told.value
         if told.is_passing:
+            self._note_stall(work, told)
             self._again(work, self._look)
         elif isinstance(answer, Found):
             work.handle = answer.handle
@@ -228,7 +213,10 @@ class Remotes:
     def _submit_later(self, work: RemoteWork) -> None:
         """Has the work submitted again under its key; where it is certainly absent, a stop just ends it."""
         work.is_absent = not work.may_be_there
-        self._again(work, self._submit_again)
+        if work.is_absent and work.stopping is not None:
+            self._end(work, None)
+        else:
+            self._again(work, self._submit_again)
 
     def _submit_again(self, _: Live, work: RemoteWork) -> None:
         if not self._owner.holds(work):
@@ -307,6 +295,8 @@ class Remotes:
         if not works:
             return
         if told.is_passing:
+            for work in works:
+                self._owner.guard(work.live, self._note_stall, work, told)
             tries = watching.failed(poll)
             watching.again(now, self._budget(watching.kind.name).wait(tries, self._random))
         elif len(works) == 1:
@@ -335,9 +325,12 @@ class Remotes:
 
     def _asked_to_stop(self, _: Live, work: RemoteWork, told: Told) -> None:
         if told.kind is Kind.DONE:
+            work.unasked = None
             if work.group is not None:
                 self._watched[work.job_type.name, work.group].at_once()
         elif told.is_passing:
+            work.unasked = told.text
+            self._note_stall(work, told)
             self._again(work, self._stop_again)
         else:
             self._not_stopped(work, told.text)
@@ -348,7 +341,10 @@ class Remotes:
 
     def _out_of_patience(self, _: Live, work: RemoteWork) -> None:
         if self._owner.holds(work):
-            self._not_stopped(work, f"it had not ended {PATIENCE:g} seconds after it was asked to")
+            why = f"it had not ended {PATIENCE:g} seconds after it was asked to"
+            if work.unasked is not None:
+                why = f"for {PATIENCE:g} seconds it could not be asked to: {work.unasked}"
+            self._not_stopped(work, why)
 
     def _not_stopped(self, work: RemoteWork, why: str) -> None:
         work.goes_on = f"{self._name(work)} could not be stopped: {why}"

@@ -90,7 +90,9 @@ class Results:
         if work.unkept is not None and not work.interrupted:
             raise work.unkept
         if work.failure is not None:
-            if not work.interrupted:
+            if not work.interrupted and work.missing is not None:
+                self.not_begun(work, work.missing)
+            elif not work.interrupted:
                 self._failed(live, work, work.failure)
             return
         output = work.output
@@ -203,6 +205,20 @@ class Results:
         self._give_back(work)
         self._turns.touch(live)
         self._failed(live, work, failed)
+
+    # Attempts that lack something
+
+    def stalled(self, work: Work, missing: str) -> None:
+        """An attempt can't be followed for want of something; a session that is to end does so without it."""
+        live = work.live
+        if live.machine.stop_reason is None:
+            live.record(outcomes.stalled(live.at(self._clock.now()), work, missing))
+            self._turns.touch(live)
+
+    def not_begun(self, work: Work, missing: str) -> None:
+        """Nor could it be begun: it starts again under its number, once what is missing was given."""
+        self.stalled(work, missing)
+        self.lost(work.live, Recover(work.job.id, work.attempt, work.item_index), "rerun", missing)
 
     # Attempts whose runner is gone
 

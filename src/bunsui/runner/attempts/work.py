@@ -21,8 +21,9 @@ from bunsui.model.json import Json
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
 from bunsui.runner.attempts.event_loop import drop
 from bunsui.runner.attempts.idempotency import idempotency_key
-from bunsui.runner.attempts.keeping import Unkept
+from bunsui.runner.attempts.keeping import NoOutput, Unkept
 from bunsui.runner.attempts.logs import logger
+from bunsui.runner.attempts.missing import is_missing
 from bunsui.runner.attempts.stoppable import Stoppable
 
 if TYPE_CHECKING:
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
 
 
 _making = threading.Lock()
-
-
-class NoOutput(Exception):
-    """An attempt whose output can't be kept; it knows why."""
 
 
 class Work(Stoppable):
@@ -74,6 +71,7 @@ class Work(Stoppable):
         "job_type",
         "key",
         "live",
+        "missing",
         "options",
         "output",
         "parameters",
@@ -114,6 +112,8 @@ class Work(Stoppable):
         self.secret_options = False
         self.output: Json | None = None
         self.failure: Failure | None = None
+        #: What it could not begin without, for a person, who has to give it; None: nothing.
+        self.missing: str | None = None
         #: Why its output can't be kept: the session is set aside by that.
         self.unkept: StoreError | None = None
         #: By the history; None: not yet.
@@ -137,9 +137,8 @@ class Work(Stoppable):
         #: Made when something is written to it.
         self._log: AttemptLog | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
-        #: Knows the values of the secrets; None where there are none.
+        #: Knows the values of the secrets (None where there are none), which follow.
         self._redactor: Redactor | None = None
-        #: The values themselves.
         self._values: tuple[str, ...] = ()
 
     @property
@@ -251,6 +250,7 @@ class Work(Stoppable):
     def _take_error(self, error: BaseException) -> None:
         redact = None if self._redactor is None else self._redactor.redact
         self.failure = failure(error, redact)
+        self.missing = self.failure.message if is_missing(error) else None
         if (found := of_failure(error)) is not None:
             self.log.take(found)
 

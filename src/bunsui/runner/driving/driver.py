@@ -239,15 +239,14 @@ class Driver:
         if live.is_released:
             return
         machine = live.machine
-        while True:
-            pools = self._places.free_in_pools
-            actions = machine.decide(live.at(self._clock.now()), self._free(live), pools)
-            if not actions:
-                break
+        free_in_pools = self._places.free_in_pools
+        while actions := machine.decide(live.at(self._clock.now()), self._free(live), free_in_pools):
             for action in actions:
                 self._perform(live, action)
+            free_in_pools = self._places.free_in_pools
         self._agenda.waits(live, for_place=machine.has_ready)
         if machine.state.status is SessionStatus.PAUSED:
+            self._attempts.leave(live)  # Of what can't be followed nothing may be recorded any more.
             self._release(live)
 
     def _release(self, live: Live) -> None:

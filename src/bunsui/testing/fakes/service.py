@@ -176,7 +176,8 @@ class FakeService:
             method: of which kind: ``submit``, ``poll``, ``cancel`` or ``find``; None: of any.
             after: whether they fail after their effect, so that only the answer is lost.
             error: what they fail with; None: a ConnectionError, or (`after`) a TimeoutError, which leaves
-                open whether there was an effect. A JobError is the service's refusal.
+                open whether there was an effect. A JobError is the service's refusal; with an AwsError whose
+                `kind` is ``credentials``, the session pauses.
 
         Raises:
             ConfigError: there is no such method, or `times` is less than 1.

@@ -53,6 +53,8 @@ class SessionHistory:
         self.started: set[tuple[Unit, int, int]] = set()
         #: When they were, for those that have not ended.
         self.started_at: dict[Unit, float] = {}
+        #: Which can't be followed under this claim, by what is durable.
+        self.stalled: set[Unit] = set()
         #: When each commit of the holder came since its claim.
         self.signs: list[float] = []
         self._ledger = ledger
@@ -74,6 +76,7 @@ class SessionHistory:
         for event in events:
             if isinstance(event, ev.RunnerClaimed):
                 self._check_claim(author, event, beats)
+                self.stalled.clear()
             elif isinstance(event, _REQUESTS):
                 meant_for = asked.get(event.request, ())
                 if not claims and self.fold.epoch not in meant_for:
@@ -117,6 +120,8 @@ class SessionHistory:
             self._check_job_event(event)
         elif isinstance(event, ev.TimeoutReached):
             self._check_timeout(event)
+        elif isinstance(event, ev.SessionPaused):
+            self._check_pause(event)
         epoch = fold.epoch
         try:
             fold.apply(event)
@@ -125,6 +130,15 @@ class SessionHistory:
         if fold.epoch < epoch:
             self._fail("epoch", f"{event} took the epoch from {epoch} to {fold.epoch}")
 
+    def _check_pause(self, event: ev.SessionPaused) -> None:
+        """What runs on in a paused session is what nobody could follow."""
+        stall = self.fold.stall
+        if event.reason == "aws-credentials" and (stall is None or stall.message != event.message):
+            self._fail("stalled", f"{event}, but nothing is missing")
+        runs = [unit for unit in self.started_at if self.state_of(unit).status is JobStatus.RUNNING]
+        if left := {*runs} - self.stalled:
+            self._fail("stalled", f"{event} while {left} run, which can be followed")
+
     # Jobs
 
     def _check_job_event(self, event: ev.JobEvent) -> None:
@@ -132,11 +146,16 @@ class SessionHistory:
         unit = unit_of(event)
         if isinstance(event, ev.JobStarted | ev.ItemStarted):
             self._check_order(job, event)
+            if self.fold.stall is not None:
+                self._fail("stalled", f"{event} although something is missing: {self.fold.stall.message}")
             self.started.add((unit, event.attempt, self.fold.epoch))
             self.started_at[unit] = self.world.time
+            self.stalled.discard(unit)
             self.keys.add(event.key)
             if event.key != self._key(unit, event.attempt):
                 self._fail("key", f"{event} has another key than its attempt")
+        elif isinstance(event, ev.JobStalled | ev.ItemStalled):
+            self.stalled.add(unit)
         elif isinstance(event, ev.FanOutStarted | ev.ConditionEvaluated):
             self._check_order(job, event)
         elif isinstance(event, ev.JobSucceeded | ev.ItemSucceeded):

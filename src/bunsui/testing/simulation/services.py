@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define
 
-from bunsui.errors import JobError
+from bunsui.errors import AwsError, JobError
 from bunsui.ports.job_type import JobCall
 from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, RemoteJobType, Running, Succeeded
 from bunsui.testing.simulation.pipelines import outcome
@@ -50,6 +50,10 @@ class SimulatedService(RemoteJobType):
         self._world = world
         self._invariants = invariants
         self._chance = Chance(world, f"service {self.name}")
+        #: Its own, so that all else of a seed happens as it did before there were credentials.
+        self._identity = Chance(world, f"credentials of {self.name}")
+        #: Until when nobody has credentials for it.
+        self._refused_until = 0.0
         self._lane = Lane(f"service {self.name}")
         self._executions: list[Execution] = []
         self._by_key: dict[str, list[int]] = {}
@@ -61,10 +65,16 @@ class SimulatedService(RemoteJobType):
 
         Raises:
             Killed: the process that calls it dies.
+            AwsError: there are no credentials, for a while.
             JobError: there were too many calls.
             OSError: the call did not get through.
         """
         self._under_way(f"before {what}")
+        if (shape := self._identity.fault(f"the credentials of {self.name} expire", 0.06)) is not None:
+            self._refused_until = self._world.time + shape * 30
+        if self._world.time < self._refused_until:
+            text = f"simulated: no credentials for {what}"
+            raise AwsError(text, service=self.name, action=what, kind="credentials", hint="log in")
         if self._chance.fault(f"{what} is throttled", 0.03) is not None:
             raise JobError("simulated: too many calls", code=THROTTLED, retryable=True)
         if self._chance.fault(f"{what} does not get through", 0.03) is not None:

@@ -330,3 +330,78 @@ def test_what_may_run_all_the_same_is_not_given_up_at_once(followed: Followed) -
     work = followed.submit(service, what="a:1")
     followed.remotes.stop(work, STOPPED)
     assert {} == followed.ends
+
+
+# Without credentials
+
+
+def test_a_submission_without_credentials_is_given_back(followed: Followed) -> None:
+    """It had no effect, and is not made again by this runner: somebody has to give what is missing."""
+    service = Throttling(followed, 1.0)
+    service.error = error_of("credentials")
+    work = followed.submit(service, what="a:1")
+    followed.pass_time(300)
+    assert ([(0, "AWS says so")], [work], {}) == (followed.stalls, followed.lost_works, followed.ends)
+    assert Counter(submit=1) == service.counts
+
+
+def test_a_poll_without_credentials_is_told_once_and_made_again(followed: Followed) -> None:
+    """Of each of the works that it was for; where there are credentials again, all goes on."""
+    service = Throttling(followed, 0.0)
+    for i in range(3):
+        followed.submit(service, what=f"a:{i}")
+    service.error, service.share, service.until = error_of("credentials"), 1.0, 100.0
+    followed.pass_time(99)
+    assert [(i, "AWS says so") for i in range(3)] == followed.stalls
+    assert 1 < service.counts["poll"] < 40
+    followed.pass_time(100)
+    assert {i: f"a:{i}" for i in range(3)} == followed.ends
+    assert 3 == len(followed.stalls)
+
+
+def test_a_look_without_credentials_is_told_once_and_made_again(followed: Followed) -> None:
+    """Of what may run at the service, or not, nothing is given up."""
+    service = Throttling(followed, 1.0, until=0.1)
+    service.error = TimeoutError("no answer")
+    work = followed.work(service, what="a:1")
+    found = service.find
+    answers = [error_of("credentials")] * 3
+
+    def find(call: Any) -> Any:
+        if answers:
+            raise answers.pop()
+        found(call)
+        return bunsui.Found(call.options["what"])
+
+    service.find = find  # type: ignore[method-assign]
+    followed.remotes.submit(work)
+    service.ended.add("a:1")
+    followed.pass_time(600)
+    assert ([(0, "AWS says so")], {0: "a:1"}) == (followed.stalls, followed.ends)
+
+
+def test_a_stop_without_credentials_is_named(followed: Followed) -> None:
+    """What can't be stopped within a minute goes on, and it is said that nobody could ask for it."""
+    service = Service(followed.calls)
+    work = followed.submit(service, what="a:1")
+
+    def cancel(handle: Any) -> None:
+        raise error_of("credentials")
+
+    service.cancel = cancel  # type: ignore[method-assign]
+    followed.remotes.stop(work, STOPPED)
+    followed.pass_time(61)
+    assert {0: STOPPED} == followed.ends
+    expected = "could not be stopped: for 60 seconds it could not be asked to: ECS.Throttling: AWS says so"
+    assert (work.goes_on or "").endswith(expected)
+
+
+def test_a_stop_while_a_submission_is_throttled_ends_it(followed: Followed) -> None:
+    """Also where the answer comes after it."""
+    service = Throttling(followed, 1.0)
+    work = followed.work(service, what="a:1")
+    followed.remotes.submit(work)
+    followed.calls.settle()  # The answer is there, but has not been taken in.
+    followed.remotes.stop(work, STOPPED)
+    followed.settle()
+    assert {0: STOPPED} == followed.ends
