@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         Running,
         Succeeded,
     )
+    from bunsui.ports.remote_log import LogLine, LogPage, RemoteLog
     from bunsui.ports.secrets import SecretSource
     from bunsui.runner.handle import Session
     from bunsui.runner.runner import Runner
@@ -110,6 +111,7 @@ _HOMES = {
         "Running",
         "Succeeded",
     ),
+    "bunsui.ports.remote_log": ("LogLine", "LogPage", "RemoteLog"),
     "bunsui.ports.secrets": ("SecretSource",),
     "bunsui.runner.handle": ("Session",),
     "bunsui.runner.runner": ("Runner",),
@@ -142,6 +144,8 @@ __all__ = [
     "JobStatus",
     "JobTimeout",
     "JobType",
+    "LogLine",
+    "LogPage",
     "LogRecord",
     "NeverRan",
     "NotFound",
@@ -155,6 +159,7 @@ __all__ = [
     "Plugins",
     "Problem",
     "RemoteJobType",
+    "RemoteLog",
     "RetryPolicy",
     "Runner",
     "Running",

@@ -34,7 +34,7 @@ PLUGINS = ROOT / "docs" / "guides" / "developer" / "plugins"
 PAGES = {
     "index": {"run": 1, "tested": 1},
     "job-type": {"run": 6, "tested": 2},
-    "remote-job-type": {"run": 3, "tested": 2},
+    "remote-job-type": {"run": 4, "tested": 2},
     "store": {"run": 2, "tested": 1},
     "secret-source": {"run": 2, "tested": 1},
     "observer": {"run": 2, "tested": 1},

@@ -25,16 +25,17 @@ from attrs import frozen
 
 import bunsui
 import bunsui.testing
-from bunsui.ports import clock, hooks, job_type, remote, secrets, store
+from bunsui.ports import clock, hooks, job_type, remote, remote_log, secrets, store
 
 #: What users call, and what authors of plugins implement.
-MODULES = (bunsui, bunsui.testing, clock, hooks, job_type, remote, secrets, store)
+MODULES = (bunsui, bunsui.testing, clock, hooks, job_type, remote, remote_log, secrets, store)
 #: What has no docstring: texts, and the alias of a tuple.
 PLAIN = {
     "bunsui.__version__",
     "bunsui.ports.hooks.PROJECT",
     "bunsui.ports.job_type.Finding",
     "bunsui.ports.job_type.Hinted",
+    "bunsui.ports.remote_log.TAIL",
 }
 
 PIPELINE = """

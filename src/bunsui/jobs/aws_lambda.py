@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.errors import AwsError, JobCancelled, JobError
 from bunsui.jobs.aws import FIELDS, caller, required
+from bunsui.jobs.lambda_log import REQUEST, Call, group_of, is_whole, level_in, page
 from bunsui.local.callables import call_variables
 from bunsui.model.json import compact
+from bunsui.model.log import LEVELS
 from bunsui.ports.job_type import JobCall, JobType
+from bunsui.ports.remote_log import TAIL, LogPage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bunsui.aws.connections import Caller, Connections
     from bunsui.ports.job_type import Finding, Hinted
+    from bunsui.ports.remote_log import RemoteLog
     from bunsui.ports.services import Services
 
 #: Bytes of an event that a function takes, where its answer is waited for and where it is not: "Invoke" in
@@ -29,6 +34,10 @@ MAX_CONTEXT = 3583
 PARAMETERS_URL = "bunsui_parameters_url"
 #: Tries after which the job's log says that AWS does not take the call; and again after as many more.
 WARN_AFTER = 5
+#: The field of records that has the id of the function's call.
+REQUEST_ID = "aws_request_id"
+#: Groups of logs that are remembered.
+MAX_GROUPS = 1000
 
 
 class LambdaJobType(JobType):
@@ -74,6 +83,8 @@ class LambdaJobType(JobType):
 
     def __init__(self, services: Services | None = None) -> None:
         self._services = services
+        #: The groups of functions' logs.
+        self._groups: dict[tuple[str, str | None, Caller], str] = {}
 
     def for_runner(self, services: Services) -> LambdaJobType:
         """See `JobType.for_runner`."""
@@ -108,6 +119,33 @@ class LambdaJobType(JobType):
             if services.aws.wait(call.cancelled, budget.wait(tries)):
                 raise JobCancelled("the attempt was stopped before Lambda took it")
         raise AssertionError("it is tried until it is taken")
+
+    def log_page(self, about: RemoteLog, token: Any) -> LogPage:
+        """See `JobType.log_page`: what CloudWatch Logs has of the call, once all of it is there."""
+        request = str((about.tail or {}).get(REQUEST_ID))
+        if REQUEST.fullmatch(request) is None:  # None of Lambda's: it stands within quotes.
+            return LogPage()
+        aws, as_ = required(self._services, self.name).aws, caller(about.options)
+        group = self._group(aws, as_, about.options)
+        made = Call(group, request, about.started_at, about.finished_at)
+        return page(aws, as_, made, token, about.limit)
+
+    def _group(self, aws: Connections, as_: Caller, options: Mapping[str, Any]) -> str:
+        """The group of a function's log. Who may not see its configuration takes it for the usual one."""
+        function, qualifier = options["function"], options.get("qualifier")
+        key = (function, qualifier, as_)
+        if key not in self._groups:
+            parameters = {"FunctionName": function} | ({} if qualifier is None else {"Qualifier": qualifier})
+            configuration = None
+            try:
+                configuration = aws.call("lambda", "GetFunctionConfiguration", parameters, as_, function)
+            except AwsError as error:
+                if error.kind != "refused":
+                    raise
+            if len(self._groups) >= MAX_GROUPS:
+                self._groups.clear()
+            self._groups[key] = group_of(configuration, function)
+        return self._groups[key]
 
     def _parameters(self, call: JobCall, services: Services) -> dict[str, Any]:
         """What `Invoke` is called with.
@@ -175,11 +213,16 @@ def client_context(call: JobCall) -> str:
 
 
 def log_tail(call: JobCall, answer: Mapping[str, Any]) -> None:
-    """Puts the last 4 KB of the function's log, which come with its answer, into the job's."""
-    request = answer.get("ResponseMetadata", {}).get("RequestId", "")
+    """Puts the last 4 KB of the function's log, which come with its answer, into the job's.
+
+    Where that is not all of it, the records say so, and the whole is read by who reads the job's log.
+    """
     text = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace")
+    fields: dict[str, Any] = {REQUEST_ID: answer.get("ResponseMetadata", {}).get("RequestId", "")}
+    if not is_whole(text):
+        fields[TAIL] = True
     for line in text.splitlines():
-        call.logger.info("%s", line, extra={"aws_request_id": request})
+        call.logger.log(LEVELS[level_in(line)], "%s", line, extra=fields)
 
 
 def function_error(function: str, answer: Mapping[str, Any]) -> JobError:

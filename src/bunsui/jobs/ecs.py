@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bunsui.aws.connections import Caller
 from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws import caller, required
+from bunsui.jobs.cloudwatch import Stream, end_of, milliseconds, page_of
 from bunsui.jobs.ecs_fields import SCHEMA
+from bunsui.jobs.ecs_log import stream_of
 from bunsui.jobs.ecs_request import STARTED_BY, Definition, read_definition, run_task
 from bunsui.jobs.ecs_task import failure_of, has_ended, is_out_of_capacity, not_placed
 from bunsui.ports.job_type import JobCall
@@ -24,9 +26,11 @@ from bunsui.ports.remote import (
     Running,
     Succeeded,
 )
+from bunsui.ports.remote_log import LogPage
 
 if TYPE_CHECKING:
     from bunsui.ports.job_type import Finding, Hinted
+    from bunsui.ports.remote_log import RemoteLog
     from bunsui.ports.services import Services
 
 #: Tasks that one call of DescribeTasks takes: its API reference.
@@ -99,7 +103,7 @@ class EcsJobType(RemoteJobType):
             answer = services.aws.call("ecs", "RunTask", parameters, as_, options["task_definition"])
         except AwsError as error:
             if (task := _known_by_token(error)) is not None:
-                return self._handle(call, task, definition.container)
+                return self._handle(call, task, definition)
             if error.kind == "refused" and is_out_of_capacity(error.message):
                 raise JobError(error.message, code="ECS.CapacityUnavailable") from error
             raise
@@ -107,7 +111,7 @@ class EcsJobType(RemoteJobType):
         if not tasks:
             name, cluster = options["task_definition"], parameters["cluster"]
             raise not_placed(answer.get("failures", []), name, cluster)
-        return self._handle(call, tasks[0]["taskArn"], definition.container)
+        return self._handle(call, tasks[0]["taskArn"], definition)
 
     def find(self, call: JobCall) -> Found | NeverRan | CannotTell:
         """See `RemoteJobType.find`: looks among the tasks that run, and those that have stopped lately."""
@@ -125,7 +129,7 @@ class EcsJobType(RemoteJobType):
             tasks = aws.call("ecs", "ListTasks", parameters, as_, options["task_definition"])["taskArns"]
             if tasks:
                 definition = self._definition(options, as_)
-                return Found(self._handle(call, tasks[0], definition.container))
+                return Found(self._handle(call, tasks[0], definition))
         # A task that ECS has begun and does not show yet is not started twice: it has the same client token.
         now = self._runner.clock.now()
         is_young = call.started_at is not None and now - call.started_at < TOKEN_AGE
@@ -152,12 +156,13 @@ class EcsJobType(RemoteJobType):
         objects = self._runner.objects
         return None if objects is None else objects.output_url(call.session_id, call.idempotency_key)
 
-    def _handle(self, call: JobCall, task: str, container: str) -> dict[str, Any]:
+    def _handle(self, call: JobCall, task: str, definition: Definition) -> dict[str, Any]:
         options = call.options
         handle = {
             "task": task,
             "cluster": options.get("cluster", "default"),
-            "container": container,
+            "container": definition.container,
+            "log": definition.log,
             "region": options.get("region"),
             "role": options.get("role"),
             "output": self._output_url(call),
@@ -260,6 +265,24 @@ class EcsJobType(RemoteJobType):
             # ECS says so of a task that it does not show any more.
             if error.code not in ("InvalidParameterException", "ClusterNotFoundException"):
                 raise
+
+    # Reading
+
+    def log_page(self, about: RemoteLog, token: Any) -> LogPage:
+        """See `JobType.log_page`. A task has a log where its container's log driver is ``awslogs``."""
+        handle = about.handle
+        place = handle.get("log")
+        if place is None:
+            return LogPage()
+        start = None if about.since is None else milliseconds(about.since)
+        stream = Stream(place["group"], stream_of(place, handle["container"], handle["task"]), start)
+        as_ = Caller(place.get("region") or handle.get("region"), handle.get("role"))
+        aws = self._runner.aws
+        if token is None and about.last is not None and about.last <= about.limit:
+            end = end_of(aws, as_, stream, about.last)
+            if end is not None:
+                return end
+        return page_of(aws, as_, stream, token, about.limit)
 
 
 def _caller_of(handle: Mapping[str, Any]) -> Caller:

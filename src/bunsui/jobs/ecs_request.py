@@ -9,6 +9,7 @@ from attrs import frozen
 
 from bunsui.errors import JobError
 from bunsui.expressions.resolution import render
+from bunsui.jobs.ecs_log import place_of
 from bunsui.local.callables import call_variables
 from bunsui.local.process import variable_name
 from bunsui.model.json import compact
@@ -33,6 +34,8 @@ class Definition:
     container: str
     #: Whether its tasks have network interfaces of their own, as Fargate's do.
     is_awsvpc: bool
+    #: Where that container's log is, see `place_of`; None: nowhere that it could be read from.
+    log: Mapping[str, str] | None = None
 
 
 def read_definition(answer: Mapping[str, Any], container: str | None) -> Definition:
@@ -60,7 +63,9 @@ def read_definition(answer: Mapping[str, Any], container: str | None) -> Definit
         )
         raise JobError(f"{text}; name one as 'container'", code="ECS.SeveralContainers", retryable=False)
     is_awsvpc = found.get("networkMode") == "awsvpc"
-    return Definition(found["taskDefinitionArn"], container or essential[0], is_awsvpc)
+    name = container or essential[0]
+    log = place_of(next(each for each in containers if each["name"] == name))
+    return Definition(found["taskDefinitionArn"], name, is_awsvpc, log)
 
 
 def run_task(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from bunsui.errors import NotFound
 from bunsui.logging.files import JobFiles, jobs_in, noted_jobs
@@ -23,6 +24,41 @@ _BLOCKS = (4 * 1024, 256 * 1024)
 _NAMED = 5
 
 
+class Elsewhere:
+    """What the jobs of a session have logged elsewhere than in its folder; here, nothing."""
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether something may come yet, though the session rests."""
+        return False
+
+    def look(self, last: int | None, *, ends: bool) -> list[Iterator[tuple[datetime, LogRecord | None]]]:
+        """What has come since the last look, from each place by itself, each with a time that never falls.
+
+        None in place of a record says that there is none before this time.
+
+        Args:
+            last: only the last so many of each place are wanted; None: all.
+            ends: whether all jobs that are to log something have begun.
+        """
+        del last, ends
+        return []
+
+    def replaces(self, job: str) -> bool:
+        """Whether records of a job's own log may be among those that `takes` does not take."""
+        del job
+        return False
+
+    def takes(self, record: LogRecord) -> bool:
+        """Whether a record of the folder is given now. Who is asked has given all that is older."""
+        del record
+        return True
+
+    def rest(self) -> Iterator[LogRecord]:
+        """What there is to say at the end of a look, whatever records are wanted."""
+        return iter(())
+
+
 class Reading:
     """The records of a session, by time, those of each job in the order in which they were written.
 
@@ -31,6 +67,7 @@ class Reading:
         wanted: the ids of jobs; None: all.
         chosen: which records are wanted.
         expected: the jobs that must have left a folder here, as far as that is known.
+        elsewhere: what is read beside the folder.
     """
 
     def __init__(
@@ -39,8 +76,10 @@ class Reading:
         wanted: Container[str] | None,
         chosen: Filter,
         expected: Callable[[], Iterable[str]] = tuple,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._folder = folder
+        self._elsewhere = elsewhere or Elsewhere()
         self._wanted = wanted
         self._filter = chosen
         self._expected = expected
@@ -54,13 +93,16 @@ class Reading:
             ends: whether a line that is not complete counts as one: nobody may go on with it.
         """
         files = self._look()
-        if last is None:
-            yield from self._merged(files, ends=ends)
-            return
-        if self._filter.takes_all:
+        # In this order: so it knows of each record that is read which is read elsewhere.
+        least = last if self._filter.takes_all else None
+        others = self._elsewhere.look(least, ends=ends)
+        if least is not None:
             for each in files:
-                each.go_to_last(last)
-        yield from deque(self._merged(files, ends=ends), maxlen=last)
+                if not self._elsewhere.replaces(each.job):
+                    each.go_to_last(least)
+        found = self._merged(files, others, ends=ends)
+        yield from found if last is None else deque(found, maxlen=last)
+        yield from self._elsewhere.rest()
 
     def _look(self) -> list[JobFiles]:
         """The logs, each up to where it ends now: so this pass ends, and the next one has what is new."""
@@ -72,12 +114,26 @@ class Reading:
             files.look(there.get(job, 0))
         return list(self._files.values())
 
-    def _merged(self, files: list[JobFiles], *, ends: bool) -> Iterator[LogRecord]:
+    def _merged(
+        self, files: list[JobFiles], others: list[Iterator[tuple[datetime, LogRecord | None]]], *, ends: bool
+    ) -> Iterator[LogRecord]:
         least, most = _BLOCKS
         size = min(max(_MEMORY // max(len(files), 1), least), most)
         parts = [self._of_job(each, size, ends=ends) for each in files]
-        merged = parts[0] if len(parts) == 1 else heapq.merge(*parts, key=itemgetter(0))
-        return map(itemgetter(1), merged)
+        if not others and not any(self._elsewhere.replaces(each.job) for each in files):
+            merged = parts[0] if len(parts) == 1 else heapq.merge(*parts, key=itemgetter(0))
+            return map(itemgetter(1), merged)
+        # Of the same time, what is elsewhere comes first: see `Elsewhere.takes`.
+        return self._with_others(heapq.merge(*others, *map(self._own, parts), key=itemgetter(0)))
+
+    @staticmethod
+    def _own(part: Iterator[tuple[datetime, LogRecord]]) -> Iterator[tuple[datetime, LogRecord, bool]]:
+        return ((time, record, True) for time, record in part)
+
+    def _with_others(self, merged: Iterator[tuple[Any, ...]]) -> Iterator[LogRecord]:
+        for _, record, *own in merged:
+            if record is not None and (not own or self._elsewhere.takes(record)):
+                yield record
 
     def _of_job(self, files: JobFiles, size: int, *, ends: bool) -> Iterator[tuple[datetime, LogRecord]]:
         """The records of a job, with a time that never falls."""
@@ -90,7 +146,7 @@ class Reading:
                     yield latest, record
 
     def follow(self, rests: Callable[[], bool], wait: Callable[[bool], None]) -> Iterator[LogRecord]:
-        """What is written from now on, until the session rests and all of it has been read.
+        """What is written from now on, until the session rests, and all of it has been read, elsewhere too.
 
         Args:
             rests: whether the session rests; what its jobs have logged was written before it does.
@@ -101,7 +157,7 @@ class Reading:
             for record in self.records(ends=resting):
                 any_new = True
                 yield record
-            if resting:
+            if resting and not self._elsewhere.may_grow:
                 return
             wait(any_new)
 

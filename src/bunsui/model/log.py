@@ -36,7 +36,8 @@ class LogRecord:
     job: str
     #: What was logged, or the line that was written; without the values of secrets.
     message: str
-    #: ``stdout``, ``stderr`` or, of what went through `logging`, ``log``.
+    #: ``stdout``, ``stderr`` or, of what went through `logging`, ``log``. What a service tells of work that
+    #: was submitted to it is ``stdout``.
     stream: str = "log"
     #: Starts at 1; None where the record is about no attempt.
     attempt: int | None = None

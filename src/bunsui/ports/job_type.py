@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from attrs import field, frozen
 
 from bunsui.errors import StateError
+from bunsui.ports.remote_log import LogPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
 
+    from bunsui.ports.remote_log import RemoteLog
     from bunsui.ports.services import Services
 
 __all__ = ["Command", "Finding", "Function", "Hinted", "JobCall", "JobType", "Workbench", "current_call"]
@@ -330,7 +332,8 @@ class JobType(ABC):
     def for_runner(self, services: Services) -> JobType:
         """This type as one runner uses it, which calls AWS through that runner's connections.
 
-        Asked once by each runner; what comes back is asked for all else that is to run there.
+        Asked once by each runner, and once by each reading of logs (see `log_page`), whose connections are
+        its own; what comes back is asked for all else.
 
         Such as::
 
@@ -346,6 +349,33 @@ class JobType(ABC):
         """
         del services
         return self
+
+    def log_page(self, about: RemoteLog, token: Any) -> LogPage:
+        """Some lines of the log that the service has of an attempt; by default none.
+
+        Asked for when somebody reads the session's logs, in their thread; it may block. It is asked of what
+        was submitted, and where the job's own log says that it is only the end of one; see
+        `bunsui.ports.remote_log.TAIL`. The values of secrets that the job was given are taken out of the
+        lines.
+
+        Such as::
+
+            class Query(bunsui.JobType):
+                def log_page(self, about, token):
+                    page = self.client.log(about.handle["id"], token)
+                    lines = [bunsui.LogLine(line.at, line.text) for line in page.lines]
+                    return bunsui.LogPage(lines, page.next, is_end=page.next == token)
+
+        Args:
+            about: the attempt.
+            token: of the page before; None: from the beginning.
+
+        Raises:
+            AwsError, OSError: it can't be read now. That, as anything else, keeps nobody from reading other
+                logs: a record says so.
+        """
+        del about, token
+        return LogPage()
 
     @abstractmethod
     def run(self, call: JobCall) -> Any:

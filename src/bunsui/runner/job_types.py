@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from bunsui.errors import PluginError, text_of
 from bunsui.ports.job_type import JobType
 from bunsui.ports.registered import Registered, left_out
 
 if TYPE_CHECKING:
+    from bunsui.aws.connections import Connections
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.services import Services
 
@@ -28,6 +31,10 @@ class JobTypes(Registered[JobType]):
         self._plugins = plugins
         self._services = services
         self._made: dict[str, JobType] = {}
+
+    def with_connections(self, aws: Connections) -> JobTypes:
+        """The same types, made anew, which call AWS through other connections."""
+        return JobTypes(self._plugins, evolve(self._services, aws=aws))
 
     @property
     def left_out(self) -> tuple[PluginError, ...]:

@@ -239,6 +239,9 @@ class View:
     ) -> Iterator[LogRecord]:
         """What its jobs have written and logged, by time, for each job in the order in which it was written.
 
+        What is at a service, such as the log of an ECS task, is read there, as far as it has come; see
+        `JobType.log_page`. What could not be read is a record of the logger ``bunsui.logs``.
+
         Such as::
 
             found = session.logs(level="INFO", grep="read.*flights")
@@ -251,7 +254,8 @@ class View:
             until: only before this time, likewise.
             grep: only where this regular expression (of RE2) is found in the message or the traceback.
             follow: whether further records are waited for, until the session rests and all has been read;
-                of one that nobody drives any more (`is_orphaned`), until somebody has taken it over.
+                of one that nobody drives any more (`is_orphaned`), until somebody has taken it over. What is
+                at a service is waited for until 30 seconds after the end of its attempt.
             fields: only where these have these values: what was given as ``extra``, or what the record itself
                 has under that name, such as ``stream``. A text is compared as it is, all else as JSON.
             last: only the last so many records; with `follow`, those and what follows.

@@ -77,7 +77,7 @@ class Starter:
                 return ev.ConditionEvaluated(at, action.job, self._condition(live, action.job))
             if isinstance(action, Expand):
                 return ev.FanOutStarted(at, action.job, len(self._items(live, action.job)))
-            outputs = encode(resolve(live.pipeline.outputs, _scope(live)), "what 'outputs' declares")
+            outputs = encode(resolve(live.pipeline.outputs, scope_of(live)), "what 'outputs' declares")
             wrong = self.too_large(outputs)
             return ev.SessionSucceeded(at, outputs) if wrong is None else ev.SessionFailed(at, wrong)
         except JobError as error:
@@ -88,13 +88,13 @@ class Starter:
 
     def _condition(self, live: Live, job: str) -> bool:
         text = live.pipeline.job(job).condition
-        return text is None or holds(parse_condition(text).root, _scope(live))
+        return text is None or holds(parse_condition(text).root, scope_of(live))
 
     def _items(self, live: Live, job: str) -> list[Any]:
         """The items that a job runs for; the same each time, since all that they depend on is durable."""
         found = live.items.get(job)
         if found is None:
-            found = resolve(live.pipeline.job(job).for_each, _scope(live))
+            found = resolve(live.pipeline.job(job).for_each, scope_of(live))
             if not isinstance(found, list):
                 message = f"'for_each' must be a list, not {describe(found)}"
                 raise JobError(message, code="NotAList", retryable=False)
@@ -157,7 +157,7 @@ class Starter:
         """
         job = live.pipeline.job(start.job)
         item = None if start.item is None else self._items(live, job.id)[start.item]
-        scope = _scope(live, item, start.item)
+        scope = scope_of(live, item, start.item)
         job_type = self._job_types[job.type]
         options = resolve(job.options, scope)
         secret_options = bool(scope.secrets)
@@ -205,8 +205,12 @@ class Starter:
             work.caching, work.cache_key = self._host.caching, name
 
 
-def _scope(live: Live, item: Any = None, item_index: int | None = None) -> Scope:
-    """What references can reach in a session now."""
+def scope_of(live: Live, item: Any = None, item_index: int | None = None) -> Scope:
+    """What references can reach in a session now.
+
+    Raises:
+        BunsuiError: it has not started.
+    """
     state = live.machine.state
     created = state.created
     if created is None or state.started_at is None:

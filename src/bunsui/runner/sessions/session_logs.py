@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from bunsui.logging.filters import Filter
     from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import Job, Pipeline
     from bunsui.model.session import JobState
+    from bunsui.runner.sessions.remote_logs import RemoteLogs
     from bunsui.runner.view import View
 
 #: Begin the codes that only a process which has ended can fail with.
@@ -48,11 +50,42 @@ def read(
         raise ConfigError(f"last is {quoted(last)}; it is a number of records, such as 10")
     chosen = make_filter(level, since, until, grep, fields, now)
     wanted = None if job is None else _jobs(session.definition, job)
-    reading = Reading(folder, wanted, chosen, lambda: _ran_as_processes(session))
-    return _records(session, reading, last, idle, follow=follow)
+    remote = _remote(session, wanted, chosen, follow=follow)
+    reading = Reading(folder, wanted, chosen, lambda: _ran_as_processes(session), remote)
+    return _records(session, reading, remote, last, idle, follow=follow)
+
+
+def _remote(
+    session: View, wanted: frozenset[str] | None, chosen: Filter, *, follow: bool
+) -> RemoteLogs | None:
+    """The logs that its jobs may have at services; None: they have none."""
+    jobs = [job for job in session.definition.jobs if wanted is None or job.id in wanted]
+    # The type that runs everywhere on this machine: then no plugin is asked, and nothing imported for it.
+    if not (jobs := [job for job in jobs if job.type != "custom"]):
+        return None
+    from bunsui.runner.sessions.remote_logs import RemoteLogs  # noqa: PLC0415 - see above
+
+    control = session._control  # noqa: SLF001 - this is a part of it
+    return RemoteLogs(control, session.id, jobs, chosen, follow=follow)
 
 
 def _records(
+    session: View,
+    reading: Reading,
+    remote: RemoteLogs | None,
+    last: int | None,
+    idle: Callable[[], object],
+    *,
+    follow: bool,
+) -> Iterator[LogRecord]:
+    try:
+        yield from _read(session, reading, last, idle, follow=follow)
+    finally:
+        if remote is not None:
+            remote.close()
+
+
+def _read(
     session: View, reading: Reading, last: int | None, idle: Callable[[], object], *, follow: bool
 ) -> Iterator[LogRecord]:
     yield from reading.records(last, ends=not follow)
