@@ -22,7 +22,7 @@ from bunsui.engine import events as ev
 from bunsui.errors import ConfigError, NotFound, StoreError
 from bunsui.model.artifact import INLINE, Artifact
 from bunsui.ports.remote import Found, Running, Succeeded
-from bunsui.runner.attempts.artifacts import Artifacts
+from bunsui.runner.attempts.artifact_folder import FolderArtifacts
 from bunsui.stores.memory import MemoryStore
 from bunsui_tests.conditions import until
 from bunsui_tests.services import Service, ServicePlugin
@@ -177,9 +177,9 @@ class TestWhatIsOne:
             await asyncio.sleep(0)
             return text(size)
 
-        real = Artifacts.put
+        real = FolderArtifacts.put
 
-        def put(self: Artifacts, *arguments: Any) -> Artifact:
+        def put(self: FolderArtifacts, *arguments: Any) -> Artifact:
             wrote.add(threading.current_thread().name)
             return real(self, *arguments)
 
@@ -190,7 +190,7 @@ class TestWhatIsOne:
             Job("command", "custom", {"command": ["python", "-c", command]}),
         ]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Artifacts, "put", put)
+            patch.setattr(FolderArtifacts, "put", put)
             with Runner(url, autoload_plugins=False, plugins=[ServicePlugin(Echo())]) as runner:
                 session = runner.run(Pipeline(name="p", jobs=jobs))
         assert dict.fromkeys(["later", "remote", "command"], text(LARGE)) == session.outputs
@@ -226,7 +226,7 @@ class TestWhatIsOne:
             [path.name for path in folder.iterdir()],
         )
 
-    @pytest.mark.parametrize("given", ["", " ", 3, "s3://bucket", b"x"])
+    @pytest.mark.parametrize("given", ["", " ", 3, "gs://bucket", Path("s3://bucket"), b"x"])
     def test_what_is_no_folder(self, given: Any) -> None:
         """It is refused when the runner is made."""
         with pytest.raises(ConfigError, match=r"artifacts is .*path of a folder, such as"):

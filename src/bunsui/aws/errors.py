@@ -126,6 +126,8 @@ _PERMISSIONS = {
     "s3:UploadPart": "s3:PutObject",
     "s3:CompleteMultipartUpload": "s3:PutObject",
     "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "s3:CopyObject": "s3:PutObject",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:DeleteObjects": "s3:DeleteObject",
 }
@@ -194,6 +196,13 @@ def _answered(error: Exception, about: About) -> AwsError:
 def is_denied(error: AwsError) -> bool:
     """Whether AWS refused a call because whoever made it may not make it."""
     return error.kind == "refused" and error.code in _DENIED
+
+
+def failed_with(code: str, message: str, about: About) -> AwsError:
+    """The error of one of several things in an answer that is none by itself."""
+    kind: Kind = "open" if code == "InternalError" else _kind(about.service, code, 0)
+    text = f"{code}: {message}"
+    return _error(about, text, code, kind, message, denied=_is_denied(code, 0))
 
 
 def _is_denied(code: str, status: int) -> bool:

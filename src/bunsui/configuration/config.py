@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from bunsui.aws.s3 import SCHEME
 from bunsui.aws.settings import AwsSettings, read_aws
 from bunsui.configuration import files, urls
 from bunsui.configuration.checking import check, parsed
@@ -113,7 +114,10 @@ class Config:
 
     @property
     def artifacts(self) -> str | None:
-        """The folder of outputs above 32 KiB; None: beside a SQLite store, else in the histories."""
+        """The folder, or the place on S3, of outputs above 32 KiB.
+
+        None: beside a SQLite store, else in the histories.
+        """
         found: str | None = self._value("artifacts")
         return found
 
@@ -267,11 +271,13 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
                 hint="any other is set in your own file with: bunsui config set --user store URL",
             )
     elif folder is not None and name == "artifacts":
-        value = str(folder / files.expanded(value))
-        if origin.source is Source.PROJECT and not urls.lies_in(Path(value), folder):
+        on_s3 = value.startswith(SCHEME)
+        value = value if on_s3 else str(folder / files.expanded(value))
+        if origin.source is Source.PROJECT and (on_s3 or not urls.lies_in(Path(value), folder)):
             raise ConfigError(
                 f"{where}a project's file may name a folder in its own folder only, such as artifacts",
-                hint="any other is set in your own file with: bunsui config set --user artifacts FOLDER",
+                hint="any other is set in your own file with: bunsui config set --user artifacts"
+                f" {'URL' if on_s3 else 'FOLDER'}",
             )
     elif folder is not None and name == "bindings":
         value = str(folder / files.expanded(value))

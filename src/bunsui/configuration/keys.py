@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from bunsui.aws.s3 import URL_PATTERN
 from bunsui.aws.settings import ENTRY_PATTERN, ROLE_PATTERN, RULE
 from bunsui.configuration.checking import fits, rule_of
 from bunsui.configuration.settings import VARIABLE_PATTERN
@@ -36,11 +37,12 @@ SCHEMA: dict[str, Any] = {
         },
         "artifacts": {
             "type": "string",
-            "pattern": r"^(?![\s\S]*://)[\s\S]*\S",
-            "title": "the path of a folder, such as artifacts",
-            "description": "Where outputs above 32 KiB are, whatever the store; STORE-artifacts beside a"
-            " SQLite store's file by default. In a file, a relative path begins at the file's folder.",
-            "examples": ["/var/lib/etl/artifacts"],
+            "pattern": rf"{URL_PATTERN}|^(?![\s\S]*://)[\s\S]*\S",
+            "title": "the path of a folder, such as artifacts, or a place on S3, such as s3://bucket/prefix",
+            "description": "Where outputs above 32 KiB are, whatever the store: a folder, or a place on S3;"
+            " STORE-artifacts beside a SQLite store's file by default. In a file, a relative path begins at"
+            " the file's folder.",
+            "examples": ["/var/lib/etl/artifacts", "s3://etl-artifacts/bunsui"],
         },
         "lease": {
             "type": "number",

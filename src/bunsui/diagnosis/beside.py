@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
-from bunsui.diagnosis.check import Check, failed, ok, problem, warning
+from bunsui.aws.connections import Connections
+from bunsui.aws.s3 import PAGE
+from bunsui.diagnosis.check import Check, Status, failed, ok, problem, warning
 from bunsui.diagnosis.sizes import in_bytes
-from bunsui.errors import ConfigError, NotFound, StoreError
+from bunsui.errors import AwsError, ConfigError, NotFound, StoreError
 from bunsui.model.artifact import Artifact
 from bunsui.runner.assembly import artifacts_of, logs_of
+from bunsui.runner.attempts.artifact_bucket import S3Artifacts
+from bunsui.runner.attempts.artifact_folder import FolderArtifacts
 from bunsui.runner.sessions import index, reading
 from bunsui.stores.access import may_write
 
 if TYPE_CHECKING:
+    from bunsui.aws.settings import AwsSettings
     from bunsui.ports.store import Store
     from bunsui.runner.attempts.artifacts import Artifacts
 
@@ -44,21 +49,30 @@ _UNTIL = {
 }
 
 
-def beside(store: Store, given: str | None = None) -> Iterator[Check]:
+def beside(store: Store, given: str | None = None, aws: AwsSettings | None = None) -> Iterator[Check]:
     """Where logs and artifacts lie, and whether the newest sessions' artifacts are there.
 
     A store that is no file has no logs that outlive a runner: there is no check of them then.
 
     Args:
         store: can be read.
-        given: the configured folder of artifacts; None: beside the store, if that is a file.
+        given: the configured place of artifacts; None: beside the store, if that is a file.
+        aws: as whom, and where, AWS is called, for a place on S3.
     """
     path = store.path
     logs = logs_of(path)
     if logs is not None:
         yield folder("logs", logs)
+    connections = Connections(aws)
     try:
-        artifacts = artifacts_of(given, path)
+        yield from _artifacts(store, given, connections)
+    finally:
+        connections.close()
+
+
+def _artifacts(store: Store, given: str | None, connections: Connections) -> Iterator[Check]:
+    try:
+        artifacts = artifacts_of(given, store.path, connections)
     except ConfigError as error:
         yield failed(
             "artifacts", error, "name another folder with: bunsui config set --user artifacts FOLDER"
@@ -66,11 +80,28 @@ def beside(store: Store, given: str | None = None) -> Iterator[Check]:
         return
     if artifacts is None:
         return
-    yield folder("artifacts", artifacts.folder)
+    if isinstance(artifacts, FolderArtifacts):
+        yield folder("artifacts", artifacts.folder)
+    elif isinstance(artifacts, S3Artifacts):
+        found = bucket(artifacts)
+        yield found
+        if found.status is not Status.OK:
+            return  # The same would be said of each artifact.
     try:
         yield named_artifacts(store, artifacts)
     except StoreError as error:
         yield failed(_CONTENT, error, "restore the store from a backup")
+
+
+def bucket(artifacts: S3Artifacts) -> Check:
+    """Whether a place on S3 can be listed, and what it holds. Nothing is written there."""
+    try:
+        found = artifacts.first()
+    except AwsError as error:
+        return failed("artifacts", error, f"see to the bucket: {_UNTIL['artifacts']}")
+    text = f"{artifacts.place} can be listed, and has {in_bytes(sum(size for _, size in found))}"
+    more = "" if len(found) < PAGE else "; no further ones were counted"
+    return ok("artifacts", f"{text} in {len(found)} objects{more}")
 
 
 def folder(name: _Name, place: Path, most: int = MOST_FILES) -> Check:
@@ -153,7 +184,7 @@ def named_artifacts(
     Args:
         store: has the histories.
         artifacts: where they should lie.
-        seconds: after which no further session is looked at.
+        seconds: after which nothing further is looked at.
         most_read: bytes that are read; of further ones only the size is looked at.
 
     Raises:
@@ -175,6 +206,8 @@ def named_artifacts(
             if whole:
                 most_read -= artifact.size
                 read += 1
+            if time.monotonic() > deadline:  # On S3 each is a call.
+                break
         if time.monotonic() > deadline:
             break
     return ok(

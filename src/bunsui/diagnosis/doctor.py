@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bunsui.aws.settings import AwsSettings
 from bunsui.configuration import files
 from bunsui.configuration.config import Config, misspelt_variables
 from bunsui.diagnosis import plugins as of_plugins
@@ -54,7 +55,12 @@ def diagnose(store: str | None = None, again: Callable[[], str] = str) -> Iterat
         except ConfigError as error:
             yield failed("store", error, "name a store")
         else:
-            yield from the_store(url, registry, known.artifacts, again)
+            try:
+                aws = known.aws
+            except ConfigError as error:
+                yield failed("aws", error, "mend it in an editor")
+                aws = AwsSettings()
+            yield from the_store(url, registry, known.artifacts, again, aws)
     if config is not None:
         yield from names(config, registry, os.environ)
 
@@ -76,27 +82,31 @@ def configuration(config: Config) -> Iterator[Check]:
 
 
 def the_store(
-    url: str, registry: Plugins, artifacts: str | None = None, again: Callable[[], str] = str
+    url: str,
+    registry: Plugins,
+    artifacts: str | None = None,
+    again: Callable[[], str] = str,
+    aws: AwsSettings | None = None,
 ) -> Iterator[Check]:
-    """The store that a URL names, its sessions, and what lies beside it, or in the folder `artifacts`."""
+    """The store that a URL names, its sessions, and what lies beside it, or in the place `artifacts`."""
     store, checks = open_store(url, registry)
     yield from checks
     if store is None:
         return
     try:
-        yield from _opened(store, url, artifacts, again)
+        yield from _opened(store, url, again)
+        yield from beside(store, artifacts, aws)
     finally:
         store.close()
 
 
-def _opened(store: Store, url: str, artifacts: str | None, again: Callable[[], str]) -> Iterator[Check]:
+def _opened(store: Store, url: str, again: Callable[[], str]) -> Iterator[Check]:
     written = write(store)
     yield written
     path = sqlite_path(url)
     if path is not None:
         yield from content(path, was_written=written.status is Status.OK)
     yield from sessions(store, datetime.now(UTC), again)
-    yield from beside(store, artifacts)
 
 
 def _registry() -> Plugins:

@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 from bunsui.errors import JobError, NotFound, StoreError
 from bunsui.expressions.kinds import describe
 from bunsui.expressions.references import Reference, parse
+from bunsui.model.artifact import Unread
 from bunsui.model.json import compact, whole
 from bunsui.model.status import JobStatus
 from bunsui.model.times import to_text
@@ -243,7 +244,11 @@ def _of_job(reference: Reference, scope: Scope) -> Any:
 
 
 def _output_of(state: JobState, reference: Reference) -> Any:
-    """What a job returned, where it can be had; the one who refers to it fails, and says why, where not."""
+    """What a job returned, where it can be had; the one who refers to it fails, and says why, where not.
+
+    Raises:
+        Unread: it may be had later.
+    """
     size = state.encoded_output.size
     if size > MAX_READ:
         raise ReferenceFailed(
@@ -252,6 +257,8 @@ def _output_of(state: JobState, reference: Reference) -> Any:
         )
     try:
         return state.output
+    except Unread:
+        raise
     except (NotFound, StoreError) as error:
         raise ReferenceFailed(f"${{{reference.text}}}: {error}", code="OutputLost") from error
 

@@ -11,7 +11,7 @@ from bunsui.model.json import Json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["INLINE", "Artifact", "owner"]
+__all__ = ["INLINE", "Artifact", "Unread", "owner"]
 
 #: Bytes of JSON up to which an output stands in the history itself; a larger one is an artifact.
 INLINE = 32 * 1024
@@ -24,8 +24,24 @@ def owner(job: str | None, item: int | None = None) -> str:
     return f"job '{job}'" if item is None else f"item {item} of job '{job}'"
 
 
+class Unread(StoreError):
+    """An artifact that can't be read for now: nobody has said that it is gone, or damaged.
+
+    Who needs it fails no job for that: its session waits, or is set aside, and can be resumed.
+
+    Attributes:
+        passing: whether it may be read soon, without anybody doing something about it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, passing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.passing = passing
+
+
 class Artifact(Json):
-    """A JSON document that lies in a file: read, and checked against its SHA-256, each time somebody looks.
+    """A JSON document that lies in a file, or on S3.
+
+    It is read, and checked against its SHA-256, each time somebody looks.
 
     Two are equal where their content is, whoever they belong to.
 
@@ -74,7 +90,7 @@ class Artifact(Json):
         if self._load is None:
             raise StoreError(
                 f"the output of {self.whose or 'a job'} is an artifact, and nobody has said where those lie",
-                hint="give the runner their folder, as in Runner(store, artifacts='...')",
+                hint="give the runner their place, as in Runner(store, artifacts='...')",
             )
         return self._load(self)
 

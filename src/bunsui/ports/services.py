@@ -30,16 +30,17 @@ class Objects(Protocol):
         """Keeps the input of a job, a JSON text, and gives its URL, such as ``s3://bucket/prefix/...``.
 
         Raises:
-            AwsError: it could not be written.
+            AwsError: it could not be written. It may be put again, so its kind is never ``open``.
         """
         ...
 
     def read_output(self, url: str) -> Any:
-        """What an attempt has left there; None: nothing.
+        """What an attempt has left there, up to 64 MiB; None: nothing.
 
         Raises:
             AwsError: it could not be read.
-            JobError: it is no JSON, or too large.
+            JobError: it is no JSON (``OutputNotJson``), or too large (``OutputTooLarge``), or the URL is none
+                that `output_url` gives (``OutputElsewhere``).
         """
         ...
 

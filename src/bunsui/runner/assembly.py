@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from bunsui.aws.connections import Connections
+from bunsui.aws.s3 import SCHEME, Place
 from bunsui.configuration.settings import Settings
 from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
@@ -16,7 +17,7 @@ from bunsui.local.supervisor import Supervisor
 from bunsui.model.artifact import INLINE
 from bunsui.ports.services import Services
 from bunsui.ports.store import Store
-from bunsui.runner.attempts.artifacts import Artifacts
+from bunsui.runner.attempts.artifact_folder import FolderArtifacts
 from bunsui.runner.attempts.captured import Captured
 from bunsui.runner.attempts.event_loop import EventLoop
 from bunsui.runner.attempts.host import Host
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from bunsui.aws.settings import AwsSettings
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.clock import Clock
+    from bunsui.runner.attempts.artifacts import Artifacts
     from bunsui.runner.attempts.caching import Caching
     from bunsui.runner.attempts.pool import Pool
     from bunsui.runner.driving.driver import Driver
@@ -119,17 +121,30 @@ def _beside(store: Path, name: str) -> Path:
     return Path(f"{os.path.realpath(store)}-{name}")
 
 
-def artifacts_of(given: str | Path | None, store: Path | None) -> Artifacts | None:
-    """Where large outputs lie: in the folder that was given, else beside the store's file, if it is one.
+def artifacts_of(given: str | Path | None, store: Path | None, aws: Connections) -> Artifacts | None:
+    """Where large outputs lie: in the place that was given, else beside the store's file, if it is one.
+
+    Nobody asks whether a bucket is there.
 
     Raises:
-        ConfigError: what was given is no folder's path.
+        ConfigError: what was given is neither a folder's path nor a place on S3.
     """
     if given is None:
-        return None if store is None else Artifacts(_beside(store, "artifacts"))
-    if not isinstance(given, str | Path) or not str(given).strip() or "://" in str(given):
-        hint = "it is the path of a folder, such as 'artifacts' or '/var/lib/bunsui/artifacts'"
-        raise ConfigError(f"artifacts is {given!r}", hint=hint)
+        return None if store is None else FolderArtifacts(_beside(store, "artifacts"))
+    text = str(given)
+    if isinstance(given, str) and text.startswith(SCHEME):
+        # Few keep them there.
+        from bunsui.runner.attempts.artifact_bucket import S3Artifacts  # noqa: PLC0415 - see above
+
+        return S3Artifacts(Place.parse(text), aws)
+    # A Path makes one slash of two.
+    is_url = "://" in text or (isinstance(given, Path) and text.startswith("s3:/"))
+    if not isinstance(given, str | Path) or not text.strip() or is_url:
+        raise ConfigError(
+            f"artifacts is {given!r}",
+            hint="it is the path of a folder, such as 'artifacts' or '/var/lib/bunsui/artifacts', or a place"
+            " on S3 as a text, such as 's3://bucket/prefix'",
+        )
     try:
         folder = Path(given).expanduser().absolute()
         is_taken = folder.exists() and not folder.is_dir()
@@ -138,7 +153,7 @@ def artifacts_of(given: str | Path | None, store: Path | None) -> Artifacts | No
         raise ConfigError(f"artifacts is {quoted(str(given))}: {reason}", hint="name a folder") from error
     if is_taken:
         raise ConfigError(f"artifacts is {folder}, which is no folder", hint="name a folder, or a new path")
-    return Artifacts(folder)
+    return FolderArtifacts(folder)
 
 
 def assemble(
@@ -157,7 +172,7 @@ def assemble(
     """The parts of a Runner; see its arguments. Without `surroundings` they are those of this machine.
 
     Raises:
-        ConfigError: the store's URL or the folder of artifacts is wrong, or a secret's source is not
+        ConfigError: the store's URL or the place of artifacts is wrong, or a secret's source is not
             registered.
         PluginError: the configuration names secrets, and a plugin's secret sources are wrong.
         StoreError: the store can't be opened.
@@ -179,7 +194,8 @@ def assemble(
     calls = Pools(lambda: around.pool(CALLS))
     event_loop = EventLoop()
     logs = Logs(logs_of(path), clock)
-    kept = artifacts_of(artifacts, path)
+    connections = Connections(aws, concurrency=max_concurrency, random=around.random)
+    kept = artifacts_of(artifacts, path, connections)
     keeping = Keeping(kept, clock, lease, min(INLINE, opened.max_commit_bytes - EVENT_MARGIN))
 
     def caching() -> Caching:
@@ -187,8 +203,8 @@ def assemble(
 
         return Caching(opened, kept, clock)
 
-    connections = Connections(aws, concurrency=max_concurrency, random=around.random)
-    job_types = JobTypes(plugins, Services(connections, clock, around.random))
+    objects = None if kept is None else kept.objects
+    job_types = JobTypes(plugins, Services(connections, clock, around.random, objects))
     host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping, caching, around.machine_time)
     driver = around.driver(
         runner_id,

@@ -59,8 +59,9 @@ class Runner(Launching):
             a role to take), its ``external_id``, ``endpoint_url`` (one URL, or a mapping of them by service)
             and ``allowed_roles``, those that jobs may name (any, where it is not given). None: as configured,
             else as AWS's own tools are.
-        artifacts: the folder of outputs above 32 KiB; None: the configured one, else ``STORE-artifacts``
-            beside a SQLite store, and for any other store its histories.
+        artifacts: the folder of outputs above 32 KiB, or a place on S3, such as ``s3://bucket/prefix``, which
+            nothing is asked of before it is needed; None: the configured one, else ``STORE-artifacts`` beside
+            a SQLite store, and for any other store its histories.
         plugins: further plugins; see `Plugins`. Or one of these: then it is all that there is.
         autoload_plugins: whether installed entry points are imported.
         authenticator: None; a later version takes who checks what may be done here.
@@ -70,7 +71,7 @@ class Runner(Launching):
         config: what counts where an argument is None. None: `Config.load()`, so files and environment. A
             mapping says what definitions may name: ``env``, a list of variables, and ``secrets``, where each
             is found, such as ``{"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}``; then nothing
-            else is configured but the store and the folder of artifacts.
+            else is configured but the store and the place of artifacts.
 
     Raises:
         ConfigError: an argument is wrong.

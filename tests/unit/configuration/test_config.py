@@ -220,6 +220,21 @@ def test_a_projects_artifacts_stay_in_its_folder(
     assert load(project, user).artifacts
 
 
+def test_a_bucket_is_named_by_the_user_only(project: Path, user: Path) -> None:
+    """A repository that was cloned sends no outputs to a bucket; it is no path, wherever it is named."""
+    url = "s3://bucket/some/prefix"
+    write(user, "")
+    write(project, f'artifacts = "{url}"')
+    assert error(project, user).startswith(
+        f"{project}:1: a project's file may name a folder in its own folder only, such as artifacts;"
+        " any other is set in your own file with: bunsui config set --user artifacts URL"
+    )
+    write(project, "")
+    write(user, f'artifacts = "{url}"')
+    assert url == load(project, user).artifacts
+    assert url == Config.load(project.parent, environ={"BUNSUI_ARTIFACTS": url}, user_file=user).artifacts
+
+
 def test_paths_begin_at_the_files_folder(project: Path, user: Path, tmp_path: Path) -> None:
     """Wherever the command is run; those of the environment begin where it is."""
     write(project, 'store = "sqlite:///a b/%25.db"\nartifacts = "a b/%25"')
@@ -291,7 +306,9 @@ def test_a_user_file_that_is_not_there(
         ("[lease]\nx = 1", ':1: lease is {"x": 1}; it is a number of seconds'),
         ("lease = nan", ":1: lease is NaN; it is"),
         ('store = "bunsui.db"', ":1: store is 'bunsui.db'; it is the URL of a store"),
-        ('artifacts = "s3://bucket"', ":1: artifacts is 's3://bucket'; it is the path of a folder, such as"),
+        ('artifacts = "s3://b ad"', ":1: artifacts is 's3://b ad'; it is the path of a folder, such as"),
+        ('artifacts = "s3://"', ":1: artifacts is 's3://'; it is the path of a folder, such as"),
+        ('artifacts = "gs://bucket"', ":1: artifacts is 'gs://bucket'; it is the path of a folder, such as"),
         ('artifacts = " "', ":1: artifacts is ' '; it is the path of a folder"),
         ("capture_logging = 1", ":1: capture_logging is 1; it is true or false"),
         ('[pools]\n"a b" = 2', ":2: 'a b' can't be a name in 'pools'"),

@@ -13,7 +13,7 @@ from bunsui import Plugins
 from bunsui.diagnosis.beside import beside, folder, named_artifacts
 from bunsui.diagnosis.check import Check, Status
 from bunsui.diagnosis.doctor import the_store
-from bunsui.runner.attempts.artifacts import Artifacts
+from bunsui.runner.attempts.artifact_folder import FolderArtifacts
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
 
@@ -141,7 +141,7 @@ def content(path: Path, *, read: bool) -> Check:
     store = SqliteStore(path)
     try:
         return named_artifacts(
-            store, Artifacts(Path(f"{path}-artifacts")), most_read=10 * LARGE if read else 0
+            store, FolderArtifacts(Path(f"{path}-artifacts")), most_read=10 * LARGE if read else 0
         )
     finally:
         store.close()

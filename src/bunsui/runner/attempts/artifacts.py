@@ -1,24 +1,16 @@
-"""Outputs that are too large for a history: files beside the store, named by the SHA-256 of their content.
-
-``FOLDER/SESSION/SHA256``: a session's artifacts are gone with its folder. A file is written under another
-name first and renamed once it is durable, so a name is there with all of its content or not at all, wherever
-the process or the machine stops.
-"""
+"""Outputs that are too large for a history: kept elsewhere, named by the SHA-256 of their content."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
-import os
 import re
-import secrets
-import stat
-import tempfile
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
+
+from attrs import frozen
 
 from bunsui.errors import NotFound, StoreError
 from bunsui.model.artifact import Artifact
@@ -26,132 +18,107 @@ from bunsui.model.artifact import Artifact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bunsui.concurrency.notice import Notice
+    from bunsui.ports.clock import Clock
+    from bunsui.ports.services import Objects
+
+    #: Ends a wait once nobody wants what is waited for.
+    GivenUp = Event | Notice
+
 #: Most bytes of one artifact.
 MAX_ARTIFACT = 2**30
-#: Begins the names of files that are being written.
-_TEMPORARY = "writing-"
-#: What an id may be, to be the name of a folder.
+#: What an id may be, to be the name of a folder, or a part of a key.
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_CHUNK = 2**20
+_RESTORE = "restore it from a backup, or run the session again"
 
 
 class TooLarge(Exception):
     """More than `MAX_ARTIFACT` bytes; nothing was kept."""
 
 
-class Artifacts:
-    """The artifacts of all sessions of a store. Any number of processes may use them at once.
+@frozen
+class Patience:
+    """How long somebody tries again what fails for now."""
 
-    Args:
-        folder: made with the first artifact (0700; files 0600).
-    """
+    clock: Clock
+    #: Seconds, from the first failure on.
+    seconds: float
+    #: Once it is set, nothing is tried again; None: nobody gives up.
+    given_up: GivenUp | None = None
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        #: Begins the names of the files that are written through this object.
-        self._temporary = f"{_TEMPORARY}{secrets.token_hex(4)}-"
+    def until(self) -> float:
+        """When (monotonic) it is over, if it begins now."""
+        return self.clock.monotonic() + self.seconds
 
-    def session_folder(self, session: str) -> Path:
-        """The folder of a session's artifacts; it need not exist."""
-        if not SESSION_ID.fullmatch(session):
-            raise ValueError(f"{session!r} is no id of a session")
-        return self.folder / session
+    def waits(self, seconds: float, until: float) -> bool:
+        """Waits so long, or for what is left until then; whether to try again: not where nothing is left."""
+        left = until - self.clock.monotonic()
+        given_up = self.given_up or Event()
+        if left <= 0 or given_up.is_set():
+            return False
+        given_up.wait(min(seconds, left))
+        return True
 
-    def path(self, session: str, artifact: Artifact) -> Path:
-        """The file of an artifact; it need not exist."""
-        return self.session_folder(session) / artifact.sha256
 
-    def _own_folder(self, session: str) -> Path:
-        """The folder of a session.
+class Artifacts(ABC):
+    """The artifacts of all sessions of a store. Any number of processes and threads may use them at once."""
 
-        Raises:
-            OSError: it is a link: what a job has put there must not lead elsewhere.
-        """
-        folder = self.session_folder(session)
-        if folder.is_symlink():
-            raise OSError(errno.ELOOP, "the session's folder is a link")
-        return folder
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where they are, for people: a folder, or a URL."""
+
+    @property
+    def objects(self) -> Objects | None:
+        """The same place, for jobs at AWS; None: they can't reach it."""
+        return None
 
     # Writing
 
-    def put(self, session: str, texts: str | Iterable[str], whose: str) -> Artifact:
-        """Keeps a JSON text, durably.
+    def put(
+        self, session: str, texts: str | Iterable[str], whose: str, patience: Patience | None = None
+    ) -> Artifact:
+        """Keeps a JSON text, durably. One of this content that is damaged is mended.
 
         Args:
             session: the session whose output it is.
             texts: the text, ASCII only; as a whole or in parts.
             whose: what it is the output of, as errors name it.
+            patience: for single calls to AWS; None: none. Who writes to a disk again has to begin anew.
 
         Raises:
             TooLarge: it has more than `MAX_ARTIFACT` bytes.
-            OSError: it can't be written. Nothing of it counts, and nothing is left where that can be helped.
+            OSError: it can't be written here. Nothing of it counts, and nothing is left where that can be
+                helped.
+            AwsError: the same, there.
         """
         parts = [texts] if isinstance(texts, str) else texts
-        return self._write(session, (part.encode("ascii") for part in parts), whose)
+        digest, size = self._write(session, _bounded(part.encode("ascii") for part in parts), patience)
+        return Artifact(digest, size, whose, self.loader(session))
 
-    def adopt(self, artifact: Artifact, source: str, target: str, whose: str) -> Artifact:
+    def adopt(
+        self, artifact: Artifact, source: str, target: str, whose: str, patience: Patience | None = None
+    ) -> Artifact:
         """Makes an artifact of the session `source` one of the session `target`, too, once it was checked.
 
-        The file is shared where the file system can do that, else copied. Each session keeps its own
-        name for it: removing one leaves the other.
+        Each session keeps its own name for it: removing one leaves the other.
 
         Raises:
             NotFound: it is gone.
             StoreError: it is damaged, or can't be read.
-            OSError: it can't be written.
+            OSError: it can't be written here.
+            AwsError: it can't be copied there.
         """
-        named = Artifact(artifact.sha256, artifact.size, whose)
-        data = self._read(source, named)
-        adopted = Artifact(artifact.sha256, artifact.size, whose, self.loader(target))
-        folder = self._make_folder(target)
-        file, name = tempfile.mkstemp(prefix=self._temporary, dir=folder)
-        os.close(file)
-        temporary = Path(name)
-        temporary.unlink()
-        try:
-            os.link(self.path(source, artifact), temporary, follow_symlinks=False)
-        except OSError:  # Another file system, or one without links.
-            return self._write(target, [data], whose)
-        try:
-            temporary.replace(folder / artifact.sha256)
-            # Two names of one file: then rename(2) does nothing, and the other name stays.
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(folder)
-        return adopted
+        self._share(Artifact(artifact.sha256, artifact.size, whose), source, target, patience)
+        return Artifact(artifact.sha256, artifact.size, whose, self.loader(target))
 
-    def _write(self, session: str, parts: Iterable[bytes], whose: str) -> Artifact:
-        folder = self._make_folder(session)
-        file, name = tempfile.mkstemp(prefix=self._temporary, dir=folder)
-        temporary = Path(name)
-        digest, size = hashlib.sha256(), 0
-        try:
-            with open(file, "wb") as writing:  # noqa: PTH123 - of the descriptor
-                for part in parts:
-                    size += len(part)
-                    if size > MAX_ARTIFACT:
-                        raise TooLarge
-                    digest.update(part)
-                    writing.write(part)
-                writing.flush()
-                os.fsync(writing.fileno())
-            # In place of one that is there, too: it may be damaged.
-            temporary.replace(folder / digest.hexdigest())
-        except BaseException:  # Only to clean up: it goes on.
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(folder)
-        return Artifact(digest.hexdigest(), size, whose, self.loader(session))
+    @abstractmethod
+    def _write(self, session: str, parts: Iterable[bytes], patience: Patience | None) -> tuple[str, int]:
+        """Keeps bytes; their SHA-256 and their number."""
 
-    def _make_folder(self, session: str) -> Path:
-        folder = self._own_folder(session)
-        if not folder.is_dir():
-            for each in (folder.parent, folder):  # `mode` is not for parents.
-                if not each.is_dir():
-                    each.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    _sync_folder(each.parent)
-        return folder
+    @abstractmethod
+    def _share(self, artifact: Artifact, source: str, target: str, patience: Patience | None) -> None:
+        """What `adopt` does."""
 
     # Reading
 
@@ -164,85 +131,98 @@ class Artifacts:
 
         Raises:
             NotFound: it is gone.
-            StoreError: it is damaged, or can't be read.
+            StoreError: it is damaged, or can't be read; `Unread`, where AWS can't be asked for it.
         """
-        return self._read(session, artifact).decode("ascii")
+        return self.read(session, artifact).decode("ascii")
 
-    def _read(self, session: str, artifact: Artifact) -> bytes:
-        path = self.path(session, artifact)
-        whose = f"the output of {artifact.whose or 'a job'} in session {session}"
-        try:
-            self._own_folder(session)
-            data = _content(path, artifact.size)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFound(
-                f"{whose} is gone: there is no file {path}",
-                kind="artifact",
-                name=str(path),
-                hint="restore it from a backup, or run the session again",
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"{whose} can't be read: {path}: {error.strerror or error}",
-                hint="once it can be, all of the session reads as before",
-            ) from error
+    def read(self, session: str, artifact: Artifact) -> bytes:
+        """The bytes of an artifact; see `get`."""
+        data = self._content(session, artifact)
         if data is None or hashlib.sha256(data).hexdigest() != artifact.sha256:
-            raise StoreError(
-                f"{whose} is damaged: {path} does not have the content that its name stands for",
-                hint="restore the file from a backup, or run the session again; nothing else is touched",
-                lasting=True,
-            )
+            raise self._damaged(session, artifact)
         return data
 
-    def wrong(self, session: str, artifact: Artifact) -> str | None:
-        """What is wrong with an artifact, as far as a look at its file tells; None: nothing is.
+    @abstractmethod
+    def _content(self, session: str, artifact: Artifact) -> bytes | None:
+        """What is there; None where that is sure to be damaged."""
 
-        It is not read: what damages it and leaves its size is not seen.
+    @abstractmethod
+    def where(self, session: str, artifact: Artifact | None = None) -> str:
+        """Where the artifacts of a session are, or one of them: a path, or a URL."""
+
+    @abstractmethod
+    def wrong(self, session: str, artifact: Artifact) -> str | None:
+        """What is wrong with an artifact, as far as a look at it tells; None: nothing is.
+
+        It is not read: what damages it and leaves its size is not seen everywhere.
 
         Returns:
             What follows "its output", such as ``is gone``.
         """
-        try:
-            self._own_folder(session)
-            about = self.path(session, artifact).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return "is gone"
-        except OSError:
-            return "can't be read"
-        whole = stat.S_ISREG(about.st_mode) and about.st_size == artifact.size
-        return None if whole else "is damaged"
 
     # Housekeeping
 
+    @abstractmethod
     def tidy(self, session: str) -> None:
         """Removes what others were writing, such as a process that died. Only for who holds the claim.
 
         What is written through this object stays: whoever has the claim may have begun to write.
         """
-        with contextlib.suppress(OSError):
-            for path in self._own_folder(session).glob(f"{_TEMPORARY}*"):
-                if not path.name.startswith(self._temporary):
-                    with contextlib.suppress(OSError):
-                        path.unlink()
+
+    @abstractmethod
+    def size(self, session: str) -> int:
+        """Bytes of all that there is of a session.
+
+        Raises:
+            OSError: they can't be looked at here.
+            AwsError: the same, there.
+        """
+
+    @abstractmethod
+    def remove(self, session: str) -> None:
+        """Removes all that there is of a session; what raises is `size`'s."""
+
+    # Errors
+
+    def _gone(self, session: str, artifact: Artifact, what: str) -> NotFound:
+        name = self.where(session, artifact)
+        return NotFound(
+            f"{whose_in(session, artifact)} is gone: there is no {what} {name}",
+            kind="artifact",
+            name=name,
+            hint=_RESTORE,
+        )
+
+    def _damaged(self, session: str, artifact: Artifact) -> StoreError:
+        return StoreError(
+            f"{whose_in(session, artifact)} is damaged: {self.where(session, artifact)} does not have the"
+            " content that its name stands for",
+            hint=f"{_RESTORE}; nothing else is touched",
+            lasting=True,
+        )
 
 
-def _content(path: Path, size: int) -> bytes | None:
-    """What a file holds; None where it is no file, or has another size."""
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        about = os.fstat(file)
-        if not stat.S_ISREG(about.st_mode) or about.st_size != size:
-            return None
-        with open(file, "rb", closefd=False) as reading:
-            return reading.read(size + 1)
-    finally:
-        os.close(file)
+def checked(session: str) -> str:
+    """The id of a session, which becomes a part of a path or a key.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not SESSION_ID.fullmatch(session):
+        raise ValueError(f"{session!r} is no id of a session")
+    return session
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes a folder's entries durable."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+def whose_in(session: str, artifact: Artifact) -> str:
+    """An artifact, as errors name it."""
+    return f"the output of {artifact.whose or 'a job'} in session {session}"
+
+
+def _bounded(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same parts, up to `MAX_ARTIFACT` bytes."""
+    left = MAX_ARTIFACT
+    for part in parts:
+        left -= len(part)
+        if left < 0:
+            raise TooLarge
+        yield part

@@ -12,6 +12,7 @@ from attrs import evolve
 
 from bunsui.engine.actions import Recover
 from bunsui.local.results import failure
+from bunsui.model.artifact import Unread
 from bunsui.runner.attempts import outcomes
 from bunsui.runner.attempts.remote_work import RemoteWork
 from bunsui.runner.attempts.remotes import Remotes
@@ -109,6 +110,8 @@ class Attempts:
         at = live.at(self._clock.now())
         try:
             work = self._starter.prepare(live, action)
+        except Unread:  # The session is set aside.
+            raise
         except BaseException as error:  # The border: a plugin's job type looks at its options here.
             live.record(outcomes.not_started(at, action, evolve(failure(error), retryable=False)))
             return
@@ -154,6 +157,8 @@ class Attempts:
         work, ran_here = None, True
         try:
             work = self._starter.recovered(live, lost)
+        except Unread:  # The session is set aside.
+            raise
         except BaseException as error:  # The border: a plugin's job type looks at its options here.
             why = f"its input can't be made again: {failure(error).message}"
             ran_here = False

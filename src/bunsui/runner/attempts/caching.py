@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from bunsui.errors import NotFound, StoreError
+from bunsui.errors import AwsError, NotFound, StoreError
 from bunsui.expressions.resolution import Hidden
 from bunsui.local.bindings import to_data
 from bunsui.model.artifact import INLINE, Artifact
@@ -190,9 +190,9 @@ class Caching:
             if self._artifacts is not None:
                 kept = Artifact(entry["sha256"], entry["bytes"])
                 return Cached(self._artifacts.adopt(kept, source, session, whose), source)
-        except (NotFound, StoreError, OSError, KeyError, TypeError, ValueError) as error:
+        except (NotFound, StoreError, AwsError, OSError, KeyError, TypeError, ValueError) as error:
             # It runs, whatever it is. What may be there again later is left for others.
-            if not isinstance(error, StoreError | OSError) or getattr(error, "lasting", False):
+            if not isinstance(error, StoreError | AwsError | OSError) or getattr(error, "lasting", False):
                 with contextlib.suppress(StoreError):
                     self._entries.delete(key)
         return None

@@ -1,24 +1,19 @@
-"""Large outputs on their way into artifacts: in threads that may wait for a disk."""
+"""Large outputs on their way into artifacts: in threads that may wait for a disk, or for AWS."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bunsui.errors import JobError, StoreError
-from bunsui.model.artifact import INLINE, owner
+from bunsui.errors import AwsError, JobError, StoreError
+from bunsui.model.artifact import INLINE, Unread, owner
 from bunsui.model.json import Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from threading import Event
 
-    from bunsui.concurrency.notice import Notice
     from bunsui.model.artifact import Artifact
     from bunsui.ports.clock import Clock
-    from bunsui.runner.attempts.artifacts import Artifacts
-
-    #: Ends a wait once nobody wants what is waited for.
-    GivenUp = Event | Notice
+    from bunsui.runner.attempts.artifacts import Artifacts, GivenUp, Patience
 
 #: Seconds before an artifact that could not be written is written again.
 AGAIN = 0.5
@@ -36,12 +31,13 @@ class Keeping:
     """Makes artifacts of outputs that are too large for the history.
 
     Where the disk is full, or fails, this waits as the driver does for its store: what a job took hours for
-    is not thrown away because somebody has to make room first.
+    is not thrown away because somebody has to make room first. So it does where AWS is not reached, or fails
+    or throttles calls; what AWS refuses it refuses again.
 
     Args:
         artifacts: where they go; None: nowhere, so outputs stay in the history, up to one commit each.
         clock: the runner's.
-        patience: seconds for which writing is tried; the lease.
+        patience: seconds for which writing is tried again; the lease.
         most_inline: bytes up to which an output stays in the history.
     """
 
@@ -87,6 +83,7 @@ class Keeping:
             JobError: it is too large.
             NotFound: the artifact of an item is gone.
             Unkept: the list could not be written.
+            Unread: the artifact of an item could not be read.
             StoreError: the artifact of an item is damaged, or can't be read.
         """
         return self._put(session, lambda: _list_of(outputs), owner(job), given_up)
@@ -97,11 +94,15 @@ class Keeping:
         Raises:
             NotFound: it is gone.
             Unkept: it could not be written.
+            Unread: it could not be read.
             StoreError: it is damaged, or can't be read.
         """
         artifacts = self._place
         return self._patiently(
-            target, lambda: artifacts.adopt(artifact, source, target, whose), whose, given_up
+            target,
+            lambda patience: artifacts.adopt(artifact, source, target, whose, patience),
+            whose,
+            given_up,
         )
 
     @property
@@ -117,7 +118,9 @@ class Keeping:
 
         artifacts = self._place
         try:
-            return self._patiently(session, lambda: artifacts.put(session, texts(), whose), whose, given_up)
+            return self._patiently(
+                session, lambda patience: artifacts.put(session, texts(), whose, patience), whose, given_up
+            )
         except TooLarge:
             raise JobError(
                 f"the output of {whose} has more than {MAX_ARTIFACT:,} bytes, the most that is kept;"
@@ -127,21 +130,39 @@ class Keeping:
             ) from None
 
     def _patiently(
-        self, session: str, write: Callable[[], Artifact], whose: str, given_up: GivenUp
+        self, session: str, write: Callable[[Patience], Artifact], whose: str, given_up: GivenUp
     ) -> Artifact:
-        """Writes an artifact of a session, again and again while the disk fails."""
-        until = self._clock.monotonic() + self._patience
+        """Writes an artifact of a session, again and again while the disk fails.
+
+        What is given to `write` does the same for single calls to AWS: of a gigabyte that goes there in
+        parts, one that fails is no reason to send all again.
+        """
+        # Most sessions have none.
+        from bunsui.runner.attempts.artifacts import Patience  # noqa: PLC0415 - see above
+
+        patience = Patience(self._clock, self._patience, given_up)
+        until: float | None = None
         while True:
             try:
-                return write()
-            except OSError as error:
-                if given_up.is_set() or self._clock.monotonic() >= until:
-                    where = error.filename or self._place.session_folder(session)
+                return write(patience)
+            except AwsError as error:
+                # Where it was throttled, or its answer lost, time helps.
+                first = f"{error.hint}; then " if error.kind in ("refused", "credentials") else ""
+                raise Unkept(
+                    f"the output of {whose} can't be kept: {error.message}",
+                    hint=f"{first}resume the session",
+                ) from error
+            except (OSError, Unread) as error:
+                until = patience.until() if until is None else until
+                is_passing = not isinstance(error, Unread) or error.passing
+                if not is_passing or not patience.waits(AGAIN, until):
+                    if isinstance(error, Unread):
+                        raise
+                    where = error.filename or self._place.where(session)
                     raise Unkept(
                         f"the output of {whose} can't be written: {where}: {error.strerror or error}",
                         hint="make room, or see to the rights of that folder, and resume the session",
                     ) from error
-            given_up.wait(AGAIN)
 
 
 def _list_of(outputs: Sequence[Json]) -> Iterator[str]:

@@ -11,16 +11,18 @@ the others alone; where the thread itself ends, nobody waits for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bunsui.engine import events as ev
 from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Gather, Record, Recover, Reuse, Start
 from bunsui.errors import BunsuiError, StoreError
+from bunsui.model.artifact import Unread
 from bunsui.model.status import SessionStatus
 from bunsui.runner.attempts.attempts import Attempts
 from bunsui.runner.attempts.results import STOPPING
 from bunsui.runner.attempts.work import Work
+from bunsui.runner.driving import reads
 from bunsui.runner.driving.agenda import Agenda
 from bunsui.runner.driving.commits import Commits
 from bunsui.runner.driving.ending import Ending
@@ -241,13 +243,30 @@ class Driver:
         machine = live.machine
         free_in_pools = self._places.free_in_pools
         while actions := machine.decide(live.at(self._clock.now()), self._free(live), free_in_pools):
-            for action in actions:
-                self._perform(live, action)
+            if not self._perform_all(live, actions):
+                break  # They are decided again.
             free_in_pools = self._places.free_in_pools
+        else:
+            live.unread_since = None
         self._agenda.waits(live, for_place=machine.has_ready)
         if machine.state.status is SessionStatus.PAUSED:
             self._attempts.leave(live)  # Of what can't be followed nothing may be recorded any more.
             self._release(live)
+
+    def _perform_all(self, live: Live, actions: Sequence[Action]) -> bool:
+        """Carries actions out; whether all were: an output that one of them needs may not be readable now."""
+        unread: Unread | None = None
+        for action in actions:
+            try:
+                self._perform(live, action)
+            except Unread as error:
+                if isinstance(action, Recover):  # It is decided once.
+                    raise
+                unread = error
+        if unread is not None:
+            seconds = reads.failed(live, unread, self._clock.monotonic(), self._lease)
+            self._timers.after(seconds, live, self.touch)
+        return unread is None
 
     def _release(self, live: Live) -> None:
         """Gives the session back with its next commit: nothing may be recorded after that."""

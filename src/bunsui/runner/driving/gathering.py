@@ -15,7 +15,7 @@ from bunsui.engine import events as ev
 from bunsui.engine.actions import Conclude, Gather, Reuse
 from bunsui.errors import JobError, NotFound, StoreError
 from bunsui.local.results import failure
-from bunsui.model.artifact import Artifact, owner
+from bunsui.model.artifact import Artifact, Unread, owner
 from bunsui.model.status import SessionStatus
 from bunsui.runner.attempts.keeping import Unkept
 
@@ -99,7 +99,7 @@ class Gathering:
         def task() -> None:
             try:
                 ends = partial(self._ended, live, job, succeeded, write())
-            except Unkept as error:
+            except (Unkept, Unread) as error:
                 ends = partial(self._unkept, live, error)
             except (JobError, NotFound, StoreError) as error:
                 wrong = evolve(failure(error), retryable=False)

@@ -87,6 +87,8 @@ class Live:
     confirmed_at: float = -math.inf
     #: When the store first failed (monotonic), while it does.
     failing_since: float | None = None
+    #: When an output that a job needs first could not be read (monotonic), while it can't.
+    unread_since: float | None = None
     #: Why the driver gave the session up.
     error: BunsuiError | None = None
     #: Whether another runner has claimed the session.

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import uuid
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from bunsui.dsl.fields import DURATION_PATTERN
 from bunsui.dsl.schema import seconds
-from bunsui.errors import ConfigError, Conflict, StoreError
+from bunsui.errors import AwsError, ConfigError, Conflict, StoreError
 from bunsui.local.identity import is_dead, this_process
 from bunsui.ports.store import Store
+from bunsui.runner import folders
 from bunsui.runner.driving import requests
 from bunsui.runner.sessions import index
 
@@ -151,33 +150,21 @@ def _ended(store: Store, before: datetime) -> Iterator[index.SessionSummary]:
         after = page[-1].cursor
 
 
-def folders(control: Control, session: str) -> tuple[Path, Path | None]:
-    """The folders of a session's logs and of its artifacts, there or not."""
-    artifacts = None if control.artifacts is None else control.artifacts.session_folder(session)
-    return control.logs.session_folder(session), artifacts
-
-
 def _weighed(control: Control, summary: index.SessionSummary) -> PrunedSession | KeptSession:
     """What a session takes beside the store."""
     session, ended = summary.session_id, summary.finished_at
     if ended is None or not _ID.match(session):
         return KeptSession(session, summary.pipeline, "its id is none that bunsui gives")
     try:
-        logs, artifacts = folders(control, session)
-        sizes = _size(logs), 0 if artifacts is None else _size(artifacts)
-    except OSError as error:
-        return KeptSession(session, summary.pipeline, f"{error.filename}: {error.strerror}")
-    return PrunedSession(session, summary.pipeline, summary.status, ended, *sizes)
+        logs = folders.size(control.logs.session_folder(session))
+        artifacts = 0 if control.artifacts is None else control.artifacts.size(session)
+    except (OSError, AwsError) as error:
+        return KeptSession(session, summary.pipeline, _reason(error))
+    return PrunedSession(session, summary.pipeline, summary.status, ended, logs, artifacts)
 
 
-def _size(folder: Path) -> int:
-    """Bytes of the files in a folder and those below it; links are not followed."""
-    if not folder.is_dir() or folder.is_symlink():
-        return 0
-    return sum(
-        _size(path) if path.is_dir() and not path.is_symlink() else path.lstat().st_size
-        for path in folder.iterdir()
-    )
+def _reason(error: OSError | AwsError) -> str:
+    return str(error) if isinstance(error, AwsError) else f"{error.filename}: {error.strerror}"
 
 
 def _removed(control: Control, session: PrunedSession, asked: Sequence[str]) -> PrunedSession | KeptSession:
@@ -188,11 +175,11 @@ def _removed(control: Control, session: PrunedSession, asked: Sequence[str]) -> 
     """
     session_id = session.session_id
     try:
-        for folder in folders(control, session_id):
-            if folder is not None and (folder.exists() or folder.is_symlink()):
-                shutil.rmtree(folder)
-    except OSError as error:
-        return KeptSession(session_id, session.pipeline, f"{error.filename}: {error.strerror}")
+        folders.remove(control.logs.session_folder(session_id))
+        if control.artifacts is not None:
+            control.artifacts.remove(session_id)
+    except (OSError, AwsError) as error:
+        return KeptSession(session_id, session.pipeline, _reason(error))
     requests.answered(control.store, asked)
     control.store.remove(session_id, (index.KIND, session_id))
     return session

@@ -21,7 +21,8 @@ from bunsui.errors import JobError, NotFound, StoreError
 from bunsui.model.artifact import Artifact, owner
 from bunsui.model.json import Json
 from bunsui.runner.attempts import artifacts as module
-from bunsui.runner.attempts.artifacts import Artifacts, TooLarge
+from bunsui.runner.attempts.artifact_folder import FolderArtifacts
+from bunsui.runner.attempts.artifacts import TooLarge
 from bunsui.runner.attempts.keeping import Keeping, Unkept
 from bunsui.runner.clock import SystemClock
 
@@ -30,12 +31,12 @@ WHOSE = "job 'load'"
 
 
 @pytest.fixture
-def artifacts(tmp_path: Path) -> Artifacts:
+def artifacts(tmp_path: Path) -> FolderArtifacts:
     """A place that does not exist yet."""
-    return Artifacts(tmp_path / "deep" / "store.db-artifacts")
+    return FolderArtifacts(tmp_path / "deep" / "store.db-artifacts")
 
 
-def files(artifacts: Artifacts, session: str = "s1") -> list[str]:
+def files(artifacts: FolderArtifacts, session: str = "s1") -> list[str]:
     """The names of a session's files."""
     return sorted(path.name for path in artifacts.session_folder(session).iterdir())
 
@@ -52,7 +53,7 @@ class TestThereAndBack:
     @given(parts=st.lists(st.text(st.characters(max_codepoint=127), max_size=50), max_size=5))
     def test_any_text(self, tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
         """As a whole or in parts, under the SHA-256 of all of it."""
-        artifacts = Artifacts(tmp_path_factory.mktemp("any"))
+        artifacts = FolderArtifacts(tmp_path_factory.mktemp("any"))
         text = "".join(parts)
         put = artifacts.put("s1", iter(parts), WHOSE)
 
@@ -60,7 +61,7 @@ class TestThereAndBack:
         assert (hashlib.sha256(text.encode()).hexdigest(), len(text)) == (put.sha256, put.size)
         assert (text, text) == (put.text, artifacts.get("s1", Artifact(put.sha256, put.size)))
 
-    def test_a_default_umask_does_not_open_it(self, artifacts: Artifacts) -> None:
+    def test_a_default_umask_does_not_open_it(self, artifacts: FolderArtifacts) -> None:
         """0600 in 0700, as the store."""
         before = os.umask(0)
         try:
@@ -70,19 +71,19 @@ class TestThereAndBack:
         path = artifacts.path("s1", put)
         assert (0o600, 0o700, 0o700) == (mode(path), mode(path.parent), mode(artifacts.folder))
 
-    def test_nothing_but_the_file_is_left(self, artifacts: Artifacts) -> None:
+    def test_nothing_but_the_file_is_left(self, artifacts: FolderArtifacts) -> None:
         """No file that was being written; the same content twice is one file."""
         put = artifacts.put("s1", TEXT, WHOSE)
         artifacts.put("s1", TEXT, WHOSE)
         assert [put.sha256] == files(artifacts)
 
-    def test_writing_again_mends(self, artifacts: Artifacts) -> None:
+    def test_writing_again_mends(self, artifacts: FolderArtifacts) -> None:
         """A file of that name that is damaged does not stand for the content."""
         put = artifacts.put("s1", TEXT, WHOSE)
         artifacts.path("s1", put).write_text("x" * len(TEXT))
         assert TEXT == artifacts.put("s1", TEXT, WHOSE).text == put.text
 
-    def test_more_than_the_most(self, artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_more_than_the_most(self, artifacts: FolderArtifacts, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is refused while it is written, and nothing of it stays."""
         monkeypatch.setattr(module, "MAX_ARTIFACT", 100)
         with pytest.raises(TooLarge):
@@ -91,7 +92,7 @@ class TestThereAndBack:
         assert 100 == artifacts.put("s1", "x" * 100, WHOSE).size
 
     @pytest.mark.parametrize("session", ["", ".", "..", "a/b", "/etc", "a\0", "a\n", "é", "x" * 129])
-    def test_no_path_is_made_of_what_is_no_id(self, artifacts: Artifacts, session: str) -> None:
+    def test_no_path_is_made_of_what_is_no_id(self, artifacts: FolderArtifacts, session: str) -> None:
         """Nothing leaves the folder."""
         for call in (artifacts.session_folder, artifacts.tidy, lambda s: artifacts.put(s, TEXT, WHOSE)):
             with pytest.raises(ValueError, match="no id of a session"):
@@ -109,7 +110,7 @@ class TestThereAndBack:
 class TestGoneAndDamaged:
     """What can't be had is named."""
 
-    def test_gone(self, artifacts: Artifacts) -> None:
+    def test_gone(self, artifacts: FolderArtifacts) -> None:
         """NotFound says whose it is, in which session, and which file."""
         put = artifacts.put("s1", TEXT, WHOSE)
         path = artifacts.path("s1", put)
@@ -121,7 +122,7 @@ class TestGoneAndDamaged:
         )
         assert ("artifact", str(path)) == (caught.value.kind, caught.value.name)
 
-    def test_the_whole_folder_is_gone(self, artifacts: Artifacts) -> None:
+    def test_the_whole_folder_is_gone(self, artifacts: FolderArtifacts) -> None:
         """Likewise."""
         put = artifacts.put("s1", TEXT, WHOSE)
         shutil.rmtree(artifacts.session_folder("s1"))
@@ -140,20 +141,18 @@ class TestGoneAndDamaged:
             ),
         ],
     )
-    def test_damaged(self, artifacts: Artifacts, damage: object) -> None:
+    def test_damaged(self, artifacts: FolderArtifacts, damage: object) -> None:
         """Any other byte, or length, is a StoreError that names the file and says what to do."""
         put = artifacts.put("s1", TEXT, WHOSE)
         path = artifacts.path("s1", put)
         path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
-        with pytest.raises(
-            StoreError, match=r"job 'load' in session s1 is damaged: .*restore the file"
-        ) as caught:
+        with pytest.raises(StoreError, match=r"job 'load' in session s1 is damaged: .*restore it") as caught:
             put.text  # noqa: B018
         assert caught.value.lasting
         assert str(path) in str(caught.value)
 
     def test_what_is_no_file_is_not_followed_or_waited_for(
-        self, artifacts: Artifacts, tmp_path: Path
+        self, artifacts: FolderArtifacts, tmp_path: Path
     ) -> None:
         """A link, a folder, a pipe that nobody writes to."""
         put = artifacts.put("s1", TEXT, WHOSE)
@@ -180,7 +179,7 @@ class TestGoneAndDamaged:
 class TestAdoption:
     """One session's artifact becomes another's, too."""
 
-    def test_each_has_its_own_name_for_it(self, artifacts: Artifacts) -> None:
+    def test_each_has_its_own_name_for_it(self, artifacts: FolderArtifacts) -> None:
         """It takes no further room, and outlives the session that it came from."""
         put = artifacts.put("s1", TEXT, WHOSE)
         adopted = artifacts.adopt(put, "s1", "s2", WHOSE)
@@ -190,7 +189,7 @@ class TestAdoption:
         assert (TEXT, [put.sha256]) == (adopted.text, files(artifacts, "s2"))
 
     def test_where_there_are_no_links_it_is_copied(
-        self, artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+        self, artifacts: FolderArtifacts, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Another file system, for example."""
 
@@ -203,7 +202,7 @@ class TestAdoption:
         assert artifacts.path("s1", put).stat().st_ino != artifacts.path("s2", put).stat().st_ino
         assert (TEXT, [put.sha256]) == (adopted.text, files(artifacts, "s2"))
 
-    def test_what_is_broken_is_not_taken_over(self, artifacts: Artifacts) -> None:
+    def test_what_is_broken_is_not_taken_over(self, artifacts: FolderArtifacts) -> None:
         """Gone or damaged, it is found out now, and named."""
         put = artifacts.put("s1", TEXT, WHOSE)
         artifacts.path("s1", put).write_text("x" * len(TEXT))
@@ -218,16 +217,16 @@ class TestAdoption:
 class TestHousekeeping:
     """What is left behind."""
 
-    def test_what_a_dead_process_was_writing(self, artifacts: Artifacts) -> None:
+    def test_what_a_dead_process_was_writing(self, artifacts: FolderArtifacts) -> None:
         """It never counts, and is removed by whoever has the session next."""
         code = f"""
 import os, signal
 from pathlib import Path
-from bunsui.runner.attempts.artifacts import Artifacts
+from bunsui.runner.attempts.artifact_folder import FolderArtifacts
 def parts():
     yield "x" * 100_000
     os.kill(os.getpid(), signal.SIGKILL)
-Artifacts(Path({str(artifacts.folder)!r})).put("s1", parts(), "job 'a'")
+FolderArtifacts(Path({str(artifacts.folder)!r})).put("s1", parts(), "job 'a'")
 """
         put = artifacts.put("s1", TEXT, WHOSE)
         done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
@@ -237,9 +236,9 @@ Artifacts(Path({str(artifacts.folder)!r})).put("s1", parts(), "job 'a'")
         assert ([put.sha256], TEXT) == (files(artifacts), put.text)
         artifacts.tidy("s9")
 
-    def test_what_this_runner_writes_is_not_tidied_away(self, artifacts: Artifacts) -> None:
+    def test_what_this_runner_writes_is_not_tidied_away(self, artifacts: FolderArtifacts) -> None:
         """A takeover tidies up when its driver may write already; what another runner began goes."""
-        other = Artifacts(artifacts.folder)
+        other = FolderArtifacts(artifacts.folder)
 
         def parts() -> Iterator[str]:
             yield '"'
@@ -252,7 +251,7 @@ Artifacts(Path({str(artifacts.folder)!r})).put("s1", parts(), "job 'a'")
             other.put("s1", writing, "a")
 
 
-class Fails(Artifacts):
+class Fails(FolderArtifacts):
     """A disk that fails so many times."""
 
     def __init__(self, folder: Path, times: int) -> None:
@@ -298,14 +297,14 @@ class TestKeeping:
 
     def test_what_is_due(self, tmp_path: Path) -> None:
         """Exactly what has more bytes than the history takes; nothing, where there is no place for it."""
-        keeping = Keeping(Artifacts(tmp_path), SystemClock(), 1.0, 10)
+        keeping = Keeping(FolderArtifacts(tmp_path), SystemClock(), 1.0, 10)
         assert [False, False, True] == [keeping.is_due(Json("1" * size)) for size in (1, 10, 11)]
         assert [False, False] == [keeping.is_due(output) for output in (None, Artifact("a" * 64, 11))]
         assert not Keeping(None, SystemClock(), 1.0, 10).is_due(Json("1" * 11))
 
     def test_the_list_of_a_fan_out(self, tmp_path: Path) -> None:
         """It is JSON, of outputs in the history as of artifacts."""
-        artifacts = Artifacts(tmp_path)
+        artifacts = FolderArtifacts(tmp_path)
         keeping = Keeping(artifacts, SystemClock(), 1.0)
         outputs = [Json("1"), artifacts.put("s1", '{"a":[]}', "x"), Json("null")]
         assert [1, {"a": []}, None] == keeping.gather("s1", "a", outputs, threading.Event()).value
@@ -347,7 +346,7 @@ class TestKeeping:
         """A job that returns that much fails for good."""
         monkeypatch.setattr(module, "MAX_ARTIFACT", 100)
         with pytest.raises(JobError, match="job 'load' has more than 100 bytes") as caught:
-            Keeping(Artifacts(tmp_path), SystemClock(), 1.0).keep(
+            Keeping(FolderArtifacts(tmp_path), SystemClock(), 1.0).keep(
                 "s1", Json("1" * 101), WHOSE, threading.Event()
             )
         assert ("OutputTooLarge", False) == (caught.value.code, caught.value.retryable)

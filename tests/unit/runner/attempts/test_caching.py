@@ -10,7 +10,7 @@ import pytest
 
 from bunsui.model.artifact import Artifact
 from bunsui.model.json import MAX_DEPTH, Json
-from bunsui.runner.attempts.artifacts import Artifacts
+from bunsui.runner.attempts.artifact_folder import FolderArtifacts
 from bunsui.runner.attempts.caching import Cached, Caching
 from bunsui.runner.clock import SystemClock
 from bunsui.stores.memory import MemoryStore
@@ -18,7 +18,7 @@ from bunsui.stores.memory import MemoryStore
 DEEPEST = Json("[" * MAX_DEPTH + "]" * MAX_DEPTH)
 
 
-class Full(Artifacts):
+class Full(FolderArtifacts):
     """A disk on which there is no room for now."""
 
     is_full = True
@@ -69,7 +69,7 @@ def test_a_disk_that_is_full_for_now_leaves_the_entry(tmp_path: Path) -> None:
 
 def test_a_file_that_can_not_be_read_for_now_leaves_the_entry(tmp_path: Path) -> None:
     """One that is damaged takes it out, since it will be so for others, too."""
-    artifacts = Artifacts(tmp_path)
+    artifacts = FolderArtifacts(tmp_path)
     caching = Caching(MemoryStore(), artifacts, SystemClock())
     kept = artifacts.put("s1", '"large"', "x")
     caching.remember("k", kept, "s1", 60)
@@ -87,7 +87,7 @@ def test_a_file_that_can_not_be_read_for_now_leaves_the_entry(tmp_path: Path) ->
 @pytest.mark.parametrize("content", [None, '"larg"'])
 def test_what_is_gone_is_not_promised(tmp_path: Path, content: str | None) -> None:
     """Whoever looks before a run is told that the job would run; the entry stays for the run itself."""
-    artifacts = Artifacts(tmp_path)
+    artifacts = FolderArtifacts(tmp_path)
     caching = Caching(MemoryStore(), artifacts, SystemClock())
     kept = artifacts.put("s1", '"large"', "x")
     caching.remember("k", kept, "s1", 60)
@@ -108,7 +108,7 @@ def test_what_is_gone_is_not_promised(tmp_path: Path, content: str | None) -> No
 )
 def test_an_entry_that_is_none_is_taken_out(tmp_path: Path, entry: dict[str, Any]) -> None:
     """The job runs, and its output is kept in that one's place."""
-    caching = Caching(MemoryStore(), Artifacts(tmp_path), SystemClock())
+    caching = Caching(MemoryStore(), FolderArtifacts(tmp_path), SystemClock())
     made = Json("1")
     text = json.dumps({"session": "s1", **entry})
     caching._entries.set("k", Json(text), 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -157,7 +158,7 @@ def test_cut_off_anywhere_the_next_one_completes_it(path, monkeypatch, at: int) 
             self.step()
             super().remove(history, document)
 
-    def removing(folder, remove=pruning.shutil.rmtree):
+    def removing(folder, remove=shutil.rmtree):
         store.step()
         remove(folder)
 
@@ -165,7 +166,7 @@ def test_cut_off_anywhere_the_next_one_completes_it(path, monkeypatch, at: int) 
         old = [aged(runner, runner.run(pipeline()), days) for days in (3, 2)]
         for session in old:
             left_by(runner, session, path)
-        monkeypatch.setattr(pruning.shutil, "rmtree", removing)
+        monkeypatch.setattr(shutil, "rmtree", removing)
         store.left = at
         with pytest.raises(Crash):
             runner.prune("1d")
