@@ -66,7 +66,7 @@ def send(text):
 #: holds everything.
 CARRIERS = {"Append", "Commit", "Document", "Inputs", "JobCall", "Parameter", "Pipeline", "Put", "Scope"}
 #: Where the driver goes over to something else: the function that it enters then.
-TURNS = {"_scope": "input", "take_over": "takeover", "encode_event": "commit", "Keeping.is_due": "result"}
+TURNS = {"scope_of": "input", "take_over": "takeover", "encode_event": "commit", "Keeping.is_due": "result"}
 #: What each stage is, in the order of the page; None: the same as in the first one of its kind.
 STAGES: dict[str, tuple[str, str | None]] = {
     "load · caller": (
@@ -189,6 +189,7 @@ ROOMS = {
     "runner/control.py": "what a Runner and its Sessions share: who drives what, which definitions are known",
     "runner/sessions/creation.py": "a session's creation, with all that it needs to be run from anywhere",
     "runner/sessions/digests.py": "whether two jobs do the same work",
+    "runner/attempts/calls.py": "what a job type is given for an attempt",
     "runner/attempts/keeping.py": "whether an output is so large that it becomes an artifact",
     "runner/driving/live.py": "a session while a driver drives it",
     "runner/sessions/needs.py": "the variables, secrets and pools that a definition names",

@@ -281,7 +281,7 @@ MUTANTS = (
     ),
     Mutant(
         "an exception whose text raises fails its job",
-        "errors.py",
+        "model/text.py",
         "    except BaseException as broken:  # Foreign code: the __str__ of somebody's class.",
         "    except Exception as broken:",
         ("tests/integration/plugins/test_plugin_faults.py",),
@@ -316,8 +316,8 @@ MUTANTS = (
     ),
     Mutant(
         "a type whose on_lost is junk has somebody asked",
-        "runner/attempts/starting.py",
-        "if kind.on_lost in get_args(OnLost):",
+        "runner/attempts/calls.py",
+        "if job_type.on_lost in get_args(OnLost):",
         "if True:",
         ("tests/integration/plugins/test_plugin_surroundings.py",),
     ),
@@ -1172,8 +1172,8 @@ MUTANTS = (
     Mutant(
         "the last look of who follows a log",
         "logging/reading.py",
-        "            if resting:\n                return",
-        "            if rests():\n                return",
+        "            if resting and not",
+        "            if rests() and not",
         ("tests/unit/logging/test_reading.py",),
     ),
     Mutant(

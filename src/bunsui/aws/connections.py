@@ -19,10 +19,16 @@ from bunsui.performance.retrying import SharedBudget
 if TYPE_CHECKING:
     from bunsui.performance.connection_pool import PoolStatistics
 
-#: Seconds until a call to reach an endpoint, and one for an answer, is given up.
-CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60
-#: Seconds for the answer of a function: the longest that one may run is 15 minutes.
-FUNCTION_TIMEOUT = 910
+#: Seconds until a call that does not reach its endpoint is given up.
+CONNECT_TIMEOUT = 5
+#: Seconds until one without an answer is; of each part of an answer.
+READ_TIMEOUT = 60
+READ_TIMEOUTS = {
+    # The longest that a function may run is 15 minutes.
+    "lambda": 910,
+    # What jobs refer to is read by the driver, which has to make a turn in each lease.
+    "s3": 20,
+}
 #: Clients that are kept, over all services, regions and roles.
 MAX_CLIENTS = 64
 #: Names the sessions of roles that are taken for no session of bunsui, such as to look at several.
@@ -241,11 +247,10 @@ class Connections:
 
         from botocore.config import Config  # noqa: PLC0415 - see _session
 
-        read_timeout = FUNCTION_TIMEOUT if key.service == "lambda" else READ_TIMEOUT
         config = Config(
             retries={"total_max_attempts": 1, "mode": "standard"},
             connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=read_timeout,
+            read_timeout=READ_TIMEOUTS.get(key.service, READ_TIMEOUT),
             max_pool_connections=self._concurrency,
             tcp_keepalive=True,
             user_agent_extra=f"bunsui/{version('bunsui')}",

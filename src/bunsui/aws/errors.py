@@ -132,6 +132,9 @@ _PERMISSIONS = {
     "s3:DeleteObjects": "s3:DeleteObject",
 }
 
+#: The code of a call whose answer did not come, or not as a whole.
+NO_ANSWER = "NoAnswer"
+
 Kind = Literal["refused", "busy", "open", "credentials"]
 
 
@@ -174,7 +177,7 @@ def translate(error: Exception, about: About) -> AwsError | None:
     if not _NOT_REACHED.isdisjoint(names):
         return _error(about, f"AWS was not reached: {text}", "Unreachable", "busy")
     if not _NO_ANSWER.isdisjoint(names):
-        return _error(about, f"no answer came: {text}", "NoAnswer", "open")
+        return _error(about, f"no answer came: {text}", NO_ANSWER, "open")
     if name == "NoRegionError":
         return _error(about, "no region is named", "NoRegion", "refused")
     return _error(about, f"the call was not made: {text}", name.removesuffix("Error"), "refused")

@@ -18,9 +18,9 @@ from bunsui.dsl.shapes import Shape, any_job_shape, pipeline_shape, schema_probl
 from bunsui.dsl.templates import Templates
 from bunsui.dsl.templating import Expanded
 from bunsui.dsl.wiring import Wiring
-from bunsui.errors import text_of
 from bunsui.expressions.references import Path, references
 from bunsui.model.json import copied
+from bunsui.model.text import text_of
 from bunsui.ports.job_type import JobType
 from bunsui.ports.registered import with_left_out
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bunsui.aws.errors import NO_ANSWER
 from bunsui.errors import AwsError, JobCancelled, JobError
 from bunsui.jobs.aws import FIELDS, caller, required
 from bunsui.jobs.lambda_log import REQUEST, Call, group_of, is_whole, level_in, page
@@ -32,6 +33,8 @@ MAX_PAYLOAD = {"wait": 6 * 1024 * 1024, "send": 1024 * 1024}
 MAX_CONTEXT = 3583
 #: The key of an event that says where the whole event is, where it is too large to be sent.
 PARAMETERS_URL = "bunsui_parameters_url"
+#: Answers that may get lost, over all tries of one attempt.
+MAX_LOST = 3
 #: Tries after which the job's log says that AWS does not take the call; and again after as many more.
 WARN_AFTER = 5
 #: The field of records that has the id of the function's call.
@@ -107,11 +110,13 @@ class LambdaJobType(JobType):
         parameters = self._parameters(call, services)
         budget = services.aws.budget("lambda", caller(call.options))
         budget.earn()
+        lost = 0
         for tries in count(1):
             try:
                 return self._invoke(call, services, parameters)
             except AwsError as error:
-                if error.kind != "busy":
+                lost += error.code == NO_ANSWER
+                if not _is_repeated(error, call, lost):
                     raise
                 if tries % WARN_AFTER == 0:
                     call.logger.warning("%s; it is tried again (%d times so far)", error.message, tries)
@@ -197,6 +202,17 @@ class LambdaJobType(JobType):
         if parameters["InvocationType"] == "Event":
             return None
         return _decoded(answer["Payload"], f"what function '{function}' returned")
+
+
+def _is_repeated(error: AwsError, call: JobCall, lost: int) -> bool:
+    """Whether a call is made again, under the same key.
+
+    One that may have had an effect is where the job says so; not for ever, where each time the answer is
+    lost: what is between here and Lambda, such as a gateway that drops idle connections, may never let it by.
+    """
+    if error.kind == "open":
+        return call.on_lost == "rerun" and lost < MAX_LOST
+    return error.kind == "busy"
 
 
 def client_context(call: JobCall) -> str:

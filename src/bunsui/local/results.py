@@ -8,10 +8,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from bunsui.errors import AwsError, JobError, PermissionDenied, text_of
+from bunsui.errors import AwsError, JobError, PermissionDenied
 from bunsui.local.callables import invoke
 from bunsui.model.json import Json
 from bunsui.model.session import Failure
+from bunsui.model.text import text_of
 
 #: Characters of an exception's text that the history keeps; the log has all of it.
 MAX_MESSAGE = 10_000

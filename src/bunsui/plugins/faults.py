@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from bunsui.errors import text_of
+from bunsui.model.text import text_of
 
 if TYPE_CHECKING:
     from bunsui.errors import PluginError

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from attrs import field, frozen
 
 from bunsui.errors import StateError
 from bunsui.ports.remote_log import LogPage
+from bunsui.ports.workbench import Command, Function, Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from logging import LoggerAdapter
     from pathlib import Path
@@ -24,111 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Command", "Finding", "Function", "Hinted", "JobCall", "JobType", "Workbench", "current_call"]
 
 
-def _texts(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(values)
-
-
-def _paths(values: Iterable[Path]) -> tuple[Path, ...]:
-    return tuple(values)
-
-
-@frozen
-class Command:
-    """A program to run on this machine.
-
-    Such as::
-
-        from bunsui.ports.job_type import Command
-
-        print(Command(["python", "load.py"]).argv)  # ('python', 'load.py')
-    """
-
-    #: The program and its arguments.
-    argv: tuple[str, ...] = field(converter=_texts)
-    #: Where it runs.
-    folder: Path | None = None
-    #: Whether argv[0] is a shell's script and the rest its arguments.
-    shell: bool = False
-
-
-@frozen
-class Function:
-    """A Python callable to run on this machine.
-
-    Such as::
-
-        from bunsui.ports.job_type import Function
-
-        print(Function("handlers:extract", style="lambda").isolation)  # None
-    """
-
-    #: ``module:qualname``, or ``local:NAME``.
-    target: str
-    #: Folders where its module is looked for first.
-    folders: tuple[Path, ...] = field(default=(), converter=_paths)
-    #: How it is called: ``keywords`` (a custom job) or ``lambda`` (event, context).
-    style: str = "keywords"
-    #: ``thread``: in this process; ``process``: in a worker process, which can be stopped;
-    #: None: as the job says.
-    isolation: str | None = None
-    #: The callable itself, where it has no name.
-    function: Any = field(default=None, eq=False)
-
-
-class Workbench(Protocol):
-    """What a runner offers to the attempts that it runs.
-
-    Such as::
-
-        from bunsui.ports.job_type import Command
-
-        class ListFolder(bunsui.JobType):
-            name = "list-folder"
-            schema = {"type": "object", "properties": {}}
-
-            def run(self, call):
-                call.workbench.logger.info("listing")
-                return call.workbench.run(Command(["ls"]), call)
-    """
-
-    def run(self, work: Command | Function, call: JobCall) -> Any:
-        """Runs `work` on this machine for `call` until it ends, and returns its output.
-
-        Its stdout and stderr become the job's log; it is stopped when the attempt is.
-
-        Raises:
-            JobError: it failed, was cancelled or took longer than the deadline.
-            StateError: it is an async function, and this is the event loop that would run it.
-        """
-        ...
-
-    def begin(self, work: Command | Function, call: JobCall) -> Any:
-        """As `run`, but an async function in this process is not waited for.
-
-        Its awaitable is returned instead, to be awaited, or to be returned by `JobType.run`.
-
-        Such as::
-
-            from bunsui.ports.job_type import Function
-
-            class Call(bunsui.JobType):
-                name = "call"
-                schema = {"type": "object", "properties": {"target": {"type": "string"}}}
-
-                def run(self, call):
-                    return call.workbench.begin(Function(call.options["target"]), call)
-        """
-        ...
-
-    @property
-    def logger(self) -> LoggerAdapter[Any]:
-        """Writes to the job's log."""
-        ...
-
-    @property
-    def cancelled(self) -> Event:
-        """Set when the attempt is to stop."""
-        ...
+#: What to do about an attempt of which, after its runner died or an answer got lost, it can't be told whether
+#: it ran.
+OnLost = Literal["rerun", "unknown", "fail"]
 
 
 @frozen
@@ -176,6 +75,8 @@ class JobCall:
     timeout: float | None = None
     #: When the attempt started, by the session's history; None: that is not known.
     started_at: datetime | None = None
+    #: What the job says about an attempt of which it can't be told whether it ran.
+    on_lost: OnLost = "rerun"
     #: The runner's side: runs commands and functions.
     workbench: Workbench = field(eq=False, repr=False, kw_only=True)
 
@@ -189,9 +90,6 @@ class JobCall:
         """Set when the work is to stop: look at it from time to time in work that takes long."""
         return self.workbench.cancelled
 
-
-#: What to do about an attempt of which, after its runner died, it can't be told whether it ran.
-OnLost = Literal["rerun", "unknown", "fail"]
 
 #: Something wrong with a job: the field it is about ("" for the whole job), a stable code, a message.
 Finding = tuple[str, str, str]
@@ -388,6 +286,9 @@ class JobType(ABC):
         Raises:
             JobError: it failed, with a code of its own. Any other exception fails the attempt with
                 the exception's name as code.
+            AwsError: of the kind ``open``, where nobody can tell whether the work was done: then the job's
+                ``on_lost`` decides, ``rerun`` meaning that the attempt failed. Of the kind ``credentials``:
+                the attempt begins again once there are some, and the session pauses until then.
             AwsError: likewise; but where its `kind` is ``credentials``, it had no effect: the session pauses,
                 and the attempt begins again after the resume, under the same number and key.
         """

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from bunsui.errors import PluginError, text_of
+from bunsui.errors import PluginError
+from bunsui.model.text import text_of
 from bunsui.ports.job_type import JobType
 from bunsui.ports.registered import Registered, left_out
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
-from bunsui_tests.aws.endpoint import FakeAws
-from bunsui_tests.aws.functions import FunctionDied
 
 import bunsui
+from bunsui.aws.connections import Connections
+from bunsui.aws.settings import AwsSettings
+from bunsui.jobs.aws_lambda import LambdaJobType
+from bunsui.ports.services import Services
+from bunsui.testing import FakeClock
+from bunsui_tests.attempts import make_call
+from bunsui_tests.aws.endpoint import FakeAws
+from bunsui_tests.aws.environment import ACCESS_KEY
+from bunsui_tests.aws.functions import FunctionDied
 
 pytestmark = pytest.mark.usefixtures("aws_environment")
 
@@ -194,3 +203,82 @@ class TestOutages:
         session.cancel()
         assert session.wait() == "cancelled"
         assert fake_aws.functions.invocations == []
+
+    def test_failing_service(self, fake_aws: FakeAws, runner: bunsui.Runner) -> None:
+        """What fails at Lambda itself is called again, under the same key."""
+        fake_aws.functions.add("f", lambda *_: "done")
+        fake_aws.faults.server_error("lambda", times=2)
+        assert runner.run(pipeline()).outputs == {"a": "done"}
+
+    def test_lost_answer(self, fake_aws: FakeAws, runner: bunsui.Runner) -> None:
+        """It is called again, and can tell by the key that it was called before."""
+        keys: list[str] = []
+
+        def body(_: Any, context: Any) -> int:
+            keys.append(context["custom"]["BUNSUI_IDEMPOTENCY_KEY"])
+            return len(keys)
+
+        fake_aws.functions.add("f", body)
+        fake_aws.faults.drop_after("lambda", times=1)
+        session = runner.run(pipeline())
+        assert (session.outputs, len(session.jobs["a"].attempts)) == ({"a": 2}, 1)
+        assert len(set(keys)) == 1
+
+    def test_answers_that_are_always_lost(self, fake_aws: FakeAws, runner: bunsui.Runner) -> None:
+        """After three of them the attempt has failed: a function does not run for ever."""
+        fake_aws.functions.add("f", lambda *_: None)
+        fake_aws.faults.drop_after("lambda")
+        error = failure(runner)
+        assert (error.code, error.retryable) == ("Lambda.NoAnswer", True)
+        assert len(fake_aws.functions.invocations) == 3
+
+    def test_lost_answer_where_nobody_may_guess(self, fake_aws: FakeAws, runner: bunsui.Runner) -> None:
+        """With `on_lost: unknown` the session pauses, and somebody is asked."""
+        fake_aws.functions.add("f", lambda *_: None)
+        fake_aws.faults.drop_after("lambda")
+        session = runner.run(pipeline(on_lost="unknown"))
+        assert (session.status, session.paused_reason) == ("paused", "unknown-job")
+        assert len(fake_aws.functions.invocations) == 1
+
+    def test_lost_answer_that_is_a_failure(self, fake_aws: FakeAws, runner: bunsui.Runner) -> None:
+        """With `on_lost: fail` the job has failed."""
+        fake_aws.functions.add("f", lambda *_: None)
+        fake_aws.faults.drop_after("lambda")
+        assert failure(runner, on_lost="fail").code == "JobLost"
+
+    def test_no_credentials_any_more(
+        self, fake_aws: FakeAws, runner: bunsui.Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The session pauses; once there are others it goes on, as if nothing had been."""
+        fake_aws.functions.add("f", lambda *_: "done")
+        fake_aws.faults.expire(ACCESS_KEY)
+        session = runner.run(pipeline())
+        assert (session.status, session.paused_reason) == ("paused", "aws-credentials")
+        assert "renew the credentials" in (session.state.paused_message or "")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANEW")
+        session = runner.resume(session.id)
+        assert (session.outputs, len(session.jobs["a"].attempts)) == ({"a": "done"}, 1)
+
+
+def test_half_an_hour_without_aws(fake_aws: FakeAws, caplog: pytest.LogCaptureFixture) -> None:
+    """A function is called again, ever more seldom, until AWS is there again; the job's log says so."""
+    fake_aws.functions.add("f", lambda *_: "done")
+    clock, tries = FakeClock(), 0
+    with contextlib.ExitStack() as away:
+        away.enter_context(fake_aws.outage())
+
+        def wait(_: threading.Event, seconds: float) -> bool:
+            nonlocal tries
+            tries += 1
+            clock.advance(seconds)
+            if clock.monotonic() > 1800:
+                away.close()
+            return False
+
+        aws = Connections(AwsSettings(endpoints={"": fake_aws.url}), random=Random(1), wait=wait)
+        kind = LambdaJobType().for_runner(Services(aws, clock, Random(1)))
+        assert kind.run(make_call(options={"function": "f"})) == "done"
+        aws.close()
+    # After the first ten the budget is used up, and each waits for a whole minute.
+    assert 30 <= tries <= 45
+    assert "AWS was not reached" in caplog.text

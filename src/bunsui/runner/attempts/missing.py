@@ -1,4 +1,4 @@
-"""What attempts lack that only a person can give: then they wait for that, and none of them fails."""
+"""What errors of AWS say of the attempts that raise them, beside that these failed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from bunsui.errors import AwsError
 
 #: Why a session pauses without credentials of AWS.
 AWS_CREDENTIALS = "aws-credentials"
+
+
+def is_in_doubt(error: BaseException) -> bool:
+    """Whether an error leaves open whether the call had an effect, so that the job's ``on_lost`` decides."""
+    return type(error) is AwsError and error.kind == "open"
 
 
 def is_missing(error: BaseException) -> bool:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bunsui.errors import PluginError, text_of
+from bunsui.errors import PluginError
+from bunsui.model.text import text_of
 
 if TYPE_CHECKING:
     from bunsui.ports.remote import RemoteJobType

@@ -14,6 +14,7 @@ from bunsui.engine.reasons import overdue
 from bunsui.errors import BunsuiError, JobTimeout
 from bunsui.model.session import Failure
 from bunsui.runner.attempts import outcomes
+from bunsui.runner.attempts.calls import on_lost
 from bunsui.runner.attempts.remote_work import RemoteWork
 from bunsui.runner.attempts.remotes import STOPPED
 from bunsui.runner.attempts.retry import wait_seconds
@@ -90,10 +91,8 @@ class Results:
         if work.unkept is not None and not work.interrupted:
             raise work.unkept
         if work.failure is not None:
-            if not work.interrupted and work.missing is not None:
-                self.not_begun(work, work.missing)
-            elif not work.interrupted:
-                self._failed(live, work, work.failure)
+            if not work.interrupted:
+                self._ended_badly(live, work, work.failure)
             return
         output = work.output
         if output is None:
@@ -105,6 +104,17 @@ class Results:
             live.record(outcomes.succeeded(at, work, output))
             if isinstance(work, RemoteWork) and work.caching is not None and work.cached_from is None:
                 self._calls.submit(THREADS, [work.remember])
+
+    def _ended_badly(self, live: Live, work: Work, failed: Failure) -> None:
+        if work.missing is not None:
+            self.not_begun(work, work.missing)
+            return
+        if work.in_doubt and live.machine.stop_reason is None:
+            policy = on_lost(work.job, work.job_type)
+            if policy != "rerun":  # That has been done, by who raised it, as often as it is worth while.
+                self.lost(live, _about(work), policy, failed.message)
+                return
+        self._failed(live, work, failed)
 
     def _is_to_be_kept(self, live: Live, work: Work) -> bool:
         """Whether its output has yet to be made an artifact: where it ended, nobody could wait for a disk."""
@@ -218,18 +228,22 @@ class Results:
     def not_begun(self, work: Work, missing: str) -> None:
         """Nor could it be begun: it starts again under its number, once what is missing was given."""
         self.stalled(work, missing)
-        self.lost(work.live, Recover(work.job.id, work.attempt, work.item_index), "rerun", missing)
+        self.lost(work.live, _about(work), "rerun", missing)
 
     # Attempts whose runner is gone
 
-    def lost(self, live: Live, about: Recover, on_lost: OnLost, why: str) -> None:
+    def lost(self, live: Live, about: Recover, policy: OnLost, why: str) -> None:
         """Nobody can tell what became of an attempt: what then is done, the job says."""
         at = live.at(self._clock.now())
-        if on_lost == "rerun":
+        if policy == "rerun":
             live.record(outcomes.lost(at, about))
-        elif on_lost == "unknown":
+        elif policy == "unknown":
             live.record(outcomes.unknown(at, about, why))
         else:
             text = f"what became of attempt {about.attempt} can't be told: {why}"
             live.record(outcomes.gone(at, about, Failure("JobLost", text, retryable=False)))
         self._turns.touch(live)
+
+
+def _about(work: Work) -> Recover:
+    return Recover(work.job.id, work.attempt, work.item_index)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from copy import deepcopy
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -23,6 +22,7 @@ from bunsui.model.json import Json
 from bunsui.model.session import Failure
 from bunsui.ports.job_type import OnLost
 from bunsui.ports.remote import RemoteJobType
+from bunsui.runner.attempts.calls import on_lost
 from bunsui.runner.attempts.remote_work import RemoteWork
 from bunsui.runner.attempts.standing_in import nothing
 from bunsui.runner.attempts.work import Work
@@ -136,17 +136,10 @@ class Starter:
             ran_here: whether it ran on the machine of its runner, for certain.
         """
         job = live.pipeline.job(lost.job)
-        if job.on_lost is not None:
-            return job.on_lost  # type: ignore[return-value] # The schema has the same words.
         kind = self._job_types.get(job.type)
-        if kind is None:
-            return "unknown"  # It may be one whose work goes on at a service.
-        if ran_here and isinstance(kind, RemoteJobType):
+        if job.on_lost is None and ran_here and isinstance(kind, RemoteJobType):
             return "rerun"  # What was bound ran here, whatever its type.
-        with contextlib.suppress(BaseException):  # Foreign code, on the driver's thread.
-            if kind.on_lost in get_args(OnLost):
-                return kind.on_lost
-        return "unknown"  # What it says is junk, so somebody is asked.
+        return on_lost(job, kind)
 
     def prepare(self, live: Live, start: Start) -> Work:
         """The work of an attempt, with everything that it needs but its secrets.

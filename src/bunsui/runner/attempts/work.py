@@ -19,11 +19,12 @@ from bunsui.model.artifact import owner
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import Json
 from bunsui.ports.job_type import Command, Function, JobCall, JobType, current
+from bunsui.runner.attempts.calls import call_of
 from bunsui.runner.attempts.event_loop import drop
 from bunsui.runner.attempts.idempotency import idempotency_key
 from bunsui.runner.attempts.keeping import NoOutput, Unkept
 from bunsui.runner.attempts.logs import logger
-from bunsui.runner.attempts.missing import is_missing
+from bunsui.runner.attempts.missing import is_in_doubt, is_missing
 from bunsui.runner.attempts.stoppable import Stoppable
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Work(Stoppable):
         "finished_at",
         "goes_on",
         "has_ended",
+        "in_doubt",
         "interrupted",
         "item",
         "item_index",
@@ -123,6 +125,8 @@ class Work(Stoppable):
         self.abandoned = False
         #: Whether its thread has come back.
         self.has_ended = False
+        #: Whether it failed in a way that leaves open whether its work was done.
+        self.in_doubt = False
         #: What of it goes on somewhere, so that no other attempt may follow; None: nothing.
         self.goes_on: str | None = None
         #: Whether the runner stopped it because the runner itself ends: then it counts as lost.
@@ -251,6 +255,7 @@ class Work(Stoppable):
         redact = None if self._redactor is None else self._redactor.redact
         self.failure = failure(error, redact)
         self.missing = self.failure.message if is_missing(error) else None
+        self.in_doubt = is_in_doubt(error)
         if (found := of_failure(error)) is not None:
             self.log.take(found)
 
@@ -274,23 +279,7 @@ class Work(Stoppable):
     # The thread's side again
 
     def _call(self) -> JobCall:
-        return JobCall(
-            session_id=self.live.id,
-            pipeline=self.live.pipeline.name,
-            job_id=self.job.id,
-            attempt=self.attempt,
-            parameters=self.parameters,
-            options=self.options,
-            idempotency_key=self.key,
-            deadline=self._host.machine_deadline(self.deadline),
-            item=self.item,
-            item_index=self.item_index,
-            folder=self.live.pipeline.base_dir,
-            callable_folders=self.live.callable_folders,
-            timeout=self.timeout,
-            started_at=self.started_at,
-            workbench=self,
-        )
+        return call_of(self, self._host)
 
     def _reveal(self) -> None:
         """Puts the values of secrets into input and options, which from now on must not be shown."""

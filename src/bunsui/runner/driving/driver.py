@@ -11,29 +11,26 @@ the others alone; where the thread itself ends, nobody waits for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bunsui.engine import events as ev
-from bunsui.engine.actions import Action, Conclude, Evaluate, Expand, Gather, Record, Recover, Reuse, Start
 from bunsui.errors import BunsuiError, StoreError
-from bunsui.model.artifact import Unread
 from bunsui.model.status import SessionStatus
 from bunsui.runner.attempts.attempts import Attempts
 from bunsui.runner.attempts.results import STOPPING
 from bunsui.runner.attempts.work import Work
-from bunsui.runner.driving import reads
 from bunsui.runner.driving.agenda import Agenda
 from bunsui.runner.driving.commits import Commits
 from bunsui.runner.driving.ending import Ending
 from bunsui.runner.driving.gathering import Gathering
 from bunsui.runner.driving.live import Live
 from bunsui.runner.driving.mailbox import Mailbox, closed, refuse
+from bunsui.runner.driving.performing import Performing
 from bunsui.runner.driving.releases import Releases
 from bunsui.runner.driving.requests import Inbox
 from bunsui.runner.driving.tempo import AGAIN, INDEX_DELAY, LAST_TURN, TICK
 from bunsui.runner.driving.timers import Timers
-from bunsui.runner.sessions import reruns
 
 if TYPE_CHECKING:
     from random import Random
@@ -86,7 +83,10 @@ class Driver:
         self._ending = Ending()
         self._mailbox = Mailbox(self._run, self._lives, thread)
         self._attempts = Attempts(self, clock, self._timers, pool, calls, event_loop, places, starter, random)
-        self._gathering = Gathering(self, calls, starter.keeping, clock)
+        gathering = Gathering(self, calls, starter.keeping, clock)
+        self._performing = Performing(
+            self.touch, self._attempts, gathering, starter, self._timers, clock, lease
+        )
 
     # From any thread
 
@@ -243,7 +243,7 @@ class Driver:
         machine = live.machine
         free_in_pools = self._places.free_in_pools
         while actions := machine.decide(live.at(self._clock.now()), self._free(live), free_in_pools):
-            if not self._perform_all(live, actions):
+            if not self._performing.all(live, actions):
                 break  # They are decided again.
             free_in_pools = self._places.free_in_pools
         else:
@@ -252,21 +252,6 @@ class Driver:
         if machine.state.status is SessionStatus.PAUSED:
             self._attempts.leave(live)  # Of what can't be followed nothing may be recorded any more.
             self._release(live)
-
-    def _perform_all(self, live: Live, actions: Sequence[Action]) -> bool:
-        """Carries actions out; whether all were: an output that one of them needs may not be readable now."""
-        unread: Unread | None = None
-        for action in actions:
-            try:
-                self._perform(live, action)
-            except Unread as error:
-                if isinstance(action, Recover):  # It is decided once.
-                    raise
-                unread = error
-        if unread is not None:
-            seconds = reads.failed(live, unread, self._clock.monotonic(), self._lease)
-            self._timers.after(seconds, live, self.touch)
-        return unread is None
 
     def _release(self, live: Live) -> None:
         """Gives the session back with its next commit: nothing may be recorded after that."""
@@ -278,25 +263,6 @@ class Driver:
         if live.unsent or live.error is not None or self._ending.has_begun:
             return 0
         return self._places.free
-
-    def _perform(self, live: Live, action: Action) -> None:
-        if isinstance(action, Start):
-            self._attempts.start(live, action)
-        elif isinstance(action, Record):
-            live.record(action.event)
-        elif isinstance(action, Recover):
-            self._attempts.recover(live, action)
-        elif isinstance(action, Reuse):
-            if not self._gathering.adopts(live, action.job):
-                live.record(reruns.take_over(live, action.job, live.at(self._clock.now())))
-        elif isinstance(action, Evaluate | Expand | Conclude):
-            event = self._starter.resolve(live, action, live.at(self._clock.now()))
-            if not self._gathering.takes(live, event):
-                live.record(event)
-        elif isinstance(action, Gather):
-            self._gathering.gather(live, action.job)
-        else:
-            self._attempts.stop(live, action)
 
     # Commits
 

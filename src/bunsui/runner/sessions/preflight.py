@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from bunsui.dsl.problems import Problem, did_you_mean, pointer
-from bunsui.errors import BunsuiError, ConfigError, DefinitionError, JobError, PluginError, text_of
+from bunsui.errors import BunsuiError, ConfigError, DefinitionError, JobError, PluginError
 from bunsui.local.bindings import Bindings, Bound, importable, unimportable
 from bunsui.local.callables import find
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import copied
+from bunsui.model.text import text_of
 from bunsui.ports.job_type import Function
 from bunsui.ports.registered import REMEDY, left_out, unavailable
 from bunsui.runner.attempts.event_loop import drop

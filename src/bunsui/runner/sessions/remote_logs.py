@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from bunsui.aws.connections import Connections
-from bunsui.errors import AwsError, BunsuiError, text_of
+from bunsui.errors import AwsError, BunsuiError
 from bunsui.logging.files import JobFiles
 from bunsui.logging.reading import Elsewhere
 from bunsui.logging.records import OWN, from_line
 from bunsui.model.log import LogRecord
+from bunsui.model.text import text_of
 from bunsui.model.times import from_text
 from bunsui.ports.job_type import JobType
 from bunsui.ports.remote_log import TAIL, LogPage, RemoteLog

@@ -9,11 +9,12 @@ from attrs import define, field
 
 from bunsui.dsl.placing import placed
 from bunsui.dsl.problems import Problem, pointer
-from bunsui.errors import BunsuiError, PluginError, text_of
+from bunsui.errors import BunsuiError, PluginError
 from bunsui.expressions.settling import Unsettled, settle
 from bunsui.jobs.aws import FIELDS
 from bunsui.local.bindings import for_options
 from bunsui.model.json import canonical, copied, whole
+from bunsui.model.text import text_of
 from bunsui.performance.batch import BatchProcessor
 from bunsui.ports.job_type import JobType
 from bunsui.runner.attempts.event_loop import drop

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, field
 
-from bunsui.errors import JobError, text_of
+from bunsui.errors import JobError
+from bunsui.model.text import text_of
 from bunsui.ports.hooks import hookimpl
 from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, RemoteJobType, Running, Succeeded
 from bunsui.testing.fakes.escaped import Escaped

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from bunsui.dsl.problems import did_you_mean
-from bunsui.errors import ConfigError, JobError, text_of
+from bunsui.errors import ConfigError, JobError
+from bunsui.model.text import text_of
 from bunsui.testing.fakes.escaped import Escaped
 
 if TYPE_CHECKING:
