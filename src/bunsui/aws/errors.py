@@ -132,6 +132,8 @@ _PERMISSIONS = {
     "s3:DeleteObjects": "s3:DeleteObject",
 }
 
+#: Characters of what AWS says that an error repeats.
+MAX_MESSAGE = 1000
 #: The code of a call whose answer did not come, or not as a whole.
 NO_ANSWER = "NoAnswer"
 
@@ -189,7 +191,8 @@ def _answered(error: Exception, about: About) -> AwsError:
     said = response.get("Error", {})
     meta = response.get("ResponseMetadata", {})
     code = str(said.get("Code") or "Unknown")
-    message = str(said.get("Message") or said.get("message") or "").strip()
+    # What stands between here and AWS may answer with a page.
+    message = " ".join(str(said.get("Message") or said.get("message") or "").split())[:MAX_MESSAGE]
     status = meta.get("HTTPStatusCode", 0)
     kind = _kind(about.service, code, status)
     text = code if not message else f"{code}: {message}"

@@ -132,6 +132,7 @@ class RemoteWork(Work):
         "stopping",
         "tries",
         "unasked",
+        "why",
     )
 
     job_type: RemoteJobType
@@ -158,6 +159,8 @@ class RemoteWork(Work):
         self.unasked: str | None = None
         #: Calls that the service did not answer, one after the other.
         self.tries = 0
+        #: What the last call that was not answered failed with.
+        self.why = ""
         self._made: JobCall | None = None
 
     def redact(self, text: str) -> str:

@@ -6,6 +6,7 @@ long as the attempt may take.
 
 from __future__ import annotations
 
+import logging
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,12 @@ if TYPE_CHECKING:
 
 #: How long to wait before a service that did not answer is asked again.
 _AGAIN = Backoff(first=1.0, longest=60.0)
+#: Calls in vain, one after the other, after which that is said; and again after as many more.
+SAID_AFTER = 5
 #: Seconds that work which was asked to stop may take to end.
 PATIENCE = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 class Remotes:
@@ -144,6 +149,8 @@ class Remotes:
         return found
 
     def _answered(self, work: RemoteWork, told: Told, then: Callable[[Live, RemoteWork, Told], None]) -> None:
+        if told.kind is not Kind.DONE:
+            work.why = told.text
         if self._owner.holds(work):
             then(work.live, work, told)
 
@@ -157,6 +164,9 @@ class Remotes:
     def _again(self, work: RemoteWork, call: Callable[[Live, RemoteWork], None]) -> None:
         """Has something tried again later."""
         work.tries += 1
+        if work.tries % SAID_AFTER == 0:
+            what = f"job '{work.job.id}' of session {work.live.id}"
+            _log.warning("%s: %s; it is asked again (%d times so far)", what, work.why, work.tries)
         wait = self._budget(work.job_type.name).wait(work.tries, self._random)
         self._timers.after(wait, work.live, call, work)
 
@@ -298,6 +308,11 @@ class Remotes:
             for work in works:
                 self._owner.guard(work.live, self._note_stall, work, told)
             tries = watching.failed(poll)
+            if tries % SAID_AFTER == 0:
+                _log.warning(
+                    "%s jobs are not told of: %s; it is asked again (%d times so far)",
+                    watching.kind.name, told.text, tries,
+                )  # fmt: skip
             watching.again(now, self._budget(watching.kind.name).wait(tries, self._random))
         elif len(works) == 1:
             self._owner.guard(works[0].live, self._type_failed, works[0], told.text)

@@ -259,6 +259,33 @@ def test_a_third_that_is_throttled_costs_no_more_than_half(followed: Followed) -
     assert 0 == service.counts["find"]
 
 
+def test_it_is_said_what_a_service_does_not_take(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After five calls in vain, and again after as many more: nobody waits without knowing for what."""
+    service = Throttling(followed, 1.0, until=1800)
+    followed.remotes.submit(followed.work(service, what="a:0"))
+    followed.pass_time(60)
+    first, *_ = caplog.messages
+    assert first.startswith("job 'j0' of session s1: ECS.Throttling: ")
+    assert "; it is asked again (5 times so far)" in first
+    assert len(caplog.messages) == service.counts["submit"] // 5
+
+
+def test_it_is_said_what_a_service_does_not_tell(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of polls once for all of their work."""
+    service = Throttling(followed, 0.0)
+    for i in range(10):
+        followed.remotes.submit(followed.work(service, what=f"a:{i}"))
+    followed.settle()
+    service.share, service.until = 1.0, followed.clock.monotonic() + 1800
+    followed.pass_time(120)
+    assert "it is asked again (5 times so far)" in caplog.messages[0]
+    assert len(caplog.messages) <= service.counts["poll"] // 5
+
+
 @pytest.mark.parametrize("error", [error_of("busy"), error_of("open"), ConnectionError("away")], ids=str)
 def test_half_an_hour_without_the_service_fails_nothing(followed: Followed, error: Exception) -> None:
     """The calls stay few: at most those of the first time, what the budget adds, and one a minute for each.
