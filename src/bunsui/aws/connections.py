@@ -29,7 +29,7 @@ READ_TIMEOUTS = {
     # What jobs refer to is read by the driver, which has to make a turn in each lease.
     "s3": 20,
 }
-#: Clients that are kept, over all services, regions and roles.
+#: Clients, and boto3's sessions, that are kept, over all services, regions and roles.
 MAX_CLIENTS = 64
 #: Names the sessions of roles that are taken for no session of bunsui, such as to look at several.
 ROLE_SESSION = "bunsui"
@@ -103,6 +103,7 @@ class Connections:
         #: boto3's sessions are not safe to make clients with in several threads.
         self._making = threading.Lock()
         self._sessions: dict[_Identity, Any] = {}
+        self._loader: Any = None
         self._clients: ConnectionPool[Key, Any] = ConnectionPool(self._open, _close, MAX_CLIENTS)
 
     @property
@@ -262,21 +263,27 @@ class Connections:
     def _session(self, identity: _Identity) -> Any:
         """boto3's session of an identity."""
         import boto3  # noqa: PLC0415 - 150 ms that only calls to AWS need
+        import botocore.loaders  # noqa: PLC0415 - see above
+        import botocore.session  # noqa: PLC0415 - see above
 
         with self._making:
-            found = self._sessions.get(identity)
+            found = self._sessions.pop(identity, None)
             if found is None:
-                if identity.role is None:
-                    made = boto3.Session(profile_name=identity.profile, region_name=identity.region)
-                else:
-                    made = self._in_role(identity)
-                found = self._sessions[identity] = made
+                if self._loader is None:
+                    self._loader = botocore.loaders.create_loader()
+                made = botocore.session.Session(profile=identity.profile)
+                # What it reads of AWS's services takes 10 MB and 100 ms, and is the same for all.
+                made.register_component("data_loader", self._loader)
+                if identity.role is not None:
+                    made.get_component("credential_provider").providers.insert(0, self._taking(identity))
+                found = boto3.Session(botocore_session=made, region_name=identity.region)
+            self._sessions[identity] = found  # The one that was asked for last stands last.
+            while len(self._sessions) > MAX_CLIENTS:
+                del self._sessions[next(iter(self._sessions))]
         return found
 
-    def _in_role(self, identity: _Identity) -> Any:
-        """A session whose credentials are a role's: taken when they are needed, and again as they expire."""
-        import boto3  # noqa: PLC0415 - see _session
-        import botocore.session  # noqa: PLC0415 - see _session
+    def _taking(self, identity: _Identity) -> Any:
+        """Provides the credentials of a role: it is taken when they are needed, and again as they expire."""
         from botocore.credentials import CredentialProvider, DeferredRefreshableCredentials  # noqa: PLC0415
 
         settings = self.settings
@@ -300,9 +307,7 @@ class Connections:
                 "account_id": account_in(identity.role),
             }
 
-        session = botocore.session.Session(profile=identity.profile)
-        session.get_component("credential_provider").providers.insert(0, Provider())
-        return boto3.Session(botocore_session=session, region_name=identity.region)
+        return Provider()
 
     def _assume(self, parameters: dict[str, Any], identity: _Identity) -> dict[str, Any]:
         """Takes a role, as whoever the credentials are of."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bunsui.performance.cache import CacheManager, CacheStatistics
-
 if TYPE_CHECKING:
     from bunsui.performance.batch import BatchProcessor, Processed
+    from bunsui.performance.cache import CacheManager, CacheStatistics
     from bunsui.performance.connection_pool import ConnectionPool, PoolStatistics
 
 __all__ = [
@@ -21,7 +20,11 @@ __all__ = [
 
 
 def _named(name: str) -> Any:
-    """What a Runner without remote jobs does not need; loaded when it is used."""
+    """Each is loaded when it is used: most programs need none of the others."""
+    if name in ("CacheManager", "CacheStatistics"):
+        from bunsui.performance import cache  # noqa: PLC0415 - see above
+
+        return getattr(cache, name)
     if name in ("BatchProcessor", "Processed"):
         from bunsui.performance import batch  # noqa: PLC0415 - see above
 

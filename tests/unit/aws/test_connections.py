@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bunsui_tests.aws.endpoint import FakeAws
 
 import bunsui
-from bunsui.aws.connections import Caller, Connections
+from bunsui.aws.connections import MAX_CLIENTS, Caller, Connections
 from bunsui.aws.settings import AwsSettings
+from bunsui_tests.aws.endpoint import FakeAws
 
 pytestmark = pytest.mark.usefixtures("aws_environment")
 
@@ -132,6 +132,16 @@ class TestRoles:
         aws.account()
         aws.account()
         assert len(fake_aws.called("sts", "AssumeRole")) == 2
+        aws.close()
+
+    def test_many_sessions(self, fake_aws: FakeAws) -> None:
+        """Each session of bunsui has credentials of its own; what is kept for them is bounded."""
+        fake_aws.sts.add_role(ROLE)
+        aws = connections(fake_aws, role=ROLE)
+        for number in range(MAX_CLIENTS + 20):
+            aws.account(Caller(session=f"session-{number}"))
+        assert len({taken.name for taken in fake_aws.sts.sessions}) == MAX_CLIENTS + 20
+        assert (aws.statistics.open, len(aws._sessions)) == (MAX_CLIENTS, MAX_CLIENTS)
         aws.close()
 
     def test_may_not_be_taken(self, fake_aws: FakeAws) -> None:

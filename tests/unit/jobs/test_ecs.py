@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bunsui_tests.aws.ecs_tasks import Script
-from bunsui_tests.aws.endpoint import FakeAws
 
 import bunsui
+from bunsui_tests.aws.ecs_tasks import Script
+from bunsui_tests.aws.endpoint import FakeAws
 
 pytestmark = pytest.mark.usefixtures("aws_environment")
 
