@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from random import Random
@@ -100,11 +101,23 @@ class Connections:
         self._random = random or Random()  # noqa: S311 - for jitter
         self._budgets: dict[Key, SharedBudget] = {}
         self._concurrency = max(concurrency, 10)
-        #: boto3's sessions are not safe to make clients with in several threads.
-        self._making = threading.Lock()
-        self._sessions: dict[_Identity, Any] = {}
+        self._begin()
         self._loader: Any = None
         self._clients: ConnectionPool[Key, Any] = ConnectionPool(self._open, _close, MAX_CLIENTS)
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        #: boto3's sessions are not safe to make clients with in several threads.
+        self._lock = threading.Lock()
+        self._sessions: dict[_Identity, Any] = {}
+
+    @property
+    def _making(self) -> threading.Lock:
+        if self._pid != os.getpid():
+            # A forked child: another thread of the parent may have held this lock, or one of those that
+            # boto3's sessions have, and nobody is left to give it back.
+            self._begin()
+        return self._lock
 
     @property
     def statistics(self) -> PoolStatistics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,17 @@ class TestClients:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert aws.account() == fake_aws.account
         assert aws.statistics.opened == 1
+        aws.close()
+
+    def test_forked_while_a_client_was_made(self, fake_aws: FakeAws) -> None:
+        """A child is not held up by what another thread of its parent was in the middle of."""
+        aws = connections(fake_aws)
+        with aws._making:
+            child = os.fork()
+            if not child:
+                signal.alarm(20)
+                os._exit(0 if aws.account() == fake_aws.account else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         aws.close()
 
     def test_closed(self, fake_aws: FakeAws) -> None:
