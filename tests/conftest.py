@@ -16,6 +16,10 @@ from hypothesis import settings
 from bunsui.configuration.files import project_paths
 from bunsui.configuration.keys import KEYS, variable_of
 
+# A run with another configuration file, as the tests of the suites start, has none of this one's paths.
+if (shared := str(Path(__file__).parent / "shared")) not in sys.path:
+    sys.path.insert(0, shared)
+
 #: AWS as tests have it, instead of the user's own.
 pytest_plugins = ["bunsui_tests.aws.fixtures"]
 

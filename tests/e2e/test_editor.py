@@ -271,6 +271,7 @@ TEMPLATE = f"{HEAD}jobs: [{{id: a, template: t}}]\ntemplates:\n  t:\n    "
 PARAMETER = f"{HEAD}jobs: [{{id: a, type: lambda, function: f}}]\nparameters:\n  - name: p\n    "
 #: Fields of jobs of one type only.
 OWN = {"function", "task_definition", "command", "shell", "callable", "level", "network"}
+OWN_OF_ECS = {"task_definition", "command", "network"}
 TYPES = {"custom", "ecs", "lambda", "lambda-probe"}
 
 
@@ -293,12 +294,15 @@ def test_it_proposes_only_what_is_not_there(editor: Editor) -> None:
     ("text", "own"),
     [
         (f"{JOB}type: lambda\n    |", {"function"}),
-        (f"{JOB}type: ecs\n    |", {"task_definition"}),
+        (f"{JOB}type: ecs\n    |", OWN_OF_ECS),
         (f"{JOB}type: custom\n    |", {"command", "shell", "callable"}),
         (f"{PROBE}|", {"level", "network"}),
         (f"{JOB}|", set()),
         (f"{HEAD}jobs:\n  - |", set()),
-        (f"{HEAD}defaults: {{type: ecs}}\njobs:\n  - id: a\n    |", {"task_definition"}),
+        (
+            f"{HEAD}defaults: {{type: ecs}}\njobs:\n  - id: a\n    |",
+            {"task_definition", "command", "network"},
+        ),
         (f"{JOB}template: t\n    |", OWN),
         (f"{TEMPLATE}type: lambda\n    |", {"function"}),
         (f"{TEMPLATE}|", OWN),

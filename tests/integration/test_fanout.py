@@ -349,7 +349,7 @@ class TestKindsOfWork:
         """Which function runs may depend on the item."""
         bindings = {"lambda": {"one": lambda event, context: 1, "two": lambda event, context: 2}}
         job = Job("fan", "lambda", {"function": "${item}"}, for_each=["two", "one", "three"])
-        with Runner(url, bindings=bindings, autoload_plugins=False) as runner:
+        with Runner(url, bindings=bindings, autoload_plugins=False, local=True) as runner:
             session = runner.run(alone(job))
         error = session.jobs["fan"].error
 

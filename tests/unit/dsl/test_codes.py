@@ -33,6 +33,9 @@ NOT_CODES = {
     "bunsui-observers",
     "pipeline-revision",
     "crash-loop",
+    "awslogs-group",
+    "awslogs-region",
+    "awslogs-stream-prefix",
 }
 #: The command that asks AWS.
 CHECK = "bunsui pipeline check"

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
 
 import bunsui
+from bunsui.aws.connections import Connections
+from bunsui.aws.settings import AwsSettings
+from bunsui.jobs.ecs import EcsJobType
+from bunsui.ports.services import Services
+from bunsui.testing import FakeClock
+from bunsui_tests.attempts import make_call
 from bunsui_tests.aws.ecs_tasks import Script
 from bunsui_tests.aws.endpoint import FakeAws
 
@@ -259,3 +267,63 @@ class TestPolling:
         job = ended(runner, aws)
         assert job.status == "succeeded"
         assert len(aws.called("ecs", "DescribeTasks")) == 4
+
+
+class TestFinding:
+    """What is said of a task that is looked for by its attempt's key."""
+
+    @pytest.fixture
+    def kind(self, aws: FakeAws) -> Iterator[EcsJobType]:
+        made = Connections(AwsSettings(endpoints={"": aws.url}))
+        self.clock = FakeClock()
+        yield EcsJobType().for_runner(Services(made, self.clock, Random(0)))
+        made.close()
+
+    def call(self, minutes: float = 0) -> bunsui.JobCall:
+        """An attempt that started so long ago."""
+        started = self.clock.now() - timedelta(minutes=minutes)
+        return make_call(options={"task_definition": "t"}, started_at=started)
+
+    @pytest.mark.parametrize("status", ["RUNNING", "STOPPED"])
+    def test_found(self, aws: FakeAws, kind: EcsJobType, status: str) -> None:
+        """Among those that run, and those that have stopped; it is known by what `submit` gave."""
+        handle = kind.submit(self.call())
+        if status == "STOPPED":
+            aws.ecs.stop(aws.ecs.tasks[0])
+        assert kind.find(self.call()) == bunsui.Found(handle)
+
+    def test_not_there(self, kind: EcsJobType) -> None:
+        """It may be started: if ECS has it all the same, the client token keeps it from having two."""
+        assert kind.find(self.call(54)) == bunsui.NeverRan()
+
+    def test_not_there_any_more(self, kind: EcsJobType) -> None:
+        """After an hour a task that has stopped is shown no more, and its token may have been forgotten."""
+        assert kind.find(self.call(56)) == bunsui.CannotTell()
+
+    def test_start_that_is_not_known(self, kind: EcsJobType) -> None:
+        """Nobody can tell of an attempt whose start is in no history."""
+        assert kind.find(make_call(options={"task_definition": "t"})) == bunsui.CannotTell()
+
+    def test_missing_for_long(self, aws: FakeAws, kind: EcsJobType) -> None:
+        """A task that is not shown counts as running for a minute; then nobody can tell."""
+        handle = kind.submit(self.call())
+        aws.ecs.forget(aws.ecs.tasks[0])
+        assert kind.poll([handle]) == [bunsui.Running()]
+        self.clock.advance(59)
+        assert kind.poll([handle]) == [bunsui.Running()]
+        self.clock.advance(1)
+        assert kind.poll([handle]) == [bunsui.CannotTell()]
+
+    def test_other_parameters_under_the_same_token(self, aws: FakeAws, kind: EcsJobType) -> None:
+        """Such as a secret that was changed meanwhile: the task that there is is the attempt's."""
+        handle = kind.submit(self.call())
+        changed = make_call({"day": "2"}, options={"task_definition": "t"}, started_at=self.clock.now())
+        assert kind.submit(changed) == handle
+        assert len(aws.ecs.tasks) == 1
+
+    def test_one_group_for_each_account_and_region(self, kind: EcsJobType) -> None:
+        """Clusters share one; roles and regions do not."""
+        base = {"task": "x", "cluster": "a", "container": "main"}
+        same = kind.poll_group(base) == kind.poll_group(base | {"cluster": "b"})
+        others = {kind.poll_group(base | more) for more in ({}, {"region": "eu-west-1"}, {"role": "r"})}
+        assert (same, len(others)) == (True, 3)

@@ -26,7 +26,7 @@ from bunsui.runner.attempts.calls import on_lost
 from bunsui.runner.attempts.remote_work import RemoteWork
 from bunsui.runner.attempts.standing_in import nothing
 from bunsui.runner.attempts.work import Work
-from bunsui.runner.sessions.preflight import why_unavailable
+from bunsui.runner.sessions.preflight import LOCAL, why_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,12 +161,11 @@ class Starter:
         stand_in = self._stand_in(job)
         bound = for_options(live.bindings, job_type, options) if stand_in is None else None
         if stand_in is None and bound is None and job_type.binding_field is not None:
-            reason = why_unavailable(job_type, options)
-            if live.local or reason is not None:
+            reason = LOCAL if live.local else why_unavailable(job_type, options)
+            if reason is not None:
                 name = options.get(job_type.binding_field)
                 raise JobError(
-                    f"{job_type.binding_field} '{name}' is not bound"
-                    f"{'' if reason is None else f', and {reason}'}",
+                    f"{job_type.binding_field} '{name}' is not bound, and {reason}",
                     code="UnboundJob",
                     retryable=False,
                 )

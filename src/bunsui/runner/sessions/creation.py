@@ -138,7 +138,8 @@ def create(
             raise ConfigError(f"tag {key!r} is {value!r}; tags are texts by text")
     taken, used = take_in(pipeline, parameters, given, job_types, parts, local=local)
     preflight.check_imports(used, parts.supervisor, _bindings_file(given, pipeline))
-    preflight.check_access(pipeline, used, job_types, parts.surroundings.stand_in)
+    if not local:
+        preflight.check_access(pipeline, used, job_types, parts.surroundings.stand_in)
     reused = () if rerun is None else rerun.reused(pipeline, taken, job_types)
     session_id = session_id_of(idempotency_key)
     live = Live(session_id, pipeline, Machine(pipeline), 0, used, 0, local)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from bunsui.runner.driving.live import Live
 
 
+#: Why a job that is not bound can't run where the run is local.
+LOCAL = "the run is local, so nothing may run on AWS"
+
+
 def used_bindings(
     pipeline: Pipeline,
     given: Bindings,
@@ -74,7 +78,7 @@ def used_bindings(
 
 def _unbound(kind: JobType, job: Job, *, local: bool) -> str | None:
     if local:
-        return "the run is local, so nothing may run on AWS"
+        return LOCAL
     return why_unavailable(kind, job.options)
 
 
