@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -62,7 +63,10 @@ def put(emulator: Emulator) -> bytes:
 
 def listens_at(pid: int) -> set[tuple[str, int]]:
     """Where a process waits for connections."""
-    sockets = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    sockets = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # Such as of a connection that has just ended.
+            sockets.add(str(each.readlink()))
     found = set()
     tables = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
     for line in [line for table in tables for line in table.splitlines()[1:]]:
