@@ -335,13 +335,8 @@ class AwsError(BunsuiError):
     @property
     def job_code(self) -> str:
         """The code of a job that fails by it, such as ``Lambda.ThrottlingException``."""
-        if self.code is None:
-            return type(self).__name__
-        return f"{_PREFIXES.get(self.service) or self.service.upper()}.{self.code}"
-
-
-#: How services are written in the codes of failures, where not in capitals.
-_PREFIXES = {"lambda": "Lambda", "glue": "Glue", "batch": "Batch", "stepfunctions": "StepFunctions"}
+        service = "Lambda" if self.service == "lambda" else self.service.upper()
+        return type(self).__name__ if self.code is None else f"{service}.{self.code}"
 
 
 class AuthenticationError(BunsuiError):
@@ -358,8 +353,7 @@ class PermissionDenied(BunsuiError):
 
     Such as::
 
-        role = "arn:aws:iam::123456789012:role/admin"
-        job = bunsui.Job("load", "lambda", function="load-function", role=role)
+        job = bunsui.Job("load", "lambda", function="load", role="arn:aws:iam::123456789012:role/admin")
         try:
             bunsui.Runner("memory://", aws={"allowed_roles": []}).run(bunsui.Pipeline("Load", [job]))
         except bunsui.PermissionDenied as error:

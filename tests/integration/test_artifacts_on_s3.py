@@ -19,7 +19,7 @@ from bunsui.errors import ConfigError, NotFound, StoreError
 from bunsui.ports.remote import Succeeded
 from bunsui.stores.memory import MemoryStore
 from bunsui_tests import s3 as emulated
-from bunsui_tests.s3 import BUSY, DENIED, ENVIRONMENT, EXPIRED, S3, Fault, Request
+from bunsui_tests.s3 import BUSY, DENIED, EXPIRED, S3, Fault, Request
 from bunsui_tests.services import Service, ServicePlugin
 
 LARGE = 40_000
@@ -36,12 +36,7 @@ def server() -> Iterator[S3]:
 @pytest.fixture
 def s3(server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
     """An empty bucket."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    for key in server.names():
-        server.remove(key)
-    server.heal()
-    return server
+    return server.fresh(monkeypatch)
 
 
 @pytest.fixture

@@ -49,28 +49,30 @@ class Caller:
 
 
 @frozen
-class Key:
-    """What clients are told apart by.
+class Identity:
+    """Whose credentials, and where: what boto3's sessions are told apart by.
 
     In place of the account stands what it follows from, profile and role: to ask for it would be a call.
     """
 
-    service: str
     region: str | None
     profile: str | None
-    role: str | None
-    session: str
-    endpoint: str | None
+    role: str | None = None
+    session: str = ""
+
+    @property
+    def taker(self) -> Identity:
+        """Who takes the role."""
+        return Identity(self.region, self.profile)
 
 
 @frozen
-class _Identity:
-    """Whose credentials: what boto3's sessions are told apart by."""
+class Key:
+    """What clients are told apart by."""
 
-    region: str | None
-    profile: str | None
-    role: str | None
-    session: str
+    service: str
+    identity: Identity
+    endpoint: str | None
 
 
 class Connections:
@@ -109,7 +111,7 @@ class Connections:
         self._pid = os.getpid()
         #: boto3's sessions are not safe to make clients with in several threads.
         self._lock = threading.Lock()
-        self._sessions: dict[_Identity, Any] = {}
+        self._sessions: dict[Identity, Any] = {}
 
     @property
     def _making(self) -> threading.Lock:
@@ -174,7 +176,7 @@ class Connections:
         Where the credentials have expired, `use` is called a second time, with another client.
         """
         key = self._key(service, caller)
-        about = About(service, action, resource, key.region, key.role, key.profile)
+        about = _about(service, action, resource, key.identity)
         client = None
         while True:
             is_first = client is None
@@ -210,8 +212,7 @@ class Connections:
             from botocore.exceptions import NoCredentialsError  # noqa: PLC0415 - see _session
 
             del client  # That it could be made says that there is a region.
-            base = _Identity(key.region, key.profile, None, "")
-            if self._session(base).get_credentials() is None:
+            if self._session(key.identity.taker).get_credentials() is None:
                 raise NoCredentialsError
 
         key = self._key(service, caller)
@@ -219,7 +220,7 @@ class Connections:
 
     def budget(self, service: str, caller: Caller = Caller()) -> SharedBudget:
         """What those who repeat calls to a service, in one region and role, share."""
-        key = evolve(self._key(service, caller), session="")
+        key = self._key(service, evolve(caller, session=ROLE_SESSION))
         found = self._budgets.get(key)
         # Of two threads that come at once one makes it for nothing.
         return found or self._budgets.setdefault(key, SharedBudget(self._random))
@@ -252,9 +253,10 @@ class Connections:
                 f"jobs may not take the role {caller.role}",
                 hint="name it in 'aws_allowed_roles' of the configuration, or leave it out",
             )
-        session = caller.session if role is not None else ""
-        region = caller.region or settings.region
-        return Key(service, region, settings.profile, role, session, settings.endpoint(service))
+        identity = Identity(caller.region or settings.region, settings.profile)
+        if role is not None:
+            identity = evolve(identity, role=role, session=caller.session)
+        return Key(service, identity, settings.endpoint(service))
 
     def _open(self, key: Key) -> Any:
         from importlib.metadata import version  # noqa: PLC0415 - only for calls to AWS
@@ -269,11 +271,11 @@ class Connections:
             tcp_keepalive=True,
             user_agent_extra=f"bunsui/{version('bunsui')}",
         )
-        session = self._session(_identity(key))
+        session = self._session(key.identity)
         with self._making:
             return session.client(key.service, endpoint_url=key.endpoint, config=config)
 
-    def _session(self, identity: _Identity) -> Any:
+    def _session(self, identity: Identity) -> Any:
         """boto3's session of an identity."""
         import boto3  # noqa: PLC0415 - 150 ms that only calls to AWS need
         import botocore.loaders  # noqa: PLC0415 - see above
@@ -295,7 +297,7 @@ class Connections:
                 del self._sessions[next(iter(self._sessions))]
         return found
 
-    def _taking(self, identity: _Identity) -> Any:
+    def _taking(self, identity: Identity) -> Any:
         """Provides the credentials of a role: it is taken when they are needed, and again as they expire."""
         from botocore.credentials import CredentialProvider, DeferredRefreshableCredentials  # noqa: PLC0415
 
@@ -322,11 +324,10 @@ class Connections:
 
         return Provider()
 
-    def _assume(self, parameters: dict[str, Any], identity: _Identity) -> dict[str, Any]:
+    def _assume(self, parameters: dict[str, Any], identity: Identity) -> dict[str, Any]:
         """Takes a role, as whoever the credentials are of."""
-        key = self._taker(identity)
-        about = About("sts", "AssumeRole", identity.role, identity.region, None, identity.profile)
-        client = self._clients.get(key)
+        about = _about("sts", "AssumeRole", identity.role, identity.taker)
+        client = self._clients.get(self._taking_key(identity))
         try:
             answer: dict[str, Any] = client.assume_role(**parameters)["Credentials"]
         except Exception as error:  # As in `using`.
@@ -336,28 +337,27 @@ class Connections:
             raise failed from error
         return answer
 
-    def _taker(self, of: Key | _Identity) -> Key:
-        """The client by which a role is taken: as whoever the credentials are of."""
-        return Key("sts", of.region, of.profile, None, "", self.settings.endpoint("sts"))
+    def _taking_key(self, identity: Identity) -> Key:
+        """The client by which a role is taken."""
+        return Key("sts", identity.taker, self.settings.endpoint("sts"))
 
     def _renew(self, key: Key, client: Any) -> None:
         """Has credentials looked up anew, unless another thread had that done already."""
         if not self._clients.discard(key, client):
             return
-        identities = {_identity(key), _Identity(key.region, key.profile, None, "")}
         with self._making:
-            for identity in identities:
+            for identity in (key.identity, key.identity.taker):
                 self._sessions.pop(identity, None)
-        if key.role is not None:  # It may have expired because those that took it have.
-            self._clients.discard(self._taker(key))
+        if key.identity.role is not None:  # It may have expired because those that took it have.
+            self._clients.discard(self._taking_key(key.identity))
 
 
-def _identity(key: Key) -> _Identity:
-    return _Identity(key.region, key.profile, key.role, key.session)
+def _about(service: str, action: str, resource: str | None, identity: Identity) -> About:
+    return About(service, action, resource, identity.region, identity.role, identity.profile)
 
 
 def _region(client: Any, key: Key) -> str | None:
-    found: str | None = key.region if client is None else client.meta.region_name
+    found: str | None = key.identity.region if client is None else client.meta.region_name
     return found
 
 

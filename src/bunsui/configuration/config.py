@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from bunsui.aws.s3 import SCHEME
+from bunsui.aws.place import SCHEME
 from bunsui.aws.settings import AwsSettings, read_aws
 from bunsui.configuration import files, urls
 from bunsui.configuration.checking import check, parsed

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from bunsui.aws.s3 import URL_PATTERN
+from bunsui.aws.place import URL_PATTERN
 from bunsui.aws.settings import ENTRY_PATTERN, ROLE_PATTERN, RULE
 from bunsui.configuration.checking import fits, rule_of
 from bunsui.configuration.settings import VARIABLE_PATTERN

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.aws.errors import NO_ANSWER
@@ -110,8 +109,9 @@ class LambdaJobType(JobType):
         parameters = self._parameters(call, services)
         budget = services.aws.budget("lambda", caller(call.options))
         budget.earn()
-        lost = 0
-        for tries in count(1):
+        tries = lost = 0
+        while True:
+            tries += 1
             try:
                 return self._invoke(call, services, parameters)
             except AwsError as error:
@@ -123,7 +123,6 @@ class LambdaJobType(JobType):
             # In this thread, as it would wait for the answer, too.
             if services.aws.wait(call.cancelled, budget.wait(tries)):
                 raise JobCancelled("the attempt was stopped before Lambda took it")
-        raise AssertionError("it is tried until it is taken")
 
     def log_page(self, about: RemoteLog, token: Any) -> LogPage:
         """See `JobType.log_page`: what CloudWatch Logs has of the call, once all of it is there."""

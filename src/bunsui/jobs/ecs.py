@@ -117,10 +117,8 @@ class EcsJobType(RemoteJobType):
         """See `RemoteJobType.find`: looks among the tasks that run, and those that have stopped lately."""
         options, aws = call.options, self._runner.aws
         as_ = caller(options)
-        for status in (
-            "RUNNING",
-            "STOPPED",
-        ):  # RUNNING: that is to run, so what has just begun is among them.
+        # It is the status that they are to have: what has just begun is to run.
+        for status in ("RUNNING", "STOPPED"):
             parameters = {
                 "cluster": options.get("cluster", "default"),
                 "startedBy": STARTED_BY + call.idempotency_key,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from bunsui.aws.connections import Connections
-from bunsui.aws.s3 import SCHEME, Place
+from bunsui.aws.place import SCHEME, Place
 from bunsui.configuration.settings import Settings
 from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError

@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
+import pytest
 from attrs import define, field, frozen
 
 #: What makes an AWS of nobody's: no file and no machine of AWS's is asked for credentials.
@@ -62,6 +63,15 @@ class S3:
     requests: list[Request] = field(factory=list)
     #: Says of each request what becomes of it; None: what it asks for.
     fault: Callable[[Request], Fault | None] = lambda request: None
+
+    def fresh(self, monkeypatch: pytest.MonkeyPatch) -> S3:
+        """The same with an empty bucket and no fault; the environment has credentials for it."""
+        for name, value in ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
+        for key in self.names():
+            self.remove(key)
+        self.heal()
+        return self
 
     @property
     def aws(self) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from bunsui.aws.connections import Connections
-from bunsui.aws.s3 import PAGE, PART, Bucket, Content, Place, TooLong, encoded
+from bunsui.aws.place import Place
+from bunsui.aws.s3 import PAGE, PART, Bucket, Content, TooLong, encoded
 from bunsui.aws.settings import AwsSettings
 from bunsui.errors import AwsError, JobError, StateError
 from bunsui.model.artifact import Artifact, Unread

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from bunsui.runner.attempts.host import Host
     from bunsui.runner.attempts.work import Work
 
+_WORDS = get_args(OnLost)
+
 
 def on_lost(job: Job, job_type: JobType | None) -> OnLost:
     """What is done about an attempt of which it can't be told whether it ran.
@@ -24,7 +26,7 @@ def on_lost(job: Job, job_type: JobType | None) -> OnLost:
         return job.on_lost  # type: ignore[return-value] # The schema has the same words.
     if job_type is not None:
         with suppress(BaseException):  # Foreign code: the attribute of somebody's class.
-            if job_type.on_lost in get_args(OnLost):
+            if job_type.on_lost in _WORDS:
                 return job_type.on_lost
     return "unknown"  # Also where what it says is junk: somebody is asked.
 

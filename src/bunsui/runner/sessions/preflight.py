@@ -13,7 +13,7 @@ from bunsui.local.callables import find
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.json import copied
 from bunsui.model.text import text_of
-from bunsui.ports.job_type import Function
+from bunsui.ports.job_type import Function, JobType
 from bunsui.ports.registered import REMEDY, left_out, unavailable
 from bunsui.runner.attempts.event_loop import drop
 from bunsui.runner.attempts.standing_in import nothing
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from bunsui.local.supervisor import Supervisor
     from bunsui.model.pipeline import Job, Pipeline
-    from bunsui.ports.job_type import JobType
     from bunsui.runner.assembly import Parts
     from bunsui.runner.attempts.standing_in import StandIn
     from bunsui.runner.driving.live import Live
@@ -133,6 +132,8 @@ def check_access(
     """
     for job in pipeline.jobs:
         kind = job_types[job.type]
+        if type(kind).require is JobType.require:
+            continue  # As most do not: their options need not be copied.
         if stands_in(job) is None and not is_bound(kind, job, used):
             require_access(kind, job)
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bunsui.aws.connections import Connections
-from bunsui.aws.s3 import PAGE, PART, Place
+from bunsui.aws.place import Place
+from bunsui.aws.s3 import PAGE, PART
 from bunsui.aws.settings import read_aws
 from bunsui.errors import AwsError, ConfigError, JobError, NotFound, StateError, StoreError
 from bunsui.model.artifact import Artifact, Unread
@@ -23,7 +24,7 @@ from bunsui.runner.attempts.artifacts import Patience, TooLarge
 from bunsui.runner.attempts.keeping import Keeping, Unkept
 from bunsui.runner.clock import SystemClock
 from bunsui_tests import s3 as emulated
-from bunsui_tests.s3 import BUSY, CUT, DENIED, ENVIRONMENT, EXPIRED, LOST, S3, Fault, Request
+from bunsui_tests.s3 import BUSY, CUT, DENIED, EXPIRED, LOST, S3, Fault, Request
 
 TEXT = '"' + "x" * 50_000 + '"'
 #: In three parts.
@@ -43,12 +44,7 @@ def server() -> Iterator[S3]:
 @pytest.fixture
 def s3(server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
     """An empty bucket."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    for key in server.names():
-        server.remove(key)
-    server.heal()
-    return server
+    return server.fresh(monkeypatch)
 
 
 @pytest.fixture
