@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from bunsui.aws.errors import About, account_in, translate
 from bunsui.aws.settings import AwsSettings
 from bunsui.errors import AwsError, PermissionDenied
 from bunsui.performance.connection_pool import ConnectionPool
@@ -176,7 +175,6 @@ class Connections:
         Where the credentials have expired, `use` is called a second time, with another client.
         """
         key = self._key(service, caller)
-        about = _about(service, action, resource, key.identity)
         client = None
         while True:
             is_first = client is None
@@ -187,7 +185,7 @@ class Connections:
                 if error.kind != "credentials" or client is None or not is_first:
                     raise
             except Exception as error:  # botocore's, and those of what it is built on, have no one base.
-                failed = translate(error, evolve(about, region=_region(client, key)))
+                failed = _told(error, service, action, resource, key.identity, client)
                 if failed is None:
                     raise
                 if failed.kind != "credentials" or client is None or not is_first:
@@ -301,6 +299,8 @@ class Connections:
         """Provides the credentials of a role: it is taken when they are needed, and again as they expire."""
         from botocore.credentials import CredentialProvider, DeferredRefreshableCredentials  # noqa: PLC0415
 
+        from bunsui.aws.errors import account_in  # noqa: PLC0415 - see _told
+
         settings = self.settings
 
         class Provider(CredentialProvider):  # type: ignore[misc] # botocore has no types.
@@ -326,12 +326,11 @@ class Connections:
 
     def _assume(self, parameters: dict[str, Any], identity: Identity) -> dict[str, Any]:
         """Takes a role, as whoever the credentials are of."""
-        about = _about("sts", "AssumeRole", identity.role, identity.taker)
         client = self._clients.get(self._taking_key(identity))
         try:
             answer: dict[str, Any] = client.assume_role(**parameters)["Credentials"]
         except Exception as error:  # As in `using`.
-            failed = translate(error, about)
+            failed = _told(error, "sts", "AssumeRole", identity.role, identity.taker, client)
             if failed is None:
                 raise
             raise failed from error
@@ -352,13 +351,23 @@ class Connections:
             self._clients.discard(self._taking_key(key.identity))
 
 
-def _about(service: str, action: str, resource: str | None, identity: Identity) -> About:
-    return About(service, action, resource, identity.region, identity.role, identity.profile)
+def _told(
+    error: Exception, service: str, action: str, resource: str | None, identity: Identity, client: Any
+) -> AwsError | None:
+    """What a call failed with, as an `AwsError`; None where it is none of AWS's, or of botocore's, errors.
 
+    Args:
+        error: what boto3 raised.
+        service: as boto3 calls it.
+        action: as AWS calls it.
+        resource: what the call was about.
+        identity: who made it.
+        client: by which it was made; None: there is none yet.
+    """
+    from bunsui.aws.errors import About, translate  # noqa: PLC0415 - only where something is wrong
 
-def _region(client: Any, key: Key) -> str | None:
-    found: str | None = key.identity.region if client is None else client.meta.region_name
-    return found
+    region = identity.region if client is None else client.meta.region_name
+    return translate(error, About(service, action, resource, region, identity.role, identity.profile))
 
 
 def _close(client: Any) -> None:

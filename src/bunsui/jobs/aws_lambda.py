@@ -7,10 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bunsui.aws.errors import NO_ANSWER
 from bunsui.errors import AwsError, JobCancelled, JobError
 from bunsui.jobs.aws import FIELDS, caller, required
-from bunsui.jobs.lambda_log import REQUEST, Call, group_of, is_whole, level_in, page
 from bunsui.local.callables import call_variables
 from bunsui.model.json import compact
 from bunsui.model.log import LEVELS
@@ -115,6 +113,8 @@ class LambdaJobType(JobType):
             try:
                 return self._invoke(call, services, parameters)
             except AwsError as error:
+                from bunsui.aws.errors import NO_ANSWER  # noqa: PLC0415 - only where something is wrong
+
                 lost += error.code == NO_ANSWER
                 if not _is_repeated(error, call, lost):
                     raise
@@ -126,6 +126,8 @@ class LambdaJobType(JobType):
 
     def log_page(self, about: RemoteLog, token: Any) -> LogPage:
         """See `JobType.log_page`: what CloudWatch Logs has of the call, once all of it is there."""
+        from bunsui.jobs.lambda_log import REQUEST, Call, page  # noqa: PLC0415 - only for who reads logs
+
         request = str((about.tail or {}).get(REQUEST_ID))
         if REQUEST.fullmatch(request) is None:  # None of Lambda's: it stands within quotes.
             return LogPage()
@@ -136,6 +138,8 @@ class LambdaJobType(JobType):
 
     def _group(self, aws: Connections, as_: Caller, options: Mapping[str, Any]) -> str:
         """The group of a function's log. Who may not see its configuration takes it for the usual one."""
+        from bunsui.jobs.lambda_log import group_of  # noqa: PLC0415 - see log_page
+
         function, qualifier = options["function"], options.get("qualifier")
         key = (function, qualifier, as_)
         if key not in self._groups:
@@ -232,6 +236,8 @@ def log_tail(call: JobCall, answer: Mapping[str, Any]) -> None:
 
     Where that is not all of it, the records say so, and the whole is read by who reads the job's log.
     """
+    from bunsui.jobs.lambda_log import is_whole, level_in  # noqa: PLC0415 - only where a function was called
+
     text = base64.b64decode(answer.get("LogResult") or "").decode("utf-8", "replace")
     fields: dict[str, Any] = {REQUEST_ID: answer.get("ResponseMetadata", {}).get("RequestId", "")}
     if not is_whole(text):

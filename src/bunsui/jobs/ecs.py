@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bunsui.aws.connections import Caller
 from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws import caller, required
-from bunsui.jobs.cloudwatch import Stream, end_of, milliseconds, page_of
 from bunsui.jobs.ecs_fields import SCHEMA
-from bunsui.jobs.ecs_log import stream_of
 from bunsui.jobs.ecs_request import STARTED_BY, Definition, read_definition, run_task
 from bunsui.jobs.ecs_task import failure_of, has_ended, is_out_of_capacity, not_placed
 from bunsui.ports.job_type import JobCall
@@ -268,6 +266,14 @@ class EcsJobType(RemoteJobType):
 
     def log_page(self, about: RemoteLog, token: Any) -> LogPage:
         """See `JobType.log_page`. A task has a log where its container's log driver is ``awslogs``."""
+        from bunsui.jobs.cloudwatch import (  # noqa: PLC0415 - only for who reads logs
+            Stream,
+            end_of,
+            milliseconds,
+            page_of,
+        )
+        from bunsui.jobs.ecs_log import stream_of  # noqa: PLC0415 - likewise
+
         handle = about.handle
         place = handle.get("log")
         if place is None:
