@@ -82,20 +82,22 @@ def test_what_fails_as_job_types_are_made_fails_the_simulation() -> None:
 
 
 def test_the_same_seed_gives_the_same_simulation() -> None:
-    """Also in another process, in which sets have another order."""
+    """Also in another process, in which sets have another order and garbage is collected at other times."""
     script = (
+        "import gc, sys\n"
         "from bunsui.testing import simulate\n"
+        "gc.set_threshold(int(sys.argv[1]))\n"
         "for seed in range(15): print(*simulate(seed).trace, sep='\\n')\n"
     )
     told = {
         subprocess.run(
-            [sys.executable, "-c", script],
+            [sys.executable, "-c", script, allocations],
             env={**os.environ, "PYTHONHASHSEED": order},
             capture_output=True,
             check=True,
             text=True,
         ).stdout
-        for order in ("1", "2")
+        for order, allocations in (("1", "50"), ("2", "1000000"))
     }
     here = "\n".join(line for seed in range(15) for line in simulate(seed).trace)
 
