@@ -501,6 +501,13 @@ MUTANTS = (
         ("tests/unit/jobs/test_ecs.py",),
     ),
     Mutant(
+        "no poll reads outputs for long",
+        "jobs/ecs.py",
+        "if self._runner.clock.monotonic() > read_by:",
+        "if False:",
+        ("tests/unit/jobs/test_ecs.py",),
+    ),
+    Mutant(
         "a polling error fails no job",
         "jobs/ecs.py",
         'error.kind = "open"',

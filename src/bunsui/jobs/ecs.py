@@ -38,6 +38,9 @@ MAX_DESCRIBED = 100
 TOKEN_AGE = timedelta(minutes=55)
 #: Seconds for which a task may be missing: what RunTask has started, DescribeTasks may show later.
 MISSING_PATIENCE = 60.0
+#: Seconds in which a poll reads what tasks have left: so it ends within `RemoteJobType.poll_patience` of 30,
+#: however many end at once, and though the last call to S3 takes the 25 that any may take.
+READING = 5.0
 #: Task definitions that are remembered.
 MAX_DEFINITIONS = 1000
 
@@ -182,6 +185,7 @@ class EcsJobType(RemoteJobType):
         outcomes: list[Running | Succeeded | Failed | CannotTell] = [Running()] * len(handles)
         unanswered: list[BaseException] = []
         as_ = _caller_of(handles[0])
+        read_by = self._runner.clock.monotonic() + READING
         for cluster, places in by_cluster.items():
             tasks = [handles[i]["task"] for i in places]
             described = describing.process_batch(tasks, partial(self._describe, cluster, as_))
@@ -189,7 +193,7 @@ class EcsJobType(RemoteJobType):
                 if task.error is not None:
                     unanswered.append(task.error)
                 else:
-                    outcomes[i] = self._outcome(handles[i], task.value)
+                    outcomes[i] = self._outcome(handles[i], task.value, read_by)
         # What was not answered runs, as far as is known. Where nothing was, that says something of AWS.
         if unanswered and len(unanswered) == len(handles):
             raise unanswered[0]
@@ -213,7 +217,7 @@ class EcsJobType(RemoteJobType):
         return [found.get(task) for task in tasks]
 
     def _outcome(
-        self, handle: Mapping[str, Any], task: Mapping[str, Any] | None
+        self, handle: Mapping[str, Any], task: Mapping[str, Any] | None, read_by: float
     ) -> Running | Succeeded | Failed | CannotTell:
         arn = handle["task"]
         if task is None:
@@ -225,6 +229,8 @@ class EcsJobType(RemoteJobType):
         failed = failure_of(task, handle["container"])
         if failed is not None:
             return failed
+        if self._runner.clock.monotonic() > read_by:
+            return Running()  # It has ended, and what it has left is read with the next poll.
         return self._output(handle)
 
     def _while_missing(self, task: str) -> Running | CannotTell:

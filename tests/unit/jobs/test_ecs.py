@@ -252,8 +252,27 @@ class TestEnd:
         aws.ecs.forget(task)
         aws.wait_for_calls("ecs", "DescribeTasks", 2)
         assert session.status == "running"
-        session.cancel()
-        session.wait()
+        aws.ecs.show(task)
+        aws.ecs.stop(task)
+        assert session.wait() == "succeeded"
+
+
+class SlowObjects:
+    """A place for outputs that takes three seconds to read one."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+
+    def put_input(self, session: str, text: str) -> str:
+        raise NotImplementedError
+
+    def read_output(self, url: str) -> int:
+        assert url.startswith("s3://")
+        self._clock.advance(3)
+        return 1
+
+    def output_url(self, session: str, name: str) -> str:
+        return f"s3://bucket/{session}/{name}"
 
 
 class TestPolling:
@@ -267,6 +286,18 @@ class TestPolling:
         job = ended(runner, aws)
         assert job.status == "succeeded"
         assert len(aws.called("ecs", "DescribeTasks")) == 4
+
+    def test_many_outputs(self, aws: FakeAws) -> None:
+        """No poll takes long over them: what it does not come to, the next one reads."""
+        clock, connections = FakeClock(), Connections(AwsSettings(endpoints={"": aws.url}))
+        kind = EcsJobType().for_runner(Services(connections, clock, Random(0), SlowObjects(clock)))
+        calls = [make_call(options={"task_definition": "t"}, idempotency_key=f"k{i}") for i in range(4)]
+        handles = [kind.submit(call) for call in calls]
+        for task in aws.ecs.tasks:
+            aws.ecs.stop(task)
+        assert kind.poll(handles) == [bunsui.Succeeded(1)] * 2 + [bunsui.Running()] * 2
+        assert kind.poll(handles[2:]) == [bunsui.Succeeded(1)] * 2
+        connections.close()
 
 
 class TestFinding:

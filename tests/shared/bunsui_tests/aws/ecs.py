@@ -123,6 +123,11 @@ class FakeEcs(JsonService):
         with self._lock:
             del self._tasks[self.task(task).arn]
 
+    def show(self, task: Task) -> None:
+        """A task that was forgotten is known again, as ECS shows one late."""
+        with self._lock:
+            self._tasks[task.arn] = task
+
     def forget_tokens(self) -> None:
         """All tokens are as if they had never been used."""
         with self._lock:
