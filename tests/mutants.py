@@ -501,6 +501,27 @@ MUTANTS = (
         ("tests/unit/jobs/test_ecs.py",),
     ),
     Mutant(
+        "what a service may have, and does not show, is looked for before it is given up",
+        "runner/attempts/remotes.py",
+        "not (isinstance(answer, NeverRan) and answer.is_certain)",
+        "not isinstance(answer, NeverRan)",
+        ("tests/unit/runner/attempts/test_remotes.py",),
+    ),
+    Mutant(
+        "an output that may not be read fails no task",
+        "jobs/ecs.py",
+        'if error.kind == "refused" and not is_denied(error):',
+        'if error.kind == "refused":',
+        ("tests/unit/jobs/test_ecs.py",),
+    ),
+    Mutant(
+        "what has been begun is asked for where it runs",
+        "jobs/ecs.py",
+        'task.partition(":ecs:")[2].partition(":")[0] or options.get("region")',
+        'options.get("region")',
+        ("tests/unit/jobs/test_ecs.py",),
+    ),
+    Mutant(
         "no poll reads outputs for long",
         "jobs/ecs.py",
         "if self._runner.clock.monotonic() > read_by:",

@@ -259,7 +259,7 @@ class TestEcs:
         s3, ecs = tasks.client("s3"), tasks.client("ecs")
         s3.create_bucket(Bucket="etl", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         if not ENDPOINT:
-            tasks.transition("ecs::task", progression="manual", times=2)
+            tasks.transition("ecs::task", progression="manual", times=1)
         with runner_at(tasks, artifacts="s3://etl/large") as runner:
             session = runner.start(task(network, parameters={"text": "x" * 10_000}))
             until(lambda: _started(ecs))

@@ -100,24 +100,27 @@ class Connections:
         #: Waits for an event, so many seconds at most; whether it came.
         self.wait = wait
         self._random = random or Random()  # noqa: S311 - for jitter
-        self._budgets: dict[Key, SharedBudget] = {}
         self._concurrency = max(concurrency, 10)
         self._begin()
         self._loader: Any = None
         self._clients: ConnectionPool[Key, Any] = ConnectionPool(self._open, _close, MAX_CLIENTS)
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         #: boto3's sessions are not safe to make clients with in several threads.
         self._lock = threading.Lock()
         self._sessions: dict[Identity, Any] = {}
+        self._budgets: dict[Key, SharedBudget] = {}
+        self._pid = os.getpid()  # Last: another thread of a forked child may look at it meanwhile.
+
+    def _begin_if_forked(self) -> None:
+        if self._pid != os.getpid():
+            # Another thread of the parent may have held this lock, or one of those that budgets and boto3's
+            # sessions have, and nobody is left to give it back.
+            self._begin()
 
     @property
     def _making(self) -> threading.Lock:
-        if self._pid != os.getpid():
-            # A forked child: another thread of the parent may have held this lock, or one of those that
-            # boto3's sessions have, and nobody is left to give it back.
-            self._begin()
+        self._begin_if_forked()
         return self._lock
 
     @property
@@ -219,6 +222,7 @@ class Connections:
     def budget(self, service: str, caller: Caller = Caller()) -> SharedBudget:
         """What those who repeat calls to a service, in one region and role, share."""
         key = self._key(service, evolve(caller, session=ROLE_SESSION))
+        self._begin_if_forked()
         found = self._budgets.get(key)
         # Of two threads that come at once one makes it for nothing.
         return found or self._budgets.setdefault(key, SharedBudget(self._random))

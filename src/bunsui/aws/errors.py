@@ -60,14 +60,38 @@ BUSY_OF: Mapping[str, frozenset[str]] = {
         {
             "CodeArtifactUserPendingException",
             "ENILimitReachedException",
+            "ENINotReadyException",
             "ResourceConflictException",
             "ResourceNotReadyException",
             "SnapStartNotReadyException",
+            "SubnetIPAddressLimitReachedException",
         }
     ),
     # Of a conditional write, with another that is on its way.
     "s3": frozenset({"ConditionalRequestConflict", "OperationAborted"}),
 }
+#: What is not as it has to be, of one service: the call had no effect, whatever status the answer has.
+REFUSED_OF: Mapping[str, frozenset[str]] = {
+    # "Invoke" in its API reference has them with the status 502.
+    "lambda": frozenset(
+        {
+            "EC2AccessDeniedException",
+            "InvalidRuntimeException",
+            "InvalidSecurityGroupIDException",
+            "InvalidSubnetIDException",
+            "InvalidZipFileException",
+            "KMSAccessDeniedException",
+            "KMSDisabledException",
+            "KMSInvalidStateException",
+            "KMSNotFoundException",
+        }
+    ),
+}
+#: AWS has not got all of a request, or not in time, and says so with a status below 500: "Error responses" in
+#: S3's API reference.
+_STALLED = frozenset({"RequestTimeout", "RequestTimeoutException"})
+#: This machine's clock is wrong.
+_SKEWED = "RequestTimeTooSkewed"
 _DENIED = frozenset(
     {
         "AccessDenied",
@@ -102,9 +126,9 @@ _NO_CREDENTIALS = frozenset(
 )
 #: What botocore raises before it has sent anything.
 _NOT_REACHED = frozenset(
-    {"ConnectTimeoutError", "ConnectionError", "EndpointConnectionError", "ProxyConnectionError", "SSLError"}
+    {"ConnectTimeoutError", "ConnectionError", "EndpointConnectionError", "ProxyConnectionError"}
 )
-#: What it raises where no whole answer came.
+#: What it raises where no whole answer came. TLS may break before a request is sent, or after.
 _NO_ANSWER = frozenset(
     {
         "ChecksumError",
@@ -114,6 +138,7 @@ _NO_ANSWER = frozenset(
         "IncompleteReadError",
         "ReadTimeoutError",
         "ResponseStreamingError",
+        "SSLError",
     }
 )
 #: An ARN in a text, up to its account.
@@ -168,18 +193,20 @@ def translate(error: Exception, about: About) -> AwsError | None:
     names = [kind.__name__ for kind in type(error).__mro__]
     if "ClientError" in names:
         return _answered(error, about)
-    if "BotoCoreError" not in names:
-        return None
     name = names[0]
     text = str(error)
+    if type(error).__module__.startswith("urllib3."):  # Of an answer whose rest botocore reads as it comes.
+        return _error(about, f"no answer came: {text}", NO_ANSWER, "open")
+    if "BotoCoreError" not in names:
+        return None
     if not _NO_CREDENTIALS.isdisjoint(names):
         return _error(about, f"there are no valid credentials: {text}", "NoCredentials", "credentials")
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return _error(about, f"the endpoint's certificate is not trusted: {text}", "Certificate", "refused")
+    if not _NO_ANSWER.isdisjoint(names):  # An SSLError is a ConnectionError, too.
+        return _error(about, f"no answer came: {text}", NO_ANSWER, "open")
     if not _NOT_REACHED.isdisjoint(names):
         return _error(about, f"AWS was not reached: {text}", "Unreachable", "busy")
-    if not _NO_ANSWER.isdisjoint(names):
-        return _error(about, f"no answer came: {text}", NO_ANSWER, "open")
     if name == "NoRegionError":
         return _error(about, "no region is named", "NoRegion", "refused")
     return _error(about, f"the call was not made: {text}", name.removesuffix("Error"), "refused")
@@ -199,6 +226,13 @@ def _answered(error: Exception, about: About) -> AwsError:
     return _error(about, text, code, kind, message, meta.get("RequestId"), denied=_is_denied(code, status))
 
 
+def beforehand(error: AwsError) -> AwsError:
+    """The error of a call that goes before another: whatever effect it had, that one had none."""
+    if error.kind == "open":
+        error.kind, error.hint = "busy", "it may be made again later"
+    return error
+
+
 def is_denied(error: AwsError) -> bool:
     """Whether AWS refused a call because whoever made it may not make it."""
     return error.kind == "refused" and error.code in _DENIED
@@ -212,7 +246,7 @@ def failed_with(code: str, message: str, about: About) -> AwsError:
 
 
 def _is_denied(code: str, status: int) -> bool:
-    return code in _DENIED or (status == 403 and code not in CREDENTIALS)
+    return code in _DENIED or (status == 403 and code not in CREDENTIALS and code != _SKEWED)
 
 
 def _kind(service: str, code: str, status: int) -> Kind:
@@ -220,7 +254,9 @@ def _kind(service: str, code: str, status: int) -> Kind:
         return "credentials"
     if code in BUSY or code in BUSY_OF.get(service, ()) or status == 429:
         return "busy"
-    return "open" if status >= 500 else "refused"
+    if code in REFUSED_OF.get(service, ()):
+        return "refused"
+    return "open" if status >= 500 or code in _STALLED else "refused"
 
 
 def _error(
@@ -267,6 +303,8 @@ def _remedy(about: About, code: str, kind: Kind, *, denied: bool) -> str:
         return f"renew the credentials{profile}, such as with 'aws sso login', or name others"
     if code == "NoRegion":
         return "name one: Runner(aws={'region': ...}), 'bunsui config set --user aws.region', or AWS_REGION"
+    if code == _SKEWED:
+        return "set this machine's clock, which is 15 minutes or more from AWS's"
     if kind == "busy":
         return "it had no effect, and may be made again later"
     if kind == "open":

@@ -104,25 +104,29 @@ class LambdaJobType(JobType):
     def run(self, call: JobCall) -> Any:
         """See `JobType.run`."""
         services = required(self._services, self.name)
-        parameters = self._parameters(call, services)
+        parameters: dict[str, Any] | None = None
         budget = services.aws.budget("lambda", caller(call.options))
         budget.earn()
         tries = lost = 0
         while True:
             tries += 1
             try:
+                if parameters is None:
+                    parameters = self._parameters(call, services)
                 return self._invoke(call, services, parameters)
             except AwsError as error:
-                from bunsui.aws.errors import NO_ANSWER  # noqa: PLC0415 - only where something is wrong
-
-                lost += error.code == NO_ANSWER
+                lost += _is_lost(error)
                 if not _is_repeated(error, call, lost):
                     raise
                 if tries % WARN_AFTER == 0:
                     call.logger.warning("%s; it is tried again (%d times so far)", error.message, tries)
             # In this thread, as it would wait for the answer, too.
             if services.aws.wait(call.cancelled, budget.wait(tries)):
-                raise JobCancelled("the attempt was stopped before Lambda took it")
+                raise JobCancelled(
+                    "the attempt was stopped before Lambda took it"
+                    if not lost
+                    else "the attempt was stopped after an answer was lost, so Lambda may have taken it"
+                )
 
     def log_page(self, about: RemoteLog, token: Any) -> LogPage:
         """See `JobType.log_page`: what CloudWatch Logs has of the call, once all of it is there."""
@@ -160,6 +164,7 @@ class LambdaJobType(JobType):
 
         Raises:
             JobError: the event is too large.
+            AwsError: it is, and could not be kept on S3.
         """
         options = call.options
         waits = options.get("invocation", "wait") == "wait"
@@ -205,6 +210,14 @@ class LambdaJobType(JobType):
         if parameters["InvocationType"] == "Event":
             return None
         return _decoded(answer["Payload"], f"what function '{function}' returned")
+
+
+def _is_lost(error: AwsError) -> bool:
+    """Whether no answer of Lambda's came: none at all, or a page of what is between here and there."""
+    from bunsui.aws.errors import NO_ANSWER  # noqa: PLC0415 - only where something is wrong
+
+    # botocore takes the status for the code of what is no answer of AWS's.
+    return error.kind == "open" and (error.code == NO_ANSWER or str(error.code).isdigit())
 
 
 def _is_repeated(error: AwsError, call: JobCall, lost: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.aws.connections import Caller
-from bunsui.errors import AwsError, JobError
+from bunsui.errors import AwsError, JobError, PermissionDenied
 from bunsui.jobs.aws import caller, required
 from bunsui.jobs.ecs_fields import SCHEMA
 from bunsui.jobs.ecs_request import STARTED_BY, Definition, read_definition, run_task
@@ -38,11 +39,15 @@ MAX_DESCRIBED = 100
 TOKEN_AGE = timedelta(minutes=55)
 #: Seconds for which a task may be missing: what RunTask has started, DescribeTasks may show later.
 MISSING_PATIENCE = 60.0
-#: Seconds in which a poll reads what tasks have left: so it ends within `RemoteJobType.poll_patience` of 30,
-#: however many end at once, and though the last call to S3 takes the 25 that any may take.
+#: Seconds for which a poll reads what tasks have left; the rest is read by the next one. So however many end
+#: at once, those that were read are told of soon.
 READING = 5.0
-#: Task definitions that are remembered.
-MAX_DEFINITIONS = 1000
+#: Looks in vain, one after the other, after which that is said; and again after as many more.
+SAID_AFTER = 5
+#: Task definitions, and things that were looked at in vain, that are remembered.
+MAX_REMEMBERED = 1000
+
+_log = logging.getLogger(__name__)
 
 
 class EcsJobType(RemoteJobType):
@@ -54,6 +59,7 @@ class EcsJobType(RemoteJobType):
 
     name: ClassVar[str] = "ecs"
     schema: ClassVar[Mapping[str, Any]] = SCHEMA
+    open_fields: ClassVar[frozenset[str]] = frozenset({"command", "group", "tags"})
     binding_field: ClassVar[str | None] = "task_definition"
     poll_interval: ClassVar[float] = 1.0
     poll_interval_max: ClassVar[float | None] = 15.0
@@ -65,6 +71,8 @@ class EcsJobType(RemoteJobType):
         self._definitions: dict[tuple[str, str | None, Caller], Definition] = {}
         #: Since when (monotonic) tasks are missing, by ARN.
         self._missing: dict[str, float] = {}
+        #: How often clusters and outputs have been looked at in vain, by ARN or name.
+        self._in_vain: dict[str, int] = {}
 
     def for_runner(self, services: Services) -> EcsJobType:
         """See `JobType.for_runner`."""
@@ -132,7 +140,7 @@ class EcsJobType(RemoteJobType):
         # A task that ECS has begun and does not show yet is not started twice: it has the same client token.
         now = self._runner.clock.now()
         is_young = call.started_at is not None and now - call.started_at < TOKEN_AGE
-        return NeverRan() if is_young else CannotTell()
+        return NeverRan(is_certain=False) if is_young else CannotTell()
 
     def _definition(self, options: Mapping[str, Any], as_: Caller) -> Definition:
         """What the job runs. A revision never changes; which is the latest does, so it is asked again."""
@@ -140,13 +148,17 @@ class EcsJobType(RemoteJobType):
         key = (name, container, Caller(as_.region, as_.role))
         found = self._definitions.get(key)
         if found is None:
-            answer = self._runner.aws.call(
-                "ecs", "DescribeTaskDefinition", {"taskDefinition": name}, as_, name
-            )
+            parameters = {"taskDefinition": name}
+            try:
+                answer = self._runner.aws.call("ecs", "DescribeTaskDefinition", parameters, as_, name)
+            except AwsError as error:
+                from bunsui.aws.errors import beforehand  # noqa: PLC0415 - only where something is wrong
+
+                raise beforehand(error) from error.__cause__
             found = read_definition(answer, container)
             if name.rpartition(":")[2].isdigit():
                 with self._lock:
-                    if len(self._definitions) >= MAX_DEFINITIONS:
+                    if len(self._definitions) >= MAX_REMEMBERED:
                         self._definitions.clear()
                     self._definitions[key] = found
         return found
@@ -162,7 +174,8 @@ class EcsJobType(RemoteJobType):
             "cluster": options.get("cluster", "default"),
             "container": definition.container,
             "log": definition.log,
-            "region": options.get("region"),
+            # Not the configured one, which may be another one where somebody else goes on with it.
+            "region": task.partition(":ecs:")[2].partition(":")[0] or options.get("region"),
             "role": options.get("role"),
             "output": self._output_url(call),
         }
@@ -182,25 +195,39 @@ class EcsJobType(RemoteJobType):
         by_cluster: dict[str, list[int]] = {}
         for i, handle in enumerate(handles):
             by_cluster.setdefault(handle["cluster"], []).append(i)
-        outcomes: list[Running | Succeeded | Failed | CannotTell] = [Running()] * len(handles)
-        unanswered: list[BaseException] = []
+        found: dict[int, Mapping[str, Any] | None] = {}
+        unanswered: dict[str, BaseException] = {}
         as_ = _caller_of(handles[0])
-        read_by = self._runner.clock.monotonic() + READING
         for cluster, places in by_cluster.items():
             tasks = [handles[i]["task"] for i in places]
             described = describing.process_batch(tasks, partial(self._describe, cluster, as_))
             for i, task in zip(places, described, strict=True):
                 if task.error is not None:
-                    unanswered.append(task.error)
+                    unanswered[cluster] = task.error
                 else:
-                    outcomes[i] = self._outcome(handles[i], task.value, read_by)
+                    found[i] = task.value
         # What was not answered runs, as far as is known. Where nothing was, that says something of AWS.
-        if unanswered and len(unanswered) == len(handles):
-            raise unanswered[0]
-        for error in unanswered:
-            if isinstance(error, AwsError) and error.kind == "credentials":
+        for cluster, error in unanswered.items():
+            if not found or (isinstance(error, AwsError) and error.kind == "credentials"):
                 raise error
-        return outcomes
+            self._complain(cluster, error)
+        for cluster in by_cluster.keys() - unanswered.keys():
+            self._in_vain.pop(cluster, None)
+        read_by = self._runner.clock.monotonic() + READING
+        running = Running()
+        return [
+            self._outcome(handle, found[i], read_by) if i in found else running
+            for i, handle in enumerate(handles)
+        ]
+
+    def _complain(self, about: str, error: BaseException) -> None:
+        """Says now and then that something can't be looked at."""
+        if len(self._in_vain) >= MAX_REMEMBERED:
+            self._in_vain.clear()
+        self._in_vain[about] = times = self._in_vain.get(about, 0) + 1
+        if times % SAID_AFTER == 0:
+            hint = f" ({error.hint})" if isinstance(error, AwsError) and error.hint else ""
+            _log.warning("%s%s; it is asked again (%d times so far)", error, hint, times)
 
     def _describe(self, cluster: str, as_: Caller, tasks: Sequence[str]) -> list[Mapping[str, Any] | None]:
         """The tasks as they are; None for those that ECS does not show."""
@@ -213,6 +240,10 @@ class EcsJobType(RemoteJobType):
             if error.kind == "refused":  # Such as a permission that is missing: it says nothing of the tasks.
                 error.kind = "open"
             raise
+        except PermissionDenied as error:  # Whoever goes on with them may take fewer roles.
+            raise AwsError(
+                error.message, service="ecs", action="DescribeTasks", kind="open", hint=error.hint
+            ) from error
         found = {task["taskArn"]: task for task in answer.get("tasks", [])}
         return [found.get(task) for task in tasks]
 
@@ -247,16 +278,23 @@ class EcsJobType(RemoteJobType):
         objects = self._runner.objects
         if objects is None or "output" not in handle:
             return Succeeded()
+        task = handle["task"]
         try:
-            return Succeeded(objects.read_output(handle["output"]))
+            output = objects.read_output(handle["output"])
         except AwsError as error:
-            if error.kind == "refused":
-                return Failed(error.job_code, str(error), retryable=False)
+            from bunsui.aws.errors import is_denied  # noqa: PLC0415 - only where something is wrong
+
             if error.kind == "credentials":
                 raise
-            return Running()  # It is read with the next poll.
+            if error.kind == "refused" and not is_denied(error):
+                return Failed(error.job_code, str(error), retryable=False)
+            # The task has done its work: it is read with a later poll, also where somebody has to allow that.
+            self._complain(task, error)
+            return Running()
         except JobError as error:
             return Failed(error.code, error.message, retryable=error.retryable)
+        self._in_vain.pop(task, None)
+        return Succeeded(output)
 
     def cancel(self, handle: Any) -> None:
         """See `RemoteJobType.cancel`."""

@@ -288,9 +288,8 @@ class JobType(ABC):
                 the exception's name as code.
             AwsError: of the kind ``open``, where nobody can tell whether the work was done: then the job's
                 ``on_lost`` decides, ``rerun`` meaning that the attempt failed. Of the kind ``credentials``:
-                the attempt begins again once there are some, and the session pauses until then.
-            AwsError: likewise; but where its `kind` is ``credentials``, it had no effect: the session pauses,
-                and the attempt begins again after the resume, under the same number and key.
+                the attempt begins again once there are some, under the same number and key, and the session
+                pauses until then.
         """
 
 

@@ -32,14 +32,20 @@ class Found:
 
 @frozen
 class NeverRan:
-    """The service is certain that it never had the work: it may be submitted.
+    """The service never had the work: it may be submitted.
+
+    It may also be submitted where the service does not show it and may have it all the same, but is certain
+    to take it for the same work, by its key: then it is not certain that it never ran.
 
     Such as::
 
         runs = {"token-1": "run-7"}  # What the service has, which forgets nothing.
         run = runs.get("token-2")
-        print(bunsui.NeverRan() if run is None else bunsui.Found(run))  # NeverRan()
+        print(bunsui.NeverRan() if run is None else bunsui.Found(run))  # NeverRan(is_certain=True)
     """
+
+    #: False: it may run, and is only not shown (yet). Whoever is to stop it looks for it again.
+    is_certain: bool = True
 
 
 @frozen

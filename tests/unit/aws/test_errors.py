@@ -6,8 +6,9 @@ from typing import Any
 
 import botocore.exceptions as raised
 import pytest
+import urllib3.exceptions
 
-from bunsui.aws.errors import About, translate
+from bunsui.aws.errors import About, beforehand, translate
 from bunsui.errors import AwsError
 
 ABOUT = About("lambda", "Invoke", "load", "eu-central-1")
@@ -34,6 +35,8 @@ def answer(code: str, status: int, message: str = "no", service: str = "lambda")
         ("ResourceConflictException", 409, "busy"),
         ("ServiceException", 500, "open"),
         ("502", 502, "open"),
+        ("KMSDisabledException", 502, "refused"),
+        ("ENINotReadyException", 502, "busy"),
         ("ExpiredTokenException", 403, "credentials"),
         ("UnrecognizedClientException", 403, "credentials"),
         ("InvalidSignatureException", 403, "credentials"),
@@ -53,6 +56,26 @@ def test_words_of_other_services() -> None:
     assert answer("ResourceConflictException", 409, service="ecs").kind == "refused"
 
 
+def test_a_request_that_stalls() -> None:
+    """S3 answers 400 where it has not got all of a request in time: it may get the next one."""
+    assert answer("RequestTimeout", 400, service="s3").kind == "open"
+
+
+def test_a_clock_that_is_wrong() -> None:
+    """No permission helps against it, whatever the status says."""
+    found = answer("RequestTimeTooSkewed", 403, service="s3")
+    assert (found.kind, found.hint) == (
+        "refused",
+        "set this machine's clock, which is 15 minutes or more from AWS's",
+    )
+
+
+def test_an_error_before_another_call() -> None:
+    """Whether it had an effect does not count; what else is known of it stays."""
+    assert beforehand(answer("502", 502)).kind == "busy"
+    assert beforehand(answer("AccessDeniedException", 403)).kind == "refused"
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "code"),
     [
@@ -68,6 +91,8 @@ def test_words_of_other_services() -> None:
             "refused",
             "Certificate",
         ),
+        (raised.SSLError(endpoint_url="http://x", error="BAD_RECORD_MAC"), "open", "NoAnswer"),
+        (urllib3.exceptions.SSLError("BAD_RECORD_MAC"), "open", "NoAnswer"),
         (raised.ReadTimeoutError(endpoint_url="http://x"), "open", "NoAnswer"),
         (raised.ConnectionClosedError(endpoint_url="http://x"), "open", "NoAnswer"),
         (raised.IncompleteReadError(actual_bytes=1, expected_bytes=2), "open", "NoAnswer"),

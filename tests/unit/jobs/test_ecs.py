@@ -63,6 +63,13 @@ def environment(parameters: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each["value"] for each in container["environment"]}
 
 
+@pytest.fixture
+def kind(aws: FakeAws) -> Iterator[EcsJobType]:
+    made = Connections(AwsSettings(endpoints={"": aws.url}))
+    yield EcsJobType().for_runner(Services(made, FakeClock(), Random(0)))
+    made.close()
+
+
 class TestStart:
     """What a task is started with."""
 
@@ -180,6 +187,32 @@ class TestStart:
         tokens = [call.parameters["clientToken"] for call in aws.called("ecs", "RunTask")]
         assert len(set(tokens)) == 2
 
+    def test_definition_without_an_answer(self, aws: FakeAws, kind: EcsJobType) -> None:
+        """Nothing was begun, so there is nothing to look for: it is asked again."""
+        aws.faults.drop_after("ecs", "DescribeTaskDefinition")
+        with pytest.raises(bunsui.AwsError) as caught:
+            kind.submit(make_call(options={"task_definition": "t"}))
+        assert caught.value.kind == "busy"
+
+    @pytest.mark.parametrize("field", ["command", "group", "tags"])
+    def test_secrets_where_all_can_read_them(self, field: str) -> None:
+        """What the console shows of a task has none."""
+        secret = "${secrets.s}"
+        value: Any = {"command": ["run", secret], "group": secret, "tags": {"a": secret}}[field]
+        with pytest.raises(bunsui.DefinitionError, match=f"secrets.*'{field}'|'{field}'.*secret"):
+            bunsui.Runner("memory://", aws={"region": "eu-central-1"}).run(pipeline(**{field: value}))
+
+    def test_role_that_is_not_allowed_by_reference(self, aws: FakeAws) -> None:
+        """Nothing is started, and the job fails without another attempt."""
+        job = bunsui.Job("a", "ecs", task_definition="t", role="${role}", retry=3)
+        made = bunsui.Pipeline("p", parameters=[bunsui.Parameter("role")], jobs=[job])
+        with bunsui.Runner("memory://", aws={"endpoint_url": aws.url, "allowed_roles": []}) as runner:
+            session = runner.run(made, {"role": "arn:aws:iam::210987654321:role/etl"})
+        error = session.jobs["a"].error
+        assert error is not None
+        assert (error.code, len(session.jobs["a"].attempts)) == ("PermissionDenied", 1)
+        assert session.status == "failed"
+
     def test_missing_definition(self, runner: bunsui.Runner) -> None:
         """A task definition that is not there fails the job."""
         job = runner.run(pipeline(task_definition="other")).jobs["a"]
@@ -257,11 +290,12 @@ class TestEnd:
         assert session.wait() == "succeeded"
 
 
-class SlowObjects:
-    """A place for outputs that takes three seconds to read one."""
+class Objects:
+    """A place for outputs, each of which is 1 and takes three seconds to read."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
+        self.error: Exception | None = None
 
     def put_input(self, session: str, text: str) -> str:
         raise NotImplementedError
@@ -269,6 +303,8 @@ class SlowObjects:
     def read_output(self, url: str) -> int:
         assert url.startswith("s3://")
         self._clock.advance(3)
+        if self.error is not None:
+            raise self.error
         return 1
 
     def output_url(self, session: str, name: str) -> str:
@@ -287,17 +323,97 @@ class TestPolling:
         assert job.status == "succeeded"
         assert len(aws.called("ecs", "DescribeTasks")) == 4
 
-    def test_many_outputs(self, aws: FakeAws) -> None:
-        """No poll takes long over them: what it does not come to, the next one reads."""
-        clock, connections = FakeClock(), Connections(AwsSettings(endpoints={"": aws.url}))
-        kind = EcsJobType().for_runner(Services(connections, clock, Random(0), SlowObjects(clock)))
-        calls = [make_call(options={"task_definition": "t"}, idempotency_key=f"k{i}") for i in range(4)]
-        handles = [kind.submit(call) for call in calls]
+    @pytest.fixture
+    def kind(self, aws: FakeAws) -> Iterator[EcsJobType]:
+        """Of a runner in eu-central-1 whose artifacts are on S3."""
+        made = Connections(AwsSettings(endpoints={"": aws.url}, region="eu-central-1"))
+        self.clock = FakeClock()
+        self.objects = Objects(self.clock)
+        yield EcsJobType().for_runner(Services(made, self.clock, Random(0), self.objects))
+        made.close()
+
+    def submitted(self, kind: EcsJobType, *clusters: str) -> list[Any]:
+        """The handles of tasks, one in each of these clusters."""
+        return [
+            kind.submit(
+                make_call(options={"task_definition": "t", "cluster": cluster}, idempotency_key=f"k{i}")
+            )
+            for i, cluster in enumerate(clusters)
+        ]
+
+    def test_many_outputs(self, aws: FakeAws, kind: EcsJobType, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No poll reads for long: what it does not come to, the next one reads. Each reads something."""
+        describe = EcsJobType._describe
+
+        def slowly(*arguments: Any) -> Any:
+            self.clock.advance(60)
+            return describe(*arguments)
+
+        monkeypatch.setattr(EcsJobType, "_describe", slowly)
+        handles = self.submitted(kind, *["default"] * 4)
         for task in aws.ecs.tasks:
             aws.ecs.stop(task)
         assert kind.poll(handles) == [bunsui.Succeeded(1)] * 2 + [bunsui.Running()] * 2
         assert kind.poll(handles[2:]) == [bunsui.Succeeded(1)] * 2
-        connections.close()
+
+    def test_cluster_that_may_not_be_looked_at(
+        self, aws: FakeAws, kind: EcsJobType, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What another one has is known all the same; it is said what is missing."""
+        aws.ecs.add_cluster("a")
+        aws.ecs.add_cluster("b")
+        aws.faults.deny("ecs", "DescribeTasks", when=lambda call: call.parameters["cluster"] == "b")
+        handles = self.submitted(kind, "a", "b")
+        for _ in range(5):
+            assert kind.poll(handles) == [bunsui.Running()] * 2
+        aws.ecs.stop(aws.ecs.tasks[0])
+        assert kind.poll(handles) == [bunsui.Succeeded(1), bunsui.Running()]
+        (message,) = caplog.messages
+        assert "it is asked again (5 times so far)" in message
+        assert "needs the permission ecs:DescribeTasks" in message
+
+    def test_output_that_may_not_be_read(
+        self, aws: FakeAws, kind: EcsJobType, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The task has done its work: it is read once somebody has allowed it, and that is asked for."""
+        (handle,) = self.submitted(kind, "default")
+        aws.ecs.stop(aws.ecs.tasks[0])
+        self.objects.error = bunsui.AwsError(
+            "denied", service="s3", action="GetObject", code="AccessDenied", kind="refused"
+        )
+        for _ in range(5):
+            assert kind.poll([handle]) == [bunsui.Running()]
+        assert caplog.messages == ["denied; it is asked again (5 times so far)"]
+        self.objects.error = None
+        assert kind.poll([handle]) == [bunsui.Succeeded(1)]
+
+    def test_output_that_is_refused(self, aws: FakeAws, kind: EcsJobType) -> None:
+        """Such as by a bucket that is not there: nobody can read it, ever."""
+        (handle,) = self.submitted(kind, "default")
+        aws.ecs.stop(aws.ecs.tasks[0])
+        self.objects.error = bunsui.AwsError(
+            "gone", service="s3", action="GetObject", code="NoSuchBucket", kind="refused"
+        )
+        assert kind.poll([handle]) == [bunsui.Failed("S3.NoSuchBucket", "gone", retryable=False)]
+
+    def test_who_goes_on_elsewhere(self, aws: FakeAws, kind: EcsJobType) -> None:
+        """It is asked for in the region where it runs, whatever the region of who asks."""
+        (handle,) = self.submitted(kind, "default")
+        other = Connections(AwsSettings(endpoints={"": aws.url}, region="us-west-2"))
+        there = EcsJobType().for_runner(Services(other, self.clock, Random(0), self.objects))
+        aws.ecs.stop(aws.ecs.tasks[0])
+        assert there.poll([handle]) == [bunsui.Succeeded(1)]
+        other.close()
+
+    def test_who_goes_on_with_fewer_roles(self, aws: FakeAws, kind: EcsJobType) -> None:
+        """That says nothing of the task: it is asked again until the role is allowed."""
+        (handle,) = self.submitted(kind, "default")
+        none = Connections(AwsSettings(endpoints={"": aws.url}, allowed_roles=()))
+        fewer = EcsJobType().for_runner(Services(none, self.clock, Random(0), self.objects))
+        with pytest.raises(bunsui.AwsError, match="jobs may not take the role r") as caught:
+            fewer.poll([handle | {"role": "r"}])
+        assert caught.value.kind == "open"
+        none.close()
 
 
 class TestFinding:
@@ -325,7 +441,7 @@ class TestFinding:
 
     def test_not_there(self, kind: EcsJobType) -> None:
         """It may be started: if ECS has it all the same, the client token keeps it from having two."""
-        assert kind.find(self.call(54)) == bunsui.NeverRan()
+        assert kind.find(self.call(54)) == bunsui.NeverRan(is_certain=False)
 
     def test_not_there_any_more(self, kind: EcsJobType) -> None:
         """After an hour a task that has stopped is shown no more, and its token may have been forgotten."""

@@ -183,6 +183,24 @@ class TestWrong:
         assert len(fake_aws.called("lambda")) == 1
 
 
+class BusyObjects:
+    """A place for inputs that has no time at first."""
+
+    calls = 0
+
+    def put_input(self, session: str, text: str) -> str:
+        self.calls += 1
+        if self.calls == 1:
+            raise bunsui.AwsError("slow down", service="s3", action="PutObject", kind="busy")
+        return "s3://bucket/input"
+
+    def read_output(self, url: str) -> Any:
+        raise NotImplementedError
+
+    def output_url(self, session: str, name: str) -> str:
+        raise NotImplementedError
+
+
 class TestOutages:
     """Throttling and outages are waited out, by one layer that repeats calls."""
 
@@ -231,6 +249,23 @@ class TestOutages:
         error = failure(runner)
         assert (error.code, error.retryable) == ("Lambda.NoAnswer", True)
         assert len(fake_aws.functions.invocations) == 3
+
+    def test_pages_of_a_gateway(self, fake_aws: FakeAws, runner: bunsui.Runner) -> None:
+        """Something between here and Lambda answers instead: the function may run, so it is called thrice."""
+        fake_aws.functions.add("f", lambda *_: None)
+        fake_aws.faults.server_error("lambda", status=504, code="504", after=True)
+        assert failure(runner).code == "Lambda.504"
+        assert len(fake_aws.functions.invocations) == 3
+
+    def test_event_that_can_not_be_kept_for_now(self, fake_aws: FakeAws) -> None:
+        """It is put on S3 again, and Lambda called once."""
+        fake_aws.functions.add("f", lambda event, _: event)
+        connections, objects = Connections(AwsSettings(endpoints={"": fake_aws.url})), BusyObjects()
+        kind = LambdaJobType().for_runner(Services(connections, FakeClock(), Random(0), objects))
+        call = make_call({"t": "x" * 6 * 1024 * 1024}, options={"function": "f"})
+        assert kind.run(call) == {"bunsui_parameters_url": "s3://bucket/input"}
+        assert (objects.calls, len(fake_aws.functions.invocations)) == (2, 1)
+        connections.close()
 
     def test_lost_answer_where_nobody_may_guess(self, fake_aws: FakeAws, runner: bunsui.Runner) -> None:
         """With `on_lost: unknown` the session pauses, and somebody is asked."""

@@ -255,10 +255,9 @@ class S3Artifacts(Artifacts):
                 file.write(data)
                 self._store(key, Content(file, len(data), digest.digest()), None)
         except AwsError as error:
-            if error.kind == "open":
-                # Of the work that this is the input of, nothing has begun: whoever asked may ask again.
-                error.kind, error.hint = "busy", "it may be made again later"
-            raise
+            from bunsui.aws.errors import beforehand  # noqa: PLC0415 - only where something is wrong
+
+            raise beforehand(error) from error.__cause__
         return self._bucket.url(key)
 
     def output_url(self, session: str, name: str) -> str:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from bunsui.engine.reasons import too_late
-from bunsui.errors import AwsError, JobCancelled, JobError, JobTimeout, SecretInOutput
+from bunsui.errors import (
+    AwsError,
+    JobCancelled,
+    JobError,
+    JobTimeout,
+    PermissionDenied,
+    SecretInOutput,
+)
 from bunsui.local.results import encode, failure
 from bunsui.model.artifact import owner
 from bunsui.model.json import NULL, Json, copied
@@ -112,7 +119,7 @@ def _kind_of(error: BaseException) -> Kind:
     # By their types, and of no class of somebody's what that says itself: it may say anything.
     if type(error) is AwsError:
         return _KINDS_OF_AWS.get(error.kind, Kind.OPEN)
-    if issubclass(type(error), JobError):
+    if type(error) is PermissionDenied or issubclass(type(error), JobError):
         return Kind.REFUSED
     return Kind.OPEN if issubclass(type(error), OSError | AwsError) else Kind.FAULT
 
@@ -151,7 +158,7 @@ class RemoteWork(Work):
         self.fault: Failure | None = None
         #: Whether it waits to be submitted again, and the service has none of it.
         self.is_absent = False
-        #: Whether the service may have it all the same, whose key it takes twice.
+        #: Whether the service may have it all the same, and takes its key twice.
         self.may_be_there = False
         #: Whether it was recorded that it can't be followed.
         self.has_stalled = False
@@ -215,7 +222,7 @@ class RemoteWork(Work):
         if isinstance(answer, Found):
             return Found(self._as_handle(answer.handle, "find() of job type '{}' found"))
         if isinstance(answer, NeverRan):
-            return NeverRan()
+            return NeverRan(is_certain=bool(answer.is_certain))
         if isinstance(answer, CannotTell):
             return CannotTell()
         raise TypeError(f"find() of job type '{self.job_type.name}' returned {type(answer).__name__}")

@@ -177,6 +177,8 @@ class Remotes:
             work.handle = told.value
             self._has_handle(work)
         elif told.kind is Kind.REFUSED:
+            if work.may_be_there:  # From a call before.
+                work.goes_on = f"what became of it is not known: {told.text}"
             self._end(work, told.failure)
         elif told.kind is Kind.CREDENTIALS and work.stopping is None and not work.may_be_there:
             self._owner.not_begun(work, told.message)
@@ -199,10 +201,8 @@ class Remotes:
         elif isinstance(answer, Found):
             work.handle = answer.handle
             self._has_handle(work)
-        elif isinstance(answer, NeverRan):
-            self._not_there(work)
-        elif self._may_repeat(work):
-            work.may_be_there = True
+        elif isinstance(answer, NeverRan) or self._may_repeat(work):
+            work.may_be_there = not (isinstance(answer, NeverRan) and answer.is_certain)
             self._not_there(work)
         else:
             self._lost(work, told.text or "the service does not know")
@@ -213,7 +213,11 @@ class Remotes:
 
     def _not_there(self, work: RemoteWork) -> None:
         """The work may be submitted (again) under its key."""
-        if work.fault is not None or work.stopping is not None:
+        if work.may_be_there and work.stopping is not None:
+            # It is stopped as soon as it shows, which may be at once, until there is no patience left.
+            work.unasked = "its service may have it, and does not show it"
+            self._again(work, self._look)
+        elif work.fault is not None or work.stopping is not None:
             self._end(work, work.fault)
         elif work.recovered:
             self._owner.never_ran(work)
@@ -231,7 +235,9 @@ class Remotes:
     def _submit_again(self, _: Live, work: RemoteWork) -> None:
         if not self._owner.holds(work):
             return
-        if self._owner.may_submit(work):
+        if work.stopping is not None:
+            self._look(work.live, work)
+        elif self._owner.may_submit(work):
             work.is_absent = False
             self._call(work, work.submit, self._submitted)
         else:

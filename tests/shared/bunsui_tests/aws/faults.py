@@ -149,16 +149,17 @@ class Faults:
         action: str | None = None,
         *,
         status: int = 500,
+        code: str | None = None,
         after: bool = False,
         share: float = 1.0,
         times: int | None = None,
         when: When | None = None,
     ) -> Fault:
-        """Answers 500 or 503, before the effect or after it."""
+        """Answers 500 or 503, or what a gateway says, before the effect or after it."""
 
         def act(_: Call, at: Service) -> None:
-            code = "ServiceUnavailable" if status == 503 else at.refusals.broken
-            raise Refusal(code, "We encountered an internal error. Please try again.", status)
+            own = "ServiceUnavailable" if status == 503 else at.refusals.broken
+            raise Refusal(code or own, "We encountered an internal error. Please try again.", status)
 
         return self._add(act, service, action, when, after=after, times=times, share=share)
 

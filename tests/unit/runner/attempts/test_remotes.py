@@ -359,6 +359,82 @@ def test_what_may_run_all_the_same_is_not_given_up_at_once(followed: Followed) -
     assert {} == followed.ends
 
 
+class Late(Service):
+    """Loses the first answer, and shows what it has after a time."""
+
+    shown_at = 5.0
+
+    def __init__(self, followed: Followed) -> None:
+        super().__init__(followed.calls)
+        self.clock = followed.clock
+        self.submitted: list[Any] = []
+        self.cancelled: list[Any] = []
+        self.refuses = False
+
+    def submit(self, call: Any) -> Any:
+        if self.refuses:
+            raise bunsui.JobError("not any more")
+        self.submitted.append(super().submit(call))
+        if len(self.submitted) == 1:
+            raise TimeoutError("no answer")
+        return self.submitted[0]
+
+    def find(self, call: Any) -> Any:
+        if self.clock.monotonic() < self.shown_at:
+            return bunsui.NeverRan(is_certain=False)
+        return bunsui.Found(self.submitted[0])
+
+    def cancel(self, handle: Any) -> None:
+        self.cancelled.append(handle)
+        super().cancel(handle)
+
+
+def test_what_is_not_shown_yet_is_submitted_again_under_its_key(followed: Followed) -> None:
+    """The service takes it for the same work."""
+    service = Late(followed)
+    followed.submit(service, what="a:1")
+    followed.pass_time(4)
+    assert ["a:1"] * 2 == service.submitted
+    service.ended.add("a:1")
+    followed.pass_time(4)
+    assert {0: "a:1"} == followed.ends
+
+
+def test_what_is_stopped_before_it_shows_is_stopped_once_it_does(followed: Followed) -> None:
+    """It may run: so it is looked for, and nothing is submitted any more."""
+    service = Late(followed)
+    work = followed.submit(service, what="a:1")
+    followed.remotes.stop(work, STOPPED)
+    followed.pass_time(30)
+    assert (["a:1"], ["a:1"]) == (service.submitted, service.cancelled)
+    assert ({0: "a:1"}, None) == (followed.ends, work.goes_on)
+
+
+def test_what_never_shows_may_run_on(followed: Followed) -> None:
+    """Whoever has stopped it is told so, after a minute."""
+    service = Late(followed)
+    service.shown_at = 1000.0
+    work = followed.submit(service, what="a:1")
+    followed.remotes.stop(work, STOPPED)
+    followed.pass_time(59)
+    assert {} == followed.ends
+    followed.pass_time(1)
+    assert {0: STOPPED} == followed.ends
+    assert "its service may have it, and does not show it" in (work.goes_on or "")
+
+
+def test_what_is_refused_the_second_time_may_run_on(followed: Followed) -> None:
+    """It is not certain that the first time had no effect: then no other attempt runs beside it."""
+    service = Late(followed)
+    work = followed.submit(service, what="a:1")
+    service.refuses = True
+    followed.pass_time(4)
+    assert ("JobError", "what became of it is not known: JobError: not any more") == (
+        followed.ends[0].code,
+        work.goes_on,
+    )
+
+
 # Without credentials
 
 
