@@ -25,9 +25,11 @@ from bunsui.runner.clock import SystemClock
 
 T = TypeVar("T")
 
-#: Seconds within which a read is tried again: the driver makes some in its turns, and goes on to other
-#: sessions then.
+#: Seconds within which a read is tried again: the driver makes some in its turns, and goes on then.
 READ_PATIENCE = 2.0
+#: A read that failed after more seconds than this has waited for answers that did not come: that holds up the
+#: driver once, and for so many seconds after it nothing is read.
+SLOW, REST = 5.0, 10.0
 #: Failures after which a call is made again: with what it does, it does no harm twice.
 PASSING = ("busy", "open")
 #: Bytes above which it is asked for an object before it is sent: a call costs less than that.
@@ -51,6 +53,9 @@ class S3Artifacts(Artifacts):
         self._at = at
         self._connections = connections
         self._bucket = Bucket(connections, at.bucket)
+        self._clock = SystemClock()
+        #: Until when (monotonic) nothing is read.
+        self._rests_until = 0.0
 
     def __reduce__(self) -> tuple[object, ...]:
         settings = self._connections.settings
@@ -176,7 +181,11 @@ class S3Artifacts(Artifacts):
 
     def _content(self, session: str, artifact: Artifact) -> bytes | None:
         key = self._key(session, artifact.sha256)
-        patience = Patience(SystemClock(), READ_PATIENCE)
+        began = self._clock.monotonic()
+        if began < self._rests_until:
+            text = f"{whose_in(session, artifact)} can't be read: S3 gave no answer a moment ago"
+            raise Unread(text, hint="try again later", passing=True)
+        patience = Patience(self._clock, READ_PATIENCE)
         until = patience.until()
         try:
             data = self._reading(
@@ -188,6 +197,8 @@ class S3Artifacts(Artifacts):
             return None
         except AwsError as error:
             passing = error.kind in PASSING
+            if passing and self._clock.monotonic() - began > SLOW:
+                self._rests_until = self._clock.monotonic() + REST
             raise Unread(
                 f"{whose_in(session, artifact)} can't be read: {error.message}",
                 hint="try again later" if passing else error.hint,

@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from bunsui.aws.connections import Connections
 from bunsui.aws.place import Place
-from bunsui.aws.s3 import PAGE, PART
+from bunsui.aws.s3 import PAGE, PART, Bucket
 from bunsui.aws.settings import read_aws
 from bunsui.errors import AwsError, ConfigError, JobError, NotFound, StateError, StoreError
 from bunsui.model.artifact import Artifact, Unread
@@ -23,6 +24,7 @@ from bunsui.runner.attempts.artifact_bucket import MOST_OUTPUT, S3Artifacts
 from bunsui.runner.attempts.artifacts import Patience, TooLarge
 from bunsui.runner.attempts.keeping import Keeping, Unkept
 from bunsui.runner.clock import SystemClock
+from bunsui.testing import FakeClock
 from bunsui_tests import s3 as emulated
 from bunsui_tests.s3 import BUSY, CUT, DENIED, EXPIRED, LOST, S3, Fault, Request
 
@@ -292,6 +294,28 @@ class TestFailures:
             put.text  # noqa: B018 - reading is the act
         assert isinstance(caught.value.__cause__, AwsError)
         assert not caught.value.lasting
+
+    def test_a_read_that_hangs_holds_up_no_other(
+        self, artifacts: S3Artifacts, s3: S3, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each of a turn's reads would wait for as long, and the runner would count as dead by then."""
+        put, clock = artifacts.put("s1", TEXT, WHOSE), FakeClock()
+        get = Bucket.get
+
+        def late(*arguments: Any, **keywords: Any) -> Any:
+            clock.advance(20)
+            return get(*arguments, **keywords)
+
+        monkeypatch.setattr(artifacts, "_clock", clock)
+        monkeypatch.setattr(Bucket, "get", late)
+        s3.times(1, CUT, "GET")
+        for words in ("NoAnswer|no answer came", "S3 gave no answer a moment ago", "a moment ago"):
+            with pytest.raises(Unread, match=words) as caught:
+                put.text  # noqa: B018
+            assert caught.value.passing
+        assert (20, 1) == (clock.monotonic(), len([each for each in s3.asked() if each.startswith("GET")]))
+        clock.advance(10)
+        assert TEXT == put.text
 
     def test_gone(self, artifacts: S3Artifacts, s3: S3) -> None:
         """NotFound says whose it is, in which session, and which object."""
