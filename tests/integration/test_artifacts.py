@@ -226,7 +226,7 @@ class TestWhatIsOne:
             [path.name for path in folder.iterdir()],
         )
 
-    @pytest.mark.parametrize("given", ["", " ", 3, "gs://bucket", Path("s3://bucket"), b"x"])
+    @pytest.mark.parametrize("given", ["", " ", 3, "gs://bucket", "s3:bucket", Path("s3://bucket"), b"x"])
     def test_what_is_no_folder(self, given: Any) -> None:
         """It is refused when the runner is made."""
         with pytest.raises(ConfigError, match=r"artifacts is .*path of a folder, such as"):

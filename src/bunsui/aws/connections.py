@@ -255,7 +255,9 @@ class Connections:
                 f"jobs may not take the role {caller.role}",
                 hint="name it in 'aws_allowed_roles' of the configuration, or leave it out",
             )
-        identity = Identity(caller.region or settings.region, settings.profile)
+        # AWS's other tools know this variable, before all that boto3 knows; it is set wherever AWS runs code.
+        region = caller.region or settings.region or os.environ.get("AWS_REGION") or None
+        identity = Identity(region, settings.profile)
         if role is not None:
             identity = evolve(identity, role=role, session=caller.session)
         return Key(service, identity, settings.endpoint(service))

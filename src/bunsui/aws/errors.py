@@ -115,7 +115,6 @@ _NO_CREDENTIALS = frozenset(
         "NoAuthTokenError",
         "NoCredentialsError",
         "PartialCredentialsError",
-        "ProfileNotFound",
         "RefreshWithMFAUnsupportedError",
         "SSOError",
         "SSOTokenLoadError",
@@ -194,11 +193,13 @@ def translate(error: Exception, about: About) -> AwsError | None:
     if "ClientError" in names:
         return _answered(error, about)
     name = names[0]
-    text = str(error)
+    text = " ".join(str(error).split())
     if type(error).__module__.startswith("urllib3."):  # Of an answer whose rest botocore reads as it comes.
         return _error(about, f"no answer came: {text}", NO_ANSWER, "open")
     if "BotoCoreError" not in names:
         return None
+    if name == "ProfileNotFound":
+        return _error(about, f"there is no such profile: {text}", name, "credentials")
     if not _NO_CREDENTIALS.isdisjoint(names):
         return _error(about, f"there are no valid credentials: {text}", "NoCredentials", "credentials")
     if "CERTIFICATE_VERIFY_FAILED" in text:
@@ -298,6 +299,8 @@ def account_in(*texts: str | None) -> str | None:
 
 
 def _remedy(about: About, code: str, kind: Kind, *, denied: bool) -> str:
+    if code == "ProfileNotFound":
+        return "name another: Runner(aws={'profile': ...}), 'bunsui config set aws.profile', or AWS_PROFILE"
     if kind == "credentials":
         profile = "" if about.profile is None else f" of profile '{about.profile}'"
         return f"renew the credentials{profile}, such as with 'aws sso login', or name others"

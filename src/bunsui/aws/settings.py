@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -53,7 +56,7 @@ class AwsSettings:
             ...
     """
 
-    #: None: the profile's, or that of AWS_REGION or AWS_DEFAULT_REGION.
+    #: None: that of AWS_REGION or AWS_DEFAULT_REGION, or the profile's.
     region: str | None = None
     #: A profile of AWS's own files; None: the default one, or that of AWS_PROFILE.
     profile: str | None = None
@@ -97,13 +100,15 @@ def read_aws(given: Mapping[str, Any] | AwsSettings, where: str = "aws") -> AwsS
             roles = _roles(value, f"{where}.{name}")
         elif name == "endpoint_url" and isinstance(value, Mapping):
             for service, url in value.items():
-                key = str(service).replace("-", "_")
-                endpoints[key] = _text(url, "endpoint_url", f"{where}.endpoint_url[{quoted(str(service))}]")
+                entry = f"{where}.endpoint_url[{quoted(str(service))}]"
+                endpoints[_service(str(service), entry)] = _text(url, "endpoint_url", entry)
         elif isinstance(name, str) and re.match(ENTRY_PATTERN, name):
             entry = "endpoint_url" if name.startswith(ENDPOINT_OF) else name
             text = _text(value, entry, f"{where}.{name}")
             if entry == "endpoint_url":
-                endpoints[name.removeprefix("endpoint_url").removeprefix("_")] = text
+                endpoints[
+                    _service(name.removeprefix("endpoint_url").removeprefix("_"), f"{where}.{name}")
+                ] = text
             else:
                 texts[name] = text
         else:
@@ -111,6 +116,32 @@ def read_aws(given: Mapping[str, Any] | AwsSettings, where: str = "aws") -> AwsS
             hint = did_you_mean(name, known) if isinstance(name, str) else None
             raise ConfigError(f"{where} has no entry {quoted(str(name))}", hint=hint or RULE)
     return AwsSettings(**texts, endpoints=endpoints, allowed_roles=roles)
+
+
+def _service(name: str, where: str) -> str:
+    """A service as the keys of endpoints name it; "" is that of all.
+
+    Raises:
+        ConfigError: boto3 knows none of this name: what was meant for an emulator would go to AWS.
+    """
+    key = name.replace("-", "_")
+    known = {each.replace("-", "_") for each in _services()} if key else set()
+    if known and key not in known:
+        hint = did_you_mean(key, tuple(known)) or "such as lambda, ecs, s3, sts, logs or iam"
+        raise ConfigError(f"{where} is of no service of AWS that boto3 knows", hint=hint)
+    return key
+
+
+def _services() -> list[str]:
+    """The services that boto3 knows, which is not imported for it: each has a folder."""
+    found = find_spec("botocore")
+    folders = [] if found is None or found.origin is None else [Path(found.origin).parent / "data"]
+    # Where its guide says that models of one's own are.
+    folders += [
+        Path.home() / ".aws" / "models",
+        *map(Path, os.environ.get("AWS_DATA_PATH", "").split(os.pathsep)),
+    ]
+    return [each.name for folder in folders if folder.is_dir() for each in folder.iterdir() if each.is_dir()]
 
 
 def _text(value: Any, entry: str, where: str) -> str:

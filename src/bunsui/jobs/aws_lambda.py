@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +39,8 @@ WARN_AFTER = 5
 REQUEST_ID = "aws_request_id"
 #: Groups of logs that are remembered.
 MAX_GROUPS = 1000
+
+_log = logging.getLogger(__name__)
 
 
 class LambdaJobType(JobType):
@@ -119,7 +122,10 @@ class LambdaJobType(JobType):
                 if not _is_repeated(error, call, lost):
                     raise
                 if tries % WARN_AFTER == 0:
-                    call.logger.warning("%s; it is tried again (%d times so far)", error.message, tries)
+                    text = "%s; it is tried again (%d times so far)"
+                    call.logger.warning(text, error.message, tries)
+                    what = f"job '{call.job_id}' of session {call.session_id}"
+                    _log.warning(f"%s: {text}", what, error.message, tries)
             # In this thread, as it would wait for the answer, too.
             if services.aws.wait(call.cancelled, budget.wait(tries)):
                 raise JobCancelled(

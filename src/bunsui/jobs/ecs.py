@@ -14,7 +14,7 @@ from bunsui.errors import AwsError, JobError, PermissionDenied
 from bunsui.jobs.aws import caller, required
 from bunsui.jobs.ecs_fields import SCHEMA
 from bunsui.jobs.ecs_request import STARTED_BY, Definition, read_definition, run_task
-from bunsui.jobs.ecs_task import failure_of, has_ended, is_out_of_capacity, not_placed
+from bunsui.jobs.ecs_task import STOPPED_HERE, failure_of, has_ended, is_out_of_capacity, not_placed
 from bunsui.ports.job_type import JobCall
 from bunsui.ports.remote import (
     CannotTell,
@@ -298,7 +298,7 @@ class EcsJobType(RemoteJobType):
 
     def cancel(self, handle: Any) -> None:
         """See `RemoteJobType.cancel`."""
-        parameters = {"cluster": handle["cluster"], "task": handle["task"], "reason": "stopped by bunsui"}
+        parameters = {"cluster": handle["cluster"], "task": handle["task"], "reason": STOPPED_HERE}
         try:
             self._runner.aws.call("ecs", "StopTask", parameters, _caller_of(handle), handle["task"])
         except AwsError as error:

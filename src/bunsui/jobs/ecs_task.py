@@ -19,6 +19,8 @@ BY_OTHERS = frozenset(
         "UserInitiated",
     }
 )
+#: What StopTask is told, and such a task says.
+STOPPED_HERE = "stopped by bunsui"
 _REASON = re.compile(r"[A-Za-z]+(:[A-Za-z]+)*")
 #: What RunTask says where there is no room, also as a refusal.
 _NO_CAPACITY = "Capacity is unavailable"
@@ -32,7 +34,8 @@ def has_ended(task: Mapping[str, Any]) -> bool:
 def failure_of(task: Mapping[str, Any], container: str) -> Failed | None:
     """Why a task that has ended did not do its work; None: it did.
 
-    Only a container that ended with the code 0 has: one without a code was never started, or got lost.
+    Only a container that ended by itself with the code 0 has: one without a code was never started, or got
+    lost, and one that was told to stop may end with 0, too.
     """
     containers = task.get("containers", [])
     about: Mapping[str, Any] = next((each for each in containers if each.get("name") == container), {})
@@ -40,10 +43,10 @@ def failure_of(task: Mapping[str, Any], container: str) -> Failed | None:
     reasons = [task.get("stoppedReason"), about.get("reason")]
     text = "; ".join(dict.fromkeys(reason for reason in reasons if reason)) or "ECS gives no reason"
     stop_code = task.get("stopCode")
+    if stop_code in BY_OTHERS or task.get("stoppedReason") == STOPPED_HERE:
+        return Failed(f"ECS.{stop_code or 'UserInitiated'}", f"the task was stopped: {text}")
     if code == 0:
         return None
-    if stop_code in BY_OTHERS:
-        return Failed(f"ECS.{stop_code}", f"the task was stopped: {text}")
     if code is None:
         text = f"container '{container}' has no exit code: {text}"
         return Failed(f"ECS.{stop_code or 'NoExitCode'}", text)

@@ -137,8 +137,8 @@ def artifacts_of(given: str | Path | None, store: Path | None, aws: Connections)
         from bunsui.runner.attempts.artifact_bucket import S3Artifacts  # noqa: PLC0415 - see above
 
         return S3Artifacts(Place.parse(text), aws)
-    # A Path makes one slash of two.
-    is_url = "://" in text or (isinstance(given, Path) and text.startswith("s3:/"))
+    # A Path makes one slash of two; and one who forgets both means no folder of that name.
+    is_url = "://" in text or text.startswith("s3:")
     if not isinstance(given, str | Path) or not text.strip() or is_url:
         raise ConfigError(
             f"artifacts is {given!r}",

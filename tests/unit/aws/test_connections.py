@@ -277,6 +277,14 @@ class TestRequire:
             aws.require("ecs", "RunTask")
         aws.close()
 
+    def test_region_of_other_tools(self, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+        """AWS_REGION counts, which boto3 does not know; what is configured comes first."""
+        monkeypatch.setenv("AWS_REGION", "us-west-2")
+        for region, expected in ((None, "us-west-2"), ("eu-west-1", "eu-west-1")):
+            aws = connections(fake_aws, region=region)
+            assert aws.region("ecs") == expected
+            aws.close()
+
     def test_no_such_profile(
         self, fake_aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

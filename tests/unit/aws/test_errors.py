@@ -80,7 +80,7 @@ def test_an_error_before_another_call() -> None:
     ("error", "kind", "code"),
     [
         (raised.NoCredentialsError(), "credentials", "NoCredentials"),
-        (raised.ProfileNotFound(profile="x"), "credentials", "NoCredentials"),
+        (raised.ProfileNotFound(profile="x"), "credentials", "ProfileNotFound"),
         (raised.UnauthorizedSSOTokenError(), "credentials", "NoCredentials"),
         (raised.PartialCredentialsError(provider="env", cred_var="x"), "credentials", "NoCredentials"),
         (raised.EndpointConnectionError(endpoint_url="http://x"), "busy", "Unreachable"),
@@ -123,7 +123,8 @@ def test_all_that_is_known() -> None:
     ("error", "remedy"),
     [
         (raised.NoRegionError(), "name one: Runner(aws={'region': ...})"),
-        (raised.ProfileNotFound(profile="x"), "renew the credentials of profile 'p'"),
+        (raised.ProfileNotFound(profile="x"), "name another: Runner(aws={'profile': ...})"),
+        (raised.UnauthorizedSSOTokenError(), "renew the credentials of profile 'p'"),
         (raised.EndpointConnectionError(endpoint_url="http://x"), "it had no effect"),
         (raised.ReadTimeoutError(endpoint_url="http://x"), "it may have had an effect all the same"),
     ],

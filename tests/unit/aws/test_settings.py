@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,13 @@ def test_endpoints_by_service() -> None:
     assert read_aws({"endpoint_url": "http://c:1"}).endpoint("ecs") == "http://c:1"
 
 
+def test_services_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 also knows what it finds the models of."""
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    assert read_aws({"endpoint_url_mine": "http://a:1"}).endpoint("mine") == "http://a:1"
+
+
 def test_nothing_is_as_not_given() -> None:
     """An entry that is None is as if it were not there."""
     assert read_aws({"region": None, "allowed_roles": None}) == AwsSettings()
@@ -63,6 +71,11 @@ def test_nothing_is_as_not_given() -> None:
         ({"endpoint_url": "localhost:4566"}, "aws.endpoint_url is 'localhost:4566'; it is a URL"),
         ({"endpoint_url": {"s3": "ftp://x"}}, "aws.endpoint_url['s3'] is 'ftp://x'"),
         ({"endpoint_url_s3": "s3"}, "aws.endpoint_url_s3 is 's3'"),
+        (
+            {"endpoint_url_lamda": "http://a:1"},
+            "aws.endpoint_url_lamda is of no service of AWS that boto3 knows; did you mean 'lambda'?",
+        ),
+        ({"endpoint_url": {"x": "http://a:1"}}, "aws.endpoint_url['x'] is of no service of AWS"),
         ({"allowed_roles": ROLE}, "aws.allowed_roles is 'arn:aws:iam::123456789012:role/etl'; it is a list"),
         ({"allowed_roles": ["*"]}, "aws.allowed_roles[0] is '*'"),
         ("eu-central-1", "aws is str, not a mapping"),

@@ -252,12 +252,22 @@ class TestEnd:
                 "ECS.SpotInterruption",
                 "It was interrupted.",
             ),
+            (
+                {"exit_code": 0, "stop_code": "UserInitiated", "reason": "Task stopped by user"},
+                "ECS.UserInitiated",
+                "the task was stopped: Task stopped by user",
+            ),
+            (
+                {"exit_code": 0, "stop_code": "", "reason": "stopped by bunsui"},
+                "ECS.UserInitiated",
+                "the task was stopped: stopped by bunsui",
+            ),
         ],
     )
     def test_failures(
         self, aws: FakeAws, runner: bunsui.Runner, stop: dict[str, Any], code: str, text: str
     ) -> None:
-        """Any other code, a missing one, and what others stopped are failures that say why."""
+        """Any other code, a missing one, and what was stopped are failures that say why."""
         job = ended(runner, aws, **stop)
         assert job.error is not None
         assert (job.status, job.error.code) == ("failed", code)

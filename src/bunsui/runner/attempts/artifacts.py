@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 MAX_ARTIFACT = 2**30
 #: What an id may be, to be the name of a folder, or a part of a key.
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_RESTORE = "restore it from a backup, or run the session again"
+_RESTORE = (
+    "restore it from a backup, or run the session again; if it is elsewhere, give that place as 'artifacts'"
+)
 
 
 class TooLarge(Exception):
