@@ -122,10 +122,9 @@ class LambdaJobType(JobType):
                 if not _is_repeated(error, call, lost):
                     raise
                 if tries % WARN_AFTER == 0:
-                    text = "%s; it is tried again (%d times so far)"
-                    call.logger.warning(text, error.message, tries)
-                    what = f"job '{call.job_id}' of session {call.session_id}"
-                    _log.warning(f"%s: {text}", what, error.message, tries)
+                    text = f"{error.message}; it is tried again ({tries} times so far)"
+                    call.logger.warning("%s", text)
+                    _log.warning("job '%s' of session %s: %s", call.job_id, call.session_id, text)
             # In this thread, as it would wait for the answer, too.
             if services.aws.wait(call.cancelled, budget.wait(tries)):
                 raise JobCancelled(

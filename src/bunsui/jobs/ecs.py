@@ -71,8 +71,8 @@ class EcsJobType(RemoteJobType):
         self._definitions: dict[tuple[str, str | None, Caller], Definition] = {}
         #: Since when (monotonic) tasks are missing, by ARN.
         self._missing: dict[str, float] = {}
-        #: How often clusters and outputs have been looked at in vain, by ARN or name.
-        self._in_vain: dict[str, int] = {}
+        #: How often something has been looked at in vain, by its group and what it is.
+        self._in_vain: dict[tuple[str, str], int] = {}
 
     def for_runner(self, services: Services) -> EcsJobType:
         """See `JobType.for_runner`."""
@@ -189,6 +189,26 @@ class EcsJobType(RemoteJobType):
 
     def poll(self, handles: Sequence[Any]) -> Sequence[Running | Succeeded | Failed | CannotTell]:
         """See `RemoteJobType.poll`. The handles are of one account and region."""
+        outcomes: list[Running | Succeeded | Failed | CannotTell] = [Running()] * len(handles)
+        described = self._described(handles)
+        read_by = self._runner.clock.monotonic() + READING
+        unread: AwsError | None = None
+        for i, task in described.items():
+            try:
+                outcomes[i] = self._outcome(handles[i], task, read_by)
+            except AwsError as error:
+                if error.kind == "credentials":
+                    raise
+                unread = error  # It is read with a later poll, also where somebody has to allow that.
+        self._note(self.poll_group(handles[0]), "outputs", unread)
+        return outcomes
+
+    def _described(self, handles: Sequence[Any]) -> dict[int, Mapping[str, Any] | None]:
+        """The tasks as they are, by the places of their handles, as far as ECS has answered.
+
+        Raises:
+            AwsError: it has answered nothing, which says something of AWS, or there are no credentials.
+        """
         from bunsui.performance.batch import BatchProcessor  # noqa: PLC0415 - only where there are tasks
 
         describing = BatchProcessor(MAX_DESCRIBED)
@@ -200,34 +220,30 @@ class EcsJobType(RemoteJobType):
         as_ = _caller_of(handles[0])
         for cluster, places in by_cluster.items():
             tasks = [handles[i]["task"] for i in places]
-            described = describing.process_batch(tasks, partial(self._describe, cluster, as_))
-            for i, task in zip(places, described, strict=True):
-                if task.error is not None:
-                    unanswered[cluster] = task.error
+            answers = describing.process_batch(tasks, partial(self._describe, cluster, as_))
+            for i, answer in zip(places, answers, strict=True):
+                if answer.error is not None:
+                    unanswered[cluster] = answer.error
                 else:
-                    found[i] = task.value
-        # What was not answered runs, as far as is known. Where nothing was, that says something of AWS.
-        for cluster, error in unanswered.items():
+                    found[i] = answer.value
+        for error in unanswered.values():
             if not found or (isinstance(error, AwsError) and error.kind == "credentials"):
                 raise error
-            self._complain(cluster, error)
-        for cluster in by_cluster.keys() - unanswered.keys():
-            self._in_vain.pop(cluster, None)
-        read_by = self._runner.clock.monotonic() + READING
-        running = Running()
-        return [
-            self._outcome(handle, found[i], read_by) if i in found else running
-            for i, handle in enumerate(handles)
-        ]
+        for cluster in by_cluster:
+            self._note(self.poll_group(handles[0]), f"cluster {cluster}", unanswered.get(cluster))
+        return found
 
-    def _complain(self, about: str, error: BaseException) -> None:
+    def _note(self, group: str, what: str, error: BaseException | None) -> None:
         """Says now and then that something can't be looked at."""
+        key = group, what
+        if error is None:
+            self._in_vain.pop(key, None)
+            return
         if len(self._in_vain) >= MAX_REMEMBERED:
             self._in_vain.clear()
-        self._in_vain[about] = times = self._in_vain.get(about, 0) + 1
+        self._in_vain[key] = times = self._in_vain.get(key, 0) + 1
         if times % SAID_AFTER == 0:
-            hint = f" ({error.hint})" if isinstance(error, AwsError) and error.hint else ""
-            _log.warning("%s%s; it is asked again (%d times so far)", error, hint, times)
+            _log.warning("%s; it is asked again (%d times so far)", error, times)
 
     def _describe(self, cluster: str, as_: Caller, tasks: Sequence[str]) -> list[Mapping[str, Any] | None]:
         """The tasks as they are; None for those that ECS does not show."""
@@ -273,28 +289,25 @@ class EcsJobType(RemoteJobType):
             del self._missing[task]
         return CannotTell()
 
-    def _output(self, handle: Mapping[str, Any]) -> Running | Succeeded | Failed:
-        """What a task that has ended well has left at BUNSUI_OUTPUT_URL."""
+    def _output(self, handle: Mapping[str, Any]) -> Succeeded | Failed:
+        """What a task that has ended well has left at BUNSUI_OUTPUT_URL.
+
+        Raises:
+            AwsError: it can't be read for now, or not before somebody allows it: the task has done its work.
+        """
         objects = self._runner.objects
         if objects is None or "output" not in handle:
             return Succeeded()
-        task = handle["task"]
         try:
-            output = objects.read_output(handle["output"])
+            return Succeeded(objects.read_output(handle["output"]))
         except AwsError as error:
             from bunsui.aws.errors import is_denied  # noqa: PLC0415 - only where something is wrong
 
-            if error.kind == "credentials":
-                raise
             if error.kind == "refused" and not is_denied(error):
                 return Failed(error.job_code, str(error), retryable=False)
-            # The task has done its work: it is read with a later poll, also where somebody has to allow that.
-            self._complain(task, error)
-            return Running()
+            raise
         except JobError as error:
             return Failed(error.code, error.message, retryable=error.retryable)
-        self._in_vain.pop(task, None)
-        return Succeeded(output)
 
     def cancel(self, handle: Any) -> None:
         """See `RemoteJobType.cancel`."""
