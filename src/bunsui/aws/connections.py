@@ -303,17 +303,17 @@ class Connections:
 
     def _taking(self, identity: Identity) -> Any:
         """Provides the credentials of a role: it is taken when they are needed, and again as they expire."""
-        from botocore.credentials import CredentialProvider, DeferredRefreshableCredentials  # noqa: PLC0415
+        from botocore import credentials  # noqa: PLC0415 - see _session
 
         from bunsui.aws.errors import account_in  # noqa: PLC0415 - see _told
 
         settings = self.settings
 
-        class Provider(CredentialProvider):  # type: ignore[misc] # botocore has no types.
+        class Provider(credentials.CredentialProvider):  # type: ignore[misc] # botocore has no types.
             METHOD = "assume-role"
 
             def load(self) -> Any:
-                return DeferredRefreshableCredentials(refresh, self.METHOD)
+                return credentials.DeferredRefreshableCredentials(refresh, self.METHOD)
 
         def refresh() -> dict[str, Any]:
             parameters = {"RoleArn": identity.role, "RoleSessionName": identity.session}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -135,13 +136,14 @@ def _service(name: str, where: str) -> str:
 def _services() -> list[str]:
     """The services that boto3 knows, which is not imported for it: each has a folder."""
     found = find_spec("botocore")
-    folders = [] if found is None or found.origin is None else [Path(found.origin).parent / "data"]
+    folders = [] if found is None or found.origin is None else [str(Path(found.origin).parent / "data")]
     # Where its guide says that models of one's own are.
-    folders += [
-        Path.home() / ".aws" / "models",
-        *map(Path, os.environ.get("AWS_DATA_PATH", "").split(os.pathsep)),
-    ]
-    return [each.name for folder in folders if folder.is_dir() for each in folder.iterdir() if each.is_dir()]
+    folders += ["~/.aws/models", *filter(None, os.environ.get("AWS_DATA_PATH", "").split(os.pathsep))]
+    names: list[str] = []
+    for folder in folders:
+        with suppress(OSError, RuntimeError):  # It is not there, or there is no home.
+            names += [each.name for each in Path(folder).expanduser().iterdir() if each.is_dir()]
+    return names
 
 
 def _text(value: Any, entry: str, where: str) -> str:

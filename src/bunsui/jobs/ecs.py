@@ -236,12 +236,13 @@ class EcsJobType(RemoteJobType):
     def _note(self, group: str, what: str, error: BaseException | None) -> None:
         """Says now and then that something can't be looked at."""
         key = group, what
-        if error is None:
-            self._in_vain.pop(key, None)
-            return
-        if len(self._in_vain) >= MAX_REMEMBERED:
-            self._in_vain.clear()
-        self._in_vain[key] = times = self._in_vain.get(key, 0) + 1
+        with self._lock:
+            times = self._in_vain.pop(key, 0) + 1
+            if error is None:
+                return
+            if len(self._in_vain) >= MAX_REMEMBERED:
+                self._in_vain.clear()
+            self._in_vain[key] = times
         if times % SAID_AFTER == 0:
             _log.warning("%s; it is asked again (%d times so far)", error, times)
 

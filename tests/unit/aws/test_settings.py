@@ -51,6 +51,21 @@ def test_services_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert read_aws({"endpoint_url_mine": "http://a:1"}).endpoint("mine") == "http://a:1"
 
 
+def test_folders_here_are_no_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where models are looked for; a user without a home has none of their own."""
+    (tmp_path / "lamda").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AWS_DATA_PATH", raising=False)
+
+    def no_home(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", lambda path: no_home(path) if str(path).startswith("~") else path)
+    with pytest.raises(bunsui.ConfigError, match="of no service of AWS"):
+        read_aws({"endpoint_url_lamda": "http://a:1"})
+    assert read_aws({"endpoint_url_lambda": "http://a:1"}).endpoint("lambda") == "http://a:1"
+
+
 def test_nothing_is_as_not_given() -> None:
     """An entry that is None is as if it were not there."""
     assert read_aws({"region": None, "allowed_roles": None}) == AwsSettings()

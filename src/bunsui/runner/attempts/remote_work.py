@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from bunsui.engine.reasons import too_late
-from bunsui.errors import (
-    AwsError,
-    JobCancelled,
-    JobError,
-    JobTimeout,
-    PermissionDenied,
-    SecretInOutput,
-)
+from bunsui.errors import AwsError, JobCancelled, JobError, JobTimeout, PermissionDenied, SecretInOutput
 from bunsui.local.results import encode, failure
 from bunsui.model.artifact import owner
 from bunsui.model.json import NULL, Json, copied
