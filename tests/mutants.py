@@ -488,7 +488,7 @@ MUTANTS = (
     ),
     Mutant(
         "a task that is not shown is waited for",
-        "jobs/ecs.py",
+        "jobs/aws_remote.py",
         "if now - since < MISSING_PATIENCE:",
         "if False:",
         ("tests/unit/jobs/test_ecs.py",),
@@ -530,7 +530,7 @@ MUTANTS = (
     ),
     Mutant(
         "a polling error fails no job",
-        "jobs/ecs.py",
+        "jobs/aws_remote.py",
         'error.kind = "open"',
         "pass",
         ("tests/unit/jobs/test_ecs.py",),

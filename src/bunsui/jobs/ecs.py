@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.aws.connections import Caller
-from bunsui.errors import AwsError, JobError, PermissionDenied
-from bunsui.jobs.aws import caller, required
+from bunsui.errors import AwsError, JobError
+from bunsui.jobs.aws import caller
+from bunsui.jobs.aws_remote import AwsRemoteJobType
 from bunsui.jobs.ecs_fields import SCHEMA
 from bunsui.jobs.ecs_request import STARTED_BY, Definition, read_definition, run_task
 from bunsui.jobs.ecs_task import STOPPED_HERE, failure_of, has_ended, is_out_of_capacity, not_placed
@@ -21,7 +20,6 @@ from bunsui.ports.remote import (
     Failed,
     Found,
     NeverRan,
-    RemoteJobType,
     Running,
     Succeeded,
 )
@@ -37,50 +35,26 @@ MAX_DESCRIBED = 100
 #: How long after the start of an attempt its client token is certain to be known: "Ensuring idempotency" in
 #: ECS's API reference speaks of 24 hours, at most; and a task that has stopped is shown for one hour only.
 TOKEN_AGE = timedelta(minutes=55)
-#: Seconds for which a task may be missing: what RunTask has started, DescribeTasks may show later.
-MISSING_PATIENCE = 60.0
 #: Seconds for which a poll reads what tasks have left; the rest is read by the next one. So however many end
 #: at once, those that were read are told of soon.
 READING = 5.0
-#: Looks in vain, one after the other, after which that is said; and again after as many more.
-SAID_AFTER = 5
-#: Task definitions, and things that were looked at in vain, that are remembered.
+#: Task definitions that are remembered.
 MAX_REMEMBERED = 1000
 
-_log = logging.getLogger(__name__)
 
-
-class EcsJobType(RemoteJobType):
-    """``type: ecs``: runs a task, and waits for its end.
-
-    Args:
-        services: of the runner that it is used by.
-    """
+class EcsJobType(AwsRemoteJobType):
+    """``type: ecs``: runs a task, and waits for its end."""
 
     name: ClassVar[str] = "ecs"
     schema: ClassVar[Mapping[str, Any]] = SCHEMA
     open_fields: ClassVar[frozenset[str]] = frozenset({"command", "group", "tags"})
     binding_field: ClassVar[str | None] = "task_definition"
-    poll_interval: ClassVar[float] = 1.0
-    poll_interval_max: ClassVar[float | None] = 15.0
+    service: ClassVar[str] = "ecs"
     poll_batch: ClassVar[int] = 1000
 
     def __init__(self, services: Services | None = None) -> None:
-        self._services = services
-        self._lock = threading.Lock()
+        super().__init__(services)
         self._definitions: dict[tuple[str, str | None, Caller], Definition] = {}
-        #: Since when (monotonic) tasks are missing, by ARN.
-        self._missing: dict[str, float] = {}
-        #: How often something has been looked at in vain, by its group and what it is.
-        self._in_vain: dict[tuple[str, str], int] = {}
-
-    def for_runner(self, services: Services) -> EcsJobType:
-        """See `JobType.for_runner`."""
-        return type(self)(services)
-
-    @property
-    def _runner(self) -> Services:
-        return required(self._services, self.name)
 
     def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
         """See `JobType.check`."""
@@ -183,14 +157,10 @@ class EcsJobType(RemoteJobType):
 
     # Watching
 
-    def poll_group(self, handle: Any) -> str:
-        """See `RemoteJobType.poll_group`: one for each account and region."""
-        return f"{handle.get('role', '')} {handle.get('region', '')}"
-
     def poll(self, handles: Sequence[Any]) -> Sequence[Running | Succeeded | Failed | CannotTell]:
         """See `RemoteJobType.poll`. The handles are of one account and region."""
         outcomes: list[Running | Succeeded | Failed | CannotTell] = [Running()] * len(handles)
-        described = self._described(handles)
+        described = self.described(handles, itemgetter("cluster"), MAX_DESCRIBED, self._describe)
         read_by = self._runner.clock.monotonic() + READING
         unread: AwsError | None = None
         for i, task in described.items():
@@ -200,67 +170,23 @@ class EcsJobType(RemoteJobType):
                 if error.kind == "credentials":
                     raise
                 unread = error  # It is read with a later poll, also where somebody has to allow that.
-        self._note(self.poll_group(handles[0]), "outputs", unread)
+        self.note(self.poll_group(handles[0]), "outputs", unread)
         return outcomes
 
-    def _described(self, handles: Sequence[Any]) -> dict[int, Mapping[str, Any] | None]:
-        """The tasks as they are, by the places of their handles, as far as ECS has answered.
+    def is_gone(self, error: AwsError) -> bool:
+        """See `AwsRemoteJobType.is_gone`: a cluster has gone with its tasks."""
+        return error.code == "ClusterNotFoundException"
 
-        Raises:
-            AwsError: it has answered nothing, which says something of AWS, or there are no credentials.
-        """
-        from bunsui.performance.batch import BatchProcessor  # noqa: PLC0415 - only where there are tasks
-
-        describing = BatchProcessor(MAX_DESCRIBED)
-        by_cluster: dict[str, list[int]] = {}
-        for i, handle in enumerate(handles):
-            by_cluster.setdefault(handle["cluster"], []).append(i)
-        found: dict[int, Mapping[str, Any] | None] = {}
-        unanswered: dict[str, BaseException] = {}
-        as_ = _caller_of(handles[0])
-        for cluster, places in by_cluster.items():
-            tasks = [handles[i]["task"] for i in places]
-            answers = describing.process_batch(tasks, partial(self._describe, cluster, as_))
-            for i, answer in zip(places, answers, strict=True):
-                if answer.error is not None:
-                    unanswered[cluster] = answer.error
-                else:
-                    found[i] = answer.value
-        for error in unanswered.values():
-            if not found or (isinstance(error, AwsError) and error.kind == "credentials"):
-                raise error
-        for cluster in by_cluster:
-            self._note(self.poll_group(handles[0]), f"cluster {cluster}", unanswered.get(cluster))
-        return found
-
-    def _note(self, group: str, what: str, error: BaseException | None) -> None:
-        """Says now and then that something can't be looked at."""
-        key = group, what
-        with self._lock:
-            times = self._in_vain.pop(key, 0) + 1
-            if error is None:
-                return
-            if len(self._in_vain) >= MAX_REMEMBERED:
-                self._in_vain.clear()
-            self._in_vain[key] = times
-        if times % SAID_AFTER == 0:
-            _log.warning("%s; it is asked again (%d times so far)", error, times)
-
-    def _describe(self, cluster: str, as_: Caller, tasks: Sequence[str]) -> list[Mapping[str, Any] | None]:
+    def _describe(self, cluster: str, handles: Sequence[Any]) -> list[Mapping[str, Any] | None]:
         """The tasks as they are; None for those that ECS does not show."""
-        parameters = {"cluster": cluster, "tasks": [*tasks]}
+        tasks = [handle["task"] for handle in handles]
+        parameters = {"cluster": cluster, "tasks": tasks}
         try:
-            answer = self._runner.aws.call("ecs", "DescribeTasks", parameters, as_, cluster)
+            answer = self.look("DescribeTasks", parameters, handles[0], cluster)
         except AwsError as error:
-            if error.code == "ClusterNotFoundException":  # With its tasks: none of them can be told of.
+            if self.is_gone(error):
                 return [None] * len(tasks)
-            if error.kind == "refused":  # Such as a permission that is missing: it says nothing of the tasks.
-                error.kind = "open"
             raise
-        except PermissionDenied as error:  # Whoever goes on with them may take fewer roles.
-            raise AwsError(
-                error.message, service="ecs", action="DescribeTasks", kind="open", hint=error.hint
-            ) from error
         found = {task["taskArn"]: task for task in answer.get("tasks", [])}
         return [found.get(task) for task in tasks]
 
@@ -269,9 +195,8 @@ class EcsJobType(RemoteJobType):
     ) -> Running | Succeeded | Failed | CannotTell:
         arn = handle["task"]
         if task is None:
-            return self._while_missing(arn)
-        with self._lock:
-            self._missing.pop(arn, None)
+            return self.while_missing(arn)
+        self.is_there(arn)
         if not has_ended(task):
             return Running()
         failed = failure_of(task, handle["container"])
@@ -280,15 +205,6 @@ class EcsJobType(RemoteJobType):
         if self._runner.clock.monotonic() > read_by:
             return Running()  # It has ended, and what it has left is read with the next poll.
         return self._output(handle)
-
-    def _while_missing(self, task: str) -> Running | CannotTell:
-        now = self._runner.clock.monotonic()
-        with self._lock:
-            since = self._missing.setdefault(task, now)
-            if now - since < MISSING_PATIENCE:
-                return Running()
-            del self._missing[task]
-        return CannotTell()
 
     def _output(self, handle: Mapping[str, Any]) -> Succeeded | Failed:
         """What a task that has ended well has left at BUNSUI_OUTPUT_URL.
@@ -314,7 +230,7 @@ class EcsJobType(RemoteJobType):
         """See `RemoteJobType.cancel`."""
         parameters = {"cluster": handle["cluster"], "task": handle["task"], "reason": STOPPED_HERE}
         try:
-            self._runner.aws.call("ecs", "StopTask", parameters, _caller_of(handle), handle["task"])
+            self._runner.aws.call("ecs", "StopTask", parameters, self.caller_of(handle), handle["task"])
         except AwsError as error:
             # ECS says so of a task that it does not show any more.
             if error.code not in ("InvalidParameterException", "ClusterNotFoundException"):
@@ -345,10 +261,6 @@ class EcsJobType(RemoteJobType):
             if end is not None:
                 return end
         return page_of(aws, as_, stream, token, about.limit)
-
-
-def _caller_of(handle: Mapping[str, Any]) -> Caller:
-    return Caller(handle.get("region"), handle.get("role"))
 
 
 def _known_by_token(error: AwsError) -> str | None:

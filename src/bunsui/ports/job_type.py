@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from attrs import field, frozen
 
 from bunsui.errors import StateError
+from bunsui.ports.permissions import Unnamed
 from bunsui.ports.remote_log import LogPage
 from bunsui.ports.workbench import Command, Function, Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from logging import LoggerAdapter
     from pathlib import Path
     from threading import Event
 
+    from bunsui.ports.permissions import Permission, Where
     from bunsui.ports.remote_log import RemoteLog
     from bunsui.ports.services import Services
 
@@ -226,6 +228,35 @@ class JobType(ABC):
         """
         del options
         return []
+
+    def permissions(self, options: Mapping[str, Any], where: Where) -> Iterable[Permission | Unnamed]:
+        """What whoever runs this job has to be allowed at AWS; see `bunsui.aws.iam_policy`.
+
+        By default it can't be named. A type that does not call AWS gives nothing. It may ask AWS what is
+        there, and has no effect.
+
+        Such as::
+
+            from bunsui.ports.permissions import Permission, Unnamed
+
+            class Query(bunsui.JobType):
+                def permissions(self, options, where):
+                    if "${" in options["workgroup"]:
+                        return [Unnamed("'workgroup' is known only when the job starts")]
+                    workgroup = where.arn("athena", f"workgroup/{options['workgroup']}")
+                    return [Permission(["athena:StartQueryExecution"], [workgroup])]
+
+        Args:
+            options: the type's own fields; a copy. What is known before a run is put in for references; a
+                text with any other reference has it unresolved.
+            where: the region and account in which the job is called: the runner's, or those of its
+                ``region`` and ``role``.
+
+        Raises:
+            BunsuiError: it could not be asked.
+        """
+        del options, where
+        return [Unnamed(f"job type '{self.name}' does not say what it calls at AWS")]
 
     def for_runner(self, services: Services) -> JobType:
         """This type as one runner uses it, which calls AWS through that runner's connections.
