@@ -134,6 +134,18 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def dynamodb(session: nox.Session) -> None:
+    """The store in DynamoDB on all emulators, as long as the faults; the ordinary run takes samples of it."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or [
+        "tests/unit/stores/test_dynamodb.py",
+        "tests/unit/stores/test_dynamodb_machine.py",
+    ]
+    env = {"BUNSUI_FAULTS": "full", "BUNSUI_DYNAMODB": "all"}
+    session.run("pytest", "-q", "-n", "auto", "--timeout", "3600", *arguments, env=env)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Safeguards are taken out one at a time: a test turns red for each. ``-- NAME``: only these."""
     session.install("-e", ".[test]")

@@ -168,7 +168,8 @@ def test_a_wrong_store_is_named(tmp_path: Path) -> None:
 
     assert (2, []) == (code, left)
     assert (
-        "bunsui: store 'sqlit:///x.db' begins with none of memory://, sqlite://; did you mean 'sqlite'?\n"
+        "bunsui: store 'sqlit:///x.db' begins with none of memory://, sqlite://, dynamodb://;"
+        " did you mean 'sqlite'?\n"
     ) == said
 
 

@@ -87,12 +87,6 @@ def test_a_function_of_a_later_version() -> None:
         _ = bunsui.aws.jubs  # type: ignore[attr-defined]
 
 
-def test_a_store_of_a_later_version() -> None:
-    """Its URL is known as one that will be good."""
-    with pytest.raises(bunsui.ConfigError, match=r"the store 'dynamodb://t' is not in this version"):
-        bunsui.Runner("dynamodb://t")
-
-
 def commands_to_come() -> list[list[str]]:
     """The arguments of each command that a later version has."""
     own = [[name] for name in sorted(OWN_COMMANDS - cli.commands.keys())]
@@ -102,7 +96,7 @@ def commands_to_come() -> list[list[str]]:
 
 def test_there_are_commands_to_come() -> None:
     """The list is not empty by mistake."""
-    assert [["alerts"], ["auth"], ["interactive"], ["store"], ["worker"]] == commands_to_come()[:5]
+    assert [["alerts"], ["auth"], ["interactive"], ["worker"]] == commands_to_come()[:4]
 
 
 @pytest.mark.parametrize("arguments", commands_to_come(), ids=" ".join)

@@ -17,6 +17,7 @@ from bunsui.cli.commands.plugins import plugins_command
 from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
+from bunsui.cli.commands.store import store_group
 from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.group import Commands
 from bunsui.cli.render import has_colours, printable_lines, refusal
@@ -53,6 +54,7 @@ cli.add_command(run_command)
 cli.add_command(pipeline_group)
 cli.add_command(session_group)
 cli.add_command(config_group)
+cli.add_command(store_group)
 cli.add_command(doctor_command)
 cli.add_command(logs_group)
 cli.add_command(schema_command)

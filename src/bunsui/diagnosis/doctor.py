@@ -89,7 +89,7 @@ def the_store(
     aws: AwsSettings | None = None,
 ) -> Iterator[Check]:
     """The store that a URL names, its sessions, and what lies beside it, or in the place `artifacts`."""
-    store, checks = open_store(url, registry)
+    store, checks = open_store(url, registry, aws)
     yield from checks
     if store is None:
         return

@@ -22,6 +22,7 @@ from bunsui.stores.sqlite_schema import SCHEMA_VERSION
 from bunsui.stores.urls import shown, sqlite_path
 
 if TYPE_CHECKING:
+    from bunsui.aws.settings import AwsSettings
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.store import Store
 
@@ -34,7 +35,9 @@ KIND = "doctor"
 _ELSEWHERE = "name another store with: bunsui config set --user store URL"
 
 
-def open_store(url: str, plugins: Plugins) -> tuple[Store | None, list[Check]]:
+def open_store(
+    url: str, plugins: Plugins, aws: AwsSettings | None = None
+) -> tuple[Store | None, list[Check]]:
     """Opens a store if there is one, and says what was found on the way; makes none."""
     checks: list[Check] = []
     path = sqlite_path(url)
@@ -43,7 +46,7 @@ def open_store(url: str, plugins: Plugins) -> tuple[Store | None, list[Check]]:
             checks += location(path)
             if not path.exists():
                 return None, checks
-        store = plugins.open_store(url)
+        store = plugins.open_store(url, aws)
     except OSError as error:  # A folder on the way that may not be entered, or that was removed.
         return None, [*checks, problem("store", f"{path}: {error.strerror}", _ELSEWHERE)]
     except RuntimeError as error:  # Links that go round in a circle.

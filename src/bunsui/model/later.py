@@ -8,7 +8,6 @@ LATER = {
     "Pipeline": frozenset({"to_dot", "to_mermaid", "to_svg"}),
     "Runner": frozenset({"acting_as"}),
     "Session": frozenset({"profile", "to_report", "watch"}),
-    "store": frozenset({"dynamodb"}),
     "engine": frozenset({"stepfunctions"}),
     "job type": frozenset({"batch", "glue", "step_function"}),
     "bunsui pipeline": frozenset({"compile", "graph", "iam-policy", "stats"}),

@@ -28,7 +28,7 @@ def bunsui_job_types() -> Iterable[JobType]:
 @hookimpl
 def bunsui_stores() -> Mapping[str, Callable[[str], Store]]:
     """The built-in stores."""
-    return {"memory": _memory, "sqlite": _sqlite}
+    return {"memory": _memory, "sqlite": _sqlite, "dynamodb": _dynamodb}
 
 
 @hookimpl
@@ -46,6 +46,12 @@ def _memory(url: str) -> Store:
     if url != "memory://":
         raise ConfigError(f"store '{url}': a memory store has no name", hint="write memory://")
     return MemoryStore()
+
+
+def _dynamodb(url: str) -> Store:
+    from bunsui.stores.dynamodb import DynamoDbStore  # noqa: PLC0415
+
+    return DynamoDbStore(url)
 
 
 def _sqlite(url: str) -> Store:

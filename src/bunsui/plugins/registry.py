@@ -15,7 +15,6 @@ import pluggy
 from bunsui import __version__
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import BunsuiError, ConfigError, PluginError
-from bunsui.model.later import LATER, not_yet
 from bunsui.plugins import builtins, contributions, hookspecs
 from bunsui.plugins.contributions import Wrong
 from bunsui.plugins.faults import DISABLE_AUTOLOAD, Claim, claimed_twice, said, traceback_of, warn_of
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.metadata import EntryPoint
 
+    from bunsui.aws.settings import AwsSettings
     from bunsui.plugins.contributions import Kind
     from bunsui.ports.store import Store
 
@@ -228,12 +228,17 @@ class Plugins(ByName):
         """The same without names that two plugins claim: only who needs one of these fails by that."""
         return Usable(partial(self._registered, strict=False))
 
-    def open_store(self, url: str) -> Store:
+    def open_store(self, url: str, aws: AwsSettings | None = None) -> Store:
         """Opens the store that a URL names.
 
         Such as::
 
             print(bunsui.Plugins().open_store("memory://").find("session"))  # []
+
+        Args:
+            url: of a scheme that a plugin knows.
+            aws: as whom, and where, AWS is called where the URL says nothing else; None: as AWS's own tools
+                find it.
 
         Raises:
             ConfigError: the URL is wrong, or no plugin knows its scheme.
@@ -249,6 +254,8 @@ class Plugins(ByName):
             raise self._unknown_store(url, scheme if separator else None)
         try:
             store: Any = factory(url)
+            if aws is not None and issubclass(type(store), Store):
+                store = store.with_aws(aws)
         except (BunsuiError, KeyboardInterrupt):
             raise
         except BaseException as error:  # Foreign code.
@@ -264,8 +271,6 @@ class Plugins(ByName):
         return cast("Store", store)
 
     def _unknown_store(self, url: str, scheme: str | None) -> BunsuiError:
-        if scheme in LATER["store"]:
-            return ConfigError(not_yet(f"the store '{shown(url)}'"), hint="use sqlite:///bunsui.db, say")
         known = ", ".join(f"{name}://" for name in self.usable.stores)
         text = f"store '{shown(url)}' begins with none of {known}"
         near = None if scheme is None else did_you_mean(scheme, self.usable.stores)

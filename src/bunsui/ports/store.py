@@ -2,8 +2,8 @@
 
 Eight methods on two primitives. A *history* is an append-only list of commits, each at a position
 1, 2, ...; appending names the position, so that of two writers one wins. A *document* is a small JSON
-object with a version, found by key or in the order of an index group. Two more methods have a body: a store
-may do without them. `bunsui.testing.StoreSuite` holds for every store.
+object with a version, found by key or in the order of an index group. Five more methods have a body: a
+store may do without them. `bunsui.testing.StoreSuite` holds for every store.
 """
 
 from __future__ import annotations
@@ -11,137 +11,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import field, frozen
-
-from bunsui.errors import StoreError
+from bunsui.errors import StateError, StoreError
+from bunsui.ports.stored import Append, Appended, Commit, Document, Made, Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Append", "Appended", "Commit", "Document", "Put", "Store"]
+    from bunsui.aws.settings import AwsSettings
 
-
-@frozen
-class Commit:
-    """What is appended at once: it is there as a whole or not at all.
-
-    Such as::
-
-        from bunsui.ports.store import Commit
-
-        print(Commit(position=1, id="c1", body="[]").position)  # 1
-    """
-
-    #: Where it stands in its history; starts at 1, without gaps.
-    position: int
-    #: Unique; the same commit appended twice counts once.
-    id: str
-    #: The events, as the text that `bunsui.stores.records` writes; opaque to a store.
-    body: str
-
-
-#: Most index groups of a document.
-MAX_GROUPS = 2
-
-
-@frozen
-class Put:
-    """A document to be written.
-
-    Raises:
-        ValueError: it has more than two groups.
-
-    Such as::
-
-        from bunsui.ports.store import Put
-
-        print(Put("report", "2026-01", {"rows": 3}, groups=[("month", "01")]).key)  # 2026-01
-    """
-
-    #: The family, such as ``session``.
-    kind: str
-    #: Unique within the kind.
-    key: str
-    #: A JSON object.
-    value: Mapping[str, Any]
-    #: Up to two (group, sort key): `Store.find` lists a group in the order of its sort keys.
-    groups: Sequence[tuple[str, str]] = field(default=())
-
-    @groups.validator
-    def _few(self, _: object, groups: Sequence[tuple[str, str]]) -> None:
-        if len(groups) > MAX_GROUPS:
-            raise ValueError(
-                f"{self.kind} '{self.key}' has {len(groups)} groups; a document has at most {MAX_GROUPS}"
-            )
-
-
-@frozen
-class Append:
-    """One commit for one history.
-
-    Such as::
-
-        from bunsui.ports.store import Append, Commit, Put
-
-        entry = Append("orders", Commit(1, "c1", "[]"), document=Put("session", "orders", {"jobs": 2}))
-        print(entry.history, entry.commit.id)  # orders c1
-    """
-
-    #: The history's name: a session's id.
-    history: str
-    #: What is appended.
-    commit: Commit
-    #: Put together with the commit, or not at all.
-    document: Put | None = None
-
-
-@frozen
-class Appended:
-    """What became of an `Append`: it is there, or there was a conflict, or the store failed.
-
-    Such as::
-
-        from bunsui.ports.store import Appended
-
-        print(Appended().ok, Appended(conflict=True).ok)  # True False
-    """
-
-    #: Another commit stands at the position, or there is a gap before it.
-    conflict: bool = False
-    #: The store failed, and it is not known whether the commit is there: append the same again. Where the
-    #: error is `lasting`, somebody has to mend the store first.
-    error: StoreError | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the commit is durable."""
-        return not self.conflict and self.error is None
-
-
-@frozen
-class Document:
-    """A document as it is stored.
-
-    Such as::
-
-        from bunsui.testing import FakeStore
-
-        store = FakeStore()
-        store.put("report", "2026-01", {"rows": 3})
-        document = store.get("report", "2026-01")
-        print(document.version, document.value)  # 1 {'rows': 3}
-    """
-
-    #: Unique within its kind.
-    key: str
-    #: The JSON object that was put; a copy.
-    value: Mapping[str, Any]
-    #: Starts at 1, and again after it was deleted or has expired; one more with each put.
-    version: int
-    #: Where `Store.find` goes on after this one; good also when the document is gone. Of one that `Store.get`
-    #: gives it is empty.
-    cursor: str = ""
+__all__ = ["Append", "Appended", "Commit", "Document", "Made", "Put", "Store"]
 
 
 class Store(ABC):
@@ -174,6 +53,40 @@ class Store(ABC):
             runner.store.limit_lock_timeout(10.0)
         """
         del seconds
+
+    def with_aws(self, settings: AwsSettings) -> Store:
+        """This store, which calls AWS as a runner was told to where its URL says nothing else.
+
+        Called by who has opened it by its URL, before anything else. A store that does not call AWS is the
+        same.
+
+        Such as::
+
+            from bunsui.aws.settings import AwsSettings
+
+            settings = AwsSettings(region="eu-central-1")
+            store = bunsui.Plugins().open_store("dynamodb://bunsui").with_aws(settings)
+            print(store.url)  # dynamodb://bunsui
+        """
+        del settings
+        return self
+
+    def create(self) -> Made:
+        """Makes what the store needs before it can be used; what is there is left as it is.
+
+        Such as::
+
+            store = bunsui.Plugins().open_store("memory://")
+            try:
+                store.create()
+            except bunsui.StateError:
+                print("it needs nothing")  # it needs nothing
+
+        Raises:
+            StateError: nothing is to be made: the first write makes it.
+            StoreError: it can't be made, or something else is there.
+        """
+        raise StateError("nothing is to be made for this store: its first write makes what it needs")
 
     @abstractmethod
     def append(self, appends: Sequence[Append]) -> list[Appended]:
@@ -336,8 +249,11 @@ class Store(ABC):
     def changed(self, token: object) -> object:
         """A token that differs from `token` if anyone else may have written since it was given out.
 
-        One cheap call, for polling. A token is good in the thread that asked for it; None is older
-        than everything. False alarms are allowed, a missed change is not.
+        One cheap call, for polling: whether a document was put or deleted, or a history removed. What is
+        appended need not show, nor the documents of kind ``runner``, by which runners say that they live.
+        A token is good in the thread that asked for it; None is older than everything. False alarms are
+        allowed; a missed change is not, unless who made it died in the middle: then a token may differ some
+        seconds late.
 
         Such as::
 

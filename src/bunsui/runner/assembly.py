@@ -180,7 +180,7 @@ def assemble(
     settings = settings or Settings()
     # Plugins are asked for their sources only where there is a secret.
     secrets = Secrets(settings.secrets, plugins.usable.secret_sources if settings.secrets else {})
-    opened = store if isinstance(store, Store) else plugins.open_store(store)
+    opened = store if isinstance(store, Store) else plugins.open_store(store, aws)
     path = opened.path
     # Who waits for a lock makes no turn: a driver that did so for a third of its lease could lose it.
     opened.limit_lock_timeout(lease / LOCK_SHARE)

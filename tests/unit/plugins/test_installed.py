@@ -304,7 +304,7 @@ except bunsui.BunsuiError as error:
     [
         ("load", "shout", "p.yaml:4:19: job 'a' has the type 'shout', which does not exist"),
         ("made", "shout", "/jobs/0/type: job 'a' has the type 'shout', which does not exist"),
-        ("store", "redis://x", "store 'redis://x' begins with none of memory://, sqlite://"),
+        ("store", "redis://x", "store 'redis://x' begins with none of memory://, sqlite://, dynamodb://"),
         ("secret", "vault", "config.secrets.s names a source that does not exist"),
     ],
 )

@@ -63,7 +63,11 @@ def plugins(*given):
 def test_builtins():
     """The built-in job types, stores and secret sources come through the hooks."""
     registry = plugins()
-    assert (["custom", "lambda", "ecs"], ["memory", "sqlite"], ["env", "environment", "file"]) == (
+    assert (
+        ["custom", "lambda", "ecs"],
+        ["memory", "sqlite", "dynamodb"],
+        ["env", "environment", "file"],
+    ) == (
         list(registry.job_types),
         list(registry.stores),
         list(registry.secret_sources),
@@ -286,16 +290,16 @@ URL_FORM = "is not of the form sqlite:///relative.db or sqlite:////absolute.db"
         ("memory://x", "store 'memory://x': a memory store has no name; write memory://"),
         (
             "sqlit:///a.db",
-            "store 'sqlit:///a.db' begins with none of memory://, sqlite://; did you mean 'sqlite'?",
+            "store 'sqlit:///a.db' begins with none of memory://, sqlite://, dynamodb://; did you mean 'sqlite'?",
         ),
         (
             "sqlite",
-            "store 'sqlite' begins with none of memory://, sqlite://; a store is named by a URL, such as"
+            "store 'sqlite' begins with none of memory://, sqlite://, dynamodb://; a store is named by a URL, such as"
             " sqlite:///bunsui.db",
         ),
         (
             "",
-            "store '' begins with none of memory://, sqlite://; a store is named by a URL, such as"
+            "store '' begins with none of memory://, sqlite://, dynamodb://; a store is named by a URL, such as"
             " sqlite:///bunsui.db",
         ),
     ],

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,9 +24,9 @@ _PROGRAM = """\
 import ctypes, os, runpy, signal, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    if os.getppid() != int(sys.argv.pop()):
+    if os.getppid() != int(sys.argv[1]):
         sys.exit("nobody waits for it any more")
-del sys.argv[0]
+del sys.argv[:2]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
@@ -41,6 +42,9 @@ class Emulator:
         health: A path that answers when it has started.
         reset: The path by which it forgets everything.
     """
+
+    #: Statuses beside 200 by which it shows that it has started.
+    _healthy: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -100,11 +104,15 @@ class Emulator:
         except ProcessLookupError:
             return
 
+    def _program(self, module: str) -> list[str]:
+        """What is started, before its arguments."""
+        return [sys.executable, "-c", _PROGRAM, str(os.getpid()), module]
+
     def _start(self, module: str, arguments: tuple[str, ...], variables: dict[str, str]) -> bool:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        program = [sys.executable, "-c", _PROGRAM, module, *(each.format(port=port) for each in arguments)]
+        program = [*self._program(module), *(each.format(port=port) for each in arguments)]
         own = {name: value.format(port=port) for name, value in variables.items()}
         paths = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -113,7 +121,7 @@ class Emulator:
         }
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [*program, str(os.getpid())],
+                program,
                 cwd=self._folder,
                 env={**paths, **environment(), **own},
                 stdin=subprocess.DEVNULL,
@@ -131,6 +139,8 @@ class Emulator:
         try:
             with _direct().open(f"{self.url}{self._health}", timeout=5) as answer:
                 return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            return error.code in self._healthy
         except OSError:
             return False
 

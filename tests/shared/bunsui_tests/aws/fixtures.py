@@ -11,7 +11,8 @@ import pytest
 from bunsui_tests.aws.environment import environment, isolate
 
 if TYPE_CHECKING:
-    from bunsui_tests.aws.emulators import Ministack, Moto
+    from bunsui_tests.aws.dynamodb_local import DynamoDbLocal
+    from bunsui_tests.aws.emulators import Emulator, Ministack, Moto
     from bunsui_tests.aws.endpoint import FakeAws
 
 
@@ -73,3 +74,38 @@ def ministack(_ministack: Ministack) -> Ministack:
     """ministack with nothing in it; one for each process of tests."""
     _ministack.reset()
     return _ministack
+
+
+@pytest.fixture(scope="session")
+def _dynamodb_local(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DynamoDbLocal]:
+    from bunsui_tests.aws.dynamodb_local import DynamoDbLocal, installed
+
+    cache = getattr(request.config, "cache", None)
+    # Without a cache, what is next to the temporary folder of this worker is shared by all of a run.
+    folder = tmp_path_factory.getbasetemp().parent if cache is None else cache.mkdir("dynamodb-local")
+    made = DynamoDbLocal(tmp_path_factory.mktemp("dynamodb"), installed(folder))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def dynamodb_local(_dynamodb_local: DynamoDbLocal) -> DynamoDbLocal:
+    """AWS's own emulator of DynamoDB, where Java is installed; one for each process of tests.
+
+    It keeps its tables: each test has one of its own.
+    """
+    return _dynamodb_local
+
+
+#: moto takes as long as both others together.
+_DYNAMODB = ["ministack", "dynamodb_local", *(["moto_server"] if "BUNSUI_DYNAMODB" in os.environ else [])]
+
+
+@pytest.fixture(params=_DYNAMODB)
+def dynamodb_emulator(request: pytest.FixtureRequest, aws_environment: dict[str, str]) -> Emulator:
+    """Two emulators of DynamoDB, one after the other; with BUNSUI_DYNAMODB=all moto, too."""
+    del aws_environment
+    found: Emulator = request.getfixturevalue(request.param)
+    return found

@@ -1,0 +1,169 @@
+"""Calls of DynamoDB: made again where that helps, and told as the store's errors.
+
+Every call here may be made twice: what is written names what it expects, and is known again by its id.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from bunsui.aws.connections import Connections
+from bunsui.errors import AwsError, StoreError
+from bunsui.performance.retrying import Backoff, RetryBudget, SharedBudget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bunsui.aws.settings import AwsSettings
+
+#: Seconds for which one call is made again, at most: a driver that waits makes no turn.
+PATIENCE = 10.0
+#: DynamoDB answers within milliseconds, and is busy for moments.
+BACKOFF = Backoff(first=0.05, longest=1.0)
+#: What a part of a transaction is cancelled with where it may succeed a moment later.
+_PASSING = frozenset(
+    {"ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded", "TransactionConflict"}
+)
+#: What the parts are cancelled with that are not the cause.
+_NONE = "None"
+#: What a condition that does not hold is called, of a part of a transaction and of a call.
+NOT_MET = "ConditionalCheckFailed"
+_NOT_MET = "ConditionalCheckFailedException"
+
+
+class ConditionFailed(Exception):
+    """A condition of a write does not hold: nothing was written."""
+
+    def __init__(self, reasons: tuple[str, ...] = (NOT_MET,)) -> None:
+        super().__init__(", ".join(reasons))
+        #: Of each part of a transaction.
+        self.reasons = reasons
+
+
+class Calls:
+    """Calls DynamoDB about one table. Any number of threads may use it at once.
+
+    Args:
+        table: the table's name.
+        settings: as whom, and where.
+        url: the store's, for the remedies of errors.
+        random: for jitter; None: one of its own.
+    """
+
+    def __init__(self, table: str, settings: AwsSettings, url: str, random: Random | None = None) -> None:
+        self.table = table
+        self.settings = settings
+        self.url = url
+        self.patience = PATIENCE
+        self._random = random or Random()  # noqa: S311 - for jitter
+        self._lock = threading.Lock()
+        self._connections: Connections | None = None
+        self._budget = SharedBudget(self._random, RetryBudget(backoff=BACKOFF))
+
+    @property
+    def where(self) -> str:
+        """The table, within a message."""
+        return f"table '{self.table}'"
+
+    @property
+    def connections(self) -> Connections:
+        """They are made when they are needed, again after `close`."""
+        with self._lock:
+            if self._connections is None:
+                self._connections = Connections(self.settings, random=self._random)
+            return self._connections
+
+    def close(self) -> None:
+        """Closes all connections; the next call makes others."""
+        with self._lock:
+            open_, self._connections = self._connections, None
+        if open_ is not None:
+            open_.close()
+
+    def call(self, action: str, **parameters: Any) -> dict[str, Any]:
+        """Calls DynamoDB about the table.
+
+        Raises:
+            ConditionFailed: nothing was written.
+            StoreError: it can't be done, or there was no answer in all of `patience`.
+        """
+        return self.made("dynamodb", action, {"TableName": self.table, **parameters})
+
+    def transact(self, parts: list[dict[str, Any]]) -> None:
+        """Does all parts of a transaction, or none; each has one entry, such as ``Put``.
+
+        Raises:
+            ConditionFailed: a condition does not hold.
+            StoreError: as `call`.
+        """
+        items = [{kind: {"TableName": self.table, **part} for kind, part in entry.items()} for entry in parts]
+        self.made("dynamodb", "TransactWriteItems", {"TransactItems": items})
+
+    def made(self, service: str, action: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Makes a call, again where AWS is busy or gave no answer, for `patience` at most."""
+        connections, until = self.connections, time.monotonic() + self.patience
+        self._budget.earn()
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return connections.call(service, action, parameters, resource=self.table)
+            except AwsError as error:
+                reasons = _reasons(error)
+                if error.code == _NOT_MET or NOT_MET in reasons:
+                    raise ConditionFailed(reasons or (NOT_MET,)) from None
+                passing = error.kind in ("busy", "open") or _is_passing(reasons)
+                wait = self._budget.wait(tries) if passing else 0.0
+                if not passing or time.monotonic() + wait > until:
+                    raise self.failed(error) from error
+            connections.wait(threading.Event(), wait)
+
+    def pages(self, action: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The answers to a question whose answer comes in pages, each asked for when it is needed.
+
+        Raises:
+            StoreError: as `call`.
+        """
+        while True:
+            answer = self.call(action, **parameters)
+            yield answer
+            if "LastEvaluatedKey" not in answer:
+                return
+            parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def failed(self, error: AwsError) -> StoreError:
+        """What a call failed with, as the store's error."""
+        hint = error.hint
+        lasting = error.kind == "refused"
+        text = str(error.message)
+        if error.code == "ResourceNotFoundException":
+            where = "" if error.account is None else f" of account {error.account}"
+            text = f"there is no {self.where} in {self._region()}{where}"
+            hint = f"make it with: bunsui store create {shlex.quote(self.url)}; or name another"
+        elif error.code == "ItemCollectionSizeLimitExceededException":
+            text = f"{self.where} is full: what one kind of documents takes has reached 10 GB"
+            hint = "remove sessions that ended long ago: 'bunsui session prune'"
+        elif error.kind == "open":
+            hint = None  # Whoever asks again finds out whether it had an effect.
+        return StoreError(f"{text}", hint=hint, lasting=lasting)
+
+    def _region(self) -> str:
+        try:
+            return self.connections.region("dynamodb")
+        except AwsError:
+            return "this region"
+
+
+def _reasons(error: AwsError) -> tuple[str, ...]:
+    """What each part of a transaction was cancelled with; nothing where it was none."""
+    response: Mapping[str, Any] = getattr(error.__cause__, "response", None) or {}
+    return tuple(str(reason.get("Code", _NONE)) for reason in response.get("CancellationReasons", ()))
+
+
+def _is_passing(reasons: tuple[str, ...]) -> bool:
+    causes = {reason for reason in reasons if reason != _NONE}
+    return bool(causes) and causes <= _PASSING
