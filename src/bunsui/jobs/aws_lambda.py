@@ -17,10 +17,11 @@ from bunsui.ports.job_type import JobCall, JobType
 from bunsui.ports.remote_log import TAIL, LogPage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bunsui.aws.connections import Caller, Connections
     from bunsui.ports.job_type import Finding, Hinted
+    from bunsui.ports.permissions import Permission, Unnamed, Where
     from bunsui.ports.remote_log import RemoteLog
     from bunsui.ports.services import Services
 
@@ -103,6 +104,12 @@ class LambdaJobType(JobType):
         from bunsui.jobs.lambda_verifying import findings  # noqa: PLC0415 - only for 'pipeline check'
 
         return findings(required(self._services, self.name).aws, options)
+
+    def permissions(self, options: Mapping[str, Any], where: Where) -> Iterable[Permission | Unnamed]:
+        """See `JobType.permissions`: to invoke this function."""
+        from bunsui.jobs.lambda_permissions import permissions  # noqa: PLC0415 - only for 'iam-policy'
+
+        return permissions(options, where)
 
     def run(self, call: JobCall) -> Any:
         """See `JobType.run`."""

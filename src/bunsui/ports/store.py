@@ -16,8 +16,10 @@ from attrs import field, frozen
 from bunsui.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from bunsui.ports.permissions import Permission, Unnamed, Where
 
 __all__ = ["Append", "Appended", "Commit", "Document", "Put", "Store"]
 
@@ -174,6 +176,23 @@ class Store(ABC):
             runner.store.limit_lock_timeout(10.0)
         """
         del seconds
+
+    def permissions(self, where: Where) -> Iterable[Permission | Unnamed]:
+        """What whoever runs pipelines with this store has to be allowed at AWS; see `bunsui.aws.iam_policy`.
+
+        By default nothing: the store calls nobody there. It asks nobody.
+
+        Such as::
+
+            from bunsui.ports.permissions import Where
+
+            print(list(runner.store.permissions(Where("eu-central-1", "123456789012"))))  # []
+
+        Args:
+            where: the runner's region and account.
+        """
+        del where
+        return ()
 
     @abstractmethod
     def append(self, appends: Sequence[Append]) -> list[Appended]:
