@@ -369,5 +369,5 @@ class Launching(Register):
         asked = allowing.Asked(region, account, role)
         return allowing.policy(
             pipeline, parameters or {}, self._bindings, parts.job_types, parts, asked,
-            local=self._local, partial=partial,
+            local=self._local, is_partial=partial,
         )  # fmt: skip

@@ -94,6 +94,16 @@ class Secrets:
             if name in self._references:
                 self._source(self._references[name].source)
 
+    def source(self, name: str) -> tuple[SecretSource, str]:
+        """The source of a secret, as this runner uses it, and by which key it knows it.
+
+        Raises:
+            PluginError: see `require`.
+        """
+        self.require([name])
+        reference = self._references[name]
+        return self._source(reference.source), reference.key
+
     def get(self, name: str, kept: KeptSecrets | None = None) -> str:
         """The value of a secret. It may ask the source, which may take its time.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
@@ -19,6 +19,7 @@ from bunsui.dsl.problems import Problem, pointer, quoted
 from bunsui.errors import BunsuiError, ConfigError, DefinitionError, PluginError
 from bunsui.jobs.aws import FIELDS
 from bunsui.jobs.custom import CustomJobType
+from bunsui.local.secret_sources import EnvironmentSource, FileSource
 from bunsui.model.json import copied
 from bunsui.model.text import text_of
 from bunsui.ports.permissions import Permission, Unnamed, Where
@@ -27,8 +28,12 @@ from bunsui.ports.store import Store
 from bunsui.runner.attempts.artifacts import Artifacts
 from bunsui.runner.attempts.event_loop import drop
 from bunsui.runner.sessions import creation, verifying
+from bunsui.runner.sessions.needs import needs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bunsui.expressions.references import Path
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobType
     from bunsui.runner.assembly import Parts
@@ -72,7 +77,7 @@ def policy(
     asked: Asked,
     *,
     local: bool,
-    partial: bool,
+    is_partial: bool,
 ) -> IamPolicy:
     """See `Runner.iam_policy`."""
     asked.check()
@@ -80,9 +85,10 @@ def policy(
     questions, problems = verifying.questions(pipeline, inputs, used, job_types, parts)
     if problems:
         raise DefinitionError(placed(problems, pipeline, parameters))
-    calls = _Calls(parts, asked)
+    calls = _Calls(pipeline, parts, asked)
     for question in questions:
         calls.of_job(question)
+    calls.of_secrets(needs(pipeline, inputs.parameters).secrets)
     calls.of_runner(any(_leaves_output(question.kind) for question in questions))
     if asked.role is not None and asked.role not in calls.roles:
         found = ", ".join(calls.roles)
@@ -90,8 +96,8 @@ def policy(
             f"no run of this pipeline takes the role {asked.role}",
             hint=f"it takes {found}" if found else "it takes none: leave 'role' out",
         )
-    unnamed = placed(calls.problems(pipeline), pipeline, parameters)
-    if unnamed and not partial:
+    unnamed = placed(calls.problems(), pipeline, parameters)
+    if unnamed and not is_partial:
         raise DefinitionError(unnamed)
     warnings = [evolve(problem, severity="warning") for problem in unnamed]
     return IamPolicy(document(calls.permissions()), tuple(calls.roles), tuple(warnings))
@@ -105,16 +111,18 @@ class _Calls:
     """What is called in a run, by the role in which it is.
 
     Args:
+        pipeline: what would be run.
         parts: the runner's.
         asked: whose policy is asked for.
     """
 
-    def __init__(self, parts: Parts, asked: Asked) -> None:
+    def __init__(self, pipeline: Pipeline, parts: Parts, asked: Asked) -> None:
+        self._pipeline = pipeline
         self._parts = parts
         self._asked = asked
         self._named: dict[str | None, list[Permission]] = {}
-        #: The indexes of jobs, and why something of them can't be named.
-        self._unnamed: list[tuple[list[int], str]] = []
+        #: Where it stands, whose it is, and why something of it can't be named.
+        self._unnamed: list[tuple[Path, str, str]] = []
         self._where = cache(self._find)
 
     @property
@@ -128,12 +136,11 @@ class _Calls:
         if self._asked.role is None and self.roles:
             yield Permission(["sts:AssumeRole"], self.roles)
 
-    def problems(self, pipeline: Pipeline) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Problem]:
         """What can't be named."""
-        for indexes, why in self._unnamed:
-            for i in indexes:
-                text = f"job '{pipeline.jobs[i].id}': not all that it calls at AWS can be named: {why}"
-                yield Problem(UNNAMED, text, path=pointer(["jobs", i]))
+        for path, whose, why in self._unnamed:
+            text = f"{whose}: not all that it calls at AWS can be named: {why}"
+            yield Problem(UNNAMED, text, path=pointer(path))
 
     def of_job(self, question: Question) -> None:
         """What jobs call."""
@@ -142,8 +149,8 @@ class _Calls:
             return
         place = [name for name in FIELDS if _has(kind, name)]
         unknown = [name for name in place if "${" in str(options.get(name, ""))]
-        self._unnamed += [(question.jobs, f"'{name}' is known only when the job starts") for name in unknown]
         if unknown:  # All is called in that region, or as that role.
+            self._leave_out(question, [f"'{name}' is known only when the job starts" for name in unknown])
             return
         region, own = (options.get(name) or None if name in place else None for name in FIELDS)
         where = self._where(region, own)
@@ -153,11 +160,28 @@ class _Calls:
         role = own or self._parts.aws.settings.role
         if "region" in place:
             options = {**options, "region": where.region}
-        for each in _answers(kind, options, where):
-            if isinstance(each, Permission):
-                self._named.setdefault(role, []).append(each)
-            elif role == self._asked.role:
-                self._unnamed.append((question.jobs, each.why))
+        found = _given(lambda: kind.permissions(copied(dict(options)), where), "job type", kind.name)
+        self._take(found, role)
+        if role == self._asked.role:
+            self._leave_out(question, [each.why for each in found if isinstance(each, Unnamed)])
+
+    def of_secrets(self, names: Mapping[str, Path]) -> None:
+        """What the sources of secrets call.
+
+        Args:
+            names: the secrets', each with the first place that names it.
+        """
+        role = self._parts.aws.settings.role
+        for name, path in names.items():
+            source, key = self._parts.secrets.source(name)
+            if type(source) in (EnvironmentSource, FileSource):  # As custom jobs.
+                continue
+            where = self._where(None, None)
+            found = _given(partial(source.permissions, key, where), "secret source", type(source).__name__)
+            self._take(found, role)
+            if role == self._asked.role:
+                reasons = [each.why for each in found if isinstance(each, Unnamed)]
+                self._unnamed += [(path, f"secret '{name}'", why) for why in reasons]
 
     def of_runner(self, leaves_output: bool) -> None:
         """What the runner itself calls."""
@@ -168,9 +192,20 @@ class _Calls:
             found += store.permissions(self._where(None, None))
         if artifacts is not None and type(artifacts).permissions is not Artifacts.permissions:
             found += artifacts.permissions(self._where(None, None), leaves_output=leaves_output)
-        if found:
-            own = self._named.setdefault(self._parts.aws.settings.role, [])
-            own += [each for each in found if isinstance(each, Permission)]
+        role = self._parts.aws.settings.role
+        self._take(found, role)
+        if role == self._asked.role:
+            self._unnamed += [((), "the store", each.why) for each in found if isinstance(each, Unnamed)]
+
+    def _take(self, found: Iterable[Permission | Unnamed], role: str | None) -> None:
+        for each in found:
+            if isinstance(each, Permission):
+                self._named.setdefault(role, []).append(each)
+
+    def _leave_out(self, question: Question, reasons: Iterable[str]) -> None:
+        for why in reasons:
+            for i in question.jobs:
+                self._unnamed.append((("jobs", i), f"job '{self._pipeline.jobs[i].id}'", why))
 
     def _find(self, region: str | None, role: str | None) -> Where:
         """Where a call is made.
@@ -194,26 +229,26 @@ def _has(kind: JobType, name: str) -> bool:
     return isinstance(properties, Mapping) and properties.get(name) == FIELDS[name]
 
 
-def _answers(kind: JobType, options: Mapping[str, Any], where: Where) -> Iterable[Permission | Unnamed]:
-    """What a job type says.
+def _given(ask_it: Callable[[], object], what: str, name: str) -> list[Permission | Unnamed]:
+    """What a job type or a secret source says of what it calls.
 
     Raises:
         BunsuiError: it could not ask.
         PluginError: it failed to say so, or gave something else.
     """
     try:
-        given: object = kind.permissions(copied(dict(options)), where)
-        if isinstance(given, Iterable):
+        given = ask_it()
+        if not isinstance(given, Iterable):
+            drop(given)
+            wrong = f"gave {type(given).__name__}, not an iterable of Permission and Unnamed"
+        else:
             found = list(given)
             if all(isinstance(each, Permission | Unnamed) for each in found):
                 return found
             wrong = "gave what is neither a Permission nor Unnamed"
-        else:
-            drop(given)
-            wrong = f"gave {type(given).__name__}, not an iterable of Permission and Unnamed"
     except (KeyboardInterrupt, BunsuiError):
         raise
     except BaseException as error:  # Foreign code: it may raise SystemExit, too.
         wrong = f"failed: {type(error).__name__}: {text_of(error)}"
-        raise PluginError(f"permissions() of job type '{kind.name}' {wrong}", plugin=kind.name) from error
-    raise PluginError(f"permissions() of job type '{kind.name}' {wrong}", plugin=kind.name)
+        raise PluginError(f"permissions() of {what} '{name}' {wrong}", plugin=name) from error
+    raise PluginError(f"permissions() of {what} '{name}' {wrong}", plugin=name)
