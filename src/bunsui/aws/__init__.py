@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bunsui.model.later import LATER, not_yet
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,11 +50,3 @@ def iam_policy(
         return made.iam_policy(
             pipeline, parameters, region=region, account=account, role=role, partial=partial
         )
-
-
-if not TYPE_CHECKING:
-    # Not for type checkers: to them a module with __getattr__ has every name.
-    def __getattr__(name: str) -> Any:
-        if name in LATER["bunsui.aws"]:
-            raise AttributeError(not_yet(f"bunsui.aws.{name}"), name=name)
-        raise AttributeError(f"module 'bunsui.aws' has no attribute '{name}'", name=name)

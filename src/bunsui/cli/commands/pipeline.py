@@ -247,8 +247,8 @@ def iam_policy_command(
     if role is None:
         for taken in policy.roles:
             note(f"role {taken} is taken; what it needs says --role {taken}")
-    if not policy.document["Statement"]:
-        note("nothing at AWS is called, and IAM takes no policy without a statement")
+    if not policy.document["Statement"] and not policy.unnamed:
+        note("what is not bound to this machine calls nobody at AWS; IAM takes no policy without a statement")
     if policy.hint is not None:
         note(policy.hint)
 

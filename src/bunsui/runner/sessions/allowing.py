@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from bunsui.runner.assembly import Parts
     from bunsui.runner.sessions.verifying import Question
 
-#: The code of what is called and can't be named.
-UNNAMED = "unnamed-permission"
+_REMEDY = "add by hand what it needs to the rest, which --partial (partial=True) gives"
 _ACCOUNT = re.compile(r"\d{12}")
 
 
@@ -140,7 +139,7 @@ class _Calls:
         """What can't be named."""
         for path, whose, why in self._unnamed:
             text = f"{whose}: not all that it calls at AWS can be named: {why}"
-            yield Problem(UNNAMED, text, path=pointer(path))
+            yield Problem("unnamed-permission", text, _REMEDY, path=pointer(path))
 
     def of_job(self, question: Question) -> None:
         """What jobs call."""
