@@ -37,6 +37,35 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "no action of a policy gains a resource by another's",
+        "aws/policies.py",
+        "resources.setdefault((tuple(sorted(of_resource)), conditions), set()).add(resource)",
+        "resources.setdefault((tuple(sorted(set().union(*actions.values()))), conditions), set())"
+        ".add(resource)",
+        ("tests/unit/aws/test_policies.py",),
+    ),
+    Mutant(
+        "what can't be named is no part of a policy",
+        "runner/sessions/allowing.py",
+        "if unnamed and not is_partial:",
+        "if False:",
+        ("tests/unit/runner/sessions/test_allowing.py",),
+    ),
+    Mutant(
+        "a run under its policy can tell that a task has left nothing",
+        "runner/attempts/artifact_bucket.py",
+        "        if leaves_output:",
+        "        if False:",
+        ("tests/integration/test_iam_policy.py",),
+    ),
+    Mutant(
+        "a role's own calls are not those of who takes it",
+        "runner/sessions/allowing.py",
+        "if own is not None and own != self._asked.role:",
+        "if False:",
+        ("tests/unit/runner/sessions/test_allowing.py",),
+    ),
+    Mutant(
         "a name that two plugins claim is neither's",
         "plugins/registry.py",
         "for name, (_, thing) in found.items() if name not in claimed}",

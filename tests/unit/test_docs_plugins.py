@@ -343,9 +343,12 @@ def test_what_the_pages_count() -> None:
     assert f"printable text of one line, at most {MAX_NAME} characters" in text
     methods = [name for name, value in vars(Store).items() if isfunction(value)]
     with_body = [name for name in methods if name not in Store.__abstractmethods__]
-    assert (11, {"find_prefix", "limit_lock_timeout", "remove"}) == (len(methods), set(with_body))
+    assert (12, {"find_prefix", "limit_lock_timeout", "permissions", "remove"}) == (
+        len(methods),
+        set(with_body),
+    )
     page = (PLUGINS / "store.md").read_text(encoding="utf-8")
-    assert "has eleven methods, three of them with a body" in page
+    assert "has twelve methods, four of them with a body" in page
 
 
 def test_the_first_job_type_has_20_lines() -> None:

@@ -2,7 +2,7 @@
 
 Eight methods on two primitives. A *history* is an append-only list of commits, each at a position
 1, 2, ...; appending names the position, so that of two writers one wins. A *document* is a small JSON
-object with a version, found by key or in the order of an index group. Two more methods have a body: a store
+object with a version, found by key or in the order of an index group. The other methods have a body: a store
 may do without them. `bunsui.testing.StoreSuite` holds for every store.
 """
 

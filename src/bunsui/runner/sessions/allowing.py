@@ -198,8 +198,9 @@ class _Calls:
 
     def _take(self, found: Iterable[Permission | Unnamed], role: str | None) -> None:
         for each in found:
+            own = self._named.setdefault(role, [])  # Also where nothing of it can be named.
             if isinstance(each, Permission):
-                self._named.setdefault(role, []).append(each)
+                own.append(each)
 
     def _leave_out(self, question: Question, reasons: Iterable[str]) -> None:
         for why in reasons:
