@@ -63,7 +63,11 @@ def plugins(*given):
 def test_builtins():
     """The built-in job types, stores and secret sources come through the hooks."""
     registry = plugins()
-    assert (["custom", "lambda", "ecs"], ["memory", "sqlite"], ["env", "environment", "file"]) == (
+    assert (
+        ["custom", "lambda", "ecs"],
+        ["memory", "sqlite"],
+        ["env", "environment", "file", "secretsmanager", "ssm"],
+    ) == (
         list(registry.job_types),
         list(registry.stores),
         list(registry.secret_sources),
@@ -158,7 +162,7 @@ def test_optional_hook():
 def test_secret_source():
     """A plugin's secret source is found by its name, behind the built-in ones."""
     sources = plugins(Brings(secret_sources={"vault": Vault()})).secret_sources
-    assert (["env", "environment", "file", "vault"], "the value of x") == (
+    assert (["env", "environment", "file", "secretsmanager", "ssm", "vault"], "the value of x") == (
         list(sources),
         sources["vault"].get("x"),
     )

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from bunsui.aws.connections import Connections
 from bunsui.configuration.settings import SecretReference
 from bunsui.errors import ConfigError, JobError
 from bunsui.local.secret_sources import EnvironmentSource, FileSource
 from bunsui.ports.secrets import SecretSource
+from bunsui.ports.services import Services
 from bunsui.runner.attempts.secrets import Secrets
+from bunsui.testing import FakeClock
+
+SERVICES = Services(Connections(), FakeClock(), Random(0))
 
 
 class Vault(SecretSource):
@@ -40,7 +46,7 @@ class Sentence(str):
 
 
 def secrets(*answers: Any) -> Secrets:
-    return Secrets({"db": SecretReference("vault", "kv/db")}, {"vault": Vault(*answers)})
+    return Secrets({"db": SecretReference("vault", "kv/db")}, {"vault": Vault(*answers)}, SERVICES)
 
 
 def failed(*answers: Any, name: str = "db") -> JobError:
@@ -52,13 +58,13 @@ def failed(*answers: Any, name: str = "db") -> JobError:
 def test_names() -> None:
     """The names are those of the configuration, in its order."""
     reference = SecretReference("vault", "x")
-    assert ("z", "a") == Secrets({"z": reference, "a": reference}, {"vault": Vault()}).names
+    assert ("z", "a") == Secrets({"z": reference, "a": reference}, {"vault": Vault()}, SERVICES).names
 
 
 def test_get() -> None:
     """A secret's source is asked for its key."""
     vault = Vault("hunter2")
-    found = Secrets({"db": SecretReference("vault", "kv/db")}, {"vault": vault}).get("db")
+    found = Secrets({"db": SecretReference("vault", "kv/db")}, {"vault": vault}, SERVICES).get("db")
     assert ("hunter2", ["kv/db"]) == (found, vault.asked)
 
 
@@ -77,14 +83,14 @@ def test_plain_text() -> None:
 def test_unknown_source() -> None:
     """A source that does not exist is refused, and not shown: it may be the secret."""
     with pytest.raises(ConfigError) as caught:
-        Secrets({"db": SecretReference("hunter2", "x")}, {"env": Vault(), "file": Vault()})
+        Secrets({"db": SecretReference("hunter2", "x")}, {"env": Vault(), "file": Vault()}, SERVICES)
     assert "config.secrets.db names a source that does not exist; there are: env, file" == str(caught.value)
 
 
 def test_unknown_source_with_a_near_one() -> None:
     """A source that is nearly right is corrected."""
     with pytest.raises(ConfigError, match=r"; did you mean 'file'\?$"):
-        Secrets({"db": SecretReference("fille", "x")}, {"env": Vault(), "file": Vault()})
+        Secrets({"db": SecretReference("fille", "x")}, {"env": Vault(), "file": Vault()}, SERVICES)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,7 @@ def test_what_is_missing(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     texts = []
     for name, found in (("e", sources), ("f", sources), ("e", {**sources, "env": Own()})):
         with pytest.raises(JobError) as caught:
-            Secrets(references, found).get(name)
+            Secrets(references, found, SERVICES).get(name)
         assert ("SecretUnavailable", False) == (caught.value.code, caught.value.retryable)
         texts.append(str(caught.value))
     assert [
