@@ -1,52 +1,26 @@
-"""AWS: who calls it, where, and what came of it."""
+"""AWS: who calls it, where, and what came of it.
+
+Its names are loaded when they are used.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from bunsui.aws.deployed import lambda_handler
+    from bunsui.aws.policies import iam_policy
 
-    from bunsui.aws.policies import IamPolicy
-    from bunsui.model.pipeline import Pipeline
+__all__ = ["iam_policy", "lambda_handler"]
 
+_HOME = {"iam_policy": "bunsui.aws.policies", "lambda_handler": "bunsui.aws.deployed"}
 
-def iam_policy(
-    pipeline: Pipeline,
-    parameters: Mapping[str, Any] | None = None,
-    *,
-    region: str | None = None,
-    account: str | None = None,
-    role: str | None = None,
-    partial: bool = False,
-    **runner: Any,
-) -> IamPolicy:
-    """The least-privilege IAM policy for running a pipeline; see `Runner.iam_policy`.
-
-    Such as::
-
-        import bunsui.aws
-
-        policy = bunsui.aws.iam_policy(
-            pipeline, region="eu-central-1", account="123456789012", artifacts="s3://etl/artifacts"
-        )
-        print(policy.document["Statement"][0]["Resource"])  # arn:aws:s3:::etl/artifacts/*
-
-    Args:
-        pipeline: what would be run.
-        parameters: as `Runner.start` takes them.
-        region: as `Runner.iam_policy` takes it; so are `account`, `role` and `partial`.
-        account: see there.
-        role: see there.
-        partial: see there.
-        runner: what the Runner would be made with, such as ``store``, ``artifacts``, ``bindings`` or ``aws``.
-
-    Raises:
-        BunsuiError: as `Runner` and `Runner.iam_policy` do.
-    """
-    from bunsui.runner.runner import Runner  # noqa: PLC0415 - all of bunsui, which stands above this room
-
-    with Runner(**runner) as made:
-        return made.iam_policy(
-            pipeline, parameters, region=region, account=account, role=role, partial=partial
-        )
+if not TYPE_CHECKING:
+    # Not for type checkers: to them a module with __getattr__ has every name.
+    def __getattr__(name: str) -> object:
+        if name in _HOME:
+            value = getattr(_import_module(_HOME[name]), name)
+            globals()[name] = value
+            return value
+        raise AttributeError(f"module 'bunsui.aws' has no attribute '{name}'", name=name)

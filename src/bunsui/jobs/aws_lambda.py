@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bunsui.aws.deployed import PARAMETERS_URL
 from bunsui.errors import AwsError, JobCancelled, JobError
 from bunsui.jobs.aws import FIELDS, caller, required
 from bunsui.local.callables import call_variables
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 MAX_PAYLOAD = {"wait": 6 * 1024 * 1024, "send": 1024 * 1024}
 #: Characters of a client context in base64, likewise.
 MAX_CONTEXT = 3583
-#: The key of an event that says where the whole event is, where it is too large to be sent.
-PARAMETERS_URL = "bunsui_parameters_url"
 #: Answers that may get lost, over all tries of one attempt.
 MAX_LOST = 3
 #: Tries after which the job's log says that AWS does not take the call; and again after as many more.

@@ -191,7 +191,6 @@ def _without_credentials(name: str, reference: SecretReference, said: str | None
         f"secret '{name}' is not available: {reason}",
         service=reference.source,
         action="get",
-        code="NoCredentials",
         kind="credentials",
     )
 
