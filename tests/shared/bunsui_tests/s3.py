@@ -83,6 +83,7 @@ class S3:
             monkeypatch.setenv(name, value)
         for key in self.names():
             self.remove(key)
+        self._bucket.multiparts.clear()
         self.heal()
         return self
 
