@@ -27,8 +27,8 @@ pipeline.yaml:14:18: error[unknown-job]: job 'load_data' depends on 'extrct_data
 A pipeline with an error does not start; one with warnings does. What is found only when a session starts,
 such as a pool that the runner does not have, is shown in the same way where the pipeline is from a file; in
 one made in Python, or from a store, its JSON pointer says where it is. What stands behind `bunsui pipeline
-check` is found at AWS, by that command alone. Messages may change from
-version to version, codes do not. `bunsui explain CODE` prints what stands here of a code,
+check` is found at AWS, by that command alone; so is what stands behind `bunsui pipeline iam-policy`. Messages
+may change from version to version, codes do not. `bunsui explain CODE` prints what stands here of a code,
 `bunsui.validate(path)` gives the problems as values, with the JSON pointer of each.
 """
 

@@ -37,6 +37,77 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "no action of a policy gains a resource by another's",
+        "aws/policies.py",
+        "resources.setdefault((tuple(sorted(of_resource)), conditions), set()).add(resource)",
+        "resources.setdefault((tuple(sorted(set().union(*actions.values()))), conditions), set())"
+        ".add(resource)",
+        ("tests/unit/aws/test_policies.py",),
+    ),
+    Mutant(
+        "what can't be named is no part of a policy",
+        "runner/sessions/allowing.py",
+        "if unnamed and not is_partial:",
+        "if False:",
+        ("tests/unit/runner/sessions/test_allowing.py",),
+    ),
+    Mutant(
+        "a run under its policy can tell that a task has left nothing",
+        "runner/attempts/artifact_bucket.py",
+        "        if leaves_output:",
+        "        if False:",
+        ("tests/integration/test_iam_policy.py",),
+    ),
+    Mutant(
+        "a role's own calls are not those of who takes it",
+        "runner/sessions/allowing.py",
+        "if own is not None and own != self._asked.role:",
+        "if False:",
+        ("tests/unit/runner/sessions/test_allowing.py",),
+    ),
+    Mutant(
+        "a session that rests forgets the secrets that AWS gave it",
+        "runner/driving/driver.py",
+        "        live.secrets.forget()\n",
+        "",
+        ("tests/integration/test_secrets_at_aws.py",),
+    ),
+    Mutant(
+        "a secret that is asked for while its session ends is not kept",
+        "runner/attempts/kept_secrets.py",
+        "if isinstance(answer, str) and not self._is_over:",
+        "if isinstance(answer, str):",
+        ("tests/unit/runner/attempts/test_secrets.py",),
+    ),
+    Mutant(
+        "jobs that need a secret of AWS at once ask for it once",
+        "runner/attempts/kept_secrets.py",
+        "            asking = self._asking.get(name)",
+        "            asking = None",
+        ("tests/integration/test_secrets_at_aws.py",),
+    ),
+    Mutant(
+        "a session without credentials for its secrets pauses",
+        "runner/attempts/secrets.py",
+        "if is_missing(error):",
+        "if False:",
+        ("tests/integration/test_secrets_at_aws.py",),
+    ),
+    Mutant(
+        "a deployed function reads no other object than an event",
+        "aws/deployed.py",
+        'if hashlib.sha256(data).hexdigest() != found["digest"]:',
+        "if False:",
+        ("tests/unit/aws/test_deployed.py",),
+    ),
+    Mutant(
+        "a deployed function leaves nothing of its call for the next",
+        "aws/deployed.py",
+        "            current.reset(token)",
+        "            pass",
+        ("tests/unit/aws/test_deployed.py",),
+    ),
+    Mutant(
         "a name that two plugins claim is neither's",
         "plugins/registry.py",
         "for name, (_, thing) in found.items() if name not in claimed}",

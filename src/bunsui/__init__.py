@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from bunsui import aws as aws
     from bunsui.configuration.config import Config
     from bunsui.dsl.problems import Problem
     from bunsui.errors import (

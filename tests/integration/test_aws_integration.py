@@ -13,6 +13,8 @@ import os
 import uuid
 import zipfile
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +47,20 @@ def size(event, context):
     text = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     return len(json.loads(text)["text"])
 """
+DECORATED = """
+from bunsui import StateError, current_call
+from bunsui.aws import lambda_handler
+
+@lambda_handler
+def whole(event, context):
+    try:
+        job = current_call().job_id
+    except StateError:
+        job = None
+    return [len(event["text"]), job]
+"""
+#: What such a function is deployed with.
+PACKAGES = ("attr", "attrs", "bunsui")
 
 
 class Endpoint:
@@ -80,15 +96,19 @@ def buckets(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def deployed(functions: Any) -> Callable[[str], str]:
+def deployed(functions: Any) -> Callable[..., str]:
     """Deploys one of the handlers, and gives its function's name."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as files:
-        files.writestr("handlers.py", HANDLERS)
     made = functions.client("lambda")
 
-    def deploy(handler: str) -> str:
+    def deploy(handler: str, *packages: str) -> str:
         name = f"{handler}-{uuid.uuid4().hex[:8]}"
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as files:
+            files.writestr("handlers.py", DECORATED if packages else HANDLERS)
+            for package in packages:
+                folder = Path(str(import_module(package).__file__)).parent
+                for path in folder.rglob("*.py"):
+                    files.write(path, path.relative_to(folder.parent))
         made.create_function(
             FunctionName=name,
             Runtime="python3.12",
@@ -151,7 +171,7 @@ def bucket(buckets: Any) -> str:
 class TestLambda:
     """Functions that really run."""
 
-    def test_outputs_are_handed_on(self, functions: Any, deployed: Callable[[str], str]) -> None:
+    def test_outputs_are_handed_on(self, functions: Any, deployed: Callable[..., str]) -> None:
         """What one returns is the input of the next; what it prints is in the job's log."""
         definition = bunsui.Pipeline.from_dict({
             "version": "1.0",
@@ -168,7 +188,7 @@ class TestLambda:
             assert session.outputs == {"count": {"rows": 3}, "double": 6}
             assert any("counting raw" in record.message for record in session.logs(job="count"))
 
-    def test_handlers_error(self, functions: Any, deployed: Callable[[str], str]) -> None:
+    def test_handlers_error(self, functions: Any, deployed: Callable[..., str]) -> None:
         """An exception of the handler fails the job with its text."""
         pipeline = bunsui.Pipeline("p", jobs=[bunsui.Job("a", "lambda", function=deployed("fail"))])
         with runner_at(functions) as runner:
@@ -185,7 +205,7 @@ class TestLambda:
         assert error is not None
         assert error.code == "Lambda.ResourceNotFoundException"
 
-    def test_large_event(self, functions: Any, deployed: Callable[[str], str]) -> None:
+    def test_large_event(self, functions: Any, deployed: Callable[..., str]) -> None:
         """An event that is too large is kept on S3, where the function finds it."""
         name = f"bunsui-{uuid.uuid4().hex[:12]}"
         functions.client("s3").create_bucket(
@@ -197,7 +217,27 @@ class TestLambda:
         with runner_at(functions, artifacts=f"s3://{name}/large") as runner:
             assert runner.run(pipeline, {"text": text}).outputs == {"a": len(text)}
 
-    def test_check(self, functions: Any, deployed: Callable[[str], str]) -> None:
+    def test_decorated(self, functions: Any, deployed: Callable[..., str]) -> None:
+        """One with `lambda_handler` runs, and reads a large event by itself.
+
+        ministack hands no client context on: so it has no call. In AWS's own runtime it has: see
+        ``test_deployed_functions.py``.
+        """
+        name = f"bunsui-{uuid.uuid4().hex[:12]}"
+        functions.client("s3").create_bucket(
+            Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        function = deployed("whole", *PACKAGES)
+        sizes = {"small": 3, "large": 7 * 1024 * 1024}
+        jobs = [
+            bunsui.Job(id_, "lambda", function=function, parameters={"text": f"${{{id_}}}"}) for id_ in sizes
+        ]
+        pipeline = bunsui.Pipeline("p", parameters=[*map(bunsui.Parameter, sizes)], jobs=jobs)
+        with runner_at(functions, artifacts=f"s3://{name}/decorated") as runner:
+            session = runner.run(pipeline, {id_: "x" * size for id_, size in sizes.items()})
+        assert {id_: [size, None] for id_, size in sizes.items()} == session.outputs
+
+    def test_check(self, functions: Any, deployed: Callable[..., str]) -> None:
         """What is there is found, and what is not."""
         jobs = [
             bunsui.Job("a", "lambda", function=deployed("count")),

@@ -343,12 +343,12 @@ def test_what_the_pages_count() -> None:
     assert f"printable text of one line, at most {MAX_NAME} characters" in text
     methods = [name for name, value in vars(Store).items() if isfunction(value)]
     with_body = [name for name in methods if name not in Store.__abstractmethods__]
-    assert (13, {"create", "find_prefix", "limit_lock_timeout", "remove", "with_aws"}) == (
+    assert (14, {"create", "find_prefix", "limit_lock_timeout", "permissions", "remove", "with_aws"}) == (
         len(methods),
         set(with_body),
     )
     page = (PLUGINS / "store.md").read_text(encoding="utf-8")
-    assert "has thirteen methods, five of them with a body" in page
+    assert "has fourteen methods, six of them with a body" in page
 
 
 def test_the_first_job_type_has_20_lines() -> None:

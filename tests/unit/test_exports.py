@@ -51,19 +51,31 @@ def test_nothing_leaks():
     assert leaked == {"annotations", "TYPE_CHECKING"}
 
 
-def test_typed_names_are_the_lazy_ones():
-    """What type checkers see, what is loaded, and `__all__` are the same names."""
-    tree = ast.parse(inspect.getsource(bunsui))
+def typed_in(module: types.ModuleType) -> set[tuple[str, str]]:
+    """The names of ours that type checkers see in a module, each with where it comes from."""
+    tree = ast.parse(inspect.getsource(module))
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    typed = {
+    return {
         (node.module, alias.name)
         for node in block.body
         if isinstance(node, ast.ImportFrom) and node.module.startswith("bunsui")
         for alias in node.names
     }
+
+
+def test_typed_names_are_the_lazy_ones():
+    """What type checkers see, what is loaded, and `__all__` are the same names; and the room `bunsui.aws`."""
+    typed = typed_in(bunsui) - {("bunsui", "aws")}
     lazy = {(module, name) for module, names in bunsui._HOMES.items() for name in names}
     own = {"__version__", "json_schema", "validate"}
     assert (typed, {name for _, name in lazy} | own) == (lazy, set(bunsui.__all__))
+
+
+def test_names_of_the_room_of_aws():
+    """Likewise; it needs no import of its own."""
+    lazy = {(module, name) for name, module in bunsui.aws._HOME.items()}
+    assert (typed_in(bunsui.aws), {name for _, name in lazy}) == (lazy, set(bunsui.aws.__all__))
+    assert all(inspect.getdoc(getattr(bunsui.aws, name)) for name in bunsui.aws.__all__)
 
 
 def test_unknown_name():

@@ -79,14 +79,6 @@ def test_a_runner_of_your_own_has_the_same_names() -> None:
         _ = runner.acting_as  # type: ignore[attr-defined]
 
 
-def test_a_function_of_a_later_version() -> None:
-    """`bunsui.aws.iam_policy` likewise; what no version has is told apart."""
-    with pytest.raises(AttributeError, match=rf"^bunsui\.aws\.iam_policy {BROUGHT}"):
-        _ = bunsui.aws.iam_policy  # type: ignore[attr-defined]
-    with pytest.raises(AttributeError, match=r"^module 'bunsui\.aws' has no attribute 'jubs'$"):
-        _ = bunsui.aws.jubs  # type: ignore[attr-defined]
-
-
 def commands_to_come() -> list[list[str]]:
     """The arguments of each command that a later version has."""
     own = [[name] for name in sorted(OWN_COMMANDS - cli.commands.keys())]

@@ -1,14 +1,26 @@
-"""AWS: who calls it, where, and what came of it."""
+"""AWS: who calls it, where, and what came of it.
+
+Its names are loaded when they are used.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
-from bunsui.model.later import LATER, not_yet
+if TYPE_CHECKING:
+    from bunsui.aws.deployed import lambda_handler
+    from bunsui.aws.policies import iam_policy
+
+__all__ = ["iam_policy", "lambda_handler"]
+
+_HOME = {"iam_policy": "bunsui.aws.policies", "lambda_handler": "bunsui.aws.deployed"}
 
 if not TYPE_CHECKING:
     # Not for type checkers: to them a module with __getattr__ has every name.
-    def __getattr__(name: str) -> Any:
-        if name in LATER["bunsui.aws"]:
-            raise AttributeError(not_yet(f"bunsui.aws.{name}"), name=name)
+    def __getattr__(name: str) -> object:
+        if name in _HOME:
+            value = getattr(_import_module(_HOME[name]), name)
+            globals()[name] = value
+            return value
         raise AttributeError(f"module 'bunsui.aws' has no attribute '{name}'", name=name)

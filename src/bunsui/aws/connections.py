@@ -263,17 +263,21 @@ class Connections:
         return Key(service, identity, settings.endpoint(service))
 
     def _open(self, key: Key) -> Any:
-        from importlib.metadata import version  # noqa: PLC0415 - only for calls to AWS
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only for calls to AWS
 
         from botocore.config import Config  # noqa: PLC0415 - see _session
 
+        try:
+            agent = f"bunsui/{version('bunsui')}"
+        except PackageNotFoundError:  # Copied into what a function is made of, not installed.
+            agent = "bunsui"
         config = Config(
             retries={"total_max_attempts": 1, "mode": "standard"},
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUTS.get(key.service, READ_TIMEOUT),
             max_pool_connections=self._concurrency,
             tcp_keepalive=True,
-            user_agent_extra=f"bunsui/{version('bunsui')}",
+            user_agent_extra=agent,
         )
         session = self._session(key.identity)
         with self._making:

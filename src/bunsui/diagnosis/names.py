@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
+from bunsui.aws.connections import Connections
+from bunsui.aws.settings import AwsSettings
 from bunsui.configuration.settings import Settings
 from bunsui.diagnosis.check import Check, failed, ok, problem, warning
-from bunsui.errors import BunsuiError
+from bunsui.errors import BunsuiError, ConfigError
+from bunsui.ports.services import Services
 from bunsui.runner.attempts.secrets import Secrets
+from bunsui.runner.clock import SystemClock
 
 if TYPE_CHECKING:
     from bunsui.configuration.config import Config
@@ -30,28 +35,45 @@ def names(config: Config, plugins: Plugins, environ: Mapping[str, str]) -> Itera
             yield problem(
                 f"env {name}", f"the variable is not set, which {place} names", f"set {name}, or take it out"
             )
-    for name in config.names.secrets:
-        yield secret(name, config.names, plugins)
+    if config.names.secrets:
+        yield from _secrets(config, plugins)
     for name, places in config.pools.items():
         yield _pool(name, places, config)
     if config.bindings is not None:
         yield _bindings(config.bindings, plugins)
 
 
-def secret(name: str, settings: Settings, plugins: Plugins, patience: float = PATIENCE) -> Check:
+def _secrets(config: Config, plugins: Plugins) -> Iterator[Check]:
+    try:
+        aws = config.aws
+    except ConfigError:  # It has a check of its own.
+        aws = AwsSettings()
+    connections = Connections(aws)
+    services = Services(connections, SystemClock(), Random())  # noqa: S311 - for jitter
+    try:
+        for name in config.names.secrets:
+            yield secret(name, config.names, plugins, services)
+    finally:
+        connections.close()
+
+
+def secret(
+    name: str, settings: Settings, plugins: Plugins, services: Services, patience: float = PATIENCE
+) -> Check:
     """Whether the source of a secret gives one. Its value is not looked at but for whether it is empty.
 
     Args:
         name: the secret's.
         settings: what is configured.
         plugins: whose sources are asked.
+        services: what they are made with.
         patience: seconds that the source may take.
     """
     reference = settings.secrets[name]
     answers: list[Check] = []
 
     def ask() -> None:
-        answers.append(_asked(name, settings, plugins))
+        answers.append(_asked(name, settings, plugins, services))
 
     # A source that hangs does not end with its thread: that must not keep this process.
     asking = threading.Thread(target=ask, name="bunsui-doctor", daemon=True)
@@ -66,11 +88,11 @@ def secret(name: str, settings: Settings, plugins: Plugins, patience: float = PA
     )
 
 
-def _asked(name: str, settings: Settings, plugins: Plugins) -> Check:
+def _asked(name: str, settings: Settings, plugins: Plugins, services: Services) -> Check:
     reference = settings.secrets[name]
     remedy = f"look at {reference.place or 'the configuration'}: it says where the value is found"
     try:
-        value = Secrets({name: reference}, plugins.usable.secret_sources).get(name)
+        value = Secrets({name: reference}, plugins.usable.secret_sources, services).get(name)
     except BunsuiError as error:
         # Their texts hold nothing of what the source said.
         return failed(f"secret {name}", error, remedy)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bunsui.aws.deployed import PARAMETERS_URL
 from bunsui.errors import AwsError, JobCancelled, JobError
 from bunsui.jobs.aws import FIELDS, caller, required
 from bunsui.local.callables import call_variables
@@ -17,10 +18,11 @@ from bunsui.ports.job_type import JobCall, JobType
 from bunsui.ports.remote_log import TAIL, LogPage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bunsui.aws.connections import Caller, Connections
     from bunsui.ports.job_type import Finding, Hinted
+    from bunsui.ports.permissions import Permission, Unnamed, Where
     from bunsui.ports.remote_log import RemoteLog
     from bunsui.ports.services import Services
 
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 MAX_PAYLOAD = {"wait": 6 * 1024 * 1024, "send": 1024 * 1024}
 #: Characters of a client context in base64, likewise.
 MAX_CONTEXT = 3583
-#: The key of an event that says where the whole event is, where it is too large to be sent.
-PARAMETERS_URL = "bunsui_parameters_url"
 #: Answers that may get lost, over all tries of one attempt.
 MAX_LOST = 3
 #: Tries after which the job's log says that AWS does not take the call; and again after as many more.
@@ -103,6 +103,12 @@ class LambdaJobType(JobType):
         from bunsui.jobs.lambda_verifying import findings  # noqa: PLC0415 - only for 'pipeline check'
 
         return findings(required(self._services, self.name).aws, options)
+
+    def permissions(self, options: Mapping[str, Any], where: Where) -> Iterable[Permission | Unnamed]:
+        """See `JobType.permissions`: to invoke this function."""
+        from bunsui.jobs.lambda_permissions import permissions  # noqa: PLC0415 - only for 'iam-policy'
+
+        return permissions(options, where)
 
     def run(self, call: JobCall) -> Any:
         """See `JobType.run`."""

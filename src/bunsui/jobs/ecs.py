@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,6 +27,7 @@ from bunsui.ports.remote_log import LogPage
 
 if TYPE_CHECKING:
     from bunsui.ports.job_type import Finding, Hinted
+    from bunsui.ports.permissions import Permission, Unnamed, Where
     from bunsui.ports.remote_log import RemoteLog
     from bunsui.ports.services import Services
 
@@ -50,6 +51,7 @@ class EcsJobType(AwsRemoteJobType):
     open_fields: ClassVar[frozenset[str]] = frozenset({"command", "group", "tags"})
     binding_field: ClassVar[str | None] = "task_definition"
     service: ClassVar[str] = "ecs"
+    leaves_output: ClassVar[bool] = True
     poll_batch: ClassVar[int] = 1000
 
     def __init__(self, services: Services | None = None) -> None:
@@ -73,6 +75,12 @@ class EcsJobType(AwsRemoteJobType):
         from bunsui.jobs.ecs_verifying import findings  # noqa: PLC0415 - only for 'pipeline check'
 
         return findings(self._runner.aws, options)
+
+    def permissions(self, options: Mapping[str, Any], where: Where) -> Iterable[Permission | Unnamed]:
+        """See `JobType.permissions`: to run, follow, find and stop a task, and to pass its roles."""
+        from bunsui.jobs.ecs_permissions import permissions  # noqa: PLC0415 - only for 'iam-policy'
+
+        return permissions(self._runner.aws, options, where)
 
     # Beginnings
 

@@ -11,6 +11,7 @@ from bunsui.aws.errors import is_denied
 from bunsui.aws.permissions import Question, denied
 from bunsui.errors import AwsError, BunsuiError, JobError
 from bunsui.jobs.aws import FIELDS, caller
+from bunsui.jobs.ecs_permissions import of_roles, of_tasks
 from bunsui.jobs.ecs_request import read_definition
 from bunsui.jobs.verifying import is_known, not_checked, not_known, place, refused
 
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 _LOOKED_AT = ("cluster", "container", "launch_type", "capacity_providers", "task_role")
 #: What ECS says of something that is not there, or whose name can't be one's.
 _NOT_THERE = frozenset({"ClientException", "InvalidParameterException", "ClusterNotFoundException"})
-#: What the runner does with a task, beside starting it: to find it, to follow it, and to end it.
-_WITH_TASKS = ("ecs:DescribeTasks", "ecs:StopTask")
-#: Who is given the roles of a task.
-_PASSED_TO = "ecs-tasks.amazonaws.com"
-_ANY_ID = "0" * 32
 
 
 def findings(aws: Connections, options: Mapping[str, Any]) -> list[Finding | Hinted]:
@@ -151,29 +147,11 @@ class _Inquiry:
     # What may be done
 
     def _permissions(self, definition: Mapping[str, Any], cluster: str) -> Iterator[Hinted]:
-        fields: dict[str, str] = {}
-        questions = [*self._questions(definition, cluster, fields)]
+        arn = definition["taskDefinitionArn"]
+        needs = [*of_tasks(arn, arn, cluster), *of_roles(definition, self._options)]
+        fields = {needed.sample: needed.field for needed in needs}
+        questions = [Question(needed.actions, needed.sample, needed.context) for needed in needs]
         for found in denied(self._aws, self._caller, questions):
             why = "a policy forbids it" if found.is_forbidden else "no policy allows it"
             text = f"{found.principal} may not {found.action} with {found.resource}: {why}"
-            field = fields.get(found.resource, "task_definition")
-            yield field, "denied", text, f"the caller needs the permission {found.action}"
-
-    def _questions(
-        self, definition: Mapping[str, Any], cluster: str, fields: dict[str, str]
-    ) -> Iterator[Question]:
-        """What to ask IAM. Which field a role is from, if from one, is put into `fields`."""
-        prefix, _, name = cluster.partition(":cluster/")
-        in_cluster = {"ecs:cluster": cluster}
-        yield Question(("ecs:RunTask",), definition["taskDefinitionArn"], in_cluster)
-        # Stand for the tasks, and for what they run on: ARNs of none that there is.
-        yield Question(_WITH_TASKS, f"{prefix}:task/{name}/{_ANY_ID}", in_cluster)
-        yield Question(("ecs:ListTasks",), f"{prefix}:container-instance/{name}/{_ANY_ID}", in_cluster)
-        roles = [definition.get("executionRoleArn")]
-        if is_known(self._options, "task_role"):
-            own = self._options.get("task_role")
-            roles.append(own or definition.get("taskRoleArn"))
-            if own is not None:
-                fields[own] = "task_role"
-        for role in dict.fromkeys(filter(None, roles)):
-            yield Question(("iam:PassRole",), role, {"iam:PassedToService": _PASSED_TO})
+            yield fields[found.resource], "denied", text, f"the caller needs the permission {found.action}"

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bunsui.errors import JobError
 from bunsui.ports.secrets import SecretSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bunsui.ports.permissions import Permission, Unnamed, Where
 
 #: Bytes of a file that holds a secret; a larger one is something else.
 MAX_FILE = 64 * 1024
@@ -48,6 +54,11 @@ class EnvironmentSource(SecretSource):
         """
         return os.environ[key]
 
+    def permissions(self, key: str, where: Where) -> Iterable[Permission | Unnamed]:
+        """See `SecretSource.permissions`: none, as it is on this machine."""
+        del key, where
+        return ()
+
 
 class FileSource(SecretSource):
     """The files of this machine: a key is a path, in which ``~`` is the user's folder."""
@@ -68,6 +79,11 @@ class FileSource(SecretSource):
         if text is None:
             raise FileNotUtf8(f"{key} is not UTF-8")
         return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+    def permissions(self, key: str, where: Where) -> Iterable[Permission | Unnamed]:
+        """See `SecretSource.permissions`: none, as it is on this machine."""
+        del key, where
+        return ()
 
 
 def _read(key: str) -> bytes:

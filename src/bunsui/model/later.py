@@ -4,13 +4,12 @@ from __future__ import annotations
 
 #: By who is asked for it.
 LATER = {
-    "bunsui.aws": frozenset({"iam_policy"}),
     "Pipeline": frozenset({"to_dot", "to_mermaid", "to_svg"}),
     "Runner": frozenset({"acting_as"}),
     "Session": frozenset({"profile", "to_report", "watch"}),
     "engine": frozenset({"stepfunctions"}),
     "job type": frozenset({"batch", "glue", "step_function"}),
-    "bunsui pipeline": frozenset({"compile", "graph", "iam-policy", "stats"}),
+    "bunsui pipeline": frozenset({"compile", "graph", "stats"}),
     "bunsui session": frozenset({"profile", "report"}),
 }
 

@@ -34,10 +34,17 @@ def bunsui_stores() -> Mapping[str, Callable[[str], Store]]:
 @hookimpl
 def bunsui_secret_sources() -> Mapping[str, SecretSource]:
     """The built-in secret sources."""
+    from bunsui.aws.secret_sources import ParameterStore, SecretsManager  # noqa: PLC0415
     from bunsui.local.secret_sources import EnvironmentSource, FileSource  # noqa: PLC0415
 
     environment = EnvironmentSource()
-    return {"env": environment, "environment": environment, "file": FileSource()}
+    return {
+        "env": environment,
+        "environment": environment,
+        "file": FileSource(),
+        "secretsmanager": SecretsManager(),
+        "ssm": ParameterStore(),
+    }
 
 
 def _memory(url: str) -> Store:

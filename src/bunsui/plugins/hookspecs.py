@@ -74,7 +74,7 @@ def bunsui_secret_sources() -> Mapping[str, SecretSource]:  # type: ignore[empty
         63 letters, digits, ``_`` or ``-``.
     On error: of the hook, as with `bunsui_job_types`. What `SecretSource.get` raises fails the attempt of the
         job that needed the secret, with the code ``SecretUnavailable``, and is shown by the name of its type
-        alone.
+        alone; an `AwsError` of the kind ``credentials`` pauses the session.
     """
 
 

@@ -9,11 +9,25 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Permission", "Unnamed", "Where"]
+__all__ = ["Permission", "Unnamed", "Where", "literal"]
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(values)
+
+
+def literal(text: str) -> str:
+    """A text as a resource of a policy has it, in which some characters have a meaning of their own.
+
+    Such as::
+
+        from bunsui.ports.permissions import literal
+
+        print(literal("raw/2026-*"))  # raw/2026-${*}
+
+    See "Policy variables" in IAM's guide.
+    """
+    return "".join(f"${{{each}}}" if each in "*?$" else each for each in text)
 
 
 @frozen

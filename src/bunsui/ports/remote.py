@@ -155,6 +155,9 @@ class RemoteJobType(JobType):
     poll_interval_max: ClassVar[float | None] = None
     #: As of any job type, but that work at a service may go on without its runner: somebody is asked.
     on_lost: ClassVar[OnLost] = "unknown"
+    #: Whether its work may leave its output at `Objects.output_url`: then the runner has to be allowed to
+    #: find out that it has left none.
+    leaves_output: ClassVar[bool] = False
 
     @abstractmethod
     def submit(self, call: JobCall) -> Any:

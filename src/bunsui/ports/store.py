@@ -2,8 +2,8 @@
 
 Eight methods on two primitives. A *history* is an append-only list of commits, each at a position
 1, 2, ...; appending names the position, so that of two writers one wins. A *document* is a small JSON
-object with a version, found by key or in the order of an index group. Five more methods have a body: a
-store may do without them. `bunsui.testing.StoreSuite` holds for every store.
+object with a version, found by key or in the order of an index group. The other methods have a body: a store
+may do without them. `bunsui.testing.StoreSuite` holds for every store.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from bunsui.errors import StateError, StoreError
 from bunsui.ports.stored import Append, Appended, Commit, Document, Made, Put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bunsui.aws.settings import AwsSettings
+    from bunsui.ports.permissions import Permission, Unnamed, Where
 
 __all__ = ["Append", "Appended", "Commit", "Document", "Made", "Put", "Store"]
 
@@ -87,6 +88,23 @@ class Store(ABC):
             StoreError: it can't be made, or something else is there.
         """
         raise StateError("nothing is to be made for this store: its first write makes what it needs")
+
+    def permissions(self, where: Where) -> Iterable[Permission | Unnamed]:
+        """What whoever runs pipelines with this store has to be allowed at AWS; see `bunsui.aws.iam_policy`.
+
+        By default nothing: the store calls nobody there. It asks nobody.
+
+        Such as::
+
+            from bunsui.ports.permissions import Where
+
+            print(list(runner.store.permissions(Where("eu-central-1", "123456789012"))))  # []
+
+        Args:
+            where: the runner's region and account.
+        """
+        del where
+        return ()
 
     @abstractmethod
     def append(self, appends: Sequence[Append]) -> list[Appended]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bunsui.aws.connections import Connections
 from bunsui.aws.place import SCHEME, Place
@@ -178,13 +178,16 @@ def assemble(
         StoreError: the store can't be opened.
     """
     settings = settings or Settings()
+    around = surroundings or Surroundings()
+    connections = Connections(aws, concurrency=max_concurrency, random=around.random)
+    services = Services(connections, around.clock, around.random)
     # Plugins are asked for their sources only where there is a secret.
-    secrets = Secrets(settings.secrets, plugins.usable.secret_sources if settings.secrets else {})
+    sources = plugins.usable.secret_sources if settings.secrets else {}
+    secrets = Secrets(settings.secrets, sources, services)
     opened = store if isinstance(store, Store) else plugins.open_store(store, aws)
     path = opened.path
     # Who waits for a lock makes no turn: a driver that did so for a third of its lease could lose it.
     opened.limit_lock_timeout(lease / LOCK_SHARE)
-    around = surroundings or Surroundings()
     runner_id, clock = around.new_id(), around.clock
     sizes = (pools or {}) if around.pools is None else around.pools
     # What is a secret reaches the jobs that refer to it, and no others.
@@ -194,7 +197,6 @@ def assemble(
     calls = Pools(lambda: around.pool(CALLS))
     event_loop = EventLoop()
     logs = Logs(logs_of(path), clock)
-    connections = Connections(aws, concurrency=max_concurrency, random=around.random)
     kept = artifacts_of(artifacts, path, connections)
     keeping = Keeping(kept, clock, lease, min(INLINE, opened.max_commit_bytes - EVENT_MARGIN))
 
@@ -204,7 +206,7 @@ def assemble(
         return Caching(opened, kept, clock)
 
     objects = None if kept is None else kept.objects
-    job_types = JobTypes(plugins, Services(connections, clock, around.random, objects))
+    job_types = JobTypes(plugins, evolve(services, objects=objects))
     host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping, caching, around.machine_time)
     driver = around.driver(
         runner_id,

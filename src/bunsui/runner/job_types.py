@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from bunsui.errors import PluginError
-from bunsui.model.text import text_of
 from bunsui.ports.job_type import JobType
 from bunsui.ports.registered import Registered, left_out
+from bunsui.runner.made import made_for
 
 if TYPE_CHECKING:
     from bunsui.aws.connections import Connections
+    from bunsui.errors import PluginError
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.services import Services
 
@@ -46,9 +46,10 @@ class JobTypes(Registered[JobType]):
         made = self._made.get(name)
         if made is None:
             # Of two threads that come at once one makes it for nothing.
-            made = self._made.setdefault(
-                name, _of_runner(self._plugins.usable.job_types[name], self._services)
-            )
+            kind = self._plugins.usable.job_types[name]
+            # What it calls itself: that is its name wherever it is registered.
+            given: JobType = made_for(self._services, kind, JobType, "job type", kind.name)
+            made = self._made.setdefault(name, given)
         return made
 
     def __iter__(self) -> Iterator[str]:
@@ -56,22 +57,3 @@ class JobTypes(Registered[JobType]):
 
     def __len__(self) -> int:
         return len(self._plugins.usable.job_types)
-
-
-def _of_runner(kind: JobType, services: Services) -> JobType:
-    """A job type as a runner uses it.
-
-    Raises:
-        PluginError: the type failed, or gave something else.
-    """
-    try:
-        made: object = kind.for_runner(services)
-    except KeyboardInterrupt:  # Of who waits for this.
-        raise
-    except BaseException as error:  # Foreign code: it may raise SystemExit, too.
-        text = f"for_runner() of job type '{kind.name}' failed: {type(error).__name__}: {text_of(error)}"
-        raise PluginError(text, plugin=kind.name) from error
-    if not isinstance(made, JobType):
-        text = f"for_runner() of job type '{kind.name}' gave {type(made).__name__}, which is no job type"
-        raise PluginError(text, plugin=kind.name)
-    return made

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from bunsui.aws.policies import IamPolicy
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.plan import Plan
     from bunsui.plugins.registry import Plugins
@@ -317,3 +318,56 @@ class Launching(Register):
         parts = self._control.parts
         given = parameters or {}
         return verifying.check(pipeline, given, self._bindings, parts.job_types, parts, local=self._local)
+
+    def iam_policy(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        region: str | None = None,
+        account: str | None = None,
+        role: str | None = None,
+        partial: bool = False,
+    ) -> IamPolicy:
+        """What whoever runs a pipeline with this runner has to be allowed at AWS, and no more.
+
+        It has what jobs that are not bound, artifacts, secrets and the store call in a run, by service and
+        resource; whatever its condition says, each job counts. It starts and writes nothing. ECS is asked
+        which roles a task definition names, which have to be passed.
+
+        What a job calls in a role of its own is that role's affair: whoever runs it may take the role, and
+        what the role needs says `role`. So it is with the runner's own.
+
+        Such as::
+
+            policy = runner.iam_policy(pipeline, region="eu-central-1", account="123456789012")
+            print(policy.document["Version"])  # 2012-10-17
+
+        Args:
+            pipeline: what would be run.
+            parameters: as `start` takes them.
+            region: where jobs run that name no region; None: the runner's.
+            account: twelve digits, in which things are that no role or ARN names; None: AWS is asked whose
+                the credentials are, where that is needed.
+            role: the ARN of a role that is taken in a run: then it is that role's policy.
+            partial: whether what can't be named is left out, and said in the policy's ``unnamed``.
+
+        Raises:
+            DefinitionError: something that is called can't be named before the run, such as a function whose
+                name is another job's output: all of it at once, with the reasons. Or as `start` raises it.
+            ConfigError: an argument is wrong, or no run takes the role.
+            AwsError: no region is named, or there are no credentials to ask with, or AWS did not answer.
+            PermissionDenied: a job's role is none that jobs may name.
+            PluginError: a job type failed to say what it calls.
+            StateError: this runner is closed.
+        """
+        from bunsui.runner.sessions import allowing
+
+        self._control.require_open()
+        self._check(pipeline)
+        parts = self._control.parts
+        asked = allowing.Asked(region, account, role)
+        return allowing.policy(
+            pipeline, parameters or {}, self._bindings, parts.job_types, parts, asked,
+            local=self._local, is_partial=partial,
+        )  # fmt: skip

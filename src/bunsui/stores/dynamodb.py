@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from attrs import evolve
+
 from bunsui.errors import StoreError
+from bunsui.ports.permissions import Permission
 from bunsui.ports.store import Append, Appended, Commit, Document, Made, Put, Store
 from bunsui.stores.dynamodb_calls import Calls
 from bunsui.stores.dynamodb_documents import Documents
 from bunsui.stores.dynamodb_histories import Histories
-from bunsui.stores.dynamodb_items import BELL
+from bunsui.stores.dynamodb_items import BELL, INDEXES
 from bunsui.stores.dynamodb_table import Table
 from bunsui.stores.dynamodb_url import DynamoDbUrl
 
@@ -19,9 +22,20 @@ if TYPE_CHECKING:
     from random import Random
 
     from bunsui.aws.settings import AwsSettings
+    from bunsui.ports.permissions import Where
 
 #: Kinds of documents that nobody is told of: they say who lives now.
 SILENT = frozenset({"runner"})
+#: What running pipelines takes; a transaction takes what its parts do.
+USED = (
+    "dynamodb:BatchGetItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:DescribeTable",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+)
 #: Seconds after which `DynamoDbStore.changed` gives a false alarm: who put a document may have died before
 #: the bell was rung.
 ALARM = 5.0
@@ -67,6 +81,13 @@ class DynamoDbStore(Store):
     def with_aws(self, settings: AwsSettings) -> DynamoDbStore:
         """See `Store.with_aws`."""
         return DynamoDbStore(self.url, settings, now=self._now, random=self._random)
+
+    def permissions(self, where: Where) -> Iterable[Permission]:
+        """See `Store.permissions`. Making the table and removing sessions take more."""
+        region = self._url.given.get("region", where.region)
+        table = evolve(where, region=region).arn("dynamodb", f"table/{self._url.table}")
+        indexes = [f"{table}/index/{name}" for name in INDEXES]
+        return [Permission(USED, [table]), Permission(["dynamodb:Query"], indexes)]
 
     def create(self) -> Made:
         """Makes the table, billed by request, with expiry and point-in-time recovery; see `Store.create`."""

@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from attrs import define, field, frozen
 
+from bunsui_tests.aws.policies import Need, Policies
+
 #: What makes an AWS of nobody's: no file and no machine of AWS's is asked for credentials.
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -35,6 +37,17 @@ class Request:
     query: str
     #: Bytes of its body.
     size: int
+
+    @property
+    def need(self) -> Need:
+        """What its sender has to be allowed: see "Required permissions" of operations in S3's guide."""
+        if not self.key:
+            return Need("s3:ListBucket", f"arn:aws:s3:::{BUCKET}")
+        actions = {"GET": "GetObject", "HEAD": "GetObject", "DELETE": "DeleteObject"}
+        action = actions.get(self.method, "PutObject")
+        if self.method == "DELETE" and "uploadId" in self.query:
+            action = "AbortMultipartUpload"
+        return Need(f"s3:{action}", f"arn:aws:s3:::{BUCKET}/{self.key}")
 
 
 @frozen
@@ -70,6 +83,7 @@ class S3:
             monkeypatch.setenv(name, value)
         for key in self.names():
             self.remove(key)
+        self._bucket.multiparts.clear()
         self.heal()
         return self
 
@@ -85,6 +99,17 @@ class S3:
         def of(request: Request) -> Fault | None:
             is_meant = request.method.startswith(method) and query in request.query and key in request.key
             return left.pop() if left and is_meant else None
+
+        self.fault = of
+
+    def permit(self, policies: Policies, principal: str) -> None:
+        """Refuses what a policy does not allow; who may not list learns of no object that it is not there."""
+
+        def of(request: Request) -> Fault | None:
+            needs = [request.need]
+            if request.method in {"GET", "HEAD"} and request.key and not self.names(request.key):
+                needs.append(Need("s3:ListBucket", f"arn:aws:s3:::{BUCKET}"))
+            return None if policies.missing(principal, lambda: needs) is None else DENIED
 
         self.fault = of
 

@@ -7,12 +7,16 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from bunsui import Config, Plugins, SecretSource, hookimpl
+from bunsui.aws.connections import Connections
 from bunsui.diagnosis.check import Check, Status
 from bunsui.diagnosis.names import names, secret
+from bunsui.ports.services import Services
+from bunsui.runner.clock import SystemClock
 
 
 class Source(SecretSource):
@@ -86,7 +90,8 @@ def test_a_source_that_hangs() -> None:
     """Is not waited for."""
     settings = config(BUNSUI_SECRETS='{"db": "own:x"}').names
     plugins = Plugins([Brings(lambda: time.sleep(1) or "x")], autoload=False)
-    assert "gave no answer" in secret("db", settings, plugins, patience=0.05).what
+    services = Services(Connections(), SystemClock(), Random(0))
+    assert "gave no answer" in secret("db", settings, plugins, services, patience=0.05).what
 
 
 def test_pools() -> None:

@@ -36,6 +36,7 @@ NOT_CODES = {
     "awslogs-group",
     "awslogs-region",
     "awslogs-stream-prefix",
+    "iam-policy",
 }
 #: The command that asks AWS.
 CHECK = "bunsui pipeline check"

@@ -66,7 +66,7 @@ def test_builtins():
     assert (
         ["custom", "lambda", "ecs"],
         ["memory", "sqlite", "dynamodb"],
-        ["env", "environment", "file"],
+        ["env", "environment", "file", "secretsmanager", "ssm"],
     ) == (
         list(registry.job_types),
         list(registry.stores),
@@ -162,7 +162,7 @@ def test_optional_hook():
 def test_secret_source():
     """A plugin's secret source is found by its name, behind the built-in ones."""
     sources = plugins(Brings(secret_sources={"vault": Vault()})).secret_sources
-    assert (["env", "environment", "file", "vault"], "the value of x") == (
+    assert (["env", "environment", "file", "secretsmanager", "ssm", "vault"], "the value of x") == (
         list(sources),
         sources["vault"].get("x"),
     )

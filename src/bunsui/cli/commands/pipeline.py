@@ -204,6 +204,55 @@ def _found(counts: Mapping[str, int]) -> str:
     return f"{' and '.join(named)} found" if named else ""
 
 
+@pipeline_group.command("iam-policy")
+@click.argument("file", type=click.Path())
+@parameter_option
+@bindings_option
+@store_option
+@click.option("--artifacts", metavar="PLACE", help="Where artifacts are kept; by default as configured.")
+@click.option("--region", metavar="REGION", help="Where jobs run that name no region.")
+@click.option("--account", metavar="ID", help="The account, twelve digits; by default AWS is asked.")
+@click.option("--role", metavar="ARN", help="The policy of this role, which jobs take, or the runner.")
+@click.option("--partial", is_flag=True, help="Leave out what can't be named, and say so.")
+def iam_policy_command(
+    file: str,
+    assignments: tuple[str, ...],
+    bindings: str | None,
+    store: str | None,
+    artifacts: str | None,
+    region: str | None,
+    account: str | None,
+    role: str | None,
+    partial: bool,
+) -> None:
+    """Print the IAM policy that allows a run of FILE what it calls at AWS, and no more.
+
+    Nothing runs. Of what is bound to this machine nothing is in it. What can't be named before the run is an
+    error, exit code 2, unless --partial is given.
+    """
+    given = parameters.read(assignments)
+    with Runner(store, bindings=bindings, artifacts=artifacts) as runner:
+        pipeline = runner.load(file)
+        policy = runner.iam_policy(
+            pipeline,
+            parameters.parameters(pipeline, given),
+            region=region,
+            account=account,
+            role=role,
+            partial=partial,
+        )
+    click.echo(policy.to_json())
+    for problem in policy.unnamed:
+        note(render.problem_text(problem, colours=render.has_colours(sys.stderr)))
+    if role is None:
+        for taken in policy.roles:
+            note(f"role {taken} is taken; what it needs says --role {taken}")
+    if not policy.document["Statement"] and not policy.unnamed:
+        note("what is not bound to this machine calls nobody at AWS; IAM takes no policy without a statement")
+    if policy.hint is not None:
+        note(policy.hint)
+
+
 def _problems(file: str, plugins: Plugins) -> list[Problem]:
     if file != STDIN:
         return bunsui.validate(Path(file), plugins)

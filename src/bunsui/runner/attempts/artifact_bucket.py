@@ -20,6 +20,7 @@ from bunsui.aws.s3 import PAGE, PART, Bucket, Content, TooLong, encoded
 from bunsui.aws.settings import AwsSettings
 from bunsui.errors import AwsError, JobError, StateError
 from bunsui.model.artifact import Artifact, Unread
+from bunsui.ports.permissions import Permission, Where, literal
 from bunsui.runner.attempts.artifacts import Artifacts, Patience, checked, whose_in
 from bunsui.runner.clock import SystemClock
 
@@ -72,6 +73,17 @@ class S3Artifacts(Artifacts):
     def objects(self) -> S3Artifacts:
         """See `Artifacts.objects`."""
         return self
+
+    def permissions(self, where: Where, *, leaves_output: bool) -> Iterable[Permission]:
+        """See `Artifacts.permissions`. Sessions are removed with other permissions, which no run needs."""
+        bucket = f"arn:{where.partition}:s3:::{self._at.bucket}"
+        objects = f"{bucket}/{literal(self._at.key(''))}*"
+        # What an upload that fails has left has to be paid for.
+        yield Permission(["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], [objects])
+        if leaves_output:
+            # Else S3 says of an object that is not there that it may not be read: "GetObject" in its API
+            # reference. A condition on the prefix would not be met by that call.
+            yield Permission(["s3:ListBucket"], [bucket])
 
     def where(self, session: str, artifact: Artifact | None = None) -> str:
         """See `Artifacts.where`."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bunsui.concurrency.notice import Notice
     from bunsui.ports.clock import Clock
+    from bunsui.ports.permissions import Permission, Where
     from bunsui.ports.services import Objects
 
     #: Ends a wait once nobody wants what is waited for.
@@ -74,6 +75,16 @@ class Artifacts(ABC):
     def objects(self) -> Objects | None:
         """The same place, for jobs at AWS; None: they can't reach it."""
         return None
+
+    def permissions(self, where: Where, *, leaves_output: bool) -> Iterable[Permission]:
+        """What a run has to be allowed at AWS to keep and read them; by default nothing.
+
+        Args:
+            where: the runner's region and account.
+            leaves_output: whether jobs may leave an output here; see `RemoteJobType.leaves_output`.
+        """
+        del where, leaves_output
+        return ()
 
     # Writing
 

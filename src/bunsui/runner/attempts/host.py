@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bunsui.runner.attempts.caching import Caching
     from bunsui.runner.attempts.event_loop import EventLoop
     from bunsui.runner.attempts.keeping import Keeping
+    from bunsui.runner.attempts.kept_secrets import KeptSecrets
     from bunsui.runner.attempts.logs import Logs
 
 
@@ -27,7 +28,7 @@ class Host:
         supervisor: Supervisor,
         logs: Logs,
         clock: Clock,
-        secret: Callable[[str], str],
+        secret: Callable[[str, KeptSecrets], str],
         event_loop: EventLoop,
         keeping: Keeping,
         caching: Callable[[], Caching] | None = None,
@@ -42,7 +43,7 @@ class Host:
         self._caching: Caching | None = None
         self.clock = clock
         self._machine_time = machine_time
-        #: The value of a secret by its name.
+        #: The value of a secret by its name, and what is kept of those of its session.
         self.secret = secret
         #: Callables that were found before: looking beside the definition costs more than a small job.
         self._found: dict[tuple[str, tuple[Path, ...]], Callable[..., Any]] = {}

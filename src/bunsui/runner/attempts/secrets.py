@@ -5,26 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bunsui.dsl.problems import did_you_mean
-from bunsui.errors import ConfigError, JobError, PluginError
+from bunsui.errors import AwsError, BunsuiError, ConfigError, JobError, PluginError
 from bunsui.ports.registered import left_out, unavailable, with_left_out
+from bunsui.ports.secrets import SecretSource
 from bunsui.runner.attempts.event_loop import drop
+from bunsui.runner.attempts.missing import is_missing
+from bunsui.runner.made import made_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bunsui.configuration.settings import SecretReference
-    from bunsui.ports.secrets import SecretSource
+    from bunsui.ports.services import Services
+    from bunsui.runner.attempts.kept_secrets import KeptSecrets
 
 #: The code of a job that needs a secret which could not be had.
 UNAVAILABLE = "SecretUnavailable"
 
 
 class Secrets:
-    """The configured secrets by name. It holds no value: each is asked for anew.
+    """The configured secrets by name. It holds no value: what is kept of them, sessions keep.
 
     Args:
         references: where each of them is found.
         sources: the registered secret sources.
+        services: what the runner has for them.
 
     Raises:
         ConfigError: a source is not registered, and no plugin is disabled that may have it: else only what
@@ -32,7 +37,10 @@ class Secrets:
     """
 
     def __init__(
-        self, references: Mapping[str, SecretReference], sources: Mapping[str, SecretSource]
+        self,
+        references: Mapping[str, SecretReference],
+        sources: Mapping[str, SecretSource],
+        services: Services,
     ) -> None:
         #: Why a plugin can't be used that may have the source of a secret.
         self._missing: dict[str, PluginError] = {}
@@ -49,6 +57,9 @@ class Secrets:
                 raise ConfigError(f"{what}; there are: {', '.join(sources)}", hint=hint)
         self._references = references
         self._sources = sources
+        self._services = services
+        #: The sources as this runner uses them, by name.
+        self._made: dict[str, SecretSource] = {}
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(self.names)})"
@@ -74,43 +85,91 @@ class Secrets:
         """Makes sure that the sources of these secrets are there; no secret is asked for.
 
         Raises:
-            PluginError: one is not, and a plugin is disabled that may have it.
+            PluginError: one is not, and a plugin is disabled that may have it; or it can't be made for this
+                runner.
         """
         for name in names:
             if name in self._missing:
                 raise self._missing[name]
+            if name in self._references:
+                self._source(self._references[name].source)
 
-    def get(self, name: str) -> str:
-        """The value that a secret has now. It asks the source, which may take its time.
+    def source(self, name: str) -> tuple[SecretSource, str]:
+        """The source of a secret, as this runner uses it, and by which key it knows it.
 
         Raises:
             PluginError: see `require`.
-            JobError: it can't be had, with the code ``SecretUnavailable``. Its text has nothing of what the
-                source said.
+        """
+        self.require([name])
+        reference = self._references[name]
+        return self._source(reference.source), reference.key
+
+    def get(self, name: str, kept: KeptSecrets | None = None) -> str:
+        """The value of a secret. It may ask the source, which may take its time.
+
+        Args:
+            name: the secret's.
+            kept: those of the session that needs it, for sources whose values are kept that long; None: the
+                source is asked.
+
+        Raises:
+            PluginError: see `require`.
+            AwsError: there are no credentials for the source.
+            JobError: it can't be had, with the code ``SecretUnavailable``.
         """
         self.require([name])
         reference = self._references.get(name)
         if reference is None:
             raise _unavailable(name, "this runner's configuration does not name it", retryable=False)
-        try:
-            value = self._sources[reference.source].get(reference.key)
-        except BaseException as error:  # Foreign code: it may raise SystemExit, too.
-            reason = _absent(self._sources[reference.source], reference.key, error) or (
-                f"source '{reference.source}' raised {type(error).__name__} for '{reference.key}'"
-            )
-            failed = _unavailable(name, reason, retryable=_can_pass(error))
+        if kept is not None and _is_kept(self._source(reference.source)):
+            answer = kept.get(name, self._ask)
         else:
-            if issubclass(type(value), str):
-                return str.__str__(value)  # What a subclass of str adds stays here.
-            drop(value)
-            reason = f"source '{reference.source}' gave {type(value).__name__}, not text"
-            failed = _unavailable(name, f"{reason}, for '{reference.key}'", retryable=False)
+            answer = self._ask(name)
         # Out of the handler, so that what the source raised is not chained to it.
-        raise failed
+        if isinstance(answer, BunsuiError):
+            raise answer
+        return answer
+
+    def _source(self, name: str) -> SecretSource:
+        made = self._made.get(name)
+        if made is None:
+            # Of two threads that come at once one makes it for nothing.
+            brought = self._sources[name]
+            given: SecretSource = made_for(self._services, brought, SecretSource, "secret source", name)
+            made = self._made.setdefault(name, given)
+        return made
+
+    def _ask(self, name: str) -> str | BunsuiError:
+        """The value that a secret has now, or why it can't be had."""
+        reference = self._references[name]
+        source = self._source(reference.source)
+        try:
+            value = source.get(reference.key)
+        except BaseException as error:  # Foreign code: it may raise SystemExit, too.
+            said = _said(source, reference.key, error)
+            if is_missing(error):
+                return _without_credentials(name, reference, said)
+            reason = (
+                said or f"source '{reference.source}' raised {type(error).__name__} for '{reference.key}'"
+            )
+            return _unavailable(name, reason, retryable=_can_pass(error))
+        if issubclass(type(value), str):
+            return str.__str__(value)  # What a subclass of str adds stays here.
+        drop(value)
+        reason = f"source '{reference.source}' gave {type(value).__name__}, not text"
+        return _unavailable(name, f"{reason}, for '{reference.key}'", retryable=False)
 
 
-def _absent(source: SecretSource, key: str, error: BaseException) -> str | None:
-    """What is missing where one of bunsui's own sources says so; of any other nobody knows what it means."""
+def _is_kept(source: SecretSource) -> bool:
+    try:
+        return bool(source.kept_for_session)
+    except BaseException:  # Foreign code: the attribute of somebody's class.
+        return False
+
+
+def _said(source: SecretSource, key: str, error: BaseException) -> str | None:
+    """What one of bunsui's own sources says; of any other nobody knows what its text holds."""
+    from bunsui.aws.secret_sources import ParameterStore, SecretsManager  # noqa: PLC0415 - rarely needed
     from bunsui.local.secret_sources import EnvironmentSource, FileSource  # noqa: PLC0415 - rarely needed
 
     if isinstance(error, LookupError):
@@ -118,7 +177,22 @@ def _absent(source: SecretSource, key: str, error: BaseException) -> str | None:
             return f"variable {key} is not set"
         if type(source) is FileSource:
             return f"there is no file {key}"
+    if type(source) in (SecretsManager, ParameterStore) and isinstance(
+        error, LookupError | JobError | AwsError
+    ):
+        return str(error)
     return None
+
+
+def _without_credentials(name: str, reference: SecretReference, said: str | None) -> AwsError:
+    """What a session is told that pauses for them."""
+    reason = said or f"source '{reference.source}' has no valid credentials for '{reference.key}'"
+    return AwsError(
+        f"secret '{name}' is not available: {reason}",
+        service=reference.source,
+        action="get",
+        kind="credentials",
+    )
 
 
 def _can_pass(error: BaseException) -> bool:
@@ -126,6 +200,8 @@ def _can_pass(error: BaseException) -> bool:
     try:
         if isinstance(error, JobError):
             return getattr(error, "retryable", True) is not False
+        if type(error) is AwsError:
+            return error.kind != "refused"
         return not isinstance(error, LookupError)
     except BaseException:  # Foreign code; what it raised would carry with it what the source raised.
         return True

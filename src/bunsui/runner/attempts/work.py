@@ -286,7 +286,7 @@ class Work(Stoppable):
         from bunsui.dsl.options import check_options  # noqa: PLC0415 - jsonschema: 80 ms
         from bunsui.local.redaction import Redactor  # noqa: PLC0415 - where there are secrets
 
-        values = {name: self._host.secret(name) for name in self.secrets}
+        values = {name: self._host.secret(name, self.live.secrets) for name in self.secrets}
         self._values = tuple(values.values())
         self._redactor = Redactor(self._values)
         self.parameters = reveal(self.parameters, values.__getitem__)

@@ -206,6 +206,7 @@ class Driver:
         # Who holds a handle holds the session too, and not what was only made for its jobs.
         live.items.clear()
         live.decoded.clear()
+        live.secrets.forget()
         live.begun.set()
         live.done.set()
 

@@ -14,6 +14,7 @@ from bunsui.engine.decide import Machine
 from bunsui.engine.events import RunnerReleased
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.ports.store import Append, Commit
+from bunsui.runner.attempts.kept_secrets import KeptSecrets
 from bunsui.runner.sessions import index
 from bunsui.stores.records import OVERHEAD, body_of, encode_event, split
 from bunsui.stores.sqlite_errors import of_session
@@ -64,6 +65,8 @@ class Live:
     items: dict[str, list[Any]] = field(factory=dict)
     #: Some outputs of jobs, decoded, for what refers to parts of them.
     decoded: dict[str, Any] = field(factory=dict)
+    #: The values of secrets that its jobs share; none is kept once it is driven no more.
+    secrets: KeptSecrets = field(factory=KeptSecrets, init=False)
     #: What jobs are to take over from the session that this one runs again, each with its origin.
     reusable: dict[str, tuple[str, Json]] = field(factory=dict)
     #: Attempts that have started and not ended.

@@ -24,6 +24,7 @@ def closed() -> StateError:
 def refuse(live: Live, error: BunsuiError) -> None:
     """Tells those who wait for a session that it is not driven here."""
     live.error = live.error or error
+    live.secrets.forget()
     live.begun.set()
     live.done.set()
 

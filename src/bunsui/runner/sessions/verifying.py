@@ -21,6 +21,7 @@ from bunsui.runner.attempts.event_loop import drop
 from bunsui.runner.sessions import creation, digests, preflight
 
 if TYPE_CHECKING:
+    from bunsui.local.bindings import Bindings
     from bunsui.model.job import Job
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import Finding, Hinted
@@ -47,8 +48,8 @@ class Checked(list[Problem]):
 
 
 @define
-class _Question:
-    """What one or several jobs need."""
+class Question:
+    """What one or several jobs need of a service: those that are neither bound nor stood in for."""
 
     kind: JobType
     #: Resolved, as far as can be.
@@ -76,23 +77,7 @@ def check(
 ) -> Checked:
     """What a run would miss; see `Runner.check`."""
     inputs, used = creation.take_in(pipeline, parameters, given, job_types, parts, local=local)
-    scope = inputs.scope(pipeline)
-    questions: dict[tuple[str, str], _Question] = {}
-    problems: list[Problem] = []
-    for i, job in enumerate(pipeline.jobs):
-        kind = job_types[job.type]
-        if parts.surroundings.stand_in(job) is not None:
-            continue
-        settled = settle(job.options, scope, digests.is_known)
-        options = _text(settled)
-        if for_options(used, kind, options) is not None:
-            continue
-        if wrong := _wrong_options(job, kind, settled):
-            problems += [Problem("invalid-options", text, path=pointer(["jobs", i])) for text in wrong]
-            continue
-        key = (kind.name, canonical(whole(options)))
-        questions.setdefault(key, _Question(kind, options)).jobs.append(i)
-    asked = [*questions.values()]
+    asked, problems = questions(pipeline, inputs, used, job_types, parts)
     found: set[tuple[str, ...]] = set()
     answers = BatchProcessor(1, concurrency=CONCURRENCY).process_batch(asked, _answers)
     for answer in answers:
@@ -112,6 +97,33 @@ def check(
     for name, *_ in sorted(found):
         counts[name] = counts.get(name, 0) + 1
     return Checked(placed(problems, pipeline, parameters), counts)
+
+
+def questions(
+    pipeline: Pipeline,
+    inputs: digests.Inputs,
+    used: Bindings,
+    job_types: Mapping[str, JobType],
+    parts: Parts,
+) -> tuple[list[Question], list[Problem]]:
+    """What jobs need of services, by what they need, and what is wrong with their options already."""
+    scope = inputs.scope(pipeline)
+    found: dict[tuple[str, str], Question] = {}
+    problems: list[Problem] = []
+    for i, job in enumerate(pipeline.jobs):
+        kind = job_types[job.type]
+        if parts.surroundings.stand_in(job) is not None:
+            continue
+        settled = settle(job.options, scope, digests.is_known)
+        options = _text(settled)
+        if for_options(used, kind, options) is not None:
+            continue
+        if wrong := _wrong_options(job, kind, settled):
+            problems += [Problem("invalid-options", text, path=pointer(["jobs", i])) for text in wrong]
+            continue
+        key = (kind.name, canonical(whole(options)))
+        found.setdefault(key, Question(kind, options)).jobs.append(i)
+    return [*found.values()], problems
 
 
 def _wrong_options(job: Job, kind: JobType, settled: Mapping[str, Any]) -> list[str]:
@@ -138,7 +150,7 @@ def _text(value: Any) -> Any:
     return [_text(item) for item in value] if isinstance(value, list) else value
 
 
-def _answers(questions: Sequence[_Question]) -> list[Sequence[Finding | Hinted]]:
+def _answers(questions: Sequence[Question]) -> list[Sequence[Finding | Hinted]]:
     return [_answer(question.kind, question.options) for question in questions]
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import bunsui
 from bunsui.ports.hooks import hookimpl
+from bunsui.ports.permissions import Permission, Unnamed, Where
 from bunsui.ports.secrets import SecretSource
 from bunsui.testing.suites import needs
 
@@ -107,6 +108,13 @@ class Values:
         assert self.unknown is not None
         with pytest.raises(LookupError):
             source.get(self.unknown)
+
+    def test_what_it_needs_to_be_allowed(self, source: SecretSource) -> None:
+        """It says what it calls at AWS, or that it can't, and the value is nowhere in that."""
+        key, value = self._known
+        needed = list(source.permissions(key, Where("eu-central-1", "123456789012")))
+        assert [] == [each for each in needed if not isinstance(each, Permission | Unnamed)]
+        assert value not in repr(needed)
 
     def test_several_ask_at_once(self, source: SecretSource) -> None:
         """Each of several threads gets the value."""

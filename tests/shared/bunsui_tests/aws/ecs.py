@@ -12,6 +12,7 @@ from attrs import define
 
 from bunsui_tests.aws.ecs_tasks import Definition, Script, Task, new_id, prefix
 from bunsui_tests.aws.messages import Call, Refusal
+from bunsui_tests.aws.policies import Need
 from bunsui_tests.aws.protocols import JsonService
 
 #: ARNs of one DescribeTasks, and of a page of ListTasks.
@@ -143,6 +144,32 @@ class FakeEcs(JsonService):
             "DescribeTaskDefinition": self._describe_definition,
             "DescribeClusters": self._describe_clusters,
         }
+
+    def needs(self, call: Call) -> list[Need]:
+        """Tasks are listed of no resource where no container instance is named."""
+        asked, action = call.parameters, f"ecs:{call.action}"
+        name = asked.get("cluster", "default").rpartition("/")[2]
+        in_cluster = {"ecs:cluster": f"{prefix(call)}cluster/{name}"}
+        tasks = f"{prefix(call)}task/{name}/"
+        if call.action in {"DescribeTasks", "StopTask"}:
+            named = asked.get("tasks", []) if call.action == "DescribeTasks" else [asked["task"]]
+            return [Need(action, f"{tasks}{task.rpartition('/')[2]}", in_cluster) for task in named]
+        if call.action == "DescribeClusters":
+            return [Need(action, in_cluster["ecs:cluster"])]
+        if call.action != "RunTask":
+            return [Need(action, "*", in_cluster if call.action == "ListTasks" else {})]
+        definition = self._definition(call, "TaskDefinition not found.")
+        overrides = asked.get("overrides", {})
+        roles = [
+            overrides.get("taskRoleArn", definition.more.get("taskRoleArn")),
+            overrides.get("executionRoleArn", definition.more.get("executionRoleArn")),
+        ]
+        passed = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+        needs = [Need(action, definition.arn(call), in_cluster)]
+        needs += [Need("iam:PassRole", role, passed) for role in roles if role]
+        if asked.get("tags"):
+            needs.append(Need("ecs:TagResource", f"{tasks}{new_id()}", {"ecs:CreateAction": "RunTask"}))
+        return needs
 
     def _run(self, call: Call) -> dict[str, Any]:
         with self._lock:

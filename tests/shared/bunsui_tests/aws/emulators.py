@@ -181,10 +181,16 @@ class Moto(Emulator):
 
 
 class Ministack(Emulator):
-    """ministack: Lambda functions that really run, S3, logs and more."""
+    """ministack: Lambda functions that really run, S3, logs and more.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where its files and its output are.
+        enforces: Whether signatures and the policies of IAM count. The access key ``test`` may do anything.
+    """
+
+    def __init__(self, folder: Path, *, enforces: bool = False) -> None:
         variables = {
+            "AUTH": str(enforces).lower(),
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": "{port}",
             # These have ports of their own, over which two of them on a machine would fall out.

@@ -17,6 +17,7 @@ from bunsui_tests.aws.functions import FakeLambda
 from bunsui_tests.aws.listening import Listener
 from bunsui_tests.aws.logs import FakeLogs
 from bunsui_tests.aws.messages import Call, Dropped, Refusal, Reply, Request
+from bunsui_tests.aws.policies import Policies
 from bunsui_tests.aws.protocols import Service
 from bunsui_tests.aws.sts import ACCOUNT, FakeSts
 
@@ -35,6 +36,8 @@ class FakeAws:
 
     def __init__(self) -> None:
         self.faults = Faults()
+        #: What callers may do; all may do anything at first.
+        self.policies = Policies()
         self.sts = FakeSts()
         self.logs = FakeLogs()
         self.ecs = FakeEcs()
@@ -135,6 +138,7 @@ class FakeAws:
             if refusal is not None:
                 raise refusal
             self.sts.admit(call, service.refusals.unknown_key)
+            self._permit(call, service)
             self.faults.strike(call, service, after=False)
             reply = service.answer(call)
             self.faults.strike(call, service, after=True)
@@ -146,6 +150,17 @@ class FakeAws:
             self._wrong.append(error)
             return Reply(501)
         return reply
+
+    def _permit(self, call: Call, service: Service) -> None:
+        """Refuses what the caller's policy does not allow."""
+        missing = self.policies.missing(self.sts.principal(call.access_key), lambda: service.needs(call))
+        if missing is not None:
+            code, status = service.refusals.denied
+            what = f"{missing.action} on resource: {missing.resource}"
+            who = f"User: {self.sts.arn_of(call)} is not authorized to perform: {what}"
+            raise Refusal(
+                code, f"{who} because no identity-based policy allows the {missing.action} action", status
+            )
 
     def _came(self, call: Call) -> Call:
         with self._changed:

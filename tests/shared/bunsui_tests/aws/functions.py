@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 
 from bunsui_tests.aws.logs import FakeLogs
 from bunsui_tests.aws.messages import Call, Refusal, Reply, Request, encoded
+from bunsui_tests.aws.policies import Need
 from bunsui_tests.aws.protocols import Refusals, Service
 
 #: Bytes of a payload, there and back; and of one that nobody waits for.
@@ -139,6 +140,14 @@ class FakeLambda(Service):
                 raise Refusal("InvalidRequestContentException", f"Client context exceeds {MAX_CONTEXT} bytes")
             parameters["ClientContext"] = json.loads(base64.b64decode(encoded_context))
         return "Invoke", parameters
+
+    def needs(self, call: Call) -> list[Need]:
+        """A function is named with a version or an alias exactly where the call names one."""
+        given = call.parameters["FunctionName"]
+        arn = given if given.startswith("arn:") else _arn(call, given.rpartition("function:")[2])
+        if "Qualifier" in call.parameters:
+            arn = f"{arn.removesuffix(':' + call.parameters['Qualifier'])}:{call.parameters['Qualifier']}"
+        return [Need("lambda:InvokeFunction" if call.action == "Invoke" else f"lambda:{call.action}", arn)]
 
     def answer(self, call: Call) -> Reply:
         function, qualifier = self._find(call)

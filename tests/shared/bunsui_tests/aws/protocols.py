@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 from attrs import frozen
 
 from bunsui_tests.aws.messages import Call, Refusal, Reply, Request, encoded
+from bunsui_tests.aws.policies import Need
 
 
 @frozen
@@ -42,6 +43,10 @@ class Service(ABC):
         Raises:
             Refusal: It can't be told.
         """
+
+    def needs(self, call: Call) -> list[Need]:
+        """What the caller has to be allowed; see `Policies`."""
+        return [Need(f"{self.name}:{call.action}", "*")]
 
     @abstractmethod
     def answer(self, call: Call) -> Reply:

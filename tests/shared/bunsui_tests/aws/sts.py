@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from bunsui_tests.aws.messages import Call, Refusal
+from bunsui_tests.aws.policies import Need
 from bunsui_tests.aws.protocols import QueryService
 
 ACCOUNT = "123456789012"
@@ -103,7 +104,19 @@ class FakeSts(QueryService):
     def actions(self) -> dict[str, Callable[[Call], dict[str, Any]]]:
         return {"GetCallerIdentity": self._identity, "AssumeRole": self._assume}
 
-    def _arn(self, call: Call) -> str:
+    def principal(self, access_key: str) -> str:
+        """Whose policies count: the role's that was assumed, or else the access key's own."""
+        session = self._sessions.get(access_key)
+        return access_key if session is None else session.role.arn
+
+    def needs(self, call: Call) -> list[Need]:
+        """Everybody may ask who he is."""
+        if call.action == "GetCallerIdentity":
+            return []
+        return [Need("sts:AssumeRole", call.parameters.get("RoleArn", "*"))]
+
+    def arn_of(self, call: Call) -> str:
+        """Who calls."""
         session = self._sessions.get(call.access_key)
         if session is None:
             return f"arn:aws:iam::{call.account}:user/{call.access_key}"
@@ -113,7 +126,7 @@ class FakeSts(QueryService):
     def _identity(self, call: Call) -> dict[str, Any]:
         session = self._sessions.get(call.access_key)
         user = f"AROATESTING:{session.name}" if session else f"AIDA{call.access_key[4:]}"
-        return {"Arn": self._arn(call), "UserId": user, "Account": call.account}
+        return {"Arn": self.arn_of(call), "UserId": user, "Account": call.account}
 
     def _assume(self, call: Call) -> dict[str, Any]:
         arn, name = call.parameters.get("RoleArn", ""), call.parameters.get("RoleSessionName", "")
@@ -127,7 +140,7 @@ class FakeSts(QueryService):
         role = self._roles.get(arn)
         allowed = role and role.external_id in {None, call.parameters.get("ExternalId")}
         if role is None or not allowed or (role.trusts is not None and call.account not in role.trusts):
-            who = self._arn(call)
+            who = self.arn_of(call)
             what = f"User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn}"
             raise Refusal("AccessDenied", what, 403)
         lifetime = duration if role.lifetime is None else role.lifetime

@@ -1,0 +1,178 @@
+"""examples/aws-etl under exactly the policy that is made for it, where ministack enforces, and under less.
+
+Its ECS task is bound to this machine, as nothing runs containers here; what such a task needs,
+``tests/integration/test_iam_policy.py`` shows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+import bunsui
+from bunsui_tests.aws.emulators import Ministack
+from bunsui_tests.aws.environment import REGION, client, environment
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+GIVEN = {"source_bucket": "flights"}
+#: May do anything in ministack.
+ROOT = "test"
+DEPLOY = "import json, sys, cloud; cloud.deploy(json.load(sys.stdin) | cloud.STEPS)"
+TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+#: The task of the example, which returns more than a history holds.
+TASK = """\
+import json, os, pathlib, runpy, sys
+sys.path.insert(0, "emulator/task")
+runpy.run_path("emulator/task/main.py", run_name="__main__")
+pathlib.Path(os.environ["BUNSUI_OUTPUT"]).write_text(json.dumps("x" * 40_000))
+"""
+LAMBDA, S3 = "arn:aws:lambda:eu-central-1:000000000000:function", "arn:aws:s3:::artifacts/etl/*"
+#: All that the policy allows.
+ALLOWED = [
+    ("lambda:InvokeFunction", f"{LAMBDA}:extract-function"),
+    ("lambda:InvokeFunction", f"{LAMBDA}:load-function"),
+    ("s3:AbortMultipartUpload", S3),
+    ("s3:GetObject", S3),
+    ("s3:PutObject", S3),
+]
+
+
+def policy_of(*allowed: tuple[str, str]) -> dict[str, Any]:
+    statements = [{"Effect": "Allow", "Action": action, "Resource": to} for action, to in allowed]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+@frozen
+class Cloud:
+    """The example in a cloud where a user's policy counts."""
+
+    folder: Path
+    emulator: Ministack
+    #: What the command prints.
+    policy: dict[str, Any]
+    variables: dict[str, str]
+
+    def allow(self, document: dict[str, Any]) -> None:
+        """All that the user of the profile ``runner`` may do."""
+        client("iam", self.emulator.url, access_key=ROOT).put_user_policy(
+            UserName="runner", PolicyName="run", PolicyDocument=json.dumps(document)
+        )
+
+    def run(self, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str | None]:
+        """What a run of that user comes to, and what is wrong with it."""
+        for name, value in self.variables.items():
+            monkeypatch.setenv(name, value)
+        aws = {"profile": "runner", "endpoint_url": self.emulator.url}
+        bindings = self.folder / "aws-etl" / "large.yaml"
+        with bunsui.Runner("memory://", aws=aws, artifacts="s3://artifacts/etl", bindings=bindings) as runner:
+            session = runner.start(bunsui.Pipeline.load(self.folder / "etl" / "pipeline.yaml"), GIVEN)
+            try:
+                status = str(session.wait())
+                failed = [str(job.error.message) for job in session.jobs.values() if job.error]
+                size = len(session.jobs["transform_data"].output or "")
+            except bunsui.StoreError as error:
+                return "lost", str(error)
+            return f"{status}, {size}", next(iter(failed), None)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    folder = tmp_path_factory.mktemp("iam")
+    left = shutil.ignore_patterns("output", "emulator", "__pycache__", "plugins")
+    shutil.copytree(EXAMPLES, folder, ignore=left, dirs_exist_ok=True)
+    own = folder / "aws-etl"
+    (own / "emulator").mkdir()
+    (own / "large.py").write_text(TASK, encoding="utf-8")
+    large = {"ecs": {"transform-task": {"command": [sys.executable, "large.py"]}}}
+    (own / "large.yaml").write_text(json.dumps(large), encoding="utf-8")
+    emulator = Ministack(tmp_path_factory.mktemp("ministack"), enforces=True)
+    try:
+        iam = client("iam", emulator.url, access_key=ROOT)
+        iam.create_role(
+            RoleName="etl", AssumeRolePolicyDocument=json.dumps(policy_of() | {"Statement": TRUST})
+        )
+        steps = json.dumps(policy_of(("s3:*", "*")))
+        iam.put_role_policy(RoleName="etl", PolicyName="steps", PolicyDocument=steps)
+        iam.create_user(UserName="runner")
+        key = iam.create_access_key(UserName="runner")["AccessKey"]
+        (folder / "credentials").write_text(
+            f"[runner]\naws_access_key_id = {key['AccessKeyId']}\n"
+            f"aws_secret_access_key = {key['SecretAccessKey']}\nregion = {REGION}\n",
+            encoding="utf-8",
+        )
+        variables = {
+            **environment(ROOT),
+            "AWS_ENDPOINT_URL": emulator.url,
+            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
+            "ETL_OUTPUT_BUCKET": "etl-output",
+            "ETL_SESSION": "emulated",
+        }
+        _python(own, variables, "-c", DEPLOY, text=json.dumps(variables))
+        place = {"LocationConstraint": REGION}
+        client("s3", emulator.url, access_key=ROOT).create_bucket(
+            Bucket="artifacts", CreateBucketConfiguration=place
+        )
+        printed = _python(
+            folder, variables, "-m", "bunsui", "pipeline", "iam-policy", "etl/pipeline.yaml",
+            "-p", "source_bucket=flights", "--bindings", "aws-etl/large.yaml",
+            "--artifacts", "s3://artifacts/etl",
+        )  # fmt: skip
+        yield Cloud(folder, emulator, json.loads(printed), variables)
+    finally:
+        emulator.close()
+
+
+def _python(folder: Path, variables: dict[str, str], *arguments: str, text: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, input=text, capture_output=True, text=True, timeout=120,
+        env={**os.environ, **variables, "HOME": str(folder)}, check=False,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_is_enough(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user has no other policy; what ministack allows, it allows by this one."""
+    cloud.allow(cloud.policy)
+
+    assert ("succeeded, 40000", None) == cloud.run(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("pair", "comes_to"),
+    [
+        (ALLOWED[0], "failed, 0"),
+        (ALLOWED[1], "failed, 40000"),
+        (ALLOWED[3], "lost"),
+        (ALLOWED[4], "lost"),
+    ],
+)
+def test_without_any_one_action_it_does_not_go(
+    pair: tuple[str, str], comes_to: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is named."""
+    cloud.allow(policy_of(*(each for each in ALLOWED if each != pair)))
+    came_to, wrong = cloud.run(monkeypatch)
+
+    assert comes_to == came_to
+    assert f"the caller needs the permission {pair[0]}" in str(wrong)
+
+
+def test_all_that_it_allows(cloud: Cloud) -> None:
+    """The tests above know all of it."""
+    found = []
+    for statement in cloud.policy["Statement"]:
+        actions, resources = (
+            [given] if isinstance(given := statement[name], str) else given for name in ("Action", "Resource")
+        )
+        found += [(action, resource) for action in actions for resource in resources]
+    assert sorted(ALLOWED) == sorted(found)
