@@ -142,7 +142,8 @@ class TestRunner:
             ({"pools": {"gpu": 0}}, "pools.gpu is 0; it is a whole number of at least 1, such as 2"),
             (
                 {"config": {"secrets": {"db": "fil:x"}}},
-                "config.secrets.db names a source that does not exist; there are: env, environment, file;"
+                "config.secrets.db names a source that does not exist; there are: env, environment, file,"
+                " secretsmanager, ssm;"
                 " did you mean 'file'?",
             ),
         ],

@@ -17,6 +17,8 @@ from bunsui.diagnosis.check import Check, Status
 from bunsui.diagnosis.names import names, secret
 from bunsui.ports.services import Services
 from bunsui.runner.clock import SystemClock
+from bunsui_tests.aws.endpoint import FakeAws
+from bunsui_tests.aws.secrets import FakeSecretsManager
 
 
 class Source(SecretSource):
@@ -72,6 +74,20 @@ def test_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     } == {name: check.status for name, check in found.items()}
     assert "hunter2" not in repr(found)
     assert all("BUNSUI_SECRETS" in f"{check.what} {check.remedy}" for check in found.values() if check.remedy)
+
+
+@pytest.mark.usefixtures("aws_environment")
+def test_secrets_at_aws(fake_aws: FakeAws) -> None:
+    """They are asked for where the configuration says that AWS is."""
+    at_aws = FakeSecretsManager()
+    at_aws.values["db"] = "hunter2"
+    fake_aws.add(at_aws)
+    aws = json.dumps({"endpoint_url": fake_aws.url, "region": "us-west-2"})
+    secrets = '{"db": "secretsmanager:db", "gone": "secretsmanager:none"}'
+    found = look(config(BUNSUI_SECRETS=secrets, BUNSUI_AWS=aws))
+    assert ["ok", "problem"] == [check.status for check in found.values()]
+    assert "GetSecretValue of 'none' (in us-west-2) failed" in found["secret gone"].what
+    assert "hunter2" not in repr(found)
 
 
 def raises() -> object:

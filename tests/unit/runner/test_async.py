@@ -23,6 +23,7 @@ from bunsui.ports.job_type import Command, Function, JobCall, JobType, current_c
 from bunsui.runner.attempts.event_loop import GRACE, EventLoop
 from bunsui.runner.attempts.host import Host
 from bunsui.runner.attempts.keeping import Keeping
+from bunsui.runner.attempts.kept_secrets import KeptSecrets
 from bunsui.runner.attempts.logs import Logs
 from bunsui.runner.attempts.work import Work
 from bunsui.runner.clock import SystemClock
@@ -64,7 +65,10 @@ class Desk:
         self.supervisor = Supervisor()
         self.event_loop = EventLoop()
         self.secrets: dict[str, str] = {}
-        secret = self.secrets.__getitem__
+
+        def secret(name: str, _: KeptSecrets) -> str:
+            return self.secrets[name]
+
         logs, keeping = Logs(folder / "logs"), Keeping(None, Noon(), 1.0)
         self.host = Host(self.supervisor, logs, Noon(), secret, self.event_loop, keeping)
         self.pipeline = Pipeline(name="p", jobs=[Job("a", "custom", {"command": ["true"]})]).at(folder)
@@ -76,7 +80,9 @@ class Desk:
             job = Job("a", "custom", {"command": ["true"]}, **fields)
         else:
             job = Job.from_callable(function, id="a", **fields)
-        live: Any = SimpleNamespace(id="s1", pipeline=self.pipeline, callable_folders=())
+        live: Any = SimpleNamespace(
+            id="s1", pipeline=self.pipeline, callable_folders=(), secrets=KeptSecrets()
+        )
         made = Work(live, job, 1, job_type or CustomJobType(), bound, {}, job.options, self.host)
         made.report = self.reported.put
         return made

@@ -86,4 +86,4 @@ def test_examples_that_are_known_late_count(tmp_path: Path) -> None:
         "        self.unknown = str(tmp_path / 'none')\n        return FileSource()\n"
     )
     done = twins.pytest_of([path], tmp_path)
-    assert "8 passed, 1 skipped" in done.stdout
+    assert "9 passed, 1 skipped" in done.stdout

@@ -47,7 +47,7 @@ class Counted(Json):
 
 
 def starter(folder: Path, most: int = 1 << 20) -> Starter:
-    def secret(name: str) -> str:
+    def secret(name: str, _: object) -> str:
         raise AssertionError(f"{name} was asked for before its job has begun")
 
     clock = SystemClock()

@@ -24,6 +24,7 @@ from bunsui.runner.attempts.event_loop import EventLoop
 from bunsui.runner.attempts.host import Host
 from bunsui.runner.attempts.idempotency import idempotency_key
 from bunsui.runner.attempts.keeping import Keeping
+from bunsui.runner.attempts.kept_secrets import KeptSecrets
 from bunsui.runner.attempts.logs import Logs
 from bunsui.runner.attempts.work import Work
 from bunsui.runner.clock import SystemClock
@@ -46,7 +47,11 @@ class Desk:
         self.supervisor = Supervisor()
         self.event_loop = EventLoop()
         self.secrets: dict[str, str] = {}
-        secret, keeping = self.secrets.__getitem__, Keeping(None, Noon(), 1.0)
+        keeping = Keeping(None, Noon(), 1.0)
+
+        def secret(name: str, _: KeptSecrets) -> str:
+            return self.secrets[name]
+
         self.host = Host(self.supervisor, Logs(folder / "logs"), Noon(), secret, self.event_loop, keeping)
         self.pipeline = Pipeline(name="p", jobs=[Job("a", "custom", {"command": ["true"]})]).at(folder)
 
@@ -55,7 +60,9 @@ class Desk:
             job = Job.from_callable(function, id="a")
         else:
             job = Job(id="a", type="custom", options=options)
-        live: Any = SimpleNamespace(id="s1", pipeline=self.pipeline, callable_folders=())
+        live: Any = SimpleNamespace(
+            id="s1", pipeline=self.pipeline, callable_folders=(), secrets=KeptSecrets()
+        )
         made = Work(live, job, 1, job_type or CustomJobType(), None, {}, job.options, self.host)
         made.report = self.reported.append
         return made
@@ -246,7 +253,7 @@ class TestSecrets:
         called: list[str] = []
         work = self.secret(desk, into(called))
 
-        def secret(name: str) -> str:
+        def secret(name: str, _: KeptSecrets) -> str:
             work.cancel()
             return self.VALUE
 
