@@ -344,7 +344,7 @@ def test_validating_says_what_may_be_missed(tmp_path):
     """Nothing is raised: the hint of the problem names the plugin."""
     install(tmp_path, *BROKEN)
     done = python(tmp_path, "-c", NEEDS, "validate", "shout")
-    hint = f"one of: custom, ecs, lambda; a plugin that may have it is disabled: {REASON}"
+    hint = f"one of: custom, ecs, lambda, step_function; a plugin that may have it is disabled: {REASON}"
     assert [hint] == json.loads(done.stdout), done.stderr
 
 
