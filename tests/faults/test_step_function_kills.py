@@ -57,7 +57,7 @@ def world(fake_aws: FakeAws, tmp_path: Path) -> World:
 @pytest.mark.parametrize("then", ["running", "ended", "hidden"])
 @pytest.mark.parametrize("point", ["before-call", "response-lost", "before-commit"])
 def test_one_execution(world: World, point: str, then: str) -> None:
-    """Whenever it is killed, also where the execution has ended or is not shown yet, there is no second one."""
+    """Whenever it is killed, also where the execution has ended or is not shown yet, none is second."""
     machines = world.aws.machines
     world.killed(point)
     started = machines.executions

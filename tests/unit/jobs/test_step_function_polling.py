@@ -90,12 +90,12 @@ def test_few(submit: Submit, polls: Any) -> None:
 
 def test_many(aws: FakeAws, submit: Submit, polls: Any) -> None:
     """Of more, those that run are listed; only what is not among them is looked at."""
-    handles = submit(200)
-    for number in (3, 150):
+    handles = submit(1000)
+    for number in (3, 950):
         aws.machines.executions[number].succeed(1)
     said, actions = polls(handles)
-    assert [i for i, each in enumerate(said) if each == DONE] == [3, 150]
-    assert said.count(RUNNING) == 198
+    assert [i for i, each in enumerate(said) if each == DONE] == [3, 950]
+    assert said.count(RUNNING) == 998
     assert actions == ["ListExecutions", "DescribeExecution", "DescribeExecution"]
 
 
