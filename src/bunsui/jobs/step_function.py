@@ -243,14 +243,16 @@ class StepFunctionJobType(AwsRemoteJobType):
 
     def _executions(
         self, read_by: float, machine: str, handles: Sequence[Any]
-    ) -> list[Mapping[str, Any] | BaseException | None]:
+    ) -> list[Mapping[str, Any] | Running | BaseException | None]:
         """The executions as they are; None for those that are not shown.
 
-        Where there are many, those that run are listed; each of the others is looked at, for some time.
+        Where there are many, those that run are listed; each of the others is looked at, for some time. Of
+        those that are left then, nothing is known that there was not before.
         """
         arns = [handle["execution"] for handle in handles]
         running = self._running(machine, handles[0], {*arns}) if len(arns) > LISTED_ABOVE else frozenset()
-        said: list[Mapping[str, Any] | BaseException | None] = [_RUNS] * len(arns)
+        said: list[Mapping[str, Any] | Running | BaseException | None]
+        said = [_RUNS if arn in running else Running() for arn in arns]
         others = [i for i, arn in enumerate(arns) if arn not in running]
         # Those first that have not been looked at for longest: else the last ones might never be.
         others.sort(key=lambda i: self._looked.get(arns[i], 0))
@@ -303,8 +305,10 @@ class StepFunctionJobType(AwsRemoteJobType):
             raise
 
     def _outcome(
-        self, execution: str, described: Mapping[str, Any] | None
+        self, execution: str, described: Mapping[str, Any] | Running | None
     ) -> Running | Succeeded | Failed | CannotTell:
+        if isinstance(described, Running):
+            return described
         if described is None:
             return self.while_missing(execution)
         self.is_there(execution)

@@ -211,6 +211,16 @@ def test_one_that_is_not_shown(aws: FakeAws, submit: Submit, polls: Any, clock: 
     assert polls(handles)[0] == [bunsui.CannotTell()] + [RUNNING] * 11
 
 
+def test_not_shown_where_looks_are_slow(aws: FakeAws, submit: Submit, polls: Any, clock: FakeClock) -> None:
+    """A poll that does not come to it says nothing of it: its minute goes on."""
+    handles = submit(3)
+    aws.faults.drop_before("states", "DescribeExecution", when=slow(clock, 25.0))
+    aws.machines.hide(aws.machines.executions[0])
+    for _ in range(3):
+        assert polls(handles) == ([RUNNING] * 3, ["DescribeExecution"])
+    assert polls(handles)[0] == [bunsui.CannotTell(), RUNNING, RUNNING]
+
+
 def test_a_polling_error_is_no_failure(aws: FakeAws) -> None:
     """Whatever the look fails with, the job goes on."""
     machine = aws.machines.add("done", lambda given: given)
