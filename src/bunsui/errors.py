@@ -335,8 +335,8 @@ class AwsError(BunsuiError):
     @property
     def job_code(self) -> str:
         """The code of a job that fails by it, such as ``Lambda.ThrottlingException``."""
-        service = "Lambda" if self.service == "lambda" else self.service.upper()
-        return type(self).__name__ if self.code is None else f"{service}.{self.code}"
+        service = {"lambda": "Lambda", "stepfunctions": "StepFunctions"}.get(self.service)
+        return type(self).__name__ if self.code is None else f"{service or self.service.upper()}.{self.code}"
 
 
 class AuthenticationError(BunsuiError):

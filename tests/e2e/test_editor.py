@@ -272,7 +272,8 @@ PARAMETER = f"{HEAD}jobs: [{{id: a, type: lambda, function: f}}]\nparameters:\n 
 #: Fields of jobs of one type only.
 OWN = {"function", "task_definition", "command", "shell", "callable", "level", "network"}
 OWN_OF_ECS = {"task_definition", "command", "network"}
-TYPES = {"custom", "ecs", "lambda", "lambda-probe"}
+TYPES = {"custom", "ecs", "lambda", "lambda-probe", "step_function"}
+LISTED = ", ".join(f'"{name}"' for name in sorted(TYPES))
 
 
 # Completion
@@ -415,7 +416,7 @@ def test_it_explains_fields(editor: Editor, text: str, title: str, said: str) ->
         (f"{LAMBDA}with: {{}}\n", [(4, "Object is missing property template required by property with.")]),
         (
             f"{JOB}type: lamda\n",
-            [(5, 'Value is not accepted. Valid values: "custom", "ecs", "lambda", "lambda-probe".')],
+            [(5, f"Value is not accepted. Valid values: {LISTED}.")],
         ),
         (
             f"{LAMBDA}isolation: proces\n",

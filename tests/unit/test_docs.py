@@ -80,7 +80,7 @@ def yaml_blocks() -> Iterator[tuple[str, str]]:
 
 def is_bindings(data: object) -> bool:
     """Whether data is of the shape of bindings: what stands under each job type."""
-    return isinstance(data, dict) and bool(data) and set(data) <= {"custom", "ecs", "lambda"}
+    return isinstance(data, dict) and bool(data) and set(data) <= {"custom", "ecs", "lambda", "step_function"}
 
 
 BLOCKS = dict(yaml_blocks())

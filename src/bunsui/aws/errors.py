@@ -69,6 +69,8 @@ BUSY_OF: Mapping[str, frozenset[str]] = {
     ),
     # Of a conditional write, with another that is on its way.
     "s3": frozenset({"ConditionalRequestConflict", "OperationAborted"}),
+    # As many executions as may run do: one has to end first. And of the key that a machine is encrypted with.
+    "stepfunctions": frozenset({"ExecutionLimitExceeded", "KmsThrottlingException"}),
 }
 #: What is not as it has to be, of one service: the call had no effect, whatever status the answer has.
 REFUSED_OF: Mapping[str, frozenset[str]] = {
@@ -142,6 +144,8 @@ _NO_ANSWER = frozenset(
 )
 #: An ARN in a text, up to its account.
 _ACCOUNT = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(\d{12}):")
+#: Services that IAM calls otherwise.
+_PREFIXES = {"stepfunctions": "states"}
 #: Actions whose permission is called otherwise: "Actions, resources, and condition keys" in IAM's reference.
 _PERMISSIONS = {
     "lambda:Invoke": "lambda:InvokeFunction",
@@ -182,7 +186,7 @@ class About:
     @property
     def permission(self) -> str:
         """What IAM calls the right to do this."""
-        name = f"{self.service}:{self.action}"
+        name = f"{_PREFIXES.get(self.service, self.service)}:{self.action}"
         return _PERMISSIONS.get(name, name)
 
 

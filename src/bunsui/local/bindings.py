@@ -1,4 +1,4 @@
-"""What runs on this machine in place of a Lambda function or an ECS task.
+"""What runs on this machine in place of a Lambda function, an ECS task or a state machine.
 
 ``bindings.yaml`` beside a definition, or the ``bindings`` argument of a Runner: job type, then name, then
 ``module:callable``, ``{command: [...]}`` or (in Python) a callable.

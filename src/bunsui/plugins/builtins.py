@@ -21,8 +21,9 @@ def bunsui_job_types() -> Iterable[JobType]:
     from bunsui.jobs.aws_lambda import LambdaJobType  # noqa: PLC0415
     from bunsui.jobs.custom import CustomJobType  # noqa: PLC0415
     from bunsui.jobs.ecs import EcsJobType  # noqa: PLC0415
+    from bunsui.jobs.step_function import StepFunctionJobType  # noqa: PLC0415
 
-    return [CustomJobType(), LambdaJobType(), EcsJobType()]
+    return [CustomJobType(), LambdaJobType(), EcsJobType(), StepFunctionJobType()]
 
 
 @hookimpl

@@ -112,6 +112,8 @@ def an_account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         aws.ecs.define("transform-task", compatibilities=["EXTERNAL", "EC2"])
         aws.ecs.define("report-task", "report", "proxy")
         aws.ecs.define("load-task", networkMode="awsvpc")
+        aws.machines.add("load")
+        aws.machines.add("quick", type="EXPRESS")
         yield
 
 

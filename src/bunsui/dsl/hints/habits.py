@@ -127,6 +127,10 @@ _JOB_TYPES = {
         ("function", "awslambda", "lambdafunction", "task", "lambdainvoke"),
         ("lambda", "did you mean 'lambda'?"),
     ),
+    **dict.fromkeys(
+        ("stepfunctions", "sfn", "statemachine", "states", "stepfunctionstartexecutionoperator"),
+        ("step_function", "did you mean 'step_function'?"),
+    ),
 }
 _ROOTS = _by_habit(
     {

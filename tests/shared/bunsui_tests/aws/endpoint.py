@@ -19,6 +19,7 @@ from bunsui_tests.aws.logs import FakeLogs
 from bunsui_tests.aws.messages import Call, Dropped, Refusal, Reply, Request
 from bunsui_tests.aws.policies import Policies
 from bunsui_tests.aws.protocols import Service
+from bunsui_tests.aws.step_functions import FakeStepFunctions
 from bunsui_tests.aws.sts import ACCOUNT, FakeSts
 
 
@@ -41,9 +42,10 @@ class FakeAws:
         self.sts = FakeSts()
         self.logs = FakeLogs()
         self.ecs = FakeEcs()
+        self.machines = FakeStepFunctions()
         self.functions = FakeLambda(self.logs)
         self._services: dict[str, Service] = {}
-        for service in (self.sts, self.logs, self.ecs, self.functions):
+        for service in (self.sts, self.logs, self.ecs, self.machines, self.functions):
             self.add(service)
         self._calls: list[Call] = []
         self._changed = threading.Condition()

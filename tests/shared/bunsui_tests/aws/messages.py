@@ -45,7 +45,7 @@ class Call:
 
     #: Of all calls, starts at 1.
     number: int
-    #: As the signature names it: ``ecs``, ``lambda``, ``sts``, ``logs``.
+    #: As the signature names it: ``ecs``, ``lambda``, ``states``, ``sts``, ``logs``.
     service: str
     #: ``RunTask``; ``?`` where the request is for none that the service knows.
     action: str

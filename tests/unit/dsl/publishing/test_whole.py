@@ -190,7 +190,8 @@ def test_public_function():
             return [Probe()]
 
     schema = bunsui.json_schema(bunsui.Plugins([Plugin], autoload=False))
-    assert schema["$defs"]["field.type"]["enum"] == ["custom", "ecs", "lambda", Probe.name]
+    known = ["custom", "ecs", "lambda", Probe.name, "step_function"]
+    assert schema["$defs"]["field.type"]["enum"] == known
 
 
 def test_the_callers_own():
