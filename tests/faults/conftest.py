@@ -26,8 +26,12 @@ from attrs import define, field, frozen
 from bunsui.engine import events as ev
 from bunsui.engine.fold import Fold
 from bunsui.engine.transitions import IllegalTransition
+from bunsui.stores.dynamodb import DynamoDbStore
 from bunsui.stores.records import decode_body
 from bunsui.stores.sqlite import SqliteStore
+from bunsui_tests.aws.emulators import Ministack
+from bunsui_tests.aws.environment import REGION
+from bunsui_tests.aws.environment import environment as aws_variables
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 FULL = os.environ.get("BUNSUI_FAULTS") == "full"
@@ -250,21 +254,26 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 class Bench:
-    """A store, the processes that use it, and the histories in it."""
+    """A store, the processes that use it, and the histories in it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where the traces of jobs are, and the store that is a file.
+        store: Another one, in DynamoDB.
+    """
+
+    def __init__(self, folder: Path, store: DynamoDbStore | None = None) -> None:
         self.folder = folder
         self.path = folder / "store.db"
-        self.url = f"sqlite:///{self.path}"
+        self.url = f"sqlite:///{self.path}" if store is None else store.url
         self.environment = environment(folder)
-        self.store = SqliteStore(self.path)
+        self.store = store or SqliteStore(self.path)
         self._workers: list[Worker] = []
         self._programs: list[subprocess.Popen[str]] = []
         (folder / "traces").mkdir()
 
     def worker(self, lease: float = 30.0, lock_timeout: float = 5.0, **more: Any) -> Worker:
         """A process with a Runner; see fault_worker.py for the options."""
-        options = {"path": str(self.path), "lease": lease, "lock_timeout": lock_timeout, **more}
+        options = {"url": self.url, "lease": lease, "lock_timeout": lock_timeout, **more}
         worker = Worker(self.folder, options)
         self._workers.append(worker)
         return worker
@@ -323,3 +332,16 @@ def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     made = Bench(tmp_path_factory.mktemp("shared"))
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def table_bench(_ministack: Ministack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """The same on a table of DynamoDB, in ministack."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in aws_variables().items():
+            patch.setenv(name, value)
+        store = DynamoDbStore(f"dynamodb://races?region={REGION}&endpoint_url={_ministack.url}")
+        store.create()
+        made = Bench(tmp_path_factory.mktemp("table"), store)
+        yield made
+        made.close()

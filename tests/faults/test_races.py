@@ -20,9 +20,10 @@ START = 0.05
 LATE = ("is driven by a runner on", "there is nothing to resume")
 
 
-@pytest.fixture(scope="module")
-def bench(shared_bench: Any) -> Any:
-    return shared_bench
+@pytest.fixture(scope="module", params=["sqlite", "dynamodb"])
+def bench(request: pytest.FixtureRequest) -> Any:
+    """A file, and a table of DynamoDB."""
+    return request.getfixturevalue("shared_bench" if request.param == "sqlite" else "table_bench")
 
 
 @pytest.fixture(scope="module")
