@@ -6,6 +6,7 @@ Its ECS task is bound to this machine, as nothing runs containers here; what suc
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,6 +20,10 @@ import pytest
 from attrs import frozen
 
 import bunsui
+from bunsui.aws.settings import AwsSettings
+from bunsui.stores.dynamodb import USED, DynamoDbStore
+from bunsui.stores.dynamodb_items import INDEXES
+from bunsui.stores.dynamodb_table import definition
 from bunsui_tests.aws.emulators import Ministack
 from bunsui_tests.aws.environment import REGION, client, environment
 
@@ -36,8 +41,12 @@ runpy.run_path("emulator/task/main.py", run_name="__main__")
 pathlib.Path(os.environ["BUNSUI_OUTPUT"]).write_text(json.dumps("x" * 40_000))
 """
 LAMBDA, S3 = "arn:aws:lambda:eu-central-1:000000000000:function", "arn:aws:s3:::artifacts/etl/*"
+TABLE = "arn:aws:dynamodb:eu-central-1:000000000000:table/etl"
+STORE = "dynamodb://etl"
 #: All that the policy allows.
 ALLOWED = [
+    *((action, TABLE) for action in USED),
+    *(("dynamodb:Query", f"{TABLE}/index/{index}") for index in INDEXES),
     ("lambda:InvokeFunction", f"{LAMBDA}:extract-function"),
     ("lambda:InvokeFunction", f"{LAMBDA}:load-function"),
     ("s3:AbortMultipartUpload", S3),
@@ -61,27 +70,46 @@ class Cloud:
     policy: dict[str, Any]
     variables: dict[str, str]
 
+    @property
+    def settings(self) -> AwsSettings:
+        """As whom, and where, the user calls AWS."""
+        return AwsSettings(region=REGION, profile="runner", endpoints={"": self.emulator.url})
+
     def allow(self, document: dict[str, Any]) -> None:
         """All that the user of the profile ``runner`` may do."""
         client("iam", self.emulator.url, access_key=ROOT).put_user_policy(
             UserName="runner", PolicyName="run", PolicyDocument=json.dumps(document)
         )
 
-    def run(self, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str | None]:
-        """What a run of that user comes to, and what is wrong with it."""
+    def run(self, monkeypatch: pytest.MonkeyPatch, *, pauses: bool = False) -> tuple[str, str | None]:
+        """What a run of that user comes to, and what is wrong with it; one may pause it at its beginning."""
         for name, value in self.variables.items():
             monkeypatch.setenv(name, value)
         aws = {"profile": "runner", "endpoint_url": self.emulator.url}
         bindings = self.folder / "aws-etl" / "large.yaml"
-        with bunsui.Runner("memory://", aws=aws, artifacts="s3://artifacts/etl", bindings=bindings) as runner:
-            session = runner.start(bunsui.Pipeline.load(self.folder / "etl" / "pipeline.yaml"), GIVEN)
+        pipeline = bunsui.Pipeline.load(self.folder / "etl" / "pipeline.yaml")
+        with bunsui.Runner(
+            STORE, aws=aws, artifacts="s3://artifacts/etl", bindings=bindings, lease=6.0
+        ) as runner:
             try:
+                session = runner.start(pipeline, GIVEN)
+                if pauses:
+                    with contextlib.suppress(bunsui.StateError):  # It has ended before anybody looked.
+                        session.pause()
                 status = str(session.wait())
                 failed = [str(job.error.message) for job in session.jobs.values() if job.error]
                 size = len(session.jobs["transform_data"].output or "")
             except bunsui.StoreError as error:
                 return "lost", str(error)
             return f"{status}, {size}", next(iter(failed), None)
+
+    def left(self) -> list[str]:
+        """Which of requests and signs of life runs have left; then they are gone."""
+        with contextlib.closing(DynamoDbStore(STORE, self.settings)) as store:
+            found = [(kind, each.key) for kind in ("request", "runner") for each in store.find(kind)]
+            for kind, key in found:
+                store.delete(kind, key)
+        return sorted({kind for kind, _ in found})
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +145,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             "ETL_SESSION": "emulated",
         }
         _python(own, variables, "-c", DEPLOY, text=json.dumps(variables))
+        client("dynamodb", emulator.url, access_key=ROOT).create_table(TableName="etl", **definition())
         place = {"LocationConstraint": REGION}
         client("s3", emulator.url, access_key=ROOT).create_bucket(
             Bucket="artifacts", CreateBucketConfiguration=place
@@ -124,7 +153,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         printed = _python(
             folder, variables, "-m", "bunsui", "pipeline", "iam-policy", "etl/pipeline.yaml",
             "-p", "source_bucket=flights", "--bindings", "aws-etl/large.yaml",
-            "--artifacts", "s3://artifacts/etl",
+            "--artifacts", "s3://artifacts/etl", "--store", STORE,
         )  # fmt: skip
         yield Cloud(folder, emulator, json.loads(printed), variables)
     finally:
@@ -150,10 +179,14 @@ def test_it_is_enough(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("pair", "comes_to"),
     [
-        (ALLOWED[0], "failed, 0"),
-        (ALLOWED[1], "failed, 40000"),
-        (ALLOWED[3], "lost"),
-        (ALLOWED[4], "lost"),
+        (("lambda:InvokeFunction", f"{LAMBDA}:extract-function"), "failed, 0"),
+        (("lambda:InvokeFunction", f"{LAMBDA}:load-function"), "failed, 40000"),
+        (("s3:GetObject", S3), "lost"),
+        (("s3:PutObject", S3), "lost"),
+        (("dynamodb:DescribeTable", TABLE), "lost"),
+        (("dynamodb:GetItem", TABLE), "lost"),
+        (("dynamodb:PutItem", TABLE), "lost"),
+        (("dynamodb:UpdateItem", TABLE), "lost"),
     ],
 )
 def test_without_any_one_action_it_does_not_go(
@@ -165,6 +198,44 @@ def test_without_any_one_action_it_does_not_go(
 
     assert comes_to == came_to
     assert f"the caller needs the permission {pair[0]}" in str(wrong)
+
+
+@pytest.mark.parametrize(
+    "pair", [("dynamodb:BatchGetItem", TABLE), ("dynamodb:Query", f"{TABLE}/index/by-group-1")]
+)
+def test_without_these_nobody_can_pause_it(
+    pair: tuple[str, str], cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner does not see what it is asked for."""
+    cloud.allow(cloud.policy)
+    assert ("paused, 0", None) == cloud.run(monkeypatch, pauses=True)
+    cloud.allow(policy_of(*(each for each in ALLOWED if each != pair)))
+    assert ("succeeded, 40000", None) == cloud.run(monkeypatch, pauses=True)
+
+
+def test_without_reading_nobody_can_go_on_with_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who resumes a session reads its history."""
+    pair = ("dynamodb:Query", TABLE)
+    cloud.allow(policy_of(*(each for each in ALLOWED if each != pair)))
+    cloud.run(monkeypatch)
+    with bunsui.Runner(STORE, aws=cloud.settings) as runner:
+        (newest,) = runner.sessions(limit=1)
+        with pytest.raises(bunsui.StoreError) as raised:
+            runner.resume(newest.session_id)
+        assert f"the caller needs the permission {pair[0]}" in str(raised.value)
+
+
+def test_without_deleting_something_stays(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for is not taken away."""
+    cloud.allow(cloud.policy)
+    assert ("paused, 0", None) == cloud.run(monkeypatch, pauses=True)
+    cloud.left()
+    assert ("paused, 0", None) == cloud.run(monkeypatch, pauses=True)
+    assert [] == cloud.left()
+    cloud.allow(policy_of(*(each for each in ALLOWED if each != ("dynamodb:DeleteItem", TABLE))))
+    cloud.run(monkeypatch, pauses=True)
+    cloud.allow(cloud.policy)
+    assert ["request"] == cloud.left()
 
 
 def test_all_that_it_allows(cloud: Cloud) -> None:

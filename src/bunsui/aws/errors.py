@@ -146,6 +146,8 @@ _NO_ANSWER = frozenset(
 _ACCOUNT = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(\d{12}):")
 #: Services that IAM calls otherwise.
 _PREFIXES = {"stepfunctions": "states"}
+#: The permission that AWS says is missing.
+_MISSING = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 #: Actions whose permission is called otherwise: "Actions, resources, and condition keys" in IAM's reference.
 _PERMISSIONS = {
     "lambda:Invoke": "lambda:InvokeFunction",
@@ -290,7 +292,7 @@ def _error(
         request_id=request_id,
         code=code,
         kind=kind,
-        hint=_remedy(about, code, kind, denied=denied),
+        hint=_remedy(about, code, kind, message, denied=denied),
     )
 
 
@@ -302,7 +304,7 @@ def account_in(*texts: str | None) -> str | None:
     return None
 
 
-def _remedy(about: About, code: str, kind: Kind, *, denied: bool) -> str:
+def _remedy(about: About, code: str, kind: Kind, message: str, *, denied: bool) -> str:
     if code == "ProfileNotFound":
         return "name another: Runner(aws={'profile': ...}), 'bunsui config set aws.profile', or AWS_PROFILE"
     if kind == "credentials":
@@ -318,7 +320,9 @@ def _remedy(about: About, code: str, kind: Kind, *, denied: bool) -> str:
         return "it may have had an effect all the same"
     if denied:
         who = "the caller" if about.role is None else f"role {about.role}"
-        return f"{who} needs the permission {about.permission}"
+        # One call may take several, such as a transaction of DynamoDB; mostly AWS says which is missing.
+        missing = _MISSING.search(message)
+        return f"{who} needs the permission {about.permission if missing is None else missing[1]}"
     if _NOT_FOUND.search(code):
         where = "" if about.region is None else f" {about.region}"
         return f"make it, or name another; what is called is in the region{where} of the caller's account"
