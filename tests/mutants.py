@@ -509,7 +509,7 @@ MUTANTS = (
     ),
     Mutant(
         "an output that may not be read fails no task",
-        "jobs/ecs.py",
+        "jobs/aws_output.py",
         'if error.kind == "refused" and not is_denied(error):',
         'if error.kind == "refused":',
         ("tests/unit/jobs/test_ecs.py",),
@@ -523,9 +523,9 @@ MUTANTS = (
     ),
     Mutant(
         "no poll reads outputs for long",
-        "jobs/ecs.py",
-        "if self._runner.clock.monotonic() > read_by:",
-        "if False:",
+        "jobs/aws_output.py",
+        "elif self._runner.clock.monotonic() <= read_by:",
+        "else:",
         ("tests/unit/jobs/test_ecs.py",),
     ),
     Mutant(
