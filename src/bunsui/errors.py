@@ -292,6 +292,10 @@ class StoreError(BunsuiError):
         self.lasting = lasting
 
 
+#: Services whose names, at the beginning of codes, are no abbreviations.
+_CAPITALISED = {"batch": "Batch", "glue": "Glue", "lambda": "Lambda"}
+
+
 class AwsError(BunsuiError):
     """AWS refused or failed a call, or could not be asked.
 
@@ -335,7 +339,7 @@ class AwsError(BunsuiError):
     @property
     def job_code(self) -> str:
         """The code of a job that fails by it, such as ``Lambda.ThrottlingException``."""
-        service = "Lambda" if self.service == "lambda" else self.service.upper()
+        service = _CAPITALISED.get(self.service, self.service.upper())
         return type(self).__name__ if self.code is None else f"{service}.{self.code}"
 
 

@@ -111,6 +111,9 @@ def an_account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         aws.ecs.define("transform-task", compatibilities=["EXTERNAL", "EC2"])
         aws.ecs.define("report-task", "report", "proxy")
         aws.ecs.define("load-task", networkMode="awsvpc")
+        aws.batch.add_queue("etl")
+        aws.batch.define("transform")
+        aws.batch.define("simulate", type="multinode", nodeProperties={})
         yield
 
 

@@ -87,7 +87,7 @@ class TestLoad:
             "glue: {x: tasks:f}\n"
             "custom: {x: tasks:f}\n"
         )
-        unbindable = "one of: ecs, lambda"
+        unbindable = "one of: batch, ecs, lambda"
         kind = "is not a job type that can be bound"
         expected = [
             (1, 1, "unknown-job-type", f"'lamda' {kind}", "did you mean 'lambda'?"),

@@ -215,11 +215,10 @@ def job_type_hint(name: str, known: Iterable[str]) -> str | None:
     names = list(known)
     if name in LATER["job type"]:
         return not_yet(f"the job type '{name}'")
-    near = did_you_mean(name, names) or did_you_mean(name.lower(), names)
-    if near is not None:
-        return near
     kind, hint = _JOB_TYPES.get(_plain(name), ("", ""))
-    return hint if kind in names else None
+    if kind in names:  # Before what it is like: bash is like batch.
+        return hint
+    return did_you_mean(name, names) or did_you_mean(name.lower(), names)
 
 
 def root(name: str) -> str | None:

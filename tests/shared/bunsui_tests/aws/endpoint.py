@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from attrs import evolve
 
+from bunsui_tests.aws.batch import FakeBatch
 from bunsui_tests.aws.ecs import FakeEcs
 from bunsui_tests.aws.environment import ACCESS_KEY, REGION, client, environment
 from bunsui_tests.aws.faults import Faults
@@ -38,9 +39,10 @@ class FakeAws:
         self.sts = FakeSts()
         self.logs = FakeLogs()
         self.ecs = FakeEcs()
+        self.batch = FakeBatch()
         self.functions = FakeLambda(self.logs)
         self._services: dict[str, Service] = {}
-        for service in (self.sts, self.logs, self.ecs, self.functions):
+        for service in (self.sts, self.logs, self.ecs, self.batch, self.functions):
             self.add(service)
         self._calls: list[Call] = []
         self._changed = threading.Condition()
