@@ -564,6 +564,27 @@ MUTANTS = (
         ("tests/unit/jobs/test_batch.py",),
     ),
     Mutant(
+        "a run of a Glue job that can't be stopped is told of",
+        "jobs/glue.py",
+        'for each in answer.get("Errors", []):',
+        "for each in []:",
+        ("tests/unit/jobs/test_glue.py",),
+    ),
+    Mutant(
+        "an answer of Glue that says nothing is no refusal",
+        "aws/errors.py",
+        " or code in OPEN_OF.get(service, ())",
+        "",
+        ("tests/unit/jobs/test_glue.py",),
+    ),
+    Mutant(
+        "a Glue job takes no secrets as its input",
+        "jobs/glue.py",
+        'frozenset({"arguments", "parameters"})',
+        'frozenset({"arguments"})',
+        ("tests/unit/jobs/test_glue.py",),
+    ),
+    Mutant(
         "a function is called again whose answer was lost",
         "jobs/aws_lambda.py",
         "and lost < MAX_LOST",

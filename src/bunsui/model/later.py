@@ -10,7 +10,7 @@ LATER = {
     "Session": frozenset({"profile", "to_report", "watch"}),
     "store": frozenset({"dynamodb"}),
     "engine": frozenset({"stepfunctions"}),
-    "job type": frozenset({"glue", "step_function"}),
+    "job type": frozenset({"step_function"}),
     "bunsui pipeline": frozenset({"compile", "graph", "iam-policy", "stats"}),
     "bunsui session": frozenset({"profile", "report"}),
 }

@@ -22,8 +22,9 @@ def bunsui_job_types() -> Iterable[JobType]:
     from bunsui.jobs.batch import BatchJobType  # noqa: PLC0415
     from bunsui.jobs.custom import CustomJobType  # noqa: PLC0415
     from bunsui.jobs.ecs import EcsJobType  # noqa: PLC0415
+    from bunsui.jobs.glue import GlueJobType  # noqa: PLC0415
 
-    return [CustomJobType(), LambdaJobType(), EcsJobType(), BatchJobType()]
+    return [CustomJobType(), LambdaJobType(), EcsJobType(), BatchJobType(), GlueJobType()]
 
 
 @hookimpl

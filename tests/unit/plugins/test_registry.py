@@ -63,7 +63,11 @@ def plugins(*given):
 def test_builtins():
     """The built-in job types, stores and secret sources come through the hooks."""
     registry = plugins()
-    assert (["custom", "lambda", "ecs", "batch"], ["memory", "sqlite"], ["env", "environment", "file"]) == (
+    assert (
+        ["custom", "lambda", "ecs", "batch", "glue"],
+        ["memory", "sqlite"],
+        ["env", "environment", "file"],
+    ) == (
         list(registry.job_types),
         list(registry.stores),
         list(registry.secret_sources),
@@ -74,7 +78,7 @@ def test_object():
     """An object's hooks are registered behind the built-ins, and its job type can be used."""
     registry = plugins(Brings([Shout()]))
     definition = {"version": "1.0", "name": "n", "jobs": [{"id": "a", "type": "shout", "text": "hi"}]}
-    assert (["custom", "lambda", "ecs", "batch", "shout"], "shout") == (
+    assert (["custom", "lambda", "ecs", "batch", "glue", "shout"], "shout") == (
         list(registry.job_types),
         bunsui.Pipeline.from_dict(definition, registry).job("a").type,
     )

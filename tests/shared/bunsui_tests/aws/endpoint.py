@@ -15,6 +15,7 @@ from bunsui_tests.aws.ecs import FakeEcs
 from bunsui_tests.aws.environment import ACCESS_KEY, REGION, client, environment
 from bunsui_tests.aws.faults import Faults
 from bunsui_tests.aws.functions import FakeLambda
+from bunsui_tests.aws.glue import FakeGlue
 from bunsui_tests.aws.listening import Listener
 from bunsui_tests.aws.logs import FakeLogs
 from bunsui_tests.aws.messages import Call, Dropped, Refusal, Reply, Request
@@ -40,9 +41,10 @@ class FakeAws:
         self.logs = FakeLogs()
         self.ecs = FakeEcs()
         self.batch = FakeBatch()
+        self.glue = FakeGlue()
         self.functions = FakeLambda(self.logs)
         self._services: dict[str, Service] = {}
-        for service in (self.sts, self.logs, self.ecs, self.batch, self.functions):
+        for service in (self.sts, self.logs, self.ecs, self.batch, self.glue, self.functions):
             self.add(service)
         self._calls: list[Call] = []
         self._changed = threading.Condition()

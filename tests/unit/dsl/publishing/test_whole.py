@@ -190,7 +190,7 @@ def test_public_function():
             return [Probe()]
 
     schema = bunsui.json_schema(bunsui.Plugins([Plugin], autoload=False))
-    assert schema["$defs"]["field.type"]["enum"] == ["batch", "custom", "ecs", "lambda", Probe.name]
+    assert schema["$defs"]["field.type"]["enum"] == ["batch", "custom", "ecs", "glue", "lambda", Probe.name]
 
 
 def test_the_callers_own():
