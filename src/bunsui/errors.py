@@ -276,7 +276,6 @@ class StoreError(BunsuiError):
     Such as::
 
         from pathlib import Path
-
         Path("orders.db").write_text("no database at all")
         try:
             bunsui.Runner("sqlite:///orders.db").sessions()
@@ -297,7 +296,7 @@ class AwsError(BunsuiError):
 
     Such as::
 
-        error = bunsui.AwsError("AWS refused it", service="lambda", action="Invoke", resource="load-function")
+        error = bunsui.AwsError("AWS refused it", service="lambda", action="Invoke")
         print(error.service, error.action, error.request_id)  # lambda Invoke None
 
     Attributes:
@@ -335,8 +334,9 @@ class AwsError(BunsuiError):
     @property
     def job_code(self) -> str:
         """The code of a job that fails by it, such as ``Lambda.ThrottlingException``."""
-        service = {"lambda": "Lambda", "stepfunctions": "StepFunctions"}.get(self.service)
-        return type(self).__name__ if self.code is None else f"{service or self.service.upper()}.{self.code}"
+        names = {"batch": "Batch", "glue": "Glue", "lambda": "Lambda", "stepfunctions": "StepFunctions"}
+        service = names.get(self.service, self.service.upper())
+        return type(self).__name__ if self.code is None else f"{service}.{self.code}"
 
 
 class AuthenticationError(BunsuiError):

@@ -180,6 +180,8 @@ def test_job_code_of_an_aws_error() -> None:
     error = partial(bunsui.AwsError, "no", action="Invoke")
     assert error(service="lambda", code="ThrottlingException").job_code == "Lambda.ThrottlingException"
     assert error(service="ecs", code="ClientException").job_code == "ECS.ClientException"
+    assert error(service="batch", code="ClientException").job_code == "Batch.ClientException"
+    assert error(service="glue", code="X").job_code == "Glue.X"
     assert error(service="ecs").job_code == "AwsError"
 
 

@@ -106,14 +106,3 @@ def test_another_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     begin = ["run", str(tmp_path / "p.yaml"), "--store", "memory://", "--engine"]
     assert (0, 2) == (run([*begin, "embedded"]), run([*begin, "stepfunctions"]))
     assert "stepfunctions" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", sorted(LATER["job type"]))
-def test_a_job_type_of_a_later_version(name: str) -> None:
-    """It is no slip, and nothing that a plugin which is disabled would have."""
-    text = f'{{version: "1.0", name: p, jobs: [{{id: a, type: {name}}}]}}'
-    with pytest.raises(bunsui.DefinitionError) as caught:
-        bunsui.Pipeline.parse(text)
-    (problem,) = caught.value.problems
-    assert "unknown-job-type" == problem.code
-    assert f"the job type '{name}' is not in this version of bunsui; a later one brings it" == problem.hint

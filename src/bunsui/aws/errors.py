@@ -55,6 +55,8 @@ BUSY = frozenset(
 )
 #: The same, of one service only: elsewhere the words mean something else.
 BUSY_OF: Mapping[str, frozenset[str]] = {
+    # As many runs of the job as it may have run already: "StartJobRun" in Glue's API reference.
+    "glue": frozenset({"ConcurrentRunsExceededException"}),
     # While the function is made, updated or woken: "Troubleshoot invocation issues" in Lambda's guide.
     "lambda": frozenset(
         {
@@ -88,6 +90,10 @@ REFUSED_OF: Mapping[str, frozenset[str]] = {
             "KMSNotFoundException",
         }
     ),
+}
+#: It may have had an effect, of one service, whatever status the answer has.
+OPEN_OF: Mapping[str, frozenset[str]] = {
+    "glue": frozenset({"InternalServiceException", "OperationTimeoutException"}),
 }
 #: AWS has not got all of a request, or not in time, and says so with a status below 500: "Error responses" in
 #: S3's API reference.
@@ -263,7 +269,8 @@ def _kind(service: str, code: str, status: int) -> Kind:
         return "busy"
     if code in REFUSED_OF.get(service, ()):
         return "refused"
-    return "open" if status >= 500 or code in _STALLED else "refused"
+    is_open = status >= 500 or code in _STALLED or code in OPEN_OF.get(service, ())
+    return "open" if is_open else "refused"
 
 
 def _error(

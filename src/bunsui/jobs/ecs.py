@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bunsui.aws.connections import Caller
 from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws import caller
-from bunsui.jobs.aws_remote import AwsRemoteJobType
+from bunsui.jobs.aws_output import AwsOutputJobType
 from bunsui.jobs.ecs_fields import SCHEMA
 from bunsui.jobs.ecs_request import STARTED_BY, Definition, read_definition, run_task
 from bunsui.jobs.ecs_task import STOPPED_HERE, failure_of, has_ended, is_out_of_capacity, not_placed
@@ -36,14 +36,11 @@ MAX_DESCRIBED = 100
 #: How long after the start of an attempt its client token is certain to be known: "Ensuring idempotency" in
 #: ECS's API reference speaks of 24 hours, at most; and a task that has stopped is shown for one hour only.
 TOKEN_AGE = timedelta(minutes=55)
-#: Seconds for which a poll reads what tasks have left; the rest is read by the next one. So however many end
-#: at once, those that were read are told of soon.
-READING = 5.0
 #: Task definitions that are remembered.
 MAX_REMEMBERED = 1000
 
 
-class EcsJobType(AwsRemoteJobType):
+class EcsJobType(AwsOutputJobType):
     """``type: ecs``: runs a task, and waits for its end."""
 
     name: ClassVar[str] = "ecs"
@@ -89,7 +86,7 @@ class EcsJobType(AwsRemoteJobType):
         options, services = call.options, self._runner
         as_ = caller(options, call.session_id)
         definition = self._definition(options, as_)
-        parameters = run_task(call, definition, services.objects, self._output_url(call))
+        parameters = run_task(call, definition, services.objects, self.output_url(call))
         try:
             answer = services.aws.call("ecs", "RunTask", parameters, as_, options["task_definition"])
         except AwsError as error:
@@ -145,10 +142,6 @@ class EcsJobType(AwsRemoteJobType):
                     self._definitions[key] = found
         return found
 
-    def _output_url(self, call: JobCall) -> str | None:
-        objects = self._runner.objects
-        return None if objects is None else objects.output_url(call.session_id, call.idempotency_key)
-
     def _handle(self, call: JobCall, task: str, definition: Definition) -> dict[str, Any]:
         options = call.options
         handle = {
@@ -159,7 +152,7 @@ class EcsJobType(AwsRemoteJobType):
             # Not the configured one, which may be another one where somebody else goes on with it.
             "region": task.partition(":ecs:")[2].partition(":")[0] or options.get("region"),
             "role": options.get("role"),
-            "output": self._output_url(call),
+            "output": self.output_url(call),
         }
         return {name: value for name, value in handle.items() if value is not None}
 
@@ -167,19 +160,8 @@ class EcsJobType(AwsRemoteJobType):
 
     def poll(self, handles: Sequence[Any]) -> Sequence[Running | Succeeded | Failed | CannotTell]:
         """See `RemoteJobType.poll`. The handles are of one account and region."""
-        outcomes: list[Running | Succeeded | Failed | CannotTell] = [Running()] * len(handles)
         described = self.described(handles, itemgetter("cluster"), MAX_DESCRIBED, self._describe)
-        read_by = self._runner.clock.monotonic() + READING
-        unread: AwsError | None = None
-        for i, task in described.items():
-            try:
-                outcomes[i] = self._outcome(handles[i], task, read_by)
-            except AwsError as error:
-                if error.kind == "credentials":
-                    raise
-                unread = error  # It is read with a later poll, also where somebody has to allow that.
-        self.note(self.poll_group(handles[0]), "outputs", unread)
-        return outcomes
+        return self.outcomes(handles, described, self._became)
 
     def is_gone(self, error: AwsError) -> bool:
         """See `AwsRemoteJobType.is_gone`: a cluster has gone with its tasks."""
@@ -198,41 +180,17 @@ class EcsJobType(AwsRemoteJobType):
         found = {task["taskArn"]: task for task in answer.get("tasks", [])}
         return [found.get(task) for task in tasks]
 
-    def _outcome(
-        self, handle: Mapping[str, Any], task: Mapping[str, Any] | None, read_by: float
-    ) -> Running | Succeeded | Failed | CannotTell:
+    def _became(
+        self, handle: Mapping[str, Any], task: Mapping[str, Any] | None
+    ) -> Running | Failed | CannotTell | None:
+        """See `AwsOutputJobType.outcomes`."""
         arn = handle["task"]
         if task is None:
             return self.while_missing(arn)
         self.is_there(arn)
         if not has_ended(task):
             return Running()
-        failed = failure_of(task, handle["container"])
-        if failed is not None:
-            return failed
-        if self._runner.clock.monotonic() > read_by:
-            return Running()  # It has ended, and what it has left is read with the next poll.
-        return self._output(handle)
-
-    def _output(self, handle: Mapping[str, Any]) -> Succeeded | Failed:
-        """What a task that has ended well has left at BUNSUI_OUTPUT_URL.
-
-        Raises:
-            AwsError: it can't be read for now, or not before somebody allows it: the task has done its work.
-        """
-        objects = self._runner.objects
-        if objects is None or "output" not in handle:
-            return Succeeded()
-        try:
-            return Succeeded(objects.read_output(handle["output"]))
-        except AwsError as error:
-            from bunsui.aws.errors import is_denied  # noqa: PLC0415 - only where something is wrong
-
-            if error.kind == "refused" and not is_denied(error):
-                return Failed(error.job_code, str(error), retryable=False)
-            raise
-        except JobError as error:
-            return Failed(error.code, error.message, retryable=error.retryable)
+        return failure_of(task, handle["container"])
 
     def cancel(self, handle: Any) -> None:
         """See `RemoteJobType.cancel`."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from bunsui.errors import JobError
 from bunsui.expressions.resolution import render
+from bunsui.jobs.containers import Limit, overrides, pairs
 from bunsui.jobs.ecs_log import place_of
-from bunsui.local.callables import call_variables
-from bunsui.local.process import variable_name
-from bunsui.model.json import compact
 
 if TYPE_CHECKING:
     from bunsui.ports.job_type import JobCall
     from bunsui.ports.services import Objects
 
-#: Characters of a task's overrides, the JSON around them included: "RunTask" in ECS's API reference.
-MAX_OVERRIDES = 8192
+#: Of a task's overrides: "RunTask" in ECS's API reference.
+LIMIT = Limit("ECS", "task", 8192)
 #: Begins what a task was started by, which its attempt's key follows: ListTasks finds it by that.
 STARTED_BY = "bunsui/"
 
@@ -84,13 +83,14 @@ def run_task(
         AwsError: the parameters could not be put there.
     """
     options = call.options
+    made = partial(_overrides, options, definition.container)
     parameters: dict[str, Any] = {
         "taskDefinition": definition.arn,
         "cluster": options.get("cluster", "default"),
         "count": 1,
         "clientToken": call.idempotency_key,
         "startedBy": STARTED_BY + call.idempotency_key,
-        "overrides": overrides(call, definition.container, objects, output_url),
+        "overrides": overrides(call, LIMIT, made, objects, output_url),
     }
     if "capacity_providers" in options:
         parameters["capacityProviderStrategy"] = [
@@ -114,42 +114,10 @@ def run_task(
     return parameters
 
 
-def overrides(
-    call: JobCall, container: str, objects: Objects | None, output_url: str | None
-) -> dict[str, Any]:
-    """What the task has other than its definition says: the job's parameters above all.
-
-    They are the same variables as a command's on this machine. Where they would be too much for ECS, the
-    parameters are put onto S3, and BUNSUI_PARAMETERS_URL says where.
-    """
-    options = call.options
-    text = compact(call.parameters)
-    common = {**options.get("environment", {}), **call.environment, **call_variables(call)}
-    if output_url is not None:
-        common["BUNSUI_OUTPUT_URL"] = output_url
-    inline = {variable_name(name): render(value) for name, value in call.parameters.items()}
-    made = _overrides(options, container, {**common, **inline, "BUNSUI_PARAMETERS": text})
-    size = len(compact(made))
-    if size <= MAX_OVERRIDES:
-        return made
-    if objects is not None:
-        # Measured with a URL of the length that S3 allows, so that nothing is put there in vain.
-        longest = _overrides(options, container, {**common, "BUNSUI_PARAMETERS_URL": "s" * 1100})
-        if len(compact(longest)) <= MAX_OVERRIDES:
-            url = objects.put_input(call.session_id, text)
-            return _overrides(options, container, {**common, "BUNSUI_PARAMETERS_URL": url})
-    raise JobError(
-        f"the parameters and overrides of the task have {size:,} characters; ECS takes at most"
-        f" {MAX_OVERRIDES:,}: pass where the data is, or keep artifacts on S3 (Runner(artifacts='s3://...'))",
-        code="ECS.OverridesTooLarge",
-        retryable=False,
-    )
-
-
 def _overrides(options: Mapping[str, Any], container: str, environment: Mapping[str, str]) -> dict[str, Any]:
     of_container: dict[str, Any] = {
         "name": container,
-        "environment": [{"name": name, "value": value} for name, value in environment.items()],
+        "environment": pairs(environment),
     }
     if "command" in options:
         of_container["command"] = [render(each) for each in options["command"]]

@@ -8,7 +8,6 @@ LATER = {
     "Runner": frozenset({"acting_as"}),
     "Session": frozenset({"profile", "to_report", "watch"}),
     "engine": frozenset({"stepfunctions"}),
-    "job type": frozenset({"batch", "glue"}),
     "bunsui pipeline": frozenset({"compile", "graph", "stats"}),
     "bunsui session": frozenset({"profile", "report"}),
 }

@@ -19,11 +19,20 @@ if TYPE_CHECKING:
 def bunsui_job_types() -> Iterable[JobType]:
     """The built-in job types."""
     from bunsui.jobs.aws_lambda import LambdaJobType  # noqa: PLC0415
+    from bunsui.jobs.batch import BatchJobType  # noqa: PLC0415
     from bunsui.jobs.custom import CustomJobType  # noqa: PLC0415
     from bunsui.jobs.ecs import EcsJobType  # noqa: PLC0415
+    from bunsui.jobs.glue import GlueJobType  # noqa: PLC0415
     from bunsui.jobs.step_function import StepFunctionJobType  # noqa: PLC0415
 
-    return [CustomJobType(), LambdaJobType(), EcsJobType(), StepFunctionJobType()]
+    return [
+        CustomJobType(),
+        LambdaJobType(),
+        EcsJobType(),
+        StepFunctionJobType(),
+        BatchJobType(),
+        GlueJobType(),
+    ]
 
 
 @hookimpl

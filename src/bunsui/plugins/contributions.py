@@ -124,7 +124,7 @@ def _check_attributes(what: str, job_type: JobType) -> None:
         style = job_type.binding_style
         raise Wrong(f"{what}: its binding_style is {style!r}, not one of {', '.join(STYLES)}")
     names: Any = job_type.open_fields
-    if isinstance(names, str) or not isinstance(names, Iterable) or not all(name in fields for name in names):
+    if isinstance(names, str) or not isinstance(names, Iterable) or not {*names} <= {*fields, "parameters"}:
         raise Wrong(f"{what}: its open_fields are {names!r}; they are names of its own fields")
     if isinstance(job_type, RemoteJobType):
         _check_polls(job_type, what)

@@ -135,7 +135,7 @@ class JobType(ABC):
     #: How a bound Python function is called: see `Function.style`.
     binding_style: ClassVar[str] = "keywords"
     #: Fields that others can read, such as a command line: they can't hold secrets. Neither can the
-    #: field that bindings name.
+    #: field that bindings name. ``parameters`` among them: nor can the job's input.
     open_fields: ClassVar[frozenset[str]] = frozenset()
     #: What a job's ``on_lost`` is where it does not say.
     on_lost: ClassVar[OnLost] = "rerun"

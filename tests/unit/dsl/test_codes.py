@@ -114,6 +114,11 @@ def an_account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         aws.ecs.define("load-task", networkMode="awsvpc")
         aws.machines.add("load")
         aws.machines.add("quick", type="EXPRESS")
+        aws.glue.define("transform-flights")
+        aws.glue.define("load-flights", MaxRetries=2)
+        aws.batch.add_queue("etl")
+        aws.batch.define("transform")
+        aws.batch.define("simulate", type="multinode", nodeProperties={})
         yield
 
 

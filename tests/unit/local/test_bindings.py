@@ -84,10 +84,10 @@ class TestLoad:
             "  j: ''\n"
             "  k: handlers:f\n"
             "ecs: tasks:f\n"
-            "glue: {x: tasks:f}\n"
+            "sge: {x: tasks:f}\n"
             "custom: {x: tasks:f}\n"
         )
-        unbindable = "one of: ecs, lambda, step_function"
+        unbindable = "one of: batch, ecs, glue, lambda, step_function"
         kind = "is not a job type that can be bound"
         expected = [
             (1, 1, "unknown-job-type", f"'lamda' {kind}", "did you mean 'lambda'?"),
@@ -102,7 +102,7 @@ class TestLoad:
             bad(11, 6, '["python"]'),
             bad(12, 6, "''"),
             (14, 6, "wrong-type", "'ecs' must map names to bindings", None),
-            (15, 1, "unknown-job-type", f"'glue' {kind}", unbindable),
+            (15, 1, "unknown-job-type", f"'sge' {kind}", unbindable),
             (16, 1, "unknown-job-type", f"'custom' {kind}", unbindable),
         ]
         assert expected == problems(tmp_path, text)

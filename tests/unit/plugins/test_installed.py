@@ -53,7 +53,7 @@ def installed(tmp_path):
     return ask
 
 
-BUILT_IN = ["custom", "lambda", "ecs", "step_function"]
+BUILT_IN = ["custom", "lambda", "ecs", "step_function", "batch", "glue"]
 FAILING = """
 import bunsui
 @bunsui.hookimpl
@@ -262,7 +262,7 @@ def test_a_plugin_that_is_given_and_installed_counts_once(tmp_path):
     done = python(
         tmp_path, "-W", "error", "-c", "import bunsui, loud; print(*bunsui.Plugins([loud]).job_types)"
     )
-    assert "custom lambda ecs step_function shout\n" == done.stdout, done.stderr
+    assert "custom lambda ecs step_function batch glue shout\n" == done.stdout, done.stderr
 
 
 # What needs a plugin that is disabled
@@ -344,7 +344,7 @@ def test_validating_says_what_may_be_missed(tmp_path):
     """Nothing is raised: the hint of the problem names the plugin."""
     install(tmp_path, *BROKEN)
     done = python(tmp_path, "-c", NEEDS, "validate", "shout")
-    hint = f"one of: custom, ecs, lambda, step_function; a plugin that may have it is disabled: {REASON}"
+    hint = f"one of: batch, custom, ecs, glue, lambda, step_function; a plugin that may have it is disabled: {REASON}"
     assert [hint] == json.loads(done.stdout), done.stderr
 
 

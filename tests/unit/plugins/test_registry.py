@@ -64,7 +64,7 @@ def test_builtins():
     """The built-in job types, stores and secret sources come through the hooks."""
     registry = plugins()
     assert (
-        ["custom", "lambda", "ecs", "step_function"],
+        ["custom", "lambda", "ecs", "step_function", "batch", "glue"],
         ["memory", "sqlite", "dynamodb"],
         ["env", "environment", "file", "secretsmanager", "ssm"],
     ) == (
@@ -78,7 +78,7 @@ def test_object():
     """An object's hooks are registered behind the built-ins, and its job type can be used."""
     registry = plugins(Brings([Shout()]))
     definition = {"version": "1.0", "name": "n", "jobs": [{"id": "a", "type": "shout", "text": "hi"}]}
-    assert (["custom", "lambda", "ecs", "step_function", "shout"], "shout") == (
+    assert (["custom", "lambda", "ecs", "step_function", "batch", "glue", "shout"], "shout") == (
         list(registry.job_types),
         bunsui.Pipeline.from_dict(definition, registry).job("a").type,
     )

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, SchemaError
 
 from bunsui.jobs.aws_lambda import LambdaJobType
+from bunsui.jobs.batch import BatchJobType
 from bunsui.jobs.custom import CustomJobType
 from bunsui.jobs.ecs import EcsJobType
+from bunsui.jobs.glue import GlueJobType
 from bunsui.plugins.schemas import _KEYWORDS, _is_surely_valid, what_is_wrong
 
 VALUES = st.recursive(
@@ -51,7 +53,7 @@ def test_what_is_surely_valid_is_valid(schema: Any) -> None:
     assert not _is_surely_valid(schema) or is_valid(schema)
 
 
-@pytest.mark.parametrize("kind", [CustomJobType, LambdaJobType, EcsJobType])
+@pytest.mark.parametrize("kind", [CustomJobType, LambdaJobType, EcsJobType, BatchJobType, GlueJobType])
 def test_schemas_of_job_types_are_taken_without_jsonschema(kind: Any) -> None:
     """As those that come with bunsui show, the quick look is enough for what job types say."""
     assert (True, None) == (_is_surely_valid(dict(kind.schema)), what_is_wrong(dict(kind.schema)))

@@ -10,7 +10,6 @@ from bunsui.dsl.fields import DURATION_PATTERN, JOB_FIELDS, PIPELINE_FIELDS
 from bunsui.dsl.parameters.fields import PARAMETER_KEYWORDS
 from bunsui.dsl.problems import did_you_mean
 from bunsui.expressions.references import ROOTS
-from bunsui.model.later import LATER, not_yet
 
 __all__ = ["field_hint", "job_type_hint", "listed", "parameter_type", "root"]
 
@@ -217,13 +216,10 @@ def parameter_type(name: str) -> str | None:
 def job_type_hint(name: str, known: Iterable[str]) -> str | None:
     """What to write for a job type that does not exist, or None."""
     names = list(known)
-    if name in LATER["job type"]:
-        return not_yet(f"the job type '{name}'")
-    near = did_you_mean(name, names) or did_you_mean(name.lower(), names)
-    if near is not None:
-        return near
     kind, hint = _JOB_TYPES.get(_plain(name), ("", ""))
-    return hint if kind in names else None
+    if kind in names:  # Before what it is like: bash is like batch.
+        return hint
+    return did_you_mean(name, names) or did_you_mean(name.lower(), names)
 
 
 def root(name: str) -> str | None:

@@ -197,8 +197,8 @@ class FakeService:
             from bunsui.testing import FakeService
 
             service = FakeService()
-            service.job_type("glue", resubmit_is_idempotent=False)
-            print([kind.name for kind in service.bunsui_job_types()])  # ['glue']
+            service.job_type("query", resubmit_is_idempotent=False)
+            print([kind.name for kind in service.bunsui_job_types()])  # ['query']
 
         Args:
             name: what a definition's ``type:`` says.

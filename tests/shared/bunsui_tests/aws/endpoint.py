@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 from attrs import evolve
 
+from bunsui_tests.aws.batch import FakeBatch
 from bunsui_tests.aws.ecs import FakeEcs
 from bunsui_tests.aws.environment import ACCESS_KEY, REGION, client, environment
 from bunsui_tests.aws.faults import Faults
 from bunsui_tests.aws.functions import FakeLambda
+from bunsui_tests.aws.glue import FakeGlue
 from bunsui_tests.aws.listening import Listener
 from bunsui_tests.aws.logs import FakeLogs
 from bunsui_tests.aws.messages import Call, Dropped, Refusal, Reply, Request
@@ -42,10 +44,12 @@ class FakeAws:
         self.sts = FakeSts()
         self.logs = FakeLogs()
         self.ecs = FakeEcs()
+        self.batch = FakeBatch()
+        self.glue = FakeGlue()
         self.machines = FakeStepFunctions()
         self.functions = FakeLambda(self.logs)
         self._services: dict[str, Service] = {}
-        for service in (self.sts, self.logs, self.ecs, self.machines, self.functions):
+        for service in (self.sts, self.logs, self.ecs, self.machines, self.batch, self.glue, self.functions):
             self.add(service)
         self._calls: list[Call] = []
         self._changed = threading.Condition()

@@ -190,7 +190,7 @@ def test_public_function():
             return [Probe()]
 
     schema = bunsui.json_schema(bunsui.Plugins([Plugin], autoload=False))
-    known = ["custom", "ecs", "lambda", Probe.name, "step_function"]
+    known = ["batch", "custom", "ecs", "glue", "lambda", Probe.name, "step_function"]
     assert schema["$defs"]["field.type"]["enum"] == known
 
 
