@@ -1,6 +1,6 @@
 """Starts and stops a cloud on this machine: ministack, with what the pipeline of examples/etl needs of AWS.
 
-``start`` runs ministack in the background, on a free port of 127.0.0.1. It makes two buckets, puts the raw
+``start`` runs ministack in the background, on a free port of 127.0.0.1. It makes three buckets, puts the raw
 flights into one of them, and deploys the two Lambda functions. What a client needs to know is in
 ``emulator/env`` then, beside this file. ``stop`` ends all of that, and removes the folder.
 """
@@ -33,6 +33,9 @@ ENVIRONMENT = EMULATOR / "env"
 SOURCE_BUCKET = "flights"
 #: The environment of every step, beside what AWS itself says there.
 STEPS = {"ETL_OUTPUT_BUCKET": "etl-output", "ETL_SESSION": "emulated"}
+#: Where sessions live, and their large outputs: what every runner here shares.
+ARTIFACTS_BUCKET = "etl-artifacts"
+SHARED_STORE = {"BUNSUI_STORE": "dynamodb://etl", "BUNSUI_ARTIFACTS": f"s3://{ARTIFACTS_BUCKET}/bunsui"}
 #: The functions of pipeline.yaml, by the modules that they are in.
 FUNCTIONS = {"extract-function": "extract", "load-function": "load"}
 #: What a function has beside its own module, and the task beside main.py.
@@ -58,6 +61,7 @@ def start() -> None:
             "AWS_DEFAULT_REGION": "eu-central-1",
             "no_proxy": "127.0.0.1",
             **STEPS,
+            **SHARED_STORE,
         }
         deploy(environment)
     except BaseException:
@@ -124,7 +128,7 @@ def deploy(environment: dict[str, str]) -> None:
 
     s3: Any = boto3.client("s3")
     place = {"LocationConstraint": environment["AWS_DEFAULT_REGION"]}
-    for name in (SOURCE_BUCKET, STEPS["ETL_OUTPUT_BUCKET"]):
+    for name in (SOURCE_BUCKET, STEPS["ETL_OUTPUT_BUCKET"], ARTIFACTS_BUCKET):
         s3.create_bucket(Bucket=name, CreateBucketConfiguration=place)
     for path in sorted((ETL / "data" / "flights").glob("*.csv.gz")):
         s3.upload_file(str(path), SOURCE_BUCKET, path.name)

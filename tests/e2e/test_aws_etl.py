@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -11,17 +12,21 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import define
+
+from bunsui_tests.conditions import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 README = (EXAMPLES / "aws-etl" / "README.rst").read_text(encoding="utf-8")
-START, RUN, STOP = (
+START, CREATE, RUN, STOP = (
     line.strip() for line in README.partition("and stop the cloud::\n\n")[2].partition("\n\n")[0].splitlines()
 )
 STALE = """
@@ -31,6 +36,38 @@ import pathlib, load
 other = pathlib.Path("other.db")
 other.write_bytes(b"another one's")
 print(load._store(other, "analytics.db", None), load._store(other, "analytics.db", '"0123456789abcdef"'))
+"""
+
+#: The command, on a host that is called as the first argument says.
+LAPTOP = """
+import socket, sys
+name = sys.argv.pop(1)
+socket.gethostname = lambda: name
+from bunsui.cli.main import run
+sys.exit(run(sys.argv[1:]))
+"""
+#: The functions of the example, and a job between them that waits for a file.
+GATE = """
+version: "1.0"
+name: Gate
+parameters: [{{name: source_bucket, type: string}}]
+templates:
+  extract: {{type: lambda, function: extract-function, parameters: {{bucket: "${{source_bucket}}"}}}}
+jobs:
+  - {{id: extract_data, template: extract}}
+  - id: gate
+    type: custom
+    depends_on: [extract_data]
+    command:
+      - python
+      - -c
+      - |
+        import pathlib, time
+        gate = pathlib.Path("{gate}")
+        gate.with_suffix(".reached").touch()
+        while not gate.with_suffix(".open").exists():
+            time.sleep(0.05)
+  - {{id: load_data, template: extract, depends_on: [gate]}}
 """
 
 #: Says which processes were the emulator's.
@@ -96,12 +133,81 @@ class Checkout:
             config=Config(proxies={}),
         )
 
+    def laptop(self, name: str) -> Laptop:
+        """One of several that share the store in the cloud."""
+        return Laptop(name, self.folder, {**self.environment, **self.variables()})
+
     def table(self) -> list[tuple[Any, ...]]:
         """The rows of the result on S3."""
         database = self.folder / "fetched.db"
         with closing(self.client("s3").get_object(Bucket="etl-output", Key="analytics.db")["Body"]) as body:
             database.write_bytes(body.read())
         return rows_of(database)
+
+
+@define
+class Begun:
+    """A run that waits at its gate."""
+
+    process: subprocess.Popen[str]
+    session: str
+
+
+class Laptop:
+    """Where ``bunsui`` runs under the name of another host, with a home of its own."""
+
+    def __init__(self, name: str, folder: Path, variables: dict[str, str]) -> None:
+        self._name = name
+        self._folder = folder / name
+        self._folder.mkdir(exist_ok=True)
+        self._gate = folder / f"gate-{time.monotonic_ns()}"
+        self._environment = {**variables, "HOME": str(self._folder), "BUNSUI_LEASE": "3"}
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Begins a command."""
+        program = [sys.executable, "-c", LAPTOP, self._name, *command.split()]
+        return subprocess.Popen(
+            program, cwd=self._folder, env=self._environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, command: str) -> str:
+        """What a command that succeeds says."""
+        with self.start(command) as process:
+            said, _ = process.communicate(timeout=120)
+        assert 0 == process.returncode, said
+        return said
+
+    def begin(self) -> Begun:
+        """Runs the pipeline of a gate until it waits there."""
+        (self._folder / "gate.yaml").write_text(GATE.format(gate=self._gate), encoding="utf-8")
+        process = self.start("run gate.yaml -p source_bucket=flights")
+        wait_for(lambda: self._gate.with_suffix(".reached").exists() or process.poll() is not None, 60)
+        assert process.poll() is None
+        newest, *_ = json.loads(self.run("session list --pipeline Gate --format json"))
+        return Begun(process, newest["session_id"])
+
+    def open_gate(self) -> None:
+        """Lets the run go on."""
+        self._gate.with_suffix(".open").touch()
+
+    def attempts(self, session: str) -> dict[str, int]:
+        """How often each job of a session that has succeeded was tried."""
+        said = json.loads(self.run(f"session status {session} --format json"))
+        assert "succeeded" == said["status"]
+        return {name: job["attempts"] for name, job in said["jobs"].items()}
+
+    def hosts(self, session: str) -> list[str]:
+        """On which hosts a session was claimed."""
+        code = (
+            "import bunsui, sys\n"
+            "with bunsui.Runner() as runner:\n"
+            "    for event in runner.session(sys.argv[1]).events():\n"
+            "        if type(event).__name__ == 'RunnerClaimed': print(event.process['host'])\n"
+        )
+        program = [sys.executable, "-c", code, session]
+        done = subprocess.run(program, env=self._environment, capture_output=True, text=True, check=True)
+        return done.stdout.split()
 
 
 def rows_of(database: Path) -> list[tuple[Any, ...]]:
@@ -137,6 +243,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     checkout = Checkout(tmp_path_factory.mktemp("aws"))
     checkout.run(START)
     try:
+        checkout.run(CREATE)
         checkout.run(RUN)
         yield checkout
     finally:
@@ -165,9 +272,9 @@ def test_the_functions_have_run_in_the_cloud(ran: Checkout) -> None:
 
 
 def test_a_second_session_leaves_the_same(ran: Checkout) -> None:
-    """It replaces the files and the table of the first one; the task is said to have written to S3."""
+    """In a store that is a file, too; it replaces the files and the table of the first one."""
     before = ran.table()
-    ran.run(RUN)
+    ran.run(f"{RUN} --store sqlite:///store.db")
 
     keys = [entry["Key"] for entry in ran.client("s3").list_objects_v2(Bucket="etl-output")["Contents"]]
     assert [
@@ -176,6 +283,33 @@ def test_a_second_session_leaves_the_same(ran: Checkout) -> None:
     assert before == ran.table()
     said = ran.run("bunsui logs filter @last --job transform_data").stdout
     assert "wrote s3://etl-output/sessions/emulated/daily_summary.csv" in said
+
+
+def test_two_laptops(ran: Checkout) -> None:
+    """What is begun on one is listed, paused and gone on with on the other."""
+    one, other = ran.laptop("one"), ran.laptop("other")
+    begun = one.begin()
+    listed = json.loads(other.run("session list --pipeline Gate --status running --format json"))
+    assert [each["session_id"] for each in listed] == [begun.session]
+    other.run(f"session pause {begun.session}")
+    one.open_gate()
+    said, _ = begun.process.communicate(timeout=60)
+    assert (begun.process.returncode, "paused" in said) == (7, True)
+    assert "paused" in other.run(f"session status {begun.session}")
+    other.run(f"session resume {begun.session}")
+    assert other.attempts(begun.session) == {"extract_data": 1, "gate": 1, "load_data": 1}
+
+
+def test_a_laptop_that_dies(ran: Checkout) -> None:
+    """Another one takes over what it has left, once its lease is over; what had ended does not run again."""
+    one, other = ran.laptop("one"), ran.laptop("other")
+    begun = one.begin()
+    begun.process.kill()
+    begun.process.communicate(timeout=60)
+    one.open_gate()
+    other.run(f"session resume {begun.session}")
+    assert other.attempts(begun.session) == {"extract_data": 1, "gate": 1, "load_data": 1}
+    assert other.hosts(begun.session) == ["one", "other"]
 
 
 def test_a_table_that_another_one_has_written_meanwhile_is_not_replaced(ran: Checkout) -> None:
