@@ -28,6 +28,8 @@ READ_TIMEOUTS = {
     "lambda": 910,
     # What jobs refer to is read by the driver, which has to make a turn in each lease.
     "s3": 20,
+    # The driver waits for it, too; it answers within milliseconds.
+    "dynamodb": 5,
 }
 #: Clients, and boto3's sessions, that are kept, over all services, regions and roles.
 MAX_CLIENTS = 64

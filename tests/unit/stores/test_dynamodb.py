@@ -263,6 +263,28 @@ def test_long_keys(store: DynamoDbStore) -> None:
     assert [each.key for each in store.find("k")] == names
 
 
+def test_reads_are_consistent(through: DynamoDbStore, between: Between) -> None:
+    """Whatever is read: emulators would not show it, DynamoDB would now and then give what was."""
+    through.append([Append("h", Commit(1, "a", "[]"), Put("k", "x", {}, [("g", "1"), ("h", "2")]))])
+    between.losing["TransactWriteItems"] = 1
+    through.append([Append("h", Commit(2, "b", "[]"))])
+    assert len(list(through.read("h"))) == 2
+    through.get("k", "x")
+    through.find("k")
+    through.find("k", "g")
+    through.find_prefix("k", "x")
+    through.changed(None)
+    through.remove("h")
+    asked = [
+        (action, each)
+        for action, body in between.bodies
+        for each in body.get("RequestItems", {"": body}).values()
+        if action in ("BatchGetItem", "GetItem", "Query", "Scan")
+    ]
+    assert {action for action, _ in asked} == {"BatchGetItem", "GetItem", "Query"}
+    assert [action for action, each in asked if not each.get("ConsistentRead")] == []
+
+
 # Costs
 
 

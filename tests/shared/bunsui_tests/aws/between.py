@@ -7,6 +7,7 @@ import json
 import random
 import threading
 from collections import Counter
+from typing import Any
 from urllib.parse import urlsplit
 
 from bunsui_tests.aws.listening import Listener
@@ -36,6 +37,8 @@ class Between:
         self.losing: Counter[str] = Counter()
         #: The calls that came, by action.
         self.calls: Counter[str] = Counter()
+        #: What they were given, each with its action, oldest first.
+        self.bodies: list[tuple[str, dict[str, Any]]] = []
         #: Write units, as far as the other one tells of them, by action.
         self.units: Counter[str] = Counter()
         self._listener = Listener(self._answer)
@@ -67,6 +70,8 @@ class Between:
 
     def _handed_on(self, request: Request, action: str) -> Reply:
         body = json.loads(request.body or b"{}")
+        with self._lock:
+            self.bodies.append((action, body.copy()))
         if action in ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"):
             body["ReturnConsumedCapacity"] = "TOTAL"
         sent = json.dumps(body).encode()
