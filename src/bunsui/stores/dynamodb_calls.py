@@ -135,6 +135,32 @@ class Calls:
                 return
             parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def in_parts(self, action: str, asked: Any, left: str) -> Iterator[dict[str, Any]]:
+        """The answers to a batch, each of which may leave out a part of it: that is asked for again.
+
+        Args:
+            action: as AWS calls it.
+            asked: what is asked of this table.
+            left: the name under which an answer has what it leaves out.
+
+        Raises:
+            StoreError: as `call`; also where all of `patience` has brought nothing further.
+        """
+        tries, until = 0, time.monotonic() + self.patience
+        while asked:
+            answer = self.made("dynamodb", action, {"RequestItems": {self.table: asked}})
+            yield answer
+            before, asked = asked, answer.get(left, {}).get(self.table)
+            if not asked:
+                return
+            if asked != before:  # It did not all fit in.
+                tries, until = 0, time.monotonic() + self.patience
+            tries += 1
+            wait = self._budget.wait(tries)
+            if time.monotonic() + wait > until:
+                raise StoreError(f"{self.where} is busy: {action} brings nothing further")
+            self.connections.wait(threading.Event(), wait)
+
     def failed(self, error: AwsError) -> StoreError:
         """What a call failed with, as the store's error."""
         hint = error.hint

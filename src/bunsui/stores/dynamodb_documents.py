@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from heapq import merge
 from itertools import islice
@@ -239,16 +239,11 @@ class Documents:
 
     def _items(self, sort_keys: Iterable[str], partition: str) -> Mapping[str, Item]:
         """The items of documents, by their sort keys."""
-        keys: Sequence[Item] = [{"pk": {"S": partition}, "sk": {"S": sk}} for sk in dict.fromkeys(sort_keys)]
-        found: dict[str, Item] = {}
-        while keys:
-            asked = {self._calls.table: {"Keys": keys, "ConsistentRead": True}}
-            answer = self._calls.made("dynamodb", "BatchGetItem", {"RequestItems": asked})
-            for item in answer["Responses"].get(self._calls.table, ()):
-                found[item["sk"]["S"]] = item
-            # What did not fit into the answer; where all is busy, the call itself fails.
-            keys = answer.get("UnprocessedKeys", {}).get(self._calls.table, {}).get("Keys", ())
-        return found
+        keys = [{"pk": {"S": partition}, "sk": {"S": sk}} for sk in dict.fromkeys(sort_keys)]
+        asked = {"Keys": keys, "ConsistentRead": True}
+        answers = self._calls.in_parts("BatchGetItem", asked, "UnprocessedKeys")
+        items = (item for answer in answers for item in answer["Responses"].get(self._calls.table, ()))
+        return {item["sk"]["S"]: item for item in items}
 
 
 def _seconds(time: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ after the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -204,7 +205,8 @@ class Histories:
     def remove(self, history: str, document: tuple[str, str] | None) -> None:
         """See `Store.remove`: the head and the document in one transaction, the commits after it."""
         key = None if document is None else dynamodb_items.document(*document)
-        while (found := self._head(history)) is not None:
+        found = self._head(history)
+        if found is not None:
             parts: list[dict[str, Any]] = [
                 {
                     "Delete": {
@@ -217,11 +219,10 @@ class Histories:
             ]
             if key is not None:
                 parts.append({"Delete": {"Key": key}})
-            try:
+            # Else somebody has removed it meanwhile, or this call has, and its answer was lost.
+            with suppress(ConditionFailed):
                 self._calls.transact(parts)
-            except ConditionFailed:
-                continue  # Somebody else has removed it meanwhile, or this call's answer was lost.
-            key = None
+                key = None
         if key is not None:
             self._calls.call("DeleteItem", Key=key)
         self._generations.pop(history, None)
@@ -253,10 +254,8 @@ class Histories:
             keys = page["Items"]
             for at in range(0, len(keys), MOST_WRITTEN):
                 some = [{"DeleteRequest": {"Key": key}} for key in keys[at : at + MOST_WRITTEN]]
-                while some:
-                    requests = {"RequestItems": {self._calls.table: some}}
-                    answer = self._calls.made("dynamodb", "BatchWriteItem", requests)
-                    some = answer.get("UnprocessedItems", {}).get(self._calls.table, [])
+                for _ in self._calls.in_parts("BatchWriteItem", some, "UnprocessedItems"):
+                    pass
 
 
 def _move(history: str, generation: str, position: int) -> dict[str, Any]:

@@ -167,6 +167,18 @@ def test_throttled(through: DynamoDbStore, between: Between) -> None:
     assert between.calls["TransactWriteItems"] <= 1.5 * calls + 10
 
 
+def test_batches_that_are_done_in_part(through: DynamoDbStore, between: Between) -> None:
+    """What DynamoDB leaves out it is asked for again."""
+    for position in range(1, 6):
+        through.append([Append("h", Commit(position, str(position), "[]"))])
+        through.put("k", str(position), {}, groups=[("g", str(position))])
+    between.does_little = True
+    assert [each.key for each in through.find("k", "g")] == list("12345")
+    through.remove("h")
+    between.does_little = False
+    assert {item["pk"]["S"] for item in items(through)} == {"d:k"}
+
+
 def test_away(between: Between, through: DynamoDbStore) -> None:
     """What DynamoDB does not take in time is a failure of each append, and may be tried again."""
     through.limit_lock_timeout(0.0)

@@ -35,6 +35,8 @@ class Between:
         self.lost = 0.0
         #: Actions whose next answers are lost, that many.
         self.losing: Counter[str] = Counter()
+        #: Whether batches are done for their first entry only, and the rest is left.
+        self.does_little = False
         #: The calls that came, by action.
         self.calls: Counter[str] = Counter()
         #: What they were given, each with its action, oldest first.
@@ -74,6 +76,12 @@ class Between:
             self.bodies.append((action, body.copy()))
         if action in ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"):
             body["ReturnConsumedCapacity"] = "TOTAL"
+        left: dict[str, Any] = {}
+        for table, asked in body.get("RequestItems", {}).items() if self.does_little else ():
+            entries = asked["Keys"] if action == "BatchGetItem" else asked
+            if rest := entries[1:]:
+                left[table] = {**asked, "Keys": rest} if action == "BatchGetItem" else rest
+            del entries[1:]
         sent = json.dumps(body).encode()
         headers = {name: value for name, value in request.headers.items() if name not in _OWN}
         connection = http.client.HTTPConnection(self._host, timeout=60)
@@ -83,6 +91,9 @@ class Between:
             read = answer.read()
         finally:
             connection.close()
+        if left and answer.status == 200:
+            name = "UnprocessedKeys" if action == "BatchGetItem" else "UnprocessedItems"
+            return Reply(200, json.dumps({**json.loads(read), name: left}).encode(), {})
         consumed = json.loads(read).get("ConsumedCapacity") if answer.status == 200 else None
         with self._lock:
             for each in [consumed] if isinstance(consumed, dict) else consumed or ():
