@@ -691,6 +691,13 @@ MUTANTS = (
         ("tests/unit/jobs/test_glue.py",),
     ),
     Mutant(
+        "what is cancelled while its secrets are asked for is not submitted",
+        "runner/attempts/remote_work.py",
+        "self._check_begin()  # The sources of secrets may have taken their time.",
+        "pass",
+        ("tests/integration/test_secrets_at_aws.py::test_cancelled_while_it_is_asked_for",),
+    ),
+    Mutant(
         "an append in DynamoDB goes behind the last one only",
         "stores/dynamodb_histories.py",
         'condition = "gen = :gen AND pos = :was"',

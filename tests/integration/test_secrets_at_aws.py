@@ -171,14 +171,44 @@ def test_missing(runner: bunsui.Runner) -> None:
     )
 
 
-def test_busy(runner: bunsui.Runner, fake_aws: FakeAws) -> None:
-    """Another attempt may help."""
-    with fake_aws.faults.throttle("secretsmanager", times=5):
-        session = runner.run(pipeline(job("a", retry={"max_attempts": 2, "delay": 0})))
-    attempts = session.jobs["a"].attempts
-    assert attempts[0].error is not None
-    assert ("SecretUnavailable", True) == (attempts[0].error.code, attempts[0].error.retryable)
-    assert ("succeeded", 6) == (session.status, len(fake_aws.called("secretsmanager")))
+@pytest.mark.parametrize("kind", ["custom", "ecs"])
+def test_busy(kind: str, runner: bunsui.Runner, fake_aws: FakeAws) -> None:
+    """However long AWS is busy, the job waits for it, here and at a service: no attempt is used up."""
+    fake_aws.ecs.define("t")
+    at_aws = bunsui.Job("a", "ecs", task_definition="t", parameters={"password": "${secrets.db}"})
+    with fake_aws.faults.throttle("secretsmanager", times=7):
+        session = runner.run(pipeline(job("a") if kind == "custom" else at_aws))
+    assert ("succeeded", 1) == (session.status, len(session.jobs["a"].attempts))
+    assert 8 == len(fake_aws.called("secretsmanager"))
+
+
+def test_cancelled_while_it_is_busy(runner: bunsui.Runner, fake_aws: FakeAws) -> None:
+    """Nobody waits for the secret any more."""
+    with fake_aws.faults.throttle("secretsmanager") as busy:
+        session = runner.start(pipeline(job("a")))
+        until(lambda: busy.hits >= 6)
+        session.cancel()
+        assert "cancelled" == session.wait(60)
+
+
+def test_cancelled_while_it_is_asked_for(runner: bunsui.Runner, fake_aws: FakeAws) -> None:
+    """What comes of that late starts nothing at AWS any more."""
+    fake_aws.ecs.define("t")
+    at_aws = bunsui.Job("a", "ecs", task_definition="t", parameters={"password": "${secrets.db}"})
+    with fake_aws.faults.hold("secretsmanager") as held:
+        session = runner.start(pipeline(at_aws))
+        held.wait()
+        session.cancel()
+        until(lambda: all(work.cancelled.is_set() for work in works(runner, session)))
+        held.release()
+        assert "cancelled" == session.wait(60)
+    assert [] == fake_aws.called("ecs", "RunTask")
+
+
+def works(runner: bunsui.Runner, session: bunsui.Session) -> list[Any]:
+    """What the runner has under way for a session."""
+    live = runner._control.parts.driver.drives(session.id)
+    return [] if live is None else list(live.works.values())
 
 
 def test_without_credentials(

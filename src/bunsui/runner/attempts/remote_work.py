@@ -189,17 +189,23 @@ class RemoteWork(Work):
     def submit(self) -> Json:
         """Has the service begin the work; its handle."""
         # A session that was let go of while this waited for a thread may be another runner's by now.
-        if self.cancelled.is_set() or self.interrupted:
-            raise JobCancelled("the attempt was stopped before it was submitted")
-        if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
-            raise JobTimeout(too_late(self.timeout, "was submitted"))
+        self._check_begin()
         if self.caching is not None:
             found = self.caching.find(self.cache_key, self.live.id, owner(self.job.id, self.item_index))
             if found is not None:
                 self.output, self.cached_from = found.output, found.session
                 return NULL
-        answer = self._answer("submit", self.job_type.submit(self._asking()))
+        asking = self._asking()
+        self._check_begin()  # The sources of secrets may have taken their time.
+        answer = self._answer("submit", self.job_type.submit(asking))
         return self._as_handle(answer, "submit() of job type '{}' returned")
+
+    def _check_begin(self) -> None:
+        """Raises where it must not be submitted any more."""
+        if self.cancelled.is_set() or self.interrupted:
+            raise JobCancelled("the attempt was stopped before it was submitted")
+        if self.deadline is not None and self._host.clock.monotonic() >= self.deadline:
+            raise JobTimeout(too_late(self.timeout, "was submitted"))
 
     def remember(self) -> None:
         """Leaves its output for equal jobs; in a thread."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import AwsError, BunsuiError, ConfigError, JobError, PluginError
@@ -13,12 +13,15 @@ from bunsui.runner.attempts.missing import is_missing
 from bunsui.runner.made import made_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from threading import Event
 
     from bunsui.configuration.settings import SecretReference
     from bunsui.ports.services import Services
     from bunsui.runner.attempts.kept_secrets import KeptSecrets
 
+#: Seconds before AWS is asked again for a secret, at first and at most: each time it is asked several times.
+FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
 #: The code of a job that needs a secret which could not be had.
 UNAVAILABLE = "SecretUnavailable"
 
@@ -114,7 +117,7 @@ class Secrets:
 
         Raises:
             PluginError: see `require`.
-            AwsError: there are no credentials for the source.
+            AwsError: AWS is busy or does not answer (``busy``), or there are no ``credentials``.
             JobError: it can't be had, with the code ``SecretUnavailable``.
         """
         self.require([name])
@@ -148,7 +151,9 @@ class Secrets:
         except BaseException as error:  # Foreign code: it may raise SystemExit, too.
             said = _said(source, reference.key, error)
             if is_missing(error):
-                return _without_credentials(name, reference, said)
+                return _unanswered(name, reference, said, "credentials")
+            if said is not None and type(error) is AwsError and error.kind != "refused":
+                return _unanswered(name, reference, said, "busy")  # To ask has no effect.
             reason = (
                 said or f"source '{reference.source}' raised {type(error).__name__} for '{reference.key}'"
             )
@@ -184,14 +189,40 @@ def _said(source: SecretSource, key: str, error: BaseException) -> str | None:
     return None
 
 
-def _without_credentials(name: str, reference: SecretReference, said: str | None) -> AwsError:
-    """What a session is told that pauses for them."""
+def patiently(ask: Callable[[], None], check: Callable[[], None], cancelled: Event) -> None:
+    """Asks AWS for secrets until it answers: that it is busy or away fails no job.
+
+    Args:
+        ask: asks once, which takes several tries.
+        check: raises where nobody waits any more.
+        cancelled: ends a wait.
+
+    Raises:
+        AwsError: there are no credentials.
+        JobError: one can't be had; or what `check` raises.
+    """
+    seconds = FIRST_WAIT
+    while True:
+        try:
+            return ask()
+        except AwsError as error:
+            if error.kind != "busy":
+                raise
+        cancelled.wait(seconds)
+        check()
+        seconds = min(2 * seconds, LONGEST_WAIT)
+
+
+def _unanswered(
+    name: str, reference: SecretReference, said: str | None, kind: Literal["busy", "credentials"]
+) -> AwsError:
+    """Why a secret can't be had for now; a session pauses where there are no credentials."""
     reason = said or f"source '{reference.source}' has no valid credentials for '{reference.key}'"
     return AwsError(
         f"secret '{name}' is not available: {reason}",
         service=reference.source,
         action="get",
-        kind="credentials",
+        kind=kind,
     )
 
 

@@ -25,6 +25,7 @@ from bunsui.runner.attempts.idempotency import idempotency_key
 from bunsui.runner.attempts.keeping import NoOutput, Unkept
 from bunsui.runner.attempts.logs import logger
 from bunsui.runner.attempts.missing import is_in_doubt, is_missing
+from bunsui.runner.attempts.secrets import patiently
 from bunsui.runner.attempts.stoppable import Stoppable
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ class Work(Stoppable):
     def _run_code(self, *, wait: bool = False) -> bool:
         """Calls the job's code; whether that goes on in the event loop: not where it is waited for."""
         if self.secrets:
-            self._reveal()
+            patiently(self._reveal, self._check_begin, self.cancelled)
             self._check_begin()  # The source may have taken its time.
         call = self._call()
         token = current.set(call)
