@@ -28,8 +28,6 @@ READ_TIMEOUTS = {
     "lambda": 910,
     # What jobs refer to is read by the driver, which has to make a turn in each lease.
     "s3": 20,
-    # The driver waits for it, too; it answers within milliseconds.
-    "dynamodb": 5,
 }
 #: Clients, and boto3's sessions, that are kept, over all services, regions and roles.
 MAX_CLIENTS = 64
@@ -88,6 +86,7 @@ class Connections:
         concurrency: calls at once; so many connections each client keeps.
         random: for jitter.
         wait: as `threading.Event.wait`, for who waits before a call is made again.
+        patience: seconds until a call is given up, at most; None: as long as is usual for its service.
     """
 
     def __init__(
@@ -97,12 +96,14 @@ class Connections:
         concurrency: int = 32,
         random: Random | None = None,
         wait: Callable[[Event, float], bool] = Event.wait,
+        patience: float | None = None,
     ) -> None:
         self.settings = settings or AwsSettings()
         #: Waits for an event, so many seconds at most; whether it came.
         self.wait = wait
         self._random = random or Random()  # noqa: S311 - for jitter
         self._concurrency = max(concurrency, 10)
+        self._patience = patience
         self._begin()
         self._loader: Any = None
         self._clients: ConnectionPool[Key, Any] = ConnectionPool(self._open, _close, MAX_CLIENTS)
@@ -275,8 +276,8 @@ class Connections:
             agent = "bunsui"
         config = Config(
             retries={"total_max_attempts": 1, "mode": "standard"},
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUTS.get(key.service, READ_TIMEOUT),
+            connect_timeout=self._bounded(CONNECT_TIMEOUT),
+            read_timeout=self._bounded(READ_TIMEOUTS.get(key.service, READ_TIMEOUT)),
             max_pool_connections=self._concurrency,
             tcp_keepalive=True,
             user_agent_extra=agent,
@@ -284,6 +285,9 @@ class Connections:
         session = self._session(key.identity)
         with self._making:
             return session.client(key.service, endpoint_url=key.endpoint, config=config)
+
+    def _bounded(self, seconds: float) -> float:
+        return seconds if self._patience is None else min(seconds, self._patience)
 
     def _session(self, identity: Identity) -> Any:
         """boto3's session of an identity."""

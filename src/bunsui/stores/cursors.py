@@ -22,5 +22,6 @@ def parse(cursor: str) -> tuple[str, str]:
     with contextlib.suppress(TypeError, ValueError, RecursionError):
         match json.loads(cursor):
             case [str() as sort, str() as key]:
+                (sort + key).encode()  # A ValueError of half a character.
                 return sort, key
     raise ConfigError(f"{cursor!r:.100} is no cursor", hint="give that of something that was listed before")

@@ -94,8 +94,8 @@ class DynamoDbStore(Store):
         return self._table.create()
 
     def limit_lock_timeout(self, seconds: float) -> None:
-        """Makes no call again for longer than this."""
-        self._calls.patience = min(self._calls.patience, seconds)
+        """Makes no call, and none again, for longer than this; `append` not all of its calls together."""
+        self._calls.limit(seconds)
 
     # Histories
 
@@ -103,11 +103,12 @@ class DynamoDbStore(Store):
         """See `Store.append`: one transaction for each entry, several at once."""
         if not appends:
             return []
-        try:
-            self._table.require(for_writing=True)
-        except StoreError as error:
-            return [Appended(error=error) for _ in appends]
-        return self._histories.append(appends)
+        with self._calls.together():
+            try:
+                self._table.require(for_writing=True)
+            except StoreError as error:
+                return [Appended(error=error) for _ in appends]
+            return self._histories.append(appends)
 
     def read(self, history: str, after: int = 0) -> Iterator[Commit]:
         """See `Store.read`: what was there when it began to be read, page by page, consistently."""

@@ -5,14 +5,17 @@ Every call here may be made twice: what is written names what it expects, and is
 
 from __future__ import annotations
 
+import os
 import shlex
 import threading
 import time
+from contextlib import contextmanager
+from contextvars import ContextVar
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from bunsui.aws.connections import Connections
-from bunsui.errors import AwsError, StoreError
+from bunsui.errors import AwsError, StateError, StoreError
 from bunsui.performance.retrying import Backoff, RetryBudget, SharedBudget
 
 if TYPE_CHECKING:
@@ -22,17 +25,25 @@ if TYPE_CHECKING:
 
 #: Seconds for which one call is made again, at most: a driver that waits makes no turn.
 PATIENCE = 10.0
+#: Seconds until one without an answer is given up, at most: DynamoDB answers within milliseconds.
+ANSWER = 5.0
+#: And at least.
+LEAST = 0.5
 #: DynamoDB answers within milliseconds, and is busy for moments.
 BACKOFF = Backoff(first=0.05, longest=1.0)
 #: What a part of a transaction is cancelled with where it may succeed a moment later.
 _PASSING = frozenset(
     {"ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded", "TransactionConflict"}
 )
+#: What it is cancelled with where a partition with local indexes has reached its limit.
+_FULL = ("ItemCollectionSizeLimitExceeded", "ItemCollectionSizeLimitExceededException")
 #: What the parts are cancelled with that are not the cause.
 _NONE = "None"
 #: What a condition that does not hold is called, of a part of a transaction and of a call.
 NOT_MET = "ConditionalCheckFailed"
 _NOT_MET = "ConditionalCheckFailedException"
+#: Until when (monotonic) all calls are made that belong together; None: each for itself.
+_until: ContextVar[float | None] = ContextVar("bunsui_dynamodb_until", default=None)
 
 
 class ConditionFailed(Exception):
@@ -60,9 +71,14 @@ class Calls:
         self.url = url
         self.patience = PATIENCE
         self._random = random or Random()  # noqa: S311 - for jitter
+        self._begin()
+
+    def _begin(self) -> None:
+        # Another thread of the parent of a forked child may have held these locks.
         self._lock = threading.Lock()
         self._connections: Connections | None = None
         self._budget = SharedBudget(self._random, RetryBudget(backoff=BACKOFF))
+        self._pid = os.getpid()
 
     @property
     def where(self) -> str:
@@ -71,11 +87,29 @@ class Calls:
 
     @property
     def connections(self) -> Connections:
-        """They are made when they are needed, again after `close`."""
+        """They are made when they are needed, again after `close`, and in a forked child."""
+        if self._pid != os.getpid():
+            self._begin()
         with self._lock:
             if self._connections is None:
-                self._connections = Connections(self.settings, random=self._random)
+                patience = max(LEAST, min(ANSWER, self.patience))
+                self._connections = Connections(self.settings, random=self._random, patience=patience)
             return self._connections
+
+    def limit(self, seconds: float) -> None:
+        """Makes no call, and none again, for longer than this."""
+        if seconds < self.patience:
+            self.patience = seconds
+            self.close()  # Those that there are wait for longer.
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All calls meanwhile, in threads with this context too, are made for `patience` at most together."""
+        token = _until.set(time.monotonic() + self.patience)
+        try:
+            yield
+        finally:
+            _until.reset(token)
 
     def close(self) -> None:
         """Closes all connections; the next call makes others."""
@@ -105,13 +139,22 @@ class Calls:
 
     def made(self, service: str, action: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Makes a call, again where AWS is busy or gave no answer, for `patience` at most."""
-        connections, until = self.connections, time.monotonic() + self.patience
-        self._budget.earn()
+        shared = _until.get()
+        until = time.monotonic() + self.patience if shared is None else shared
         tries = 0
         while True:
+            if shared is not None and time.monotonic() > until:
+                raise StoreError(f"{self.where} has not answered in time")
             tries += 1
+            connections = self.connections
+            if tries == 1:
+                self._budget.earn()
             try:
                 return connections.call(service, action, parameters, resource=self.table)
+            except StateError:
+                if connections is self.connections:
+                    raise
+                continue  # Somebody has closed the store meanwhile: it is used again.
             except AwsError as error:
                 reasons = _reasons(error)
                 if error.code == _NOT_MET or NOT_MET in reasons:
@@ -170,11 +213,13 @@ class Calls:
             where = "" if error.account is None else f" of account {error.account}"
             text = f"there is no {self.where} in {self._region()}{where}"
             hint = f"make it with: bunsui store create {shlex.quote(self.url)}; or name another"
-        elif error.code == "ItemCollectionSizeLimitExceededException":
+        elif error.code in _FULL or not set(_FULL).isdisjoint(_reasons(error)):
             text = f"{self.where} is full: what one kind of documents takes has reached 10 GB"
             hint = "remove sessions that ended long ago: 'bunsui session prune'"
         elif error.kind == "open":
             hint = None  # Whoever asks again finds out whether it had an effect.
+        elif hint is not None and "the job" in hint:
+            hint = "see what AWS says of it"
         return StoreError(f"{text}", hint=hint, lasting=lasting)
 
     def _region(self) -> str:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 #: Items of one BatchGetItem: its API reference.
 MOST_GOT = 100
+#: Seconds since 1970 that nobody lives to see: what expires then never does.
+_NEVER = 1e11
+#: Items that are looked at, at least: those that have expired are still there for days.
+LEAST_PAGE = 25
 #: A document that is there, for who puts or finds it.
 _LIVE = "(attribute_not_exists(exp) OR exp > :now)"
 _ABSENT = "(attribute_not_exists(pk) OR exp <= :now)"
@@ -57,9 +61,11 @@ class Written:
         dynamodb_items.sort_key(put.key)
         found = dynamodb_items.text(value, f"{put.kind} '{put.key}'")
         found |= dynamodb_items.places(put.groups, put.key)
-        if expires_at is not None:
-            found["exp"] = {"N": repr(float(expires_at))}
-            found[EXPIRY] = {"N": str(max(0, math.ceil(expires_at)))}
+        if expires_at is not None and expires_at < _NEVER:
+            # DynamoDB's numbers are smaller than a float may be.
+            exact = float(expires_at) if expires_at >= 1 else 0.0
+            found["exp"] = {"N": repr(exact)}
+            found[EXPIRY] = {"N": str(math.ceil(exact))}
         if by is not None:
             found["wid"] = {"S": by}
         return cls(put, found)
@@ -114,7 +120,11 @@ class Documents:
         self._now = now
 
     def put(self, put: Put, if_version: int | None, expires_at: float | None) -> int:
-        """See `Store.put`."""
+        """See `Store.put`.
+
+        Where the answer to a put under a condition is lost, and somebody else puts before it is made again,
+        it counts as a conflict, though it was there.
+        """
         by = uuid4().hex[:16]
         written = Written.of(put, expires_at, by)
         if if_version is None:
@@ -146,6 +156,8 @@ class Documents:
 
     def _item(self, kind: str, key: str) -> Item | None:
         """The item of a document that has not expired."""
+        if not dynamodb_items.fits(key):
+            return None  # Nobody can have put it.
         where = dynamodb_items.document(kind, key)
         found: Item | None = self._calls.call("GetItem", Key=where, ConsistentRead=True).get("Item")
         return None if found is None or not dynamodb_items.is_live(found, self._now()) else found
@@ -157,6 +169,8 @@ class Documents:
 
     def delete(self, kind: str, key: str) -> None:
         """See `Store.delete`."""
+        if not dynamodb_items.fits(key):
+            return
         self._calls.call("DeleteItem", Key=dynamodb_items.document(kind, key))
 
     # Finding
@@ -190,7 +204,7 @@ class Documents:
             },
             ConsistentRead=True,
             ScanIndexForward=not reverse,
-            Limit=limit,
+            Limit=max(limit, LEAST_PAGE),
         )
         for page in pages:
             items = page["Items"][: limit - len(found)]
@@ -203,11 +217,14 @@ class Documents:
         self, kind: str, group: str, last: tuple[str, str] | None, limit: int, *, reverse: bool
     ) -> Iterator[Document]:
         """The documents of a group behind a place, in order, read a few at a time."""
+        if not dynamodb_items.fits(group):
+            return
+        least = max(limit, LEAST_PAGE)
         at = None if last is None else dynamodb_items.group_place(group, *last)
         within = _range_of_places(group, at, reverse=reverse)
-        places = (self._places(kind, index, within, limit + 1, reverse=reverse) for index in INDEXES)
+        places = (self._places(kind, index, within, least + 1, reverse=reverse) for index in INDEXES)
         entries = (entry for entry in merge(*places, reverse=reverse) if entry[0] != at)
-        while some := list(islice(entries, min(limit, MOST_GOT))):
+        while some := list(islice(entries, min(least, MOST_GOT))):
             items = self._items([sk for _, sk, _ in some], dynamodb_items.partition(kind))
             for place, sk, index in some:
                 item = items.get(sk)

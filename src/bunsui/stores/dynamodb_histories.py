@@ -1,10 +1,10 @@
 """Histories in a table of DynamoDB.
 
-A history has a head, which says where it ends, and its commits, in a partition of their own for each time
-that a history of this name was begun. A commit is appended in one transaction with the head, which has to
-end right before it, and with its document. So a commit and its document are there together or not at all,
-and there is no gap; a history that was removed is gone with its head, while its commits are deleted one
-after the other.
+A history has a head, and its commits, in a partition of their own for each time that a history of this name
+was begun: the head says which. A commit is put where none stands, and where one stands right before it: of
+two writers one wins, and there is no gap. With a document it is a transaction, which costs twice as much.
+A history that was removed is gone with its head, while its commits are deleted one after the other; behind
+them stands a fence, so that a writer who has not heard of it appends nothing.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from attrs import frozen
-
 from bunsui.errors import NotFound, StoreError
 from bunsui.ports.store import Append, Appended, Commit
 from bunsui.stores import dynamodb_items
 from bunsui.stores.dynamodb_calls import NOT_MET, ConditionFailed
 from bunsui.stores.dynamodb_documents import Written
 from bunsui.stores.dynamodb_items import REMOVED, Item
+from bunsui.stores.dynamodb_table import EXPIRY
 from bunsui.stores.records import DAMAGED
 
 if TYPE_CHECKING:
@@ -29,21 +28,16 @@ if TYPE_CHECKING:
 
     from bunsui.stores.dynamodb_calls import Calls
 
-#: Histories whose generation is remembered.
+#: Histories whose last commit is remembered.
 MAX_REMEMBERED = 10_000
 #: Appends on their way at once.
 CONCURRENCY = 16
 #: Items of one BatchWriteItem: its API reference.
 MOST_WRITTEN = 25
+#: Seconds for which nobody can append to what was removed: longer than a runner may be frozen.
+FENCED = 7 * 86400.0
 #: Histories that were left half removed and are removed along with another one.
 _SWEPT = 10
-
-
-@frozen
-class _Head:
-    generation: str
-    #: The position of its last commit.
-    position: int
 
 
 class Histories:
@@ -57,8 +51,8 @@ class Histories:
     def __init__(self, calls: Calls, now: Callable[[], float]) -> None:
         self._calls = calls
         self._now = now
-        #: Generations of histories, as far as they were seen.
-        self._generations: dict[str, str] = {}
+        #: Generations of histories, each with the position of the last commit that is known to be there.
+        self._known: dict[str, tuple[str, int]] = {}
 
     # Appending
 
@@ -108,114 +102,128 @@ class Histories:
         if commit.position < 1:
             return False
         text = dynamodb_items.text(commit.body, f"commit {commit.position} of {history}")
-        is_first, is_anew = commit.position == 1, False
-        generation = uuid4().hex[:16] if is_first else self._generation(history)
-        while generation is not None:
-            parts: list[dict[str, Any]] = [
-                {"Update": _move(history, generation, commit.position)},
-                {"Put": _commit(history, generation, commit, text)},
-            ]
-            if document is not None:
-                now = self._now()
-                parts.append({"Update": document.anew(now) if is_anew else document.again(now)})
-            try:
-                self._calls.transact(parts)
-            except ConditionFailed as failed:
-                if NOT_MET not in failed.reasons[:2]:
-                    is_anew = not is_anew  # The document has expired, or somebody has put it since.
-                    continue
-                found = self._head(history)
-                if found is None or found.position < commit.position - 1:
-                    return False
-                if found.position >= commit.position:
-                    return self._has(history, found.generation, commit)
-                if is_first or found.generation == generation:
-                    return False
-                generation = found.generation  # It was removed and begun anew, and this is its next commit.
-                continue
-            self._remember(history, generation)
-            return True
-        return False
+        is_first = commit.position == 1
+        generation = uuid4().hex[:16] if is_first else self._generation(history, commit.position)
+        if generation is None:
+            return False
+        parts = [{"Put": _commit(history, generation, commit, text)}]
+        if is_first:
+            parts.append({"Put": _begin(history, generation)})
+        if not self._is_written(parts, document):
+            there = self._head(history)
+            # It may be this very commit, of which the answer was lost.
+            if there is None or self._id(history, there, commit.position) != commit.id:
+                self._known.pop(history, None)
+                return False
+            generation = there
+        self._remember(history, generation, commit.position)
+        return True
 
-    def _generation(self, history: str) -> str | None:
-        known = self._generations.get(history)
-        if known is None and (found := self._head(history)) is not None:
-            known = found.generation
-        return known
+    def _is_written(self, parts: list[dict[str, Any]], document: Written | None) -> bool:
+        """Writes all of it, with the document of an append; False: a commit stands there, or a head."""
+        if document is None and len(parts) == 1:
+            with suppress(ConditionFailed):
+                self._calls.call("PutItem", **parts[0]["Put"])
+                return True
+            return False
+        updates = () if document is None else (document.again, document.anew)
+        while True:
+            for update in updates or (None,):
+                more = [] if update is None else [{"Update": update(self._now())}]
+                try:
+                    self._calls.transact([*parts, *more])
+                except ConditionFailed as failed:
+                    if NOT_MET in failed.reasons[: len(parts)]:
+                        return False
+                    continue  # The document has expired, or somebody has put it since.
+                return True
 
-    def _remember(self, history: str, generation: str) -> None:
-        if len(self._generations) >= MAX_REMEMBERED:
-            self._generations.clear()
-        self._generations[history] = generation
+    def _generation(self, history: str, position: int) -> str | None:
+        """The generation in which a commit may stand there; None: it may not, as nothing is before it."""
+        generation, last = self._known.get(history, (None, 0))
+        if generation is not None and last == position - 1:
+            return generation
+        # Also where somebody else has appended, or has removed it and begun it anew.
+        generation = self._head(history)
+        if generation is None or self._id(history, generation, position - 1) is None:
+            return None
+        return generation
 
-    def _has(self, history: str, generation: str, commit: Commit) -> bool:
-        """Whether it is this commit that stands at its position."""
-        key = _key(history, generation, commit.position)
-        found = self._calls.call("GetItem", Key=key, ConsistentRead=True, ProjectionExpression="id").get(
-            "Item", {}
-        )
-        self._remember(history, generation)
-        return bool(found.get("id") == {"S": commit.id})
+    def _remember(self, history: str, generation: str, position: int) -> None:
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()
+        self._known[history] = generation, position
 
-    def _head(self, history: str) -> _Head | None:
+    def _id(self, history: str, generation: str, position: int) -> str | None:
+        """The id of the commit at a position; None: there is none."""
+        key = _key(history, generation, position)
+        answer = self._calls.call("GetItem", Key=key, ConsistentRead=True, ProjectionExpression="id")
+        return answer["Item"]["id"]["S"] if "Item" in answer else None
+
+    def _head(self, history: str) -> str | None:
+        """The generation of a history; None: nobody has written it."""
         answer = self._calls.call("GetItem", Key=dynamodb_items.head(history), ConsistentRead=True)
-        item = answer.get("Item")
-        return None if item is None else _Head(item["gen"]["S"], int(item["pos"]["N"]))
+        return answer["Item"]["gen"]["S"] if "Item" in answer else None
 
     # Reading
 
     def read(self, history: str, after: int) -> Iterator[Commit]:
-        """See `Store.read`: as far as the history went when it was begun to be read."""
-        found = self._head(history)
-        after = max(after, 0)
-        if found is None or found.position <= after:
+        """See `Store.read`."""
+        generation = self._head(history)
+        if generation is None:
             return
+        after = first = max(after, 0)
         where = f"history {history} of {self._calls.where}"
         pages = self._calls.pages(
             "Query",
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
+            KeyConditionExpression="pk = :pk AND sk > :after",
+            FilterExpression=f"attribute_not_exists({EXPIRY})",
             ExpressionAttributeValues={
-                ":pk": {"S": dynamodb_items.commits(history, found.generation)},
-                ":low": {"S": dynamodb_items.place(after + 1)},
-                ":high": {"S": dynamodb_items.place(found.position)},
+                ":pk": {"S": dynamodb_items.commits(history, generation)},
+                ":after": {"S": dynamodb_items.place(after)},
             },
             ConsistentRead=True,
         )
         for page in pages:
-            for item in page["Items"]:
-                commit = dynamodb_items.read_commit(item, where)
+            commits = [dynamodb_items.read_commit(item, where) for item in page["Items"]]
+            # Before any of them is shown: a part must not be taken for the whole.
+            if "LastEvaluatedKey" not in page and (commits or after > first):
+                self._require(history, generation)
+            for commit in commits:
                 if commit.position != after + 1:
-                    raise self._missing(history, found, after + 1)
+                    self._require(history, generation)
+                    text = f"{self._calls.where} is damaged: commit {after + 1} of {history} is missing"
+                    raise StoreError(text, hint=DAMAGED, lasting=True)
                 after += 1
                 yield commit
-        if after != found.position:
-            raise self._missing(history, found, after + 1)
 
-    def _missing(self, history: str, found: _Head, position: int) -> NotFound | StoreError:
-        """The error of a commit that is not there."""
-        now = self._head(history)
-        if now is None or now.generation != found.generation:
+    def _require(self, history: str, generation: str) -> None:
+        """Makes sure that the history has not been removed.
+
+        Raises:
+            NotFound: it has.
+        """
+        if self._head(history) != generation:
             text = f"the history of {history} was removed while it was read"
-            return NotFound(text, kind="history", name=history)
-        text = f"{self._calls.where} is damaged: commit {position} of {history} is missing"
-        return StoreError(text, hint=DAMAGED, lasting=True)
+            raise NotFound(text, kind="history", name=history)
 
     # Removing
 
     def remove(self, history: str, document: tuple[str, str] | None) -> None:
         """See `Store.remove`: the head and the document in one transaction, the commits after it."""
         key = None if document is None else dynamodb_items.document(*document)
-        found = self._head(history)
-        if found is not None:
+        generation = self._head(history)
+        if generation is not None:
+            self._fence(history, generation)
             parts: list[dict[str, Any]] = [
                 {
                     "Delete": {
                         "Key": dynamodb_items.head(history),
                         "ConditionExpression": "gen = :gen",
-                        "ExpressionAttributeValues": {":gen": {"S": found.generation}},
+                        "ExpressionAttributeValues": {":gen": {"S": generation}},
                     }
                 },
-                {"Put": {"Item": {**_left(found.generation), "of": {"S": history}}}},
+                {"Put": {"Item": {**_left(generation), "of": {"S": history}}}},
             ]
             if key is not None:
                 parts.append({"Delete": {"Key": key}})
@@ -225,8 +233,28 @@ class Histories:
                 key = None
         if key is not None:
             self._calls.call("DeleteItem", Key=key)
-        self._generations.pop(history, None)
+        self._known.pop(history, None)
         self._sweep()
+
+    def _fence(self, history: str, generation: str) -> None:
+        """Has nobody append any more: they find the next place taken. The fence goes by itself after days."""
+        while True:
+            last = self._calls.call(
+                "Query",
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": dynamodb_items.commits(history, generation)}},
+                ConsistentRead=True,
+                ScanIndexForward=False,
+                Limit=1,
+            )["Items"]
+            if last and EXPIRY in last[0]:
+                return  # Somebody has begun to remove it.
+            position = int(last[0]["sk"]["S"]) + 1 if last else 1
+            gone = {EXPIRY: {"N": str(int(self._now() + FENCED))}}
+            fence = _commit(history, generation, Commit(position, "removed", ""), gone)
+            with suppress(ConditionFailed):  # Somebody has appended meanwhile.
+                self._calls.call("PutItem", **fence)
+                return
 
     def _sweep(self) -> None:
         """Deletes the commits of what was removed, also of what was left half removed before."""
@@ -247,6 +275,7 @@ class Histories:
             "Query",
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": partition}},
+            FilterExpression=f"attribute_not_exists({EXPIRY})",
             ProjectionExpression="pk, sk",
             ConsistentRead=True,
         )
@@ -258,18 +287,11 @@ class Histories:
                     pass
 
 
-def _move(history: str, generation: str, position: int) -> dict[str, Any]:
-    """The update of a head by which its history ends at a position, where it has ended right before that."""
-    values: Item = {":gen": {"S": generation}, ":pos": {"N": str(position)}}
-    condition = "attribute_not_exists(pk)"
-    if position > 1:
-        condition = "gen = :gen AND pos = :was"
-        values[":was"] = {"N": str(position - 1)}
+def _begin(history: str, generation: str) -> dict[str, Any]:
+    """The head of a history that is begun, where there is none."""
     return {
-        "Key": dynamodb_items.head(history),
-        "UpdateExpression": "SET gen = :gen, pos = :pos",
-        "ConditionExpression": condition,
-        "ExpressionAttributeValues": values,
+        "Item": {**dynamodb_items.head(history), "gen": {"S": generation}},
+        "ConditionExpression": "attribute_not_exists(pk)",
     }
 
 

@@ -3,7 +3,7 @@
 ======================  ==================  ==========================================================
 ``pk``                  ``sk``              what it is
 ======================  ==================  ==========================================================
-``h:HISTORY``           ``head``            the head of a history: its generation, its last position
+``h:HISTORY``           ``head``            the head of a history: its generation
 ``c:GENERATION:...``    ``000000000001``    a commit, at its position
 ``d:KIND``              ``k`` and the key   a document
 ``removed``             a generation        commits of a removed history that are still to be deleted
@@ -75,6 +75,11 @@ def partition(kind: str) -> str:
     return f"d:{kind}"
 
 
+def fits(text: str) -> bool:
+    """Whether a key, or a group, is short enough to be there at all."""
+    return len(_escaped(text).encode(errors="surrogatepass")) < MAX_SORT_KEY - 1
+
+
 def sort_key(key: str) -> str:
     """The sort key of a document, or of all that begin as it does.
 
@@ -84,7 +89,7 @@ def sort_key(key: str) -> str:
     found = f"k{_escaped(key)}"
     if len(found.encode()) > MAX_SORT_KEY:
         raise StoreError(
-            f"the key {key!r:.60} has {len(key.encode()):,} bytes; DynamoDB takes {MAX_SORT_KEY - 1:,}",
+            f"the key {key[:60]!r} has {len(key.encode()):,} bytes; DynamoDB takes {MAX_SORT_KEY - 1:,}",
             lasting=True,
         )
     return found
@@ -119,7 +124,7 @@ def group_place(group: str, sort: str, key: str) -> str:
         found = begin + hashlib.sha256(key.encode()).hexdigest()
     if len(found.encode()) > MAX_SORT_KEY:
         raise StoreError(
-            f"group {group!r:.60} and its sort key {sort!r:.60} are too long: DynamoDB takes"
+            f"group {group[:60]!r} and its sort key {sort[:60]!r} are too long: DynamoDB takes"
             f" {MAX_SORT_KEY:,} bytes",
             lasting=True,
         )

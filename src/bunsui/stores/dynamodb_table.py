@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from bunsui.stores.dynamodb_calls import ConditionFailed
 from bunsui.stores.dynamodb_items import INDEXES, SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bunsui.stores.dynamodb_calls import Calls
 
@@ -24,6 +25,7 @@ EXPIRY = "gone"
 MAKING = 120.0
 _LOOK = 0.5
 _KEY = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+_WAIT = "try again once it is ACTIVE"
 _WRONG = "name another table, or make one with 'bunsui store create'"
 
 
@@ -58,7 +60,7 @@ class Table:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._lock = threading.Lock()
+        self._lock, self._pid = threading.Lock(), os.getpid()
         self._is_checked = False
         self._is_marked = False
 
@@ -70,6 +72,8 @@ class Table:
         """
         if self._is_marked or (self._is_checked and not for_writing):
             return
+        if self._pid != os.getpid():  # Another thread of the parent may have held it as this was forked.
+            self._lock, self._pid = threading.Lock(), os.getpid()
         with self._lock:
             if not self._is_checked:
                 self._check_shape(self._calls.call("DescribeTable")["Table"])
@@ -82,7 +86,8 @@ class Table:
     def _check_shape(self, found: Mapping[str, Any]) -> None:
         where, wanted = self._calls.where, definition()
         if found["TableStatus"] not in ("ACTIVE", "UPDATING"):
-            raise StoreError(f"{where} is {found['TableStatus']}", hint="try again once it is ACTIVE")
+            hint = "make it again once it is gone" if found["TableStatus"] == "DELETING" else _WAIT
+            raise StoreError(f"{where} is {found['TableStatus']}", hint=hint)
         if _keys(found["KeySchema"]) != _keys(wanted["KeySchema"]):
             raise StoreError(
                 f"{where} is none of bunsui's: its key is {_shown(found['KeySchema'])},"
@@ -144,28 +149,42 @@ class Table:
             StoreError: it can't be made, or one is there that will not do.
         """
         is_new = self._begin()
-        until = time.monotonic() + MAKING
-        while True:
-            found = self._calls.call("DescribeTable")["Table"]
-            if found["TableStatus"] == "ACTIVE":
-                break
-            if time.monotonic() > until:
-                raise StoreError(
-                    f"{self._calls.where} is {found['TableStatus']} after {MAKING:.0f} s",
-                    hint="call the same again: it goes on from there",
-                )
-            self._calls.connections.wait(threading.Event(), _LOOK)
+        # What was made a moment ago DescribeTable may not show yet.
+        self._when(self._is_active, "ResourceNotFoundException" if is_new else None)
         self.require(for_writing=True)
         lacks = [*self._let_expire(), *self._let_recover()]
         return Made(is_new, tuple(lacks))
+
+    def _is_active(self) -> bool:
+        return bool(self._calls.call("DescribeTable")["Table"]["TableStatus"] == "ACTIVE")
+
+    def _when(self, look: Callable[[], bool], not_yet: str | None) -> None:
+        """Looks until it is so; an error of this code says that it is not yet.
+
+        Raises:
+            StoreError: it is not in all of `MAKING`; or any other.
+        """
+        until = time.monotonic() + MAKING
+        while True:
+            try:
+                if look():
+                    return
+            except StoreError as error:
+                if not_yet is None or _code(error) != not_yet:
+                    raise
+            if time.monotonic() > until:
+                raise StoreError(
+                    f"{self._calls.where} is not ready after {MAKING:.0f} s",
+                    hint="call the same again: it goes on from there",
+                )
+            self._calls.connections.wait(threading.Event(), _LOOK)
 
     def _begin(self) -> bool:
         """Has the table made, unless there is one; whether there was none."""
         try:
             self._calls.call("CreateTable", **definition())
         except StoreError as error:
-            cause = error.__cause__
-            if isinstance(cause, AwsError) and cause.code == "ResourceInUseException":
+            if _code(error) == "ResourceInUseException":
                 return False
             raise
         return True
@@ -182,19 +201,28 @@ class Table:
         return []
 
     def _let_recover(self) -> list[str]:
-        wanted = {"PointInTimeRecoveryEnabled": True}
         try:
-            found = self._calls.call("DescribeContinuousBackups")["ContinuousBackupsDescription"]
-            status = found.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
-            if status != "ENABLED":
-                self._calls.call("UpdateContinuousBackups", PointInTimeRecoverySpecification=wanted)
+            # Of a table that was made a moment ago backups are not there yet.
+            self._when(self._recovers, "ContinuousBackupsUnavailableException")
         except StoreError as error:
-            cause = error.__cause__
             # Emulators of DynamoDB, AWS's own among them, don't know it.
-            if isinstance(cause, AwsError) and cause.code == "UnknownOperationException":
+            if _code(error) == "UnknownOperationException":
                 return ["point-in-time recovery: this endpoint does not know it"]
             raise
         return []
+
+    def _recovers(self) -> bool:
+        found = self._calls.call("DescribeContinuousBackups")["ContinuousBackupsDescription"]
+        status = found.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+        if status != "ENABLED":
+            wanted = {"PointInTimeRecoveryEnabled": True}
+            self._calls.call("UpdateContinuousBackups", PointInTimeRecoverySpecification=wanted)
+        return True
+
+
+def _code(error: StoreError) -> str | None:
+    """AWS's own name for what a call failed with."""
+    return error.__cause__.code if isinstance(error.__cause__, AwsError) else None
 
 
 def _keys(schema: Any) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from attrs import evolve, frozen
 
@@ -53,6 +53,11 @@ class DynamoDbUrl:
             if key in given:
                 raise ConfigError(f"store {quoted(url)} says {quoted(key)} twice", hint=_HINT)
             given[key] = value
+        if "@" in urlsplit(given.get("endpoint_url", "")).netloc:
+            raise ConfigError(
+                f"the endpoint_url of store dynamodb://{name} has a user or a password in it",
+                hint="calls are signed: leave it out, and give credentials as to AWS's own tools",
+            )
         read_aws(given, f"store {quoted(url)}: aws")
         return cls(name, given)
 

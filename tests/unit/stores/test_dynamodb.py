@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import math
 import os
 import random
 import re
+import signal
 import string
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +30,8 @@ from bunsui.stores.dynamodb_table import EXPIRY, SCHEMA_VERSION, definition
 from bunsui.testing import StoreSuite
 from bunsui_tests.aws.between import Between
 from bunsui_tests.aws.emulators import Emulator
+from bunsui_tests.aws.endpoint import FakeAws
+from bunsui_tests.conditions import until
 
 #: How many commits each of 8 writers appends. The ordinary run has a few.
 APPENDS = 500 if os.environ.get("BUNSUI_FAULTS") == "full" else 20
@@ -67,15 +74,14 @@ def through(between: Between) -> Iterator[DynamoDbStore]:
     """A store that is called through `between`."""
     store = made(between.url)
     between.calls.clear()
-    between.units.clear()
     yield store
     store.close()
 
 
 def items(store: DynamoDbStore) -> list[dict[str, Any]]:
-    """All items of the table but those of the table itself."""
+    """All items of the table but those of the table itself, and fences, which go by themselves."""
     found = store._calls.call("Scan", ConsistentRead=True)["Items"]
-    return [item for item in found if item["pk"]["S"] != "table"]
+    return [item for item in found if item["pk"]["S"] != "table" and "gone" not in item]
 
 
 class TestDynamoDbStore(StoreSuite):
@@ -181,7 +187,7 @@ def test_batches_that_are_done_in_part(through: DynamoDbStore, between: Between)
 
 def test_away(between: Between, through: DynamoDbStore) -> None:
     """What DynamoDB does not take in time is a failure of each append, and may be tried again."""
-    through.limit_lock_timeout(0.0)
+    through.limit_lock_timeout(1.0)
     between.throttled = 1.0
     (outcome,) = through.append([Append("h", Commit(1, "a", "[]"))])
     assert outcome.error is not None
@@ -211,6 +217,18 @@ def test_a_history_that_is_removed_half(store: DynamoDbStore, monkeypatch: pytes
     store.remove("other")
     assert [each.id for each in store.read("h")] == ["new"]
     assert len(items(store)) == 2  # Its head and its commit.
+
+
+def test_who_has_not_heard_of_a_removal(store: DynamoDbStore) -> None:
+    """Another one removes the history of a writer, which appends nothing any more."""
+    other = DynamoDbStore(store.url)
+    for position in range(1, 3):
+        store.append([Append("h", Commit(position, str(position), "[]"))])
+    other.remove("h")
+    assert store.append([Append("h", Commit(3, "3", "[]"), Put("k", "x", {}))]) == [Appended(conflict=True)]
+    assert store.append([Append("h", Commit(3, "3", "[]"))]) == [Appended(conflict=True)]
+    assert (list(store.read("h")), store.get("k", "x"), items(store)) == ([], None, [])
+    other.close()
 
 
 def test_a_history_that_is_removed_while_it_is_read(
@@ -300,33 +318,176 @@ def test_reads_are_consistent(through: DynamoDbStore, between: Between) -> None:
 # Costs
 
 
-def test_write_units(through: DynamoDbStore, between: Between, tmp_path: Any) -> None:
-    """A chain of jobs with outputs just below 1 KiB takes at most 8 write units a job."""
-    code = (
-        "import json, os, secrets; json.dump(secrets.token_hex(500), open(os.environ['BUNSUI_OUTPUT'], 'w'))"
-    )
-    jobs = 30
-    pipeline = bunsui.Pipeline.from_dict(
-        {
-            "version": "1.0",
-            "name": "Chain",
-            "jobs": [
-                {
-                    "id": f"j{number}",
-                    "type": "custom",
-                    "command": ["python", "-c", code],
-                    "depends_on": [f"j{number - 1}"] if number else [],
-                }
-                for number in range(jobs)
-            ],
-        }
-    )
-    with bunsui.Runner(through, artifacts=tmp_path) as runner:
-        session = runner.run(pipeline)
-    assert session.status == "succeeded"
-    assert len(json.dumps(session.outputs["j0"])) == 1002  # Which can't be made smaller.
-    print(f"{sum(between.units.values()) / jobs:.1f} write units a job: {dict(between.units)}")
-    assert 0 < sum(between.units.values()) <= 8 * jobs
+@pytest.fixture
+def counted(ministack: Emulator, aws_environment: dict[str, str]) -> Iterator[Between]:
+    """An emulator that counts write units as DynamoDB does."""
+    del aws_environment
+    with Between(ministack.url) as found:
+        yield found
+
+
+def chain(jobs: int, **fields: Any) -> bunsui.Pipeline:
+    """Jobs of which each follows the one before."""
+    each = [
+        {"id": f"j{number}", "depends_on": [f"j{number - 1}"] if number else [], **fields}
+        for number in range(jobs)
+    ]
+    return bunsui.Pipeline.from_dict({"version": "1.0", "name": "Chain", "jobs": each})
+
+
+#: Writes just below 1 KiB of what can't be made smaller: each of these characters is worth 13 bits.
+OUTPUT = (
+    "import json, os, random, time; time.sleep(float({seconds!r}));"
+    "letters = [chr(0x4E00 + random.randrange(8192)) for _ in range(330)];"
+    "json.dump(''.join(letters), open(os.environ['BUNSUI_OUTPUT'], 'w'), ensure_ascii=False)"
+)
+
+
+def units(counted: Between, folder: Path, fields: dict[str, Any], jobs: int, aws: str | None = None) -> float:
+    """The write units of a job, beside those of its session: what a chain takes more than one of a job."""
+    used = []
+    with (
+        contextlib.closing(made(counted.url)) as store,
+        bunsui.Runner(store, artifacts=folder, aws={"endpoint_url": aws}) as runner,
+    ):
+        for length in (
+            1,
+            1,
+            jobs + 1,
+        ):  # The first one also looks at the table, and registers the definition.
+            before = sum(counted.writes)
+            session = runner.run(chain(length, **fields))
+            assert session.status == "succeeded"
+            used.append(sum(counted.writes) - before)
+    found = (used[2] - used[1]) / jobs
+    print(f"{found:.1f} write units a job, {used[1] - found:.1f} a session")
+    return found
+
+
+@pytest.mark.parametrize(("jobs", "seconds"), [(20, 0.0), (3, 1.5)], ids=["fast", "slow"])
+def test_write_units(jobs: int, seconds: float, counted: Between, tmp_path: Path) -> None:
+    """A job with an output just below 1 KiB takes at most 8, also where each commit takes the index along."""
+    fields = {"type": "custom", "command": ["python", "-c", OUTPUT.format(seconds=seconds)]}
+    assert 0 < units(counted, tmp_path, fields, jobs) <= 8
+
+
+def test_write_units_of_jobs_at_aws(counted: Between, fake_aws: FakeAws, tmp_path: Path) -> None:
+    """What a service runs takes one commit more, for its handle."""
+    fake_aws.ecs.define("t")
+    fields = {"type": "ecs", "task_definition": "t"}
+    assert 0 < units(counted, tmp_path, fields, 5, fake_aws.url) <= 8
+
+
+# What goes wrong
+
+
+def test_an_endpoint_that_hangs(through: DynamoDbStore, between: Between) -> None:
+    """Whoever calls is told soon after the time that a lock may take: a driver has to make its turns."""
+    through.limit_lock_timeout(1.0)
+    between.hangs = True
+    began = time.monotonic()
+    outcomes = through.append([Append(str(number), Commit(1, "a", "[]")) for number in range(100)])
+    with pytest.raises(bunsui.StoreError, match="no answer came"):
+        through.get("k", "x")
+    # Five of its tries, on the busiest machine; without a bound it would be a minute for each.
+    assert time.monotonic() - began < 50
+    assert {outcome.error is not None and not outcome.error.lasting for outcome in outcomes} == {True}
+
+
+def test_a_write_that_meets_another(through: DynamoDbStore, between: Between) -> None:
+    """It is made again: a transaction, or another region's write, is on its way."""
+    between.refusing["UpdateItem"] = ["TransactionConflictException", "ReplicatedWriteConflictException"]
+    assert through.put("k", "x", {}) == 1
+    between.refusing["DeleteItem"] = ["TransactionConflictException"]
+    through.delete("k", "x")
+    assert through.get("k", "x") is None
+
+
+def test_a_partition_that_is_full(through: DynamoDbStore, between: Between) -> None:
+    """It is said what helps."""
+    between.refusing["PutItem"] = ["ItemCollectionSizeLimitExceededException"]
+    through.append([Append("h", Commit(1, "a", "[]"))])
+    (outcome,) = through.append([Append("h", Commit(2, "b", "[]"))])
+    assert outcome.error is not None
+    assert outcome.error.lasting
+    assert "has reached 10 GB" in str(outcome.error)
+    assert "bunsui session prune" in str(outcome.error.hint)
+
+
+def test_a_refusal_names_no_job(through: DynamoDbStore, between: Between) -> None:
+    """What AWS says of jobs does not help who calls a store."""
+    between.refusing["GetItem"] = ["ValidationException"]
+    with pytest.raises(bunsui.StoreError) as raised:
+        through.get("k", "x")
+    assert raised.value.hint == "see what AWS says of it"
+
+
+def test_closed_while_it_is_used(store: DynamoDbStore) -> None:
+    """Others go on, at the price of connecting again."""
+    ends = threading.Event()
+
+    def use() -> int:
+        times = 0
+        while not ends.is_set():
+            store.get("k", "x")
+            times += 1
+        return times
+
+    with ThreadPoolExecutor(4) as pool:
+        users = [pool.submit(use) for _ in range(4)]
+        for _ in range(20):
+            store.close()
+            time.sleep(0.02)
+        ends.set()
+        assert all(user.result() > 0 for user in users)
+
+
+def test_forked_while_the_table_is_looked_at(between: Between) -> None:
+    """The child looks by itself."""
+    made(between.url).close()
+    store = DynamoDbStore(url_of(between.url, f"table-{next(_NUMBERS) - 1}"))
+    between.hangs = True
+    looking = threading.Thread(target=store_get, args=(store,))
+    looking.start()
+    until(lambda: between.calls["DescribeTable"] >= 2)
+    between.hangs = False
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        code = 1
+        try:
+            code = 0 if store.get("k", "x") is None else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    between.let_go()
+    looking.join()
+    store.close()
+
+
+def store_get(store: DynamoDbStore) -> None:
+    """Looks, whatever comes of it."""
+    with contextlib.suppress(bunsui.StoreError):
+        store.get("k", "x")
+
+
+def test_odd_times(store: DynamoDbStore) -> None:
+    """Times that DynamoDB's numbers can't hold are as early, or as late, as any."""
+    for number, expires_at in enumerate((-math.inf, -1e40, 0, 1e-300)):
+        store.put("k", f"past-{number}", {}, expires_at=expires_at)
+    for number, expires_at in enumerate((math.inf, 1e126, 1.2e40)):
+        store.put("k", f"later-{number}", {}, expires_at=expires_at)
+    assert [each.key for each in store.find("k")] == ["later-0", "later-1", "later-2"]
+
+
+def test_what_can_not_be_there(store: DynamoDbStore) -> None:
+    """Whoever asks for it finds nothing, as in any store."""
+    assert store.get("k", "x" * 2000) is None
+    store.delete("k", "x" * 2000)
+    assert store.find("k", "g" * 2000) == []
+    with pytest.raises(bunsui.ConfigError):
+        store.find("k", after=json.dumps(["\ud800", "x"]))
 
 
 # The table
@@ -348,6 +509,16 @@ def test_recovery(moto_server: Emulator, aws_environment: dict[str, str]) -> Non
     assert store.create().lacks == ()
     backups = store._calls.call("DescribeContinuousBackups")["ContinuousBackupsDescription"]
     assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    store.close()
+
+
+def test_a_table_that_is_not_ready(between: Between) -> None:
+    """What was made a moment ago DescribeTable may not show yet, and its backups come later still."""
+    store = DynamoDbStore(url_of(between.url))
+    between.refusing["DescribeTable"] = ["ResourceNotFoundException"]
+    between.refusing["DescribeContinuousBackups"] = ["ContinuousBackupsUnavailableException"] * 2
+    assert store.create().is_new
+    assert between.calls["DescribeContinuousBackups"] >= 3
     store.close()
 
 
@@ -443,6 +614,10 @@ def test_a_table_that_was_made_otherwise(endpoint: str) -> None:
         ("dynamodb://team?region=eu-central-1&region=eu-west-1", "says 'region' twice"),
         ("dynamodb://team?region=Europe", "aws.region is 'Europe'"),
         ("dynamodb://team?region=", "aws.region is ''"),
+        (
+            "dynamodb://team?endpoint_url=http://u:hunter2@host",
+            "dynamodb://team has a user or a password in it",
+        ),
     ],
 )
 def test_a_wrong_url(url: str, said: str) -> None:

@@ -43,7 +43,7 @@ class Commits:
 
     def seal(self, live: Live) -> None:
         """Makes commits of a session's facts."""
-        live.seal(self._store.max_commit_bytes)
+        live.seal(self._store.max_commit_bytes, self._clock.monotonic())
 
     def flush(self, lives: Sequence[Live]) -> Flushed:
         """Appends all facts of these sessions: one append, and another for each chunk of large ones."""
@@ -69,7 +69,7 @@ class Commits:
                     live.confirmed_at = began if live.in_doubt_since is None else live.in_doubt_since
                     live.in_doubt_since = None
                     self._observers.show(live.id, live.sent(append))
-                    if append.document is None:
+                    if append.document is None and live.is_behind:
                         flushed.unindexed.append(live)
                     if live.unsent:
                         again.append(live)

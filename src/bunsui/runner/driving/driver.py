@@ -295,8 +295,9 @@ class Driver:
     def _index(self, live: Live) -> None:
         """Has the session's index entry put: with each commit it would cost a page of the log more."""
         live.index_timed = False
-        live.index_due = True
-        self.touch(live)
+        if live.is_behind:
+            live.index_due = True
+            self.touch(live)
 
     def _append_failed(self, live: Live, error: StoreError) -> None:
         """Nothing starts, results stay in memory, the same commit is tried again.

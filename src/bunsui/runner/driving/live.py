@@ -15,6 +15,7 @@ from bunsui.engine.events import RunnerReleased
 from bunsui.errors import BunsuiError, StoreError
 from bunsui.ports.store import Append, Commit
 from bunsui.runner.attempts.kept_secrets import KeptSecrets
+from bunsui.runner.driving.tempo import INDEX_DELAY
 from bunsui.runner.sessions import index
 from bunsui.stores.records import OVERHEAD, body_of, encode_event, split
 from bunsui.stores.sqlite_errors import of_session
@@ -52,7 +53,9 @@ class Live:
     #: Whether every job must run on this machine.
     local: bool = False
     #: The status and the claim's epoch that the last index entry shows, sent or not; None before the first.
-    indexed: tuple[SessionStatus, int | None] | None = None
+    indexed: tuple[SessionStatus, int | None, tuple[int, ...]] | None = None
+    #: When that was made (monotonic).
+    indexed_at: float = -math.inf
     #: Whether the next commit carries the index entry, also where the status is the same.
     index_due: bool = False
     #: Whether a timer will set `index_due`.
@@ -167,10 +170,14 @@ class Live:
         released = encode_event(RunnerReleased(self.at(time), self.epoch))
         return Append(self.id, Commit(self.position + 1, f"{self.token}-released", body_of([released])))
 
-    def seal(self, max_bytes: int) -> None:
+    def seal(self, max_bytes: int, now: float) -> None:
         """Makes commits of the facts that no commit holds yet; an empty one where only the index is due.
 
         Each has the index entry that is true with it, where one is due: what comes after it may be lost.
+
+        Args:
+            max_bytes: of one commit.
+            now: the monotonic time.
         """
         if not self.events and (self.unsent or not self.index_due):
             return
@@ -185,21 +192,33 @@ class Live:
             position += 1
             # Unique: no other driver has this token, and none makes two commits for a position.
             commit = Commit(position, f"{self.token}-{position}", body_of(chunk))
-            document = self._index_entry() if i == len(chunks) else None
+            document = self._index_entry(now) if i == len(chunks) else None
             if position == 1 and document is None:
                 # Nobody would find a session of which only this one becomes durable.
                 document = index.entry(self.machine.state, still_open=True)
             self.unsent.append((Append(self.id, commit, document), events[: len(chunk)]))
             events = events[len(chunk) :]
 
-    def _index_entry(self) -> Put | None:
-        """The index entry of the session as it stands, where one is due."""
-        claim = self.machine.state.claim
-        shown = self.machine.state.status, None if claim is None else claim.epoch
-        if not self.index_due and self.indexed == shown:
+    @property
+    def _shown(self) -> tuple[SessionStatus, int | None, tuple[int, ...]]:
+        """What the index entry says that changes."""
+        state = self.machine.state
+        return state.status, None if state.claim is None else state.claim.epoch, tuple(state.counts.values())
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the index entry does not say how many jobs have which status."""
+        return self.indexed != self._shown
+
+    def _index_entry(self, now: float) -> Put | None:
+        """The index entry of the session as it stands, where one is due: it goes along with facts."""
+        shown = self._shown
+        is_new = self.indexed is None or self.indexed[:2] != shown[:2]
+        is_old = self.indexed != shown and now - self.indexed_at >= INDEX_DELAY
+        if not (self.index_due or is_new or is_old):
             return None
         self.index_due = False
-        self.indexed = shown
+        self.indexed, self.indexed_at = shown, now
         return index.entry(self.machine.state)
 
     def made(self, commit: Commit) -> bool:

@@ -35,19 +35,31 @@ class Between:
         self.lost = 0.0
         #: Actions whose next answers are lost, that many.
         self.losing: Counter[str] = Counter()
+        #: The codes with which the next calls of an action are refused, without effect.
+        self.refusing: dict[str, list[str]] = {}
+        #: Whether no call is answered, for ever.
+        self.hangs = False
         #: Whether batches are done for their first entry only, and the rest is left.
         self.does_little = False
         #: The calls that came, by action.
         self.calls: Counter[str] = Counter()
         #: What they were given, each with its action, oldest first.
         self.bodies: list[tuple[str, dict[str, Any]]] = []
-        #: Write units, as far as the other one tells of them, by action.
-        self.units: Counter[str] = Counter()
+        #: The write units of each write, as the other one says: ministack counts as DynamoDB does, DynamoDB
+        #: Local takes each transaction for four.
+        self.writes: list[float] = []
+        self._is_over = threading.Event()
         self._listener = Listener(self._answer)
         self.url = f"http://127.0.0.1:{self._listener.port}"
 
+    def let_go(self) -> None:
+        """Ends the connections that hang, and none does any more."""
+        self.hangs = False
+        self._is_over.set()
+
     def close(self) -> None:
         """Ends all connections."""
+        self.let_go()
         self._listener.close()
 
     def __enter__(self) -> Between:
@@ -64,6 +76,12 @@ class Between:
             is_lost = self._random.random() < self.lost or self.losing[action] > 0
             if not is_throttled and self.losing[action] > 0:
                 self.losing[action] -= 1
+        if self.hangs:
+            self._is_over.wait()
+            return None
+        if codes := self.refusing.get(action):
+            body = {"__type": f"com.amazonaws.dynamodb.v20120810#{codes.pop(0)}", "message": "not now"}
+            return Reply(400, json.dumps(body).encode(), {"Content-Type": "application/x-amz-json-1.0"})
         if is_throttled:
             body = {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "slow down"}
             return Reply(400, json.dumps(body).encode(), {"Content-Type": "application/x-amz-json-1.0"})
@@ -97,7 +115,7 @@ class Between:
         consumed = json.loads(read).get("ConsumedCapacity") if answer.status == 200 else None
         with self._lock:
             for each in [consumed] if isinstance(consumed, dict) else consumed or ():
-                self.units[action] += each["CapacityUnits"]
+                self.writes.append(each["CapacityUnits"])
         # The checksum is of the answer as it was.
         kept = {name: value for name, value in answer.getheaders() if name.lower() not in _OWN}
         return Reply(answer.status, read, kept)
