@@ -110,8 +110,8 @@ MUTANTS = (
     Mutant(
         "a deployed function takes over no variable but the trace's",
         "aws/deployed.py",
-        "sent = {name: found.get(name) for name in (*_FORMS, *_TRACE)}",
-        "sent = dict(found)",
+        '"BAGGAGE")',
+        '"BAGGAGE", "LD_PRELOAD")',
         ("tests/unit/aws/test_deployed.py",),
     ),
     Mutant(
