@@ -101,6 +101,27 @@ MUTANTS = (
         ("tests/unit/aws/test_deployed.py",),
     ),
     Mutant(
+        "a deployed function takes ids from nobody but a runner",
+        "aws/deployed.py",
+        "return texts if all(form.fullmatch",
+        "return texts if any(form.fullmatch",
+        ("tests/unit/aws/test_deployed.py",),
+    ),
+    Mutant(
+        "a deployed function takes over no variable but the trace's",
+        "aws/deployed.py",
+        '"BAGGAGE")',
+        '"BAGGAGE", "LD_PRELOAD")',
+        ("tests/unit/aws/test_deployed.py",),
+    ),
+    Mutant(
+        "a name of a secret is no pattern in a policy",
+        "aws/secret_sources.py",
+        'name = literal(named["id"])\n        if named["region"] is None:',
+        'name = named["id"]\n        if named["region"] is None:',
+        ("tests/unit/aws/test_secret_sources.py",),
+    ),
+    Mutant(
         "a deployed function leaves nothing of its call for the next",
         "aws/deployed.py",
         "            current.reset(token)",

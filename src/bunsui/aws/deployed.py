@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from typing import Any, TypeVar
 
 from bunsui.errors import ConfigError, NotFound, StateError
@@ -34,7 +34,18 @@ _INPUT = re.compile(
 #: What a call is known by; see `bunsui.local.callables.call_variables`.
 _SESSION, _JOB = "BUNSUI_SESSION_ID", "BUNSUI_JOB_ID"
 _ATTEMPT, _KEY = "BUNSUI_ATTEMPT", "BUNSUI_IDEMPOTENCY_KEY"
-#: The parent of what jobs log to.
+#: What each looks like where a runner sends it: whoever may call the function may send anything. See
+#: `bunsui.runner.sessions.creation.session_id_of`, `bunsui.dsl.fields.IDENTIFIER_PATTERN` and
+#: `bunsui.runner.attempts.idempotency`.
+_FORMS = {
+    _SESSION: re.compile(r"[a-z2-7]{16}"),
+    _JOB: re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
+    _ATTEMPT: re.compile(r"[1-9][0-9]{0,8}"),
+    _KEY: re.compile(r"[0-9a-f]{1,64}"),
+}
+#: The trace context. No other name is taken over: a function may give its environment to processes.
+_TRACE = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
+#: What jobs log to. One for all of them, as Python keeps each logger for ever.
 _LOGGER = "bunsui.job"
 
 _log = logging.getLogger(__name__)
@@ -61,18 +72,21 @@ def lambda_handler(function: Handler) -> Handler:
             return {"loaded": insert_once(key, event["rows"])}
 
     Args:
-        function: takes event and context; it is no async one, which Lambda does not call.
+        function: takes event and context. It is no async one and no generator, with which Lambda can do
+            nothing, and no method of a class: decorate a function that calls it, or the method of an object,
+            ``lambda_handler(loader.load)``.
 
     Raises:
-        ConfigError: it can't be called, or is async. When it is called: the event is on S3, and boto3 is not
-            installed, or it is not where a runner puts events.
+        ConfigError: it can't be called, is async or a generator, or can't be called with two arguments. When
+            it is called: the event is on S3, and boto3 is not installed, or it is not where a runner puts
+            events.
         NotFound: when it is called: the event is on S3 no more.
         AwsError: when it is called: the event is on S3, and can't be read.
     """
-    if not callable(function) or iscoroutinefunction(function):
-        kind = "is async" if callable(function) else f"is {type(function).__name__}, which can't be called"
+    reason = _unfit(function)
+    if reason is not None:
         raise ConfigError(
-            f"the Lambda function {getattr(function, '__qualname__', repr(function))} {kind}",
+            f"the Lambda function {getattr(function, '__qualname__', repr(function))} {reason}",
             hint="decorate a function (event, context), which may call asyncio.run",
         )
 
@@ -97,40 +111,62 @@ def lambda_handler(function: Handler) -> Handler:
     return handler  # type: ignore[return-value] # It takes and gives the same.
 
 
+def _unfit(function: Any) -> str | None:
+    """Why Lambda can't run it; None: it can."""
+    if not callable(function):
+        return f"is {type(function).__name__}, which can't be called"
+    inner = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    for each in (inner, type(inner).__call__):  # Of an object it is its class's that runs.
+        if iscoroutinefunction(each) or isasyncgenfunction(each):
+            return "is async"
+        if isgeneratorfunction(each):
+            return "is a generator"
+    try:
+        # Its own one, not that of a function that it wraps: a decorator may add what that wants.
+        signature(function, follow_wrapped=False).bind(None, None)
+    except TypeError:
+        return "can't be called with event and context alone, such as a method, which has 'self' before them"
+    except ValueError:
+        pass  # Some that are written in C don't say what they take.
+    return None
+
+
 def _custom(context: Any) -> Mapping[str, str]:
-    """What the caller has sent beside the event."""
+    """What a runner has sent beside the event; empty: it was none."""
     found = getattr(getattr(context, "client_context", None), "custom", None)
     if not isinstance(found, Mapping):
         return {}
-    return {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, str)}
+    sent = {name: found.get(name) for name in (*_FORMS, *_TRACE)}
+    texts = {name: value for name, value in sent.items() if isinstance(value, str)}
+    return texts if all(form.fullmatch(texts.get(name, "")) for name, form in _FORMS.items()) else {}
 
 
 def _call(event: Any, context: Any, custom: Mapping[str, str]) -> JobCall | None:
     """The call that a runner makes; None: it is none of a runner's."""
-    known = [custom.get(name, "") for name in (_SESSION, _JOB, _ATTEMPT, _KEY)]
-    session, job, attempt, key = known
-    if not all(known) or not re.fullmatch(r"[1-9][0-9]{0,8}", attempt):
+    if not custom:
         return None
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     return JobCall(
-        session_id=session,
+        session_id=custom[_SESSION],
         pipeline="",
-        job_id=job,
-        attempt=int(attempt),
+        job_id=custom[_JOB],
+        attempt=int(custom[_ATTEMPT]),
         parameters=event if isinstance(event, Mapping) else {},
         options={},
-        idempotency_key=key,
+        idempotency_key=custom[_KEY],
         deadline=None if remaining is None else time.monotonic() + remaining() / 1000,
-        environment={name: value for name, value in custom.items() if not name.startswith("BUNSUI_")},
-        workbench=_Bench(job),
+        environment={name: custom[name] for name in _TRACE if name in custom},
+        workbench=_Bench(custom[_JOB]),
     )
 
 
 class _Logger(logging.LoggerAdapter[logging.Logger]):
-    """Leaves ``extra`` as it is given, unlike its base."""
+    """Adds the job to ``extra``, unlike its base, which replaces what is given."""
 
     def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
-        return msg, kwargs
+        return msg, {**kwargs, "extra": {**(self.extra or {}), **(kwargs.get("extra") or {})}}
 
 
 class _Bench:
@@ -148,7 +184,7 @@ class _Bench:
         # Lambda is told a level, it holds.
         if logger.level == logging.NOTSET and "AWS_LAMBDA_LOG_LEVEL" not in os.environ:
             logger.setLevel(logging.INFO)
-        return _Logger(logging.getLogger(f"{_LOGGER}.{self._job}"), {})
+        return _Logger(logger, {"job": self._job})
 
     def run(self, work: Any, call: JobCall) -> Any:
         del work, call

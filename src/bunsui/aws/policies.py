@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Characters of a managed policy, white space not counted.
 MAX_CHARACTERS = 6144
+#: Of all policies within a role together, likewise.
+MAX_IN_ROLE = 10_240
 #: Actions whose names stand in the name of a statement.
 _NAMED = 2
 
@@ -53,8 +55,9 @@ class IamPolicy:
         if self.size <= MAX_CHARACTERS:
             return None
         return (
-            f"it has {self.size:,} characters, and a managed policy has {MAX_CHARACTERS:,} at most: make"
-            " several of its statements, or name resources by a common beginning and '*'"
+            f"it has {self.size:,} characters, and a managed policy has {MAX_CHARACTERS:,} at most, all that"
+            f" are within a role {MAX_IN_ROLE:,} together: make several managed ones of its statements, or"
+            " name resources by a common beginning and '*'"
         )
 
     def to_json(self) -> str:

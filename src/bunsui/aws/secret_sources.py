@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from bunsui.aws.asking import ask
 from bunsui.aws.connections import Caller
 from bunsui.errors import AwsError, JobError, StateError
-from bunsui.ports.permissions import Permission
+from bunsui.ports.permissions import Permission, literal
 from bunsui.ports.secrets import SecretSource
 
 if TYPE_CHECKING:
@@ -124,9 +124,6 @@ class SecretsManager(AwsSource):
     service: ClassVar[str] = "secretsmanager"
     action: ClassVar[str] = "GetSecretValue"
     form: ClassVar[re.Pattern[str]] = _SECRET
-    form_text: ClassVar[str] = (
-        "NAME, NAME:VERSION, NAME#FIELD or NAME:VERSION#FIELD, where NAME may be an ARN"
-    )
 
     def permissions(self, key: str, where: Where) -> Iterable[Permission | Unnamed]:
         """See `SecretSource.permissions`.
@@ -134,11 +131,13 @@ class SecretsManager(AwsSource):
         One for a key of AWS KMS that is the user's own can't be seen in the secret's name.
         """
         named, _ = self._read(key)
+        name = literal(named["id"])
         if named["region"] is None:
-            arn = where.arn("secretsmanager", f"secret:{named['id']}{ANY_SUFFIX}")
+            arns = [where.arn("secretsmanager", f"secret:{name}{ANY_SUFFIX}")]
         else:
-            arn = named["id"] if _SUFFIX.search(named["id"]) else f"{named['id']}{ANY_SUFFIX}"
-        return [Permission(["secretsmanager:GetSecretValue"], [arn])]
+            # AWS takes an ARN without the six characters, too, and a name may end as if it had them.
+            arns = [*([name] if _SUFFIX.search(name) else []), f"{name}{ANY_SUFFIX}"]
+        return [Permission(["secretsmanager:GetSecretValue"], arns)]
 
     def _parameters(self, named: re.Match[str]) -> dict[str, Any]:
         version = named["version"]
@@ -157,9 +156,6 @@ class ParameterStore(AwsSource):
     service: ClassVar[str] = "ssm"
     action: ClassVar[str] = "GetParameter"
     form: ClassVar[re.Pattern[str]] = _PARAMETER
-    form_text: ClassVar[str] = (
-        "NAME, NAME:VERSION, NAME#FIELD or NAME:VERSION#FIELD, where NAME may be an ARN"
-    )
 
     def permissions(self, key: str, where: Where) -> Iterable[Permission | Unnamed]:
         """See `SecretSource.permissions`.
@@ -167,7 +163,7 @@ class ParameterStore(AwsSource):
         One for a key of AWS KMS that is the user's own can't be seen in the parameter's name.
         """
         named, _ = self._read(key)
-        name = named["id"]
+        name = literal(named["id"])
         if named["region"] is not None:
             return [Permission(["ssm:GetParameter"], [name])]
         wanted = [Permission(["ssm:GetParameter"], [where.arn("ssm", f"parameter/{name.removeprefix('/')}")])]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
+import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +25,7 @@ from bunsui_tests.aws.runtime import TIMEOUT, Runtime
 
 SOURCE = Path(bunsui.__file__).parents[1]
 SITE = Path(str(find_spec("attrs") and find_spec("attrs").origin)).parents[1]  # type: ignore[union-attr]
-SESSION, KEY = "k3mzq7w2p5vxa4ht", "k3mzq7w2p5vxa4ht-load-2"
+SESSION, KEY = "k3mzq7w2p5vxa4ht", hashlib.sha256(b"k3mzq7w2p5vxa4ht-load-2").hexdigest()
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 CUSTOM = {
     "BUNSUI_SESSION_ID": SESSION,
@@ -135,11 +138,54 @@ def test_a_level_that_lambda_is_told_holds(deployed: Callable[..., Runtime]) -> 
         {"custom": {**CUSTOM, "BUNSUI_ATTEMPT": "two"}},
         {"custom": {**CUSTOM, "BUNSUI_ATTEMPT": 2}},
         {"custom": {**CUSTOM, "BUNSUI_JOB_ID": ""}},
+        {"custom": {**CUSTOM, "BUNSUI_JOB_ID": "load\n[ERROR] forged"}},
+        {"custom": {**CUSTOM, "BUNSUI_JOB_ID": "load\n"}},
+        {"custom": {**CUSTOM, "BUNSUI_JOB_ID": "a" * 65}},
+        {"custom": {**CUSTOM, "BUNSUI_JOB_ID": "load.all"}},
+        {"custom": {**CUSTOM, "BUNSUI_SESSION_ID": SESSION.upper()}},
+        {"custom": {**CUSTOM, "BUNSUI_SESSION_ID": SESSION[1:]}},
+        {"custom": {**CUSTOM, "BUNSUI_SESSION_ID": f"{SESSION}\n"}},
+        {"custom": {**CUSTOM, "BUNSUI_IDEMPOTENCY_KEY": "a" * 65}},
+        {"custom": {**CUSTOM, "BUNSUI_IDEMPOTENCY_KEY": f"{KEY[1:]}\n"}},
+        {"custom": {**CUSTOM, "BUNSUI_IDEMPOTENCY_KEY": "load-2"}},
     ],
 )
 def test_called_by_others(deployed: Callable[..., Runtime], context: Any) -> None:
     """It works just the same, and has no call."""
     assert [[1, 2], "current_call() was asked for outside a job"] == deployed("whether")([1, 2], context)
+
+
+def test_only_the_trace_is_taken_over(deployed: Callable[..., Runtime]) -> None:
+    """What else a caller names, such as what a process of the function would load, is not its environment."""
+    run = deployed("call")
+    sent = {**TRACED, "BAGGAGE": "a=1", "LD_PRELOAD": "/tmp/theirs.so", "PATH": "/tmp", "traceparent": PARENT}
+    told = {"TRACEPARENT": PARENT, "TRACESTATE": "vendor=1", "BAGGAGE": "a=1"}
+    assert told == run({}, {"custom": sent})[5]
+
+
+def logged(caplog: pytest.LogCaptureFixture, job: str, **extra: Any) -> logging.LogRecord:
+    """What a deployed function's logger makes of a message."""
+    caplog.clear()
+
+    @lambda_handler
+    def load(event: Any, context: Any) -> None:
+        del event, context
+        bunsui.current_call().logger.info("loading", extra=extra)
+
+    load(None, SimpleNamespace(client_context=SimpleNamespace(custom={**CUSTOM, "BUNSUI_JOB_ID": job})))
+    [record] = caplog.records
+    return record
+
+
+def test_jobs_share_a_logger(caplog: pytest.LogCaptureFixture) -> None:
+    """Python keeps each logger for ever, and whoever may call the function names the job."""
+    record = logged(caplog, "load", table="daily")
+    assert ("bunsui.job", "load", "daily") == (record.name, record.job, record.table)  # type: ignore[attr-defined]
+    known = len(logging.root.manager.loggerDict)
+    assert [f"load-{i}" for i in range(100)] == [
+        logged(caplog, f"load-{i}").job for i in range(100)  # type: ignore[attr-defined]
+    ]
+    assert known == len(logging.root.manager.loggerDict)
 
 
 def test_the_trace_goes_on(deployed: Callable[..., Runtime]) -> None:
@@ -294,6 +340,30 @@ class TestLargeEvents:
         assert "NotFound" == raised.value.error_type
 
 
+class Unfit:
+    """What is no function that Lambda calls with event and context."""
+
+    async def __call__(self, event: Any, context: Any) -> None:
+        del event, context
+
+    async def load(self, context: Any) -> None:
+        del context
+
+    async def stream(self, context: Any) -> AsyncIterator[int]:
+        del context
+        yield 1
+
+    def rows(self, context: Any) -> Iterator[int]:
+        del context
+        yield 1
+
+    def none(self) -> None:
+        pass
+
+    def method(self, event: Any, context: Any) -> Any:
+        return event, context
+
+
 class TestDecorating:
     """What is decorated, and how."""
 
@@ -314,16 +384,45 @@ class TestDecorating:
         with pytest.raises(bunsui.ConfigError, match=text):
             lambda_handler(given)
 
-    def test_async(self) -> None:
-        """Lambda does not call such a function; that is told at once."""
+    @pytest.mark.parametrize(
+        ("given", "text"),
+        [
+            (Unfit.load, "Unfit.load is async"),
+            (functools.partial(Unfit.load, None), "is async"),
+            (Unfit(), "is async"),
+            (functools.partial(Unfit()), "is async"),
+            (Unfit.stream, "Unfit.stream is async"),
+            (Unfit.rows, "Unfit.rows is a generator"),
+            (Unfit.none, "Unfit.none can't be called with event and context alone"),
+            (Unfit.method, "Unfit.method can't be called with event and context alone, such as a method"),
+        ],
+    )
+    def test_what_lambda_can_not_run(self, given: Any, text: str) -> None:
+        """It does not await, does not iterate, and has no 'self'; that is told at once."""
+        with pytest.raises(bunsui.ConfigError) as raised:
+            lambda_handler(given)
+        assert text in str(raised.value)
+        assert str(raised.value).endswith(
+            "; decorate a function (event, context), which may call asyncio.run"
+        )
 
-        async def load(event: Any, context: Any) -> None:
-            del event, context
+    def test_what_else_can_be_called(self) -> None:
+        """A method of an object, one that is written in C, and what another decorator gives the rest."""
 
-        with pytest.raises(
-            bunsui.ConfigError, match=r"load is async; decorate a function \(event, context\)"
-        ):
-            lambda_handler(load)
+        def injecting(function: Any) -> Any:
+            @functools.wraps(function)
+            def wrapper(event: Any, context: Any) -> Any:
+                return function(event, context, 3)
+
+            return wrapper
+
+        @injecting
+        def load(event: Any, context: Any, given: int) -> Any:
+            return event, context, given
+
+        assert (1, 2) == lambda_handler(Unfit().method)(1, 2)
+        assert 2 == lambda_handler(max)(1, 2)
+        assert (1, 2, 3) == lambda_handler(load)(1, 2)
 
 
 @lambda_handler

@@ -111,6 +111,7 @@ def test_too_long() -> None:
     assert (MAX_CHARACTERS, None) == (fits.size, fits.hint)
     assert MAX_CHARACTERS + 1 == more.size
     assert "6,145 characters, and a managed policy has 6,144 at most" in str(more.hint)
+    assert "all that are within a role 10,240 together" in str(more.hint)
 
 
 @pytest.mark.parametrize(

@@ -168,23 +168,35 @@ class TestSecretsManager:
         assert no.value.retryable is False
 
     @pytest.mark.parametrize(
-        ("key", "arn"),
+        ("key", "name"),
         [
-            ("prod/db", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/db-??????"),
-            ("db:AWSPREVIOUS#p", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-??????"),
-            *(
-                (f"arn:aws-cn:secretsmanager:cn-north-1:000000000000:secret:{given}", whole)
-                for given, whole in [
-                    ("db-a1B2c3#p", "arn:aws-cn:secretsmanager:cn-north-1:000000000000:secret:db-a1B2c3"),
-                    ("db", "arn:aws-cn:secretsmanager:cn-north-1:000000000000:secret:db-??????"),
-                ]
-            ),
+            ("prod/db", "prod/db-??????"),
+            ("db:AWSPREVIOUS#p", "db-??????"),
+            ("db-secret", "db-secret-??????"),
+            ("*", "${*}-??????"),
+            ("prod/d?-$", "prod/d${?}-${$}-??????"),
         ],
     )
-    def test_permissions(self, key: str, arn: str) -> None:
+    def test_permissions(self, key: str, name: str) -> None:
         """One secret's value may be asked for: by its name, its ARN has six characters more."""
+        arn = f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}"
         expected = [Permission(["secretsmanager:GetSecretValue"], [arn])]
         assert expected == list(SecretsManager().permissions(key, WHERE))
+
+    @pytest.mark.parametrize(
+        ("given", "names"),
+        [
+            ("db", ["db-??????"]),
+            ("db-a1B2c3#p", ["db-a1B2c3", "db-a1B2c3-??????"]),
+            ("db-secret:AWSPREVIOUS", ["db-secret", "db-secret-??????"]),
+            ("*-a1B2c3", ["${*}-a1B2c3", "${*}-a1B2c3-??????"]),
+        ],
+    )
+    def test_permissions_by_arn(self, given: str, names: list[str]) -> None:
+        """An ARN may lack the six characters, and a name may end as if it had them: then it is both."""
+        begin = "arn:aws-cn:secretsmanager:cn-north-1:000000000000:secret:"
+        expected = [Permission(["secretsmanager:GetSecretValue"], [begin + name for name in names])]
+        assert expected == list(SecretsManager().permissions(begin + given, WHERE))
 
 
 class TestParameterStore:
@@ -229,26 +241,35 @@ class TestParameterStore:
 
     @pytest.mark.parametrize(
         ("key", "name"),
-        [("/prod/db", "prod/db"), ("db:3", "db"), ("db:label#field", "db")],
+        [
+            ("/prod/db", "prod/db"),
+            ("db:3", "db"),
+            ("db:label#field", "db"),
+            ("/prod/*", "prod/${*}"),
+            ("d?", "d${?}"),
+        ],
     )
     def test_permissions(self, key: str, name: str) -> None:
         """One parameter may be asked for: its ARN has one slash where the name begins with one, or not."""
         arn = f"arn:aws:ssm:eu-central-1:123456789012:parameter/{name}"
         assert [Permission(["ssm:GetParameter"], [arn])] == list(ParameterStore().permissions(key, WHERE))
 
-    def test_permissions_by_arn(self) -> None:
+    @pytest.mark.parametrize(("name", "resource"), [("db", "db"), ("prod/*", "prod/${*}")])
+    def test_permissions_by_arn(self, name: str, resource: str) -> None:
         """An ARN is itself, without version and field."""
-        arn = "arn:aws:ssm:us-east-1:000000000000:parameter/db"
-        expected = [Permission(["ssm:GetParameter"], [arn])]
-        assert expected == list(ParameterStore().permissions(f"{arn}:3#field", WHERE))
+        begin = "arn:aws:ssm:us-east-1:000000000000:parameter/"
+        expected = [Permission(["ssm:GetParameter"], [begin + resource])]
+        assert expected == list(ParameterStore().permissions(f"{begin}{name}:3#field", WHERE))
 
-    def test_permissions_of_a_reference(self) -> None:
+    @pytest.mark.parametrize(("name", "resource"), [("db", "db"), ("*", "${*}")])
+    def test_permissions_of_a_reference(self, name: str, resource: str) -> None:
         """What is a secret of Secrets Manager behind a parameter's name needs both."""
-        found = list(ParameterStore().permissions("/aws/reference/secretsmanager/db:AWSPREVIOUS", WHERE))
+        key = f"/aws/reference/secretsmanager/{name}:AWSPREVIOUS"
+        found = list(ParameterStore().permissions(key, WHERE))
         assert [("ssm:GetParameter",), ("secretsmanager:GetSecretValue",)] == [each.actions for each in found]  # type: ignore[union-attr]
         assert [
-            ("arn:aws:ssm:eu-central-1:123456789012:parameter/aws/reference/secretsmanager/db",),
-            ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:db-??????",),
+            (f"arn:aws:ssm:eu-central-1:123456789012:parameter/aws/reference/secretsmanager/{resource}",),
+            (f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:{resource}-??????",),
         ] == [
             each.resources for each in found
         ]  # type: ignore[union-attr]

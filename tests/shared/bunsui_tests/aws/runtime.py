@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bunsui_tests.aws.environment import environment
 from bunsui_tests.aws.functions import FunctionDied
 from bunsui_tests.aws.listening import Listener
@@ -33,6 +35,8 @@ TIMEOUT = 30_000
 class Runtime:
     """A function that runs as Lambda runs it, one event after the other; a context manager.
 
+    It skips the test where the runtime is not installed, which is on all systems but Linux.
+
     Args:
         folder: Has its module.
         handler: ``module.function``.
@@ -43,6 +47,8 @@ class Runtime:
     def __init__(
         self, folder: Path, handler: str, *paths: Path | str, variables: Mapping[str, str] | None = None
     ) -> None:
+        if sys.platform != "linux":
+            pytest.skip("AWS's runtime of Python functions (awslambdaric) has wheels for Linux alone")
         self._folder = folder
         self._events: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()

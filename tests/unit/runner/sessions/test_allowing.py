@@ -221,6 +221,21 @@ class TestWhatIsCalled:
         whole = allowed(policy(function(), artifacts="s3://bucket", **THERE))
         assert ("s3:GetObject", "arn:aws:s3:::bucket/*") in whole
 
+    @pytest.mark.parametrize(
+        ("kind", "options"),
+        [
+            ("batch", {"job_queue": "queue", "job_definition": "load:1"}),
+            ("glue", {"job_name": "load"}),
+            ("ecs", {"task_definition": "load:1"}),
+        ],
+    )
+    def test_outputs_that_jobs_may_leave(self, policy: Any, kind: str, options: Any) -> None:
+        """Else S3 says of one that is not there that it may not be read, and the job waits."""
+        listing = ("s3:ListBucket", "arn:aws:s3:::bucket")
+        job = bunsui.Job("a", kind, options)
+        assert listing in allowed(policy(job, artifacts="s3://bucket/a", partial=True, **THERE))
+        assert listing not in allowed(policy(function(), artifacts="s3://bucket/a", **THERE))
+
     def test_secrets(self, policy: Any) -> None:
         """Those that the pipeline names are asked for; where they are in the environment, by nobody."""
         config = {"secrets": {"db": "table:db", "unused": "table:unused", "here": "env:HERE"}}
