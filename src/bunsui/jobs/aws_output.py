@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws_remote import AwsRemoteJobType
@@ -23,6 +23,8 @@ Outcome = Running | Succeeded | Failed | CannotTell
 
 class AwsOutputJobType(AwsRemoteJobType):
     """The handles of its work have the URL of the output as ``output``, where there is one."""
+
+    leaves_output: ClassVar[bool] = True
 
     def output_url(self, call: JobCall) -> str | None:
         """Where an attempt may leave what it returns; None: nowhere, as artifacts are not on S3."""

@@ -48,7 +48,6 @@ class EcsJobType(AwsOutputJobType):
     open_fields: ClassVar[frozenset[str]] = frozenset({"command", "group", "tags"})
     binding_field: ClassVar[str | None] = "task_definition"
     service: ClassVar[str] = "ecs"
-    leaves_output: ClassVar[bool] = True
     poll_batch: ClassVar[int] = 1000
 
     def __init__(self, services: Services | None = None) -> None:

@@ -128,7 +128,11 @@ class StepFunctionJobType(AwsRemoteJobType):
             return [Unnamed("'state_machine' is known only when the job starts")]
         machine = Machine.of(options["state_machine"])
         return [
-            Permission(("states:StartExecution", "states:DescribeStateMachine"), (machine.arn,)),
+            Permission(
+                ("states:StartExecution", "states:DescribeStateMachine"),
+                (machine.unqualified,),
+                {"StringEquals": machine.context} if machine.context else {},
+            ),
             Permission(("states:ListExecutions",), (machine.unqualified,)),
             Permission(("states:DescribeExecution", "states:StopExecution"), (machine.execution("*"),)),
         ]

@@ -66,6 +66,15 @@ class Machine:
         """The ARN of the machine itself."""
         return f"{self.begin}:stateMachine:{self.name}"
 
+    @property
+    def context(self) -> dict[str, str]:
+        """What a policy may ask for beside the machine's own ARN, by condition key.
+
+        A version or an alias has no ARN in policies: "Authorization for versions and aliases" in the Step
+        Functions guide.
+        """
+        return {} if self.qualifier is None else {"states:StateMachineQualifier": self.qualifier}
+
     def execution(self, name: str) -> str:
         """The ARN of its execution of this name; ``*`` for all of them."""
         return f"{self.begin}:execution:{self.name}:{name}"

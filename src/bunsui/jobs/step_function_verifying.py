@@ -69,7 +69,7 @@ def _missing(machine: Machine, where: str) -> Hinted:
 
 def _denied(aws: Connections, machine: Machine, as_: Caller) -> Iterator[Hinted]:
     questions = [
-        Question(("states:StartExecution",), machine.arn),
+        Question(("states:StartExecution",), machine.unqualified, machine.context),
         # Stands for the executions: the ARN of none that there is.
         Question(("states:DescribeExecution", "states:StopExecution"), machine.execution("0" * 64)),
     ]

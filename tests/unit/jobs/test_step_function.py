@@ -485,12 +485,18 @@ class TestPermissions:
     where = Where("us-west-2", "210987654321")
 
     def test_named(self) -> None:
-        """The machine as it is named is started, its executions are followed; the ARN says where."""
+        """A version or an alias is named beside its machine, whose ARN it has in policies."""
+        only = {"StringEquals": {"states:StateMachineQualifier": "live"}}
         assert [*StepFunctionJobType().permissions({"state_machine": f"{LOAD}:live"}, self.where)] == [
-            Permission(("states:StartExecution", "states:DescribeStateMachine"), (f"{LOAD}:live",)),
+            Permission(("states:StartExecution", "states:DescribeStateMachine"), (LOAD,), only),
             Permission(("states:ListExecutions",), (LOAD,)),
             Permission(("states:DescribeExecution", "states:StopExecution"), (f"{BEGIN}:execution:load:*",)),
         ]
+
+    def test_without_a_version(self) -> None:
+        """Nothing more is asked for."""
+        started, *_ = StepFunctionJobType().permissions({"state_machine": LOAD}, self.where)
+        assert started == Permission(("states:StartExecution", "states:DescribeStateMachine"), (LOAD,))
 
     def test_unnamed(self) -> None:
         """What is known later can't be named."""

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from attrs import define, field, frozen
 
 from bunsui_tests.aws.messages import Call, Refusal, Reply, Request, encoded
+from bunsui_tests.aws.policies import Need
 from bunsui_tests.aws.protocols import Refusals, Service
 
 STATUSES = ("SUBMITTED", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED")
@@ -214,6 +215,25 @@ class FakeBatch(Service):
             "DescribeJobQueues": self._describe_queues,
             "DescribeJobDefinitions": self._describe_definitions,
         }
+
+    def needs(self, call: Call) -> list[Need]:
+        """A definition without a revision is asked for as it is named, and as what that stands for."""
+        asked, action = call.parameters, f"batch:{call.action}"
+        if call.action == "TerminateJob":
+            return [Need(action, f"{_prefix(call)}job/{asked['jobId']}")]
+        if call.action != "SubmitJob":
+            return [Need(action, "*")]
+        begin = f"{_prefix(call)}job-definition/"
+        definition = self._definition(call, asked["jobDefinition"])
+        resources = [
+            self._queue(call, asked["jobQueue"]),
+            begin + asked["jobDefinition"].removeprefix(begin),
+            _definition_arn(call, definition),
+        ]
+        needs = [Need(action, resource) for resource in dict.fromkeys(resources)]
+        if asked.get("tags"):
+            needs.append(Need("batch:TagResource", f"{_prefix(call)}job/{uuid.uuid4()}"))
+        return needs
 
     def parse(self, request: Request) -> tuple[str, dict[str, Any]]:
         by_path = {f"/v1/{name.lower()}": name for name in self.actions}
