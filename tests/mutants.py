@@ -629,8 +629,8 @@ MUTANTS = (
     ),
     Mutant(
         "no execution starves where each is looked at",
-        "jobs/step_function.py",
-        "others.sort(key=lambda i: self._looked.get(arns[i], 0))",
+        "jobs/looks.py",
+        "self._last[work] = self._looks",
         "pass",
         ("tests/unit/jobs/test_step_function_polling.py",),
     ),
@@ -644,7 +644,7 @@ MUTANTS = (
     Mutant(
         "a Batch job that is not listed is looked for before it counts as never submitted",
         "jobs/aws_lookup.py",
-        "if now - since < self.shown_within:",
+        "if now - since.began < self.shown_within:",
         "if False:",
         ("tests/unit/jobs/test_batch.py",),
     ),

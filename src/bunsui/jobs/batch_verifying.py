@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bunsui.aws.connections import Connections
     from bunsui.ports.job_type import Finding, Hinted
 
+#: Pages of 100 revisions of a job definition that are read, to find the latest.
+MAX_PAGES = 50
 _ANY_ID = "00000000-0000-0000-0000-000000000000"
 #: Whose queues take jobs: "JobQueueDetail" in Batch's API reference.
 _TAKING = ("VALID", "UPDATING")
@@ -84,8 +86,13 @@ class _Inquiry:
             parameters: dict[str, Any] = {"jobDefinitions": [name]}
         else:
             parameters = {"jobDefinitionName": name, "status": "ACTIVE"}
-        answer = self._ask("DescribeJobDefinitions", name, **parameters)
-        found = [each for each in answer.get("jobDefinitions", []) if each.get("status") == "ACTIVE"]
+        found: list[Mapping[str, Any]] = []
+        for _ in range(MAX_PAGES):  # Which revision comes first is not said.
+            answer = self._ask("DescribeJobDefinitions", name, **parameters)
+            found += [each for each in answer.get("jobDefinitions", []) if each.get("status") == "ACTIVE"]
+            if not answer.get("nextToken"):
+                break
+            parameters["nextToken"] = answer["nextToken"]
         if not found:
             where = place(self._aws, "batch", self._caller)
             text = f"there is no active job definition '{name}' in {where}"

@@ -21,7 +21,7 @@ from bunsui.errors import JobError
 #: What neither state machines nor executions have in their names: "StartExecution" in the API reference.
 _NAME = r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}"
 _ARN = re.compile(
-    rf"(?P<begin>arn:aws[a-z-]*:states:(?P<region>[a-z0-9-]+):\d{{12}}):stateMachine:(?P<name>{_NAME})"
+    rf"(?P<begin>arn:aws[a-z-]*:states:(?P<region>[a-z0-9-]+):[0-9]{{12}}):stateMachine:(?P<name>{_NAME})"
     r"(?::(?P<qualifier>[0-9A-Za-z_-]{1,80}))?"
 )
 #: Such as an execution's, by what stands before its name.

@@ -115,6 +115,7 @@ class TestCheck:
             (f"{BEGIN}:execution:load:x", "the ARN of an execution:"),
             (f"{BEGIN}:express:load:x:y", "the ARN of an execution of an express state machine"),
             (f"{BEGIN}:stateMachine:load/each", "the ARN of a Map state, which can't be started by itself"),
+            (LOAD.replace("1", "\u0661"), "no ARN of a state machine"),  # A digit, and none of ASCII.
             (f"{BEGIN}:stateMachine:lo ad", "no ARN of a state machine"),
             ("arn:aws:lambda:eu-central-1:123456789012:function:load", "no ARN of a state machine"),
         ],

@@ -291,9 +291,7 @@ class FakeBatch(Service):
                 for job in reversed(self._jobs.values())
                 if job.queue == queue and job.is_listed and job.name.lower() in wanted
             ]
-        start, size = int(asked.get("nextToken", 0)), asked.get("maxResults", MAX_JOBS)
-        page: dict[str, Any] = {"jobSummaryList": found[start : start + size]}
-        return page | ({"nextToken": str(start + size)} if start + size < len(found) else {})
+        return _page("jobSummaryList", found, asked)
 
     def _terminate(self, call: Call) -> dict[str, Any]:
         with self._lock:
@@ -326,7 +324,8 @@ class FakeBatch(Service):
             or f"{each['jobDefinitionName']}:{each['revision']}" in names
             or _definition_arn(call, each) in names
         ]
-        return {"jobDefinitions": [each for each in shown if asked.get("status") in {None, each["status"]}]}
+        found = [each for each in shown if asked.get("status") in {None, each["status"]}]
+        return _page("jobDefinitions", found, asked)
 
     def _queue(self, call: Call, given: str) -> str:
         name = given.removeprefix(f"{_prefix(call)}job-queue/")
@@ -350,3 +349,9 @@ def _prefix(call: Call) -> str:
 
 def _definition_arn(call: Call, definition: dict[str, Any]) -> str:
     return f"{_prefix(call)}job-definition/{definition['jobDefinitionName']}:{definition['revision']}"
+
+
+def _page(name: str, found: list[dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
+    start, size = int(asked.get("nextToken", 0)), asked.get("maxResults", MAX_JOBS)
+    more = {"nextToken": str(start + size)} if start + size < len(found) else {}
+    return {name: found[start : start + size], **more}
