@@ -642,6 +642,27 @@ MUTANTS = (
         ("tests/unit/jobs/test_step_function_polling.py",),
     ),
     Mutant(
+        "a search that was left begins anew",
+        "jobs/looks.py",
+        "or now - search.last > LEFT_AFTER",
+        "",
+        ("tests/unit/jobs/test_glue.py",),
+    ),
+    Mutant(
+        "a page that says nothing of time does not end a search among Glue's runs",
+        "jobs/glue.py",
+        "bool(starts) and max(starts)",
+        "max(starts, default=began - 2 * SKEW)",
+        ("tests/unit/jobs/test_glue.py",),
+    ),
+    Mutant(
+        "a version of a state machine is named beside its machine in a policy",
+        "jobs/step_function_arn.py",
+        'return {} if self.qualifier is None else {"states:StateMachineQualifier": self.qualifier}',
+        "return {}",
+        ("tests/unit/jobs/test_step_function.py",),
+    ),
+    Mutant(
         "a Batch job that is not listed is looked for before it counts as never submitted",
         "jobs/aws_lookup.py",
         "if now - since.began < self.shown_within:",

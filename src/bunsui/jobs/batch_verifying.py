@@ -11,7 +11,7 @@ from bunsui.aws.permissions import Question, denied
 from bunsui.errors import BunsuiError
 from bunsui.jobs.aws import FIELDS, caller
 from bunsui.jobs.batch_permissions import LOOKING
-from bunsui.jobs.verifying import not_checked, not_known, place, refused
+from bunsui.jobs.verifying import may_not, not_checked, not_known, place, refused
 
 if TYPE_CHECKING:
     from bunsui.aws.connections import Connections
@@ -130,7 +130,4 @@ class _Inquiry:
             other = alternatives.get(each.resource)
             if each.resource in alternatives.values() or (other is not None and other not in submit):
                 continue  # It may be done under one of the two names, or is told under the other.
-            why = "a policy forbids it" if each.is_forbidden else "no policy allows it"
-            text = f"{each.principal} may not {each.action} with {each.resource}: {why}"
-            field = fields.get(each.resource, "job_definition")
-            yield field, "denied", text, f"the caller needs the permission {each.action}"
+            yield may_not(each, fields.get(each.resource, "job_definition"))
