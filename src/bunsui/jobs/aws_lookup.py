@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bunsui.errors import AwsError
 from bunsui.jobs.aws_output import AwsOutputJobType
+from bunsui.jobs.looks import Search, continued
 from bunsui.ports.remote import CannotTell, NeverRan
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class LookedUpJobType(AwsOutputJobType):
 
     def __init__(self, services: Services | None = None) -> None:
         super().__init__(services)
-        #: Since when (monotonic) attempts are looked for in vain, by their key.
-        self._looked_for: dict[str, float] = {}
+        #: Attempts that are looked for in vain, by their key.
+        self._looked_for: dict[str, Search] = {}
 
     def not_listed(self, call: JobCall, action: str) -> NeverRan | CannotTell:
         """What to say of an attempt that the service does not list.
@@ -51,8 +52,9 @@ class LookedUpJobType(AwsOutputJobType):
         with self._lock:
             if len(self._looked_for) >= MAX_REMEMBERED:
                 self._looked_for.clear()
-            since = self._looked_for.setdefault(call.idempotency_key, now)
-        if now - since < self.shown_within:
+            since = continued(self._looked_for.get(call.idempotency_key), now, call.started_at)
+            self._looked_for[call.idempotency_key] = since
+        if now - since.began < self.shown_within:
             raise AwsError(
                 f"{self.service} {action} does not list the attempt {call.idempotency_key}, or not yet",
                 service=self.service, action=action, kind="open",

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws_remote import AwsRemoteJobType
+from bunsui.jobs.looks import Looks
 from bunsui.ports.remote import CannotTell, Failed, Running, Succeeded
 
 if TYPE_CHECKING:
     from bunsui.ports.job_type import JobCall
+    from bunsui.ports.services import Services
 
 #: Seconds for which a poll reads what work has left; the rest is read by the next one. So however much ends
 #: at once, what was read is told of soon.
@@ -25,6 +27,10 @@ class AwsOutputJobType(AwsRemoteJobType):
     """The handles of its work have the URL of the output as ``output``, where there is one."""
 
     leaves_output: ClassVar[bool] = True
+
+    def __init__(self, services: Services | None = None) -> None:
+        super().__init__(services)
+        self._reads = Looks()
 
     def output_url(self, call: JobCall) -> str | None:
         """Where an attempt may leave what it returns; None: nowhere, as artifacts are not on S3."""
@@ -50,19 +56,27 @@ class AwsOutputJobType(AwsRemoteJobType):
         if not handles:
             return []
         found: list[Outcome] = [Running()] * len(handles)
-        read_by = self._runner.clock.monotonic() + READING
         unread: AwsError | None = None
+        ended: dict[int, str] = {}
         for i, each in described.items():
             outcome = became(handles[i], each)
             if outcome is not None:
                 found[i] = outcome
-            elif self._runner.clock.monotonic() <= read_by:  # Else it is read with the next poll.
-                try:
-                    found[i] = self._left(handles[i])
-                except AwsError as error:
-                    if error.kind == "credentials":
-                        raise
-                    unread = error  # It is read with a later poll, also where somebody has to allow that.
+            else:
+                ended[i] = handles[i].get("output", "")
+        read_by = self._runner.clock.monotonic() + READING
+        for i in self._reads.order(ended):
+            if self._runner.clock.monotonic() > read_by:
+                break  # The rest is read with the next poll.
+            self._reads.begin(ended[i])
+            try:
+                found[i] = self._left(handles[i])
+            except AwsError as error:
+                if error.kind == "credentials":
+                    raise
+                unread = error  # It is read with a later poll, also where somebody has to allow that.
+            else:
+                self._reads.over(ended[i])
         self.note(self.poll_group(handles[0]), "outputs", unread)
         return found
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 from bunsui.aws.connections import Caller
 from bunsui.errors import AwsError, PermissionDenied
 from bunsui.jobs.aws import required
+from bunsui.jobs.looks import Search, continued
 from bunsui.ports.remote import CannotTell, RemoteJobType, Running
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which work may be missing: what one call has started, another may show later.
 MISSING_PATIENCE = 60.0
+#: Missing work that is remembered.
+MAX_MISSING = 10_000
 #: Looks in vain, one after the other, after which that is said; and again after as many more.
 SAID_AFTER = 5
 #: Things that were looked at in vain that are remembered.
@@ -42,8 +45,8 @@ class AwsRemoteJobType(RemoteJobType):
     def __init__(self, services: Services | None = None) -> None:
         self._services = services
         self._lock = threading.Lock()
-        #: Since when (monotonic) work is missing, by its id.
-        self._missing: dict[str, float] = {}
+        #: Work that is missing, by its id.
+        self._missing: dict[str, Search] = {}
         #: How often something has been looked at in vain, by its group and what it is.
         self._in_vain: dict[tuple[str, str], int] = {}
 
@@ -152,10 +155,12 @@ class AwsRemoteJobType(RemoteJobType):
         """What to say of work that AWS does not show: for some time it may be shown late."""
         now = self._runner.clock.monotonic()
         with self._lock:
-            since = self._missing.setdefault(work, now)
-            if now - since < MISSING_PATIENCE:
+            since = continued(self._missing.pop(work, None), now)
+            if now - since.began < MISSING_PATIENCE:
+                if len(self._missing) >= MAX_MISSING:
+                    self._missing.clear()
+                self._missing[work] = since
                 return Running()
-            del self._missing[work]
         return CannotTell()
 
     def is_there(self, work: str) -> None:

@@ -17,6 +17,8 @@ DRIVER = "awslogs"
 #: What a container's reason begins with, such as ``OutOfMemoryError``: "Stopped tasks error codes" in ECS's
 #: guide.
 _WORD = re.compile(r"([A-Z][A-Za-z]+(?:Error|Exception))\b")
+#: What ECS says, to which Batch hands the overrides on, with variables of its own.
+_TOO_LARGE = re.compile(r"container overrides length must be at most", re.IGNORECASE)
 #: Why a job found no place, such as ``CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY``: "Jobs stuck in a RUNNABLE
 #: status" in Batch's guide.
 _NOT_PLACED = re.compile(r"\b((?:CAPACITY|MISCONFIGURATION):[A-Z_]+)")
@@ -46,8 +48,10 @@ def failure_of(job: Mapping[str, Any]) -> Failed | None:
     text = "; ".join(reasons) or "Batch gives no reason"
     if job.get("status") == "SUCCEEDED" and not code:
         return None
-    if (word := _stopped(job, text)) is not None:
+    if (word := _stopped(job, status_reason)) is not None:
         return Failed(f"Batch.{word}", f"the job was stopped: {text}")
+    if code is None and _TOO_LARGE.search(text) is not None:
+        return Failed("Batch.OverridesTooLarge", f"{text}: pass where the data is", retryable=False)
     found = _WORD.match(str(container.get("reason") or status_reason))
     if found is not None:
         return Failed(f"Batch.{found[1]}", text if code is None else f"{text} (exit code {code})")
@@ -56,16 +60,21 @@ def failure_of(job: Mapping[str, Any]) -> Failed | None:
     return Failed(f"ExitCode.{code}", f"the container ended with code {code}: {text}")
 
 
-def _stopped(job: Mapping[str, Any], text: str) -> str | None:
-    """The word for what has ended a job from outside; None: it ended by itself."""
-    if (found := _NOT_PLACED.search(text)) is not None:  # By its queue, which may have a limit for that.
+def _stopped(job: Mapping[str, Any], status_reason: str) -> str | None:
+    """The word for what has ended a job from outside; None: it ended by itself.
+
+    It is the job's own reason that says so: the container's may be about anything.
+    """
+    if (
+        found := _NOT_PLACED.search(status_reason)
+    ) is not None:  # By its queue, which may have a limit for that.
         return found[1]
     for pattern, word in _FROM_OUTSIDE:
-        if pattern.search(text):
+        if pattern.search(status_reason):
             return word
     if job.get("isCancelled"):
         return "Cancelled"
-    return "Terminated" if job.get("isTerminated") or job.get("statusReason") == STOPPED_HERE else None
+    return "Terminated" if job.get("isTerminated") or status_reason == STOPPED_HERE else None
 
 
 def log_of(job: Mapping[str, Any]) -> dict[str, str] | None:

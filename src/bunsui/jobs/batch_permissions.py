@@ -5,6 +5,7 @@ See "Actions, resources, and condition keys for AWS Batch" in IAM's reference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
 LOOKING = ("batch:DescribeJobs", "batch:ListJobs")
 
 
+_ARN = r"arn:aws[a-z-]*:batch:[a-z0-9-]+:[0-9]{12}:"
+_NAME = r"[a-zA-Z0-9_-]{1,128}"
+_NAMES = {
+    "job_queue": re.compile(rf"(?:{_ARN}job-queue/)?{_NAME}"),
+    "job_definition": re.compile(rf"(?:{_ARN}job-definition/)?{_NAME}(?::[0-9]+)?"),
+}
+
+
 def needed(options: Mapping[str, Any], where: Where) -> Iterator[Permission | Unnamed]:
     """See `JobType.permissions`."""
-    unnamed = [name for name in ("job_queue", "job_definition") if not is_known(options, name)]
-    for name in unnamed:
-        yield Unnamed(f"'{name}' is known only when the job starts")
+    unnamed = [why for name in _NAMES if (why := _unnamed(options, name)) is not None]
+    yield from unnamed
     if not unnamed:
         resources = [queue(options["job_queue"], where), *definitions(options["job_definition"], where)]
         yield Permission(["batch:SubmitJob"], resources)
@@ -31,6 +39,15 @@ def needed(options: Mapping[str, Any], where: Where) -> Iterator[Permission | Un
         actions.append("batch:TagResource")
     yield Permission(actions, [where.arn("batch", "job/*")])
     yield Permission(LOOKING, ["*"])
+
+
+def _unnamed(options: Mapping[str, Any], name: str) -> Unnamed | None:
+    """Why a field names nothing that could stand in a policy; None: it does."""
+    if not is_known(options, name):
+        return Unnamed(f"'{name}' is known only when the job starts")
+    if _NAMES[name].fullmatch(options[name]) is None:
+        return Unnamed(f"'{name}' is {options[name]!r:.200}, which names none")
+    return None
 
 
 def queue(name: str, where: Where) -> str:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from bunsui.ports.services import Objects
 
 #: Batch itself takes 30 KiB ("Service quotas" in its guide), and hands the overrides on to ECS, which then
-#: fails the job for more than this: "RunTask" in ECS's API reference.
-LIMIT = Limit("Batch", "job", 8192)
+#: fails the job for more than 8,192 characters: "RunTask" in ECS's API reference. Variables of its own
+#: (AWS_BATCH_JOB_ID, AWS_BATCH_JQ_NAME and the like) are among these: it names no number, so there is room.
+LIMIT = Limit("Batch", "job", 8192 - 1000)
 #: One layer tries again, and that is the runner: where Batch did, too, attempts would multiply.
 ONCE = {"attempts": 1}
 _RESOURCES = {"vcpus": "VCPU", "memory": "MEMORY", "gpus": "GPU"}

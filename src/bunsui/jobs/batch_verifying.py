@@ -11,12 +11,14 @@ from bunsui.aws.permissions import Question, denied
 from bunsui.errors import BunsuiError
 from bunsui.jobs.aws import FIELDS, caller
 from bunsui.jobs.batch_permissions import LOOKING
-from bunsui.jobs.verifying import not_checked, not_known, place, refused
+from bunsui.jobs.verifying import may_not, not_checked, not_known, place, refused
 
 if TYPE_CHECKING:
     from bunsui.aws.connections import Connections
     from bunsui.ports.job_type import Finding, Hinted
 
+#: Pages of 100 revisions of a job definition that are read, to find the latest.
+MAX_PAGES = 50
 _ANY_ID = "00000000-0000-0000-0000-000000000000"
 #: Whose queues take jobs: "JobQueueDetail" in Batch's API reference.
 _TAKING = ("VALID", "UPDATING")
@@ -84,8 +86,13 @@ class _Inquiry:
             parameters: dict[str, Any] = {"jobDefinitions": [name]}
         else:
             parameters = {"jobDefinitionName": name, "status": "ACTIVE"}
-        answer = self._ask("DescribeJobDefinitions", name, **parameters)
-        found = [each for each in answer.get("jobDefinitions", []) if each.get("status") == "ACTIVE"]
+        found: list[Mapping[str, Any]] = []
+        for _ in range(MAX_PAGES):  # Which revision comes first is not said.
+            answer = self._ask("DescribeJobDefinitions", name, **parameters)
+            found += [each for each in answer.get("jobDefinitions", []) if each.get("status") == "ACTIVE"]
+            if not answer.get("nextToken"):
+                break
+            parameters["nextToken"] = answer["nextToken"]
         if not found:
             where = place(self._aws, "batch", self._caller)
             text = f"there is no active job definition '{name}' in {where}"
@@ -123,7 +130,4 @@ class _Inquiry:
             other = alternatives.get(each.resource)
             if each.resource in alternatives.values() or (other is not None and other not in submit):
                 continue  # It may be done under one of the two names, or is told under the other.
-            why = "a policy forbids it" if each.is_forbidden else "no policy allows it"
-            text = f"{each.principal} may not {each.action} with {each.resource}: {why}"
-            field = fields.get(each.resource, "job_definition")
-            yield field, "denied", text, f"the caller needs the permission {each.action}"
+            yield may_not(each, fields.get(each.resource, "job_definition"))

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 #: Who is given the roles of a task.
 _PASSED_TO = "ecs-tasks.amazonaws.com"
 _ANY_ID = "0" * 32
-_ARN = r"arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{12}:"
+_ARN = r"arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]{12}:"
 _CLUSTER = re.compile(rf"(?:{_ARN}cluster/)?[a-zA-Z0-9_-]{{1,255}}")
-_DEFINITION = re.compile(rf"(?:{_ARN}task-definition/)?[a-zA-Z0-9_-]{{1,255}}(?::\d+)?")
+_DEFINITION = re.compile(rf"(?:{_ARN}task-definition/)?[a-zA-Z0-9_-]{{1,255}}(?::[0-9]+)?")
 
 
 @frozen

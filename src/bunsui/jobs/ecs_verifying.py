@@ -13,7 +13,7 @@ from bunsui.errors import AwsError, BunsuiError, JobError
 from bunsui.jobs.aws import FIELDS, caller
 from bunsui.jobs.ecs_permissions import of_roles, of_tasks
 from bunsui.jobs.ecs_request import read_definition
-from bunsui.jobs.verifying import is_known, not_checked, not_known, place, refused
+from bunsui.jobs.verifying import is_known, may_not, not_checked, not_known, place, refused
 
 if TYPE_CHECKING:
     from bunsui.aws.connections import Connections
@@ -152,6 +152,4 @@ class _Inquiry:
         fields = {needed.sample: needed.field for needed in needs}
         questions = [Question(needed.actions, needed.sample, needed.context) for needed in needs]
         for found in denied(self._aws, self._caller, questions):
-            why = "a policy forbids it" if found.is_forbidden else "no policy allows it"
-            text = f"{found.principal} may not {found.action} with {found.resource}: {why}"
-            yield fields[found.resource], "denied", text, f"the caller needs the permission {found.action}"
+            yield may_not(found, fields[found.resource])

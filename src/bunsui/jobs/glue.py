@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,9 +12,10 @@ from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws import caller
 from bunsui.jobs.aws_lookup import LookedUpJobType
 from bunsui.jobs.glue_fields import SCHEMA
-from bunsui.jobs.glue_run import RESERVED, argument, failure_of, has_ended, is_of, start_job_run
+from bunsui.jobs.glue_run import OURS, RESERVED, argument, failure_of, has_ended, is_of, start_job_run
+from bunsui.jobs.looks import Looks
 from bunsui.ports.job_type import JobCall
-from bunsui.ports.permissions import Permission, Unnamed
+from bunsui.ports.permissions import Permission, Unnamed, literal
 from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, Running, Succeeded
 from bunsui.ports.remote_log import LogPage
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from bunsui.ports.job_type import Finding, Hinted
     from bunsui.ports.permissions import Where
     from bunsui.ports.remote_log import RemoteLog
+    from bunsui.ports.services import Services
 
 #: Runs of a page of GetJobRuns: its API reference.
 MAX_LISTED = 200
@@ -30,6 +33,9 @@ FEW = 3
 #: one run.
 POLLED_PAGES = 5
 SEARCHED_PAGES = 50
+#: Seconds after which a poll asks for no further run by itself: the next one goes on with those that were
+#: looked at longest ago.
+READING = 5.0
 #: The clocks of runners may be behind, or ahead of, Glue's.
 SKEW = timedelta(hours=1)
 #: What is called, in one place for who needs a policy and who checks it.
@@ -51,6 +57,10 @@ class GlueJobType(LookedUpJobType):
     #: "GetJobRun" in its API reference speaks of a year, and has spoken of 90 days.
     kept_for: ClassVar[timedelta] = timedelta(days=80)
 
+    def __init__(self, services: Services | None = None) -> None:
+        super().__init__(services)
+        self._looks = Looks()
+
     def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
         """See `JobType.check`."""
         found: list[Finding] = []
@@ -58,9 +68,11 @@ class GlueJobType(LookedUpJobType):
             found.append(("max_capacity", "one-of", "'max_capacity' and workers exclude each other"))
         for field, given in (("arguments", options.get("arguments")), ("", job.get("parameters"))):
             for name in given if isinstance(given, Mapping) else ():
-                if argument(str(name)) in RESERVED:
-                    text = f"{argument(str(name))} is an argument that Glue uses itself"
-                    found.append((field, "bad-value", text))
+                full = argument(str(name))
+                if full in RESERVED:
+                    found.append((field, "bad-value", f"{full} is an argument that Glue uses itself"))
+                elif full.startswith(OURS):
+                    found.append((field, "bad-value", f"{full} is an argument that bunsui sets itself"))
         return found
 
     def require(self, options: Mapping[str, Any]) -> None:
@@ -78,7 +90,7 @@ class GlueJobType(LookedUpJobType):
         name = options["job_name"]
         if "${" in name:
             return [Unnamed("'job_name' is known only when the job starts")]
-        return [Permission(ACTIONS, [where.arn("glue", f"job/{name}")])]
+        return [Permission(ACTIONS, [where.arn("glue", f"job/{literal(name)}")])]
 
     # Beginnings
 
@@ -129,32 +141,64 @@ class GlueJobType(LookedUpJobType):
 
     def poll(self, handles: Sequence[Any]) -> Sequence[Running | Succeeded | Failed | CannotTell]:
         """See `RemoteJobType.poll`. The handles are of one account and region."""
-        described = self.described(handles, itemgetter("job"), self.poll_batch, self._runs)
+        ask = partial(self._runs, self._runner.clock.monotonic() + READING)
+        described = self.described(handles, itemgetter("job"), self.poll_batch, ask)
         return self.outcomes(handles, described, self._became)
 
     def is_gone(self, error: AwsError) -> bool:
         """See `AwsRemoteJobType.is_gone`: the run, or the Glue job with its runs."""
         return error.code == "EntityNotFoundException"
 
-    def _runs(self, job: str, handles: Sequence[Any]) -> list[Mapping[str, Any] | None]:
-        """Runs of one Glue job as they are; None for those that Glue does not show."""
+    def _runs(
+        self, read_by: float, job: str, handles: Sequence[Any]
+    ) -> list[Mapping[str, Any] | Running | BaseException | None]:
+        """Runs of one Glue job as they are; None for those that Glue does not show.
+
+        Where there are many, pages are read; what is not on them is asked for, for some time. Of what is left
+        then, nothing is known that there was not before.
+        """
+        listed = self._listed(job, handles) if len(handles) > FEW else {}
+        if listed is None:
+            return [None] * len(handles)
+        ids = [handle["run"] for handle in handles]
+        said: list[Mapping[str, Any] | Running | BaseException | None]
+        said = [listed.get(each, Running()) for each in ids]
+        others = self._looks.order({i: each for i, each in enumerate(ids) if each not in listed})
+        for at, i in enumerate(others):
+            if at and self._runner.clock.monotonic() > read_by:
+                break
+            self._looks.begin(ids[i])
+            try:
+                said[i] = self._run(handles[i])
+            except AwsError as error:
+                for left in others[at:]:  # It would not be answered for these, either.
+                    said[left] = error
+                break
+        return said
+
+    def _listed(self, job: str, handles: Sequence[Any]) -> dict[str, Mapping[str, Any]] | None:
+        """The newest runs of a Glue job by their ids, as far as they are listed; None: it is gone.
+
+        Raises:
+            AwsError: there are no credentials.
+        """
         found: dict[str, Mapping[str, Any]] = {}
-        if len(handles) > FEW:
-            wanted = {handle["run"] for handle in handles}
-            parameters: dict[str, Any] = {"JobName": job, "MaxResults": MAX_LISTED}
+        wanted = {handle["run"] for handle in handles}
+        parameters: dict[str, Any] = {"JobName": job, "MaxResults": MAX_LISTED}
+        try:
             for _ in range(POLLED_PAGES):
-                try:
-                    answer = self.look("GetJobRuns", parameters, handles[0], job)
-                except AwsError as error:
-                    if self.is_gone(error):
-                        return [None] * len(handles)
-                    raise
+                answer = self.look("GetJobRuns", parameters, handles[0], job)
                 found |= {run["Id"]: run for run in answer.get("JobRuns", [])}
                 token = answer.get("NextToken")
                 if not token or wanted <= found.keys():
                     break
                 parameters["NextToken"] = token
-        return [found.get(handle["run"]) or self._run(handle) for handle in handles]
+        except AwsError as error:
+            if self.is_gone(error):
+                return None
+            if error.kind == "credentials":
+                raise
+        return found
 
     def _run(self, handle: Mapping[str, Any]) -> Mapping[str, Any] | None:
         parameters = {"JobName": handle["job"], "RunId": handle["run"]}
@@ -167,13 +211,18 @@ class GlueJobType(LookedUpJobType):
         return run
 
     def _became(
-        self, handle: Mapping[str, Any], run: Mapping[str, Any] | None
+        self, handle: Mapping[str, Any], run: Mapping[str, Any] | Running | None
     ) -> Running | Failed | CannotTell | None:
         """See `AwsOutputJobType.outcomes`."""
+        if isinstance(run, Running):
+            return run
         if run is None:
             return self.while_missing(handle["run"])
         self.is_there(handle["run"])
-        return failure_of(run) if has_ended(run) else Running()
+        if not has_ended(run):
+            return Running()
+        self._looks.over(handle["run"])
+        return failure_of(run)
 
     def cancel(self, handle: Any) -> None:
         """See `RemoteJobType.cancel`. That a run could not be stopped stands in the answer."""
@@ -182,13 +231,14 @@ class GlueJobType(LookedUpJobType):
         parameters = {"JobName": handle["job"], "JobRunIds": [handle["run"]]}
         as_ = self.caller_of(handle)
         answer = self._runner.aws.call("glue", "BatchStopJobRun", parameters, as_, handle["job"])
-        for each in answer.get("Errors", []):
-            detail = each.get("ErrorDetail", {})
-            run = self._run(handle)  # One that has ended, or is about to, can't be stopped.
-            if run is None or has_ended(run) or run.get("JobRunState") == "STOPPING":
-                return
-            about = About("glue", "BatchStopJobRun", handle["job"], handle["region"], handle.get("role"))
-            raise failed_with(detail.get("ErrorCode", "Unknown"), detail.get("ErrorMessage", ""), about)
+        if not answer.get("Errors"):
+            return
+        run = self._run(handle)  # One that has ended, or is about to, can't be stopped.
+        if run is None or has_ended(run) or run.get("JobRunState") == "STOPPING":
+            return
+        detail = answer["Errors"][0].get("ErrorDetail", {})
+        about = About("glue", "BatchStopJobRun", handle["job"], handle["region"], handle.get("role"))
+        raise failed_with(detail.get("ErrorCode", "Unknown"), detail.get("ErrorMessage", ""), about)
 
     # Reading
 
@@ -209,6 +259,6 @@ class GlueJobType(LookedUpJobType):
 
 
 def _are_older(runs: Sequence[Mapping[str, Any]], call: JobCall) -> bool:
-    """Whether all of these were started before the attempt."""
-    began = call.started_at
-    return began is not None and all(run["StartedOn"] < began - SKEW for run in runs if "StartedOn" in run)
+    """Whether all of these were started before the attempt; where none says when, that is not known."""
+    began, starts = call.started_at, [run["StartedOn"] for run in runs if "StartedOn" in run]
+    return began is not None and bool(starts) and max(starts) < began - SKEW

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 KEY_ARGUMENT = "--BUNSUI_IDEMPOTENCY_KEY"
 #: Arguments that Glue uses itself, and that nobody may set: "Job parameters" in its guide.
 RESERVED = frozenset({"--JOB_NAME", "--conf", "--debug", "--mode"})
+#: What the arguments begin with that every job gets.
+OURS = "--BUNSUI_"
 #: How a run ends that did not do its work: "Glue job run statuses" in its guide.
 _FAILED = frozenset({"ERROR", "EXPIRED", "FAILED", "STOPPED", "TIMEOUT"})
 
@@ -34,13 +36,13 @@ def start_job_run(call: JobCall, output_url: str | None) -> dict[str, Any]:
         output_url: where the run may leave its output; None: nowhere.
     """
     options = call.options
-    given = {
-        **options.get("arguments", {}),
-        **{name: render(value) for name, value in call.parameters.items()},
-        **call.environment,
-        **call_variables(call),
-        **({} if output_url is None else {OUTPUT_URL: output_url}),
-    }
+    given = [
+        options.get("arguments", {}),
+        {name: render(value) for name, value in call.parameters.items()},
+        call.environment,
+        call_variables(call),
+        {} if output_url is None else {OUTPUT_URL: output_url},
+    ]
     names = {
         "worker_type": "WorkerType",
         "number_of_workers": "NumberOfWorkers",
@@ -49,7 +51,8 @@ def start_job_run(call: JobCall, output_url: str | None) -> dict[str, Any]:
     }
     return {
         "JobName": options["job_name"],
-        "Arguments": {argument(name): value for name, value in given.items()},
+        # By their names as Glue has them: what is set here must not be set by another spelling.
+        "Arguments": {argument(name): value for each in given for name, value in each.items()},
         **{name: options[field] for field, name in names.items() if field in options},
     }
 

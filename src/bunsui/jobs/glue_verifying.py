@@ -12,7 +12,7 @@ from bunsui.aws.permissions import Question, denied
 from bunsui.errors import AwsError, BunsuiError
 from bunsui.jobs.aws import FIELDS, caller
 from bunsui.jobs.glue import ACTIONS
-from bunsui.jobs.verifying import not_checked, not_known, place, refused
+from bunsui.jobs.verifying import may_not, not_checked, not_known, place, refused
 
 if TYPE_CHECKING:
     from bunsui.aws.connections import Connections
@@ -58,6 +58,4 @@ def _denied(aws: Connections, options: Mapping[str, Any]) -> Iterator[Hinted]:
     partition = str(answer["Arn"]).split(":")[1]
     arn = f"arn:{partition}:glue:{aws.region('glue', as_)}:{answer['Account']}:job/{options['job_name']}"
     for found in denied(aws, as_, [Question(ACTIONS, arn)]):
-        why = "a policy forbids it" if found.is_forbidden else "no policy allows it"
-        text = f"{found.principal} may not {found.action} with {found.resource}: {why}"
-        yield "job_name", "denied", text, f"the caller needs the permission {found.action}"
+        yield may_not(found, "job_name")

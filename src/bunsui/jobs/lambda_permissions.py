@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # "FunctionName" of "Invoke" in Lambda's API reference: an ARN, one that lacks its beginning, or a name; each
 # may end with a version or an alias.
 _FUNCTION = re.compile(
-    r"(?:(?:arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?"
+    r"(?:(?:arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]+):)?(?P<account>[0-9]{12}):function:)?"
     r"(?P<name>[a-zA-Z0-9_-]+)(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9_-]+))?"
 )
 

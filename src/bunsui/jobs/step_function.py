@@ -13,6 +13,7 @@ from bunsui.aws.deployed import PARAMETERS_URL
 from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws import FIELDS, caller
 from bunsui.jobs.aws_remote import AwsRemoteJobType
+from bunsui.jobs.looks import Looks
 from bunsui.jobs.step_function_arn import Machine, is_standard, machine_of, region_of, wrong_with
 from bunsui.jobs.step_function_outcome import STOPPED_HERE, outcome_of
 from bunsui.model.json import compact
@@ -40,7 +41,7 @@ MAX_PAGES = 10
 #: Seconds after which a poll looks at no further execution: the next one goes on with those that were looked
 #: at longest ago. DescribeExecution takes one at a time, and some ten a second.
 READING = 5.0
-#: Machines, and executions, that are remembered.
+#: Machines that are remembered.
 MAX_REMEMBERED = 10_000
 #: What StopExecution says of what has ended, or is not there any more.
 _ENDED = frozenset({"ExecutionDoesNotExist", "ValidationException"})
@@ -88,9 +89,7 @@ class StepFunctionJobType(AwsRemoteJobType):
         self._standard: set[tuple[str, str | None]] = set()
         #: Machines whose executions may not be listed.
         self._unlisted: set[tuple[str, str | None]] = set()
-        #: The number of the last look at an execution, of all looks.
-        self._looked: dict[str, int] = {}
-        self._looks = 0
+        self._looks = Looks()
 
     def check(self, options: Mapping[str, Any], job: Mapping[str, Any]) -> list[Finding]:
         """See `JobType.check`."""
@@ -128,7 +127,11 @@ class StepFunctionJobType(AwsRemoteJobType):
             return [Unnamed("'state_machine' is known only when the job starts")]
         machine = Machine.of(options["state_machine"])
         return [
-            Permission(("states:StartExecution", "states:DescribeStateMachine"), (machine.arn,)),
+            Permission(
+                ("states:StartExecution", "states:DescribeStateMachine"),
+                (machine.unqualified,),
+                {"StringEquals": machine.context} if machine.context else {},
+            ),
             Permission(("states:ListExecutions",), (machine.unqualified,)),
             Permission(("states:DescribeExecution", "states:StopExecution"), (machine.execution("*"),)),
         ]
@@ -253,9 +256,7 @@ class StepFunctionJobType(AwsRemoteJobType):
         running = self._running(machine, handles[0], {*arns}) if len(arns) > LISTED_ABOVE else frozenset()
         said: list[Mapping[str, Any] | Running | BaseException | None]
         said = [_RUNS if arn in running else Running() for arn in arns]
-        others = [i for i, arn in enumerate(arns) if arn not in running]
-        # Those first that have not been looked at for longest: else the last ones might never be.
-        others.sort(key=lambda i: self._looked.get(arns[i], 0))
+        others = self._looks.order({i: arn for i, arn in enumerate(arns) if arn not in running})
         for at, i in enumerate(others):
             if at and self._runner.clock.monotonic() > read_by:
                 break
@@ -292,11 +293,7 @@ class StepFunctionJobType(AwsRemoteJobType):
 
     def _look_at(self, handle: Mapping[str, Any]) -> Mapping[str, Any] | None:
         execution = handle["execution"]
-        with self._lock:
-            self._looks += 1
-            if len(self._looked) >= MAX_REMEMBERED:
-                self._looked.clear()
-            self._looked[execution] = self._looks
+        self._looks.begin(execution)
         try:
             return self.look("DescribeExecution", {"executionArn": execution}, handle, execution)
         except AwsError as error:
@@ -314,8 +311,7 @@ class StepFunctionJobType(AwsRemoteJobType):
         self.is_there(execution)
         outcome = outcome_of(described)
         if not isinstance(outcome, Running):
-            with self._lock:
-                self._looked.pop(execution, None)
+            self._looks.over(execution)
         return outcome
 
     def cancel(self, handle: Any) -> None:

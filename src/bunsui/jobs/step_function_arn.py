@@ -21,7 +21,7 @@ from bunsui.errors import JobError
 #: What neither state machines nor executions have in their names: "StartExecution" in the API reference.
 _NAME = r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}"
 _ARN = re.compile(
-    rf"(?P<begin>arn:aws[a-z-]*:states:(?P<region>[a-z0-9-]+):\d{{12}}):stateMachine:(?P<name>{_NAME})"
+    rf"(?P<begin>arn:aws[a-z-]*:states:(?P<region>[a-z0-9-]+):[0-9]{{12}}):stateMachine:(?P<name>{_NAME})"
     r"(?::(?P<qualifier>[0-9A-Za-z_-]{1,80}))?"
 )
 #: Such as an execution's, by what stands before its name.
@@ -65,6 +65,15 @@ class Machine:
     def unqualified(self) -> str:
         """The ARN of the machine itself."""
         return f"{self.begin}:stateMachine:{self.name}"
+
+    @property
+    def context(self) -> dict[str, str]:
+        """What a policy may ask for beside the machine's own ARN, by condition key.
+
+        A version or an alias has no ARN in policies: "Authorization for versions and aliases" in the Step
+        Functions guide.
+        """
+        return {} if self.qualifier is None else {"states:StateMachineQualifier": self.qualifier}
 
     def execution(self, name: str) -> str:
         """The ARN of its execution of this name; ``*`` for all of them."""

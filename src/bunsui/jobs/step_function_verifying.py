@@ -12,7 +12,7 @@ from bunsui.aws.permissions import Question, denied
 from bunsui.errors import AwsError, BunsuiError
 from bunsui.jobs.aws import FIELDS
 from bunsui.jobs.step_function_arn import Machine
-from bunsui.jobs.verifying import not_checked, not_known, place, refused
+from bunsui.jobs.verifying import may_not, not_checked, not_known, place, refused
 
 if TYPE_CHECKING:
     from bunsui.aws.connections import Caller, Connections
@@ -69,11 +69,9 @@ def _missing(machine: Machine, where: str) -> Hinted:
 
 def _denied(aws: Connections, machine: Machine, as_: Caller) -> Iterator[Hinted]:
     questions = [
-        Question(("states:StartExecution",), machine.arn),
+        Question(("states:StartExecution",), machine.unqualified, machine.context),
         # Stands for the executions: the ARN of none that there is.
         Question(("states:DescribeExecution", "states:StopExecution"), machine.execution("0" * 64)),
     ]
     for found in denied(aws, as_, questions):
-        why = "a policy forbids it" if found.is_forbidden else "no policy allows it"
-        text = f"{found.principal} may not {found.action} with {found.resource}: {why}"
-        yield _FIELD, "denied", text, f"the caller needs the permission {found.action}"
+        yield may_not(found, _FIELD)

@@ -11,6 +11,7 @@ from bunsui.model.json import compact
 
 if TYPE_CHECKING:
     from bunsui.aws.connections import Caller, Connections
+    from bunsui.aws.permissions import Denied
     from bunsui.ports.job_type import Finding, Hinted
 
 
@@ -51,6 +52,18 @@ def refused(error: BunsuiError, options: Mapping[str, Any], field: str) -> Hinte
     if is_of_role:  # The job's own, or the one in which the runner calls AWS.
         field = "role" if "role" in options else ""
     return field, "denied", error.message, error.hint or ""
+
+
+def may_not(found: Denied, field: str) -> Hinted:
+    """The finding for what the caller may not do, as IAM's simulator says.
+
+    Args:
+        found: it.
+        field: what it is about.
+    """
+    why = "a policy forbids it" if found.is_forbidden else "no policy allows it"
+    text = f"{found.principal} may not {found.action} with {found.resource}: {why}"
+    return field, "denied", text, f"the caller needs the permission {found.action}"
 
 
 def place(aws: Connections, service: str, caller: Caller, error: AwsError | None = None) -> str:

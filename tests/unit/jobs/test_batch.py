@@ -125,11 +125,14 @@ class TestStart:
         assert {call.region for call in aws.called("batch")} == {"us-west-2"}
 
     def test_too_large(self, aws: FakeAws, runner: bunsui.Runner) -> None:
-        """What would fail at ECS, behind Batch, is refused before the call."""
-        job = runner.run(pipeline(parameters={"t": "x" * 8192})).jobs["a"]
+        """What would fail at ECS, behind Batch, is refused before the call.
+
+        The parameter is there twice; Batch adds variables of its own to what is below ECS's 8,192.
+        """
+        job = runner.run(pipeline(parameters={"t": "x" * 3500})).jobs["a"]
         assert job.error is not None
         assert (job.error.code, job.error.retryable) == ("Batch.OverridesTooLarge", False)
-        assert "Batch takes at most 8,192" in job.error.message
+        assert "Batch takes at most 7,192" in job.error.message
         assert aws.called("batch", "SubmitJob") == []
 
     def test_missing_definition(self, runner: bunsui.Runner) -> None:
@@ -199,6 +202,11 @@ class TestEnd:
                 "Batch.CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
                 "no room",
             ),
+            (
+                {"exit_code": 1, "reason": "the report of the spot market was interrupted"},
+                "ExitCode.1",
+                "the spot market",
+            ),
             ({"exit_code": None}, "Batch.NoExitCode", "the container has no exit code"),
             ({"exit_code": None, "status_reason": None}, "Batch.NoExitCode", "Batch gives no reason"),
             (
@@ -225,6 +233,15 @@ class TestEnd:
         assert isinstance(failed, bunsui.Failed)
         assert (failed.code, failed.retryable) == (code, True)
         assert text in failed.message
+
+    @pytest.mark.parametrize("field", ["container", "statusReason"])
+    def test_more_than_ecs_takes(self, field: str) -> None:
+        """Another attempt would be as large."""
+        text = "Container Overrides length must be at most 8192"
+        job: dict[str, Any] = {"status": "FAILED"}
+        failed = failure_of(job | {field: {"reason": text} if field == "container" else text})
+        assert failed is not None
+        assert (failed.code, failed.retryable) == ("Batch.OverridesTooLarge", False)
 
     def test_failure(self, aws: FakeAws, runner: bunsui.Runner) -> None:
         """It is the job's error."""
@@ -346,12 +363,13 @@ class TestMethods:
 
     def looked_for(self, kind: BatchJobType, *, hours: float = 0) -> Any:
         """What is said in the end of an attempt that is not listed."""
+        call = self.call(hours)
         for _ in range(2):
             with pytest.raises(bunsui.AwsError, match="does not list the attempt k1") as caught:
-                kind.find(self.call(hours))
+                kind.find(call)
             assert caught.value.kind == "open"
             self.clock.advance(15)
-        return kind.find(self.call(hours))
+        return kind.find(call)
 
     @pytest.mark.parametrize("status", ["SUBMITTED", "FAILED"])
     def test_found(self, aws: FakeAws, kind: BatchJobType, status: str) -> None:
@@ -448,6 +466,24 @@ class TestMethods:
         assert first == Permission(
             ["batch:SubmitJob"], [f"{arn}:job-queue/q", f"{PREFIX}:job-definition/d:3"]
         )
+
+    @pytest.mark.parametrize(
+        ("field", "name"),
+        [
+            ("job_queue", "*"),
+            ("job_queue", "arn:aws:s3:::*"),
+            ("job_queue", "arn:aws:batch:eu-central-1:123456789012:job-queue/?"),
+            ("job_definition", "d:*"),
+            ("job_definition", "arn:aws:s3:::*"),
+        ],
+    )
+    def test_names_that_would_allow_more(self, kind: BatchJobType, field: str, name: str) -> None:
+        """What names none stands in no policy."""
+        options = {"job_queue": "q", "job_definition": "d", field: name}
+        first, second, *_ = kind.permissions(options, Where("eu-central-1", "123456789012"))
+        assert first == Unnamed(f"'{field}' is {name!r}, which names none")
+        assert isinstance(second, Permission)
+        assert second.actions == ("batch:TerminateJob",)
 
     def test_permissions_that_are_not_known(self, kind: BatchJobType) -> None:
         """What is named by a reference can't be said; the rest can."""

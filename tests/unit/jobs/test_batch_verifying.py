@@ -74,6 +74,14 @@ def test_all_is_told_at_once(verify: Verify) -> None:
     ] == verify(job_queue="r", job_definition="e")
 
 
+def test_the_latest_of_many_revisions(fake_aws: FakeAws, verify: Verify) -> None:
+    """It may be on any page."""
+    for _ in range(120):
+        fake_aws.batch.define("many")
+    fake_aws.batch.define("many", type="multinode")
+    assert "wrong-job-definition" in {code for _, code, *_ in verify(job_definition="many")}
+
+
 @pytest.mark.parametrize("shown", [{"state": "DISABLED"}, {"status": "INVALID"}, {"status": "DELETING"}])
 def test_a_queue_that_takes_no_jobs(shown: Any, fake_aws: FakeAws, verify: Verify) -> None:
     """It is there, and a job that is submitted to it is refused, or never runs."""

@@ -147,12 +147,21 @@ class TestStart(Methods):
             {"max_capacity": 1, "worker_type": "G.1X"},
             {"arguments": {"--JOB_NAME": "x"}},
             {"parameters": {"mode": "x"}},
+            {"arguments": {"--BUNSUI_IDEMPOTENCY_KEY": "x"}},
+            {"parameters": {"BUNSUI_OUTPUT_URL": "x"}},
         ],
     )
     def test_what_excludes_itself(self, fields: Any) -> None:
-        """Capacity and workers; and names that Glue uses itself."""
-        with pytest.raises(bunsui.DefinitionError, match=r"exclude each other|is an argument that Glue uses"):
+        """Capacity and workers; and names that Glue, or bunsui, uses itself."""
+        said = r"exclude each other|is an argument that (Glue uses|bunsui sets) itself"
+        with pytest.raises(bunsui.DefinitionError, match=said):
             pipeline(**fields)
+
+    @pytest.mark.parametrize("name", ["BUNSUI_IDEMPOTENCY_KEY", "--BUNSUI_IDEMPOTENCY_KEY"])
+    def test_the_key_can_not_be_set(self, aws: FakeAws, kind: GlueJobType, name: str) -> None:
+        """In no spelling: else the run would not be found again. References may bring it in."""
+        kind.submit(self.call({name: "evil"}, arguments={name: "evil"}))
+        assert aws.glue.runs[0].arguments["--BUNSUI_IDEMPOTENCY_KEY"] == "k1"
 
     @pytest.mark.parametrize("field", ["arguments", "parameters"])
     def test_secrets(self, field: str) -> None:
@@ -261,6 +270,76 @@ class TestWatching(Methods):
         assert found[1:] == [bunsui.Running()] * 300
         assert (len(aws.called("glue", "GetJobRuns")), len(aws.called("glue", "GetJobRun"))) == (7, 1)
 
+    def long_ago(self, aws: FakeAws, kind: GlueJobType, count: int) -> list[Any]:
+        """Handles of runs that have ended, and are on no page that a poll reads."""
+        handles = [kind.submit(self.call(key=f"k{i}")) for i in range(count)]
+        for run in aws.glue.runs:
+            aws.glue.end(run)
+            run.is_listed = False
+        return handles
+
+    def test_throttled_on_the_way(self, aws: FakeAws, kind: GlueJobType) -> None:
+        """What was answered counts, on pages, too; one that never is keeps the others from nothing."""
+        handles = self.long_ago(aws, kind, 5)
+        aws.glue.runs[4].is_listed = True
+        aws.faults.throttle(
+            "glue", "GetJobRun", when=lambda call: call.parameters["RunId"] == handles[2]["run"]
+        )
+        running, done = bunsui.Running(), bunsui.Succeeded
+        assert [isinstance(each, done) for each in kind.poll(handles)] == [True, True, False, False, True]
+        assert kind.poll(handles[2:4])[0] == running
+        assert isinstance(kind.poll(handles[2:4])[1], done)
+
+    def test_pages_without_an_answer(self, aws: FakeAws, kind: GlueJobType) -> None:
+        """Each is asked for by itself."""
+        handles = self.long_ago(aws, kind, 5)
+        aws.faults.throttle("glue", "GetJobRuns")
+        assert all(isinstance(each, bunsui.Succeeded) for each in kind.poll(handles))
+
+    def test_a_bound_of_time(self, aws: FakeAws, kind: GlueJobType) -> None:
+        """No poll asks for long; each goes on with those that were not looked at for longest."""
+        handles = self.long_ago(aws, kind, 12)
+        for run in aws.glue.runs[:6]:
+            run.move("RUNNING")
+
+        def slow(_: Any) -> bool:
+            self.clock.advance(1.0)
+            return False
+
+        aws.faults.drop_before("glue", "GetJobRun", when=slow)
+        assert kind.poll(handles) == [bunsui.Running()] * 12
+        assert len(aws.called("glue", "GetJobRun")) == 6
+        assert all(isinstance(each, bunsui.Succeeded) for each in kind.poll(handles)[6:])
+
+    def test_an_output_that_takes_all_the_time(self, aws: FakeAws, kind: GlueJobType) -> None:
+        """It keeps a poll from the others, and the next one begins with these."""
+        handles = [kind.submit(self.call(key=f"k{i}")) for i in range(3)]
+        for run in aws.glue.runs:
+            aws.glue.end(run)
+
+        def hangs(url: str) -> Any:
+            if url.endswith("k0"):
+                self.clock.advance(6.0)
+                raise bunsui.AwsError("no answer", service="s3", action="GetObject", kind="open")
+            return {"read": url}
+
+        objects = kind._runner.objects
+        assert isinstance(objects, Outputs)
+        objects.read_output = hangs  # type: ignore[method-assign]
+        assert kind.poll(handles) == [bunsui.Running()] * 3
+        assert [type(each) for each in kind.poll(handles)[1:]] == [bunsui.Succeeded] * 2
+
+    def test_missing_before_it_was_left(self, aws: FakeAws, kind: GlueJobType) -> None:
+        """Who looks again after a long time begins anew: work may be shown late."""
+        handle = kind.submit(self.call())
+        run = aws.glue.runs[0]
+        aws.glue.forget(run)
+        assert kind.poll([handle]) == [bunsui.Running()]
+        self.clock.advance(121)
+        assert kind.poll([handle]) == [bunsui.Running()]
+        self.clock.advance(60)
+        assert kind.poll([handle]) == [bunsui.CannotTell()]
+
     def test_polling_error_is_no_failure(self, aws: FakeAws, kind: GlueJobType) -> None:
         """What GetJobRun fails with says nothing about the run: it is asked again."""
         handle = kind.submit(self.call())
@@ -299,12 +378,13 @@ class TestFinding(Methods):
 
     def looked_for(self, kind: GlueJobType, *, days: float = 0) -> Any:
         """What is said in the end of an attempt that is not listed."""
+        call = self.call(days=days)
         for _ in range(2):
             with pytest.raises(bunsui.AwsError, match="does not list the attempt k1") as caught:
-                kind.find(self.call(days=days))
+                kind.find(call)
             assert caught.value.kind == "open"
             self.clock.advance(15)
-        return kind.find(self.call(days=days))
+        return kind.find(call)
 
     def test_found(self, aws: FakeAws, kind: GlueJobType) -> None:
         """On any page; and the first one, where Glue has tried again by itself."""
@@ -342,6 +422,33 @@ class TestFinding(Methods):
         with pytest.raises(bunsui.AwsError):
             kind.find(self.call())
         assert len(aws.called("glue", "GetJobRuns")) == 4
+
+    def test_pages_that_say_nothing_of_time(self, aws: FakeAws, kind: GlueJobType) -> None:
+        """Runs without a start are no older ones, and neither is a page without any."""
+        handle = kind.submit(self.call())
+        for i in range(200):
+            kind.submit(self.call(key=f"other{i}"))
+            aws.glue.runs[-1].more["StartedOn"] = None
+        assert kind.find(self.call()) == bunsui.Found(handle)
+
+    def test_a_search_that_was_left(self, kind: GlueJobType) -> None:
+        """Meanwhile another runner may have begun the work: it is looked for anew, for as long as before."""
+        call = self.call()
+        with pytest.raises(bunsui.AwsError):
+            kind.find(call)
+        self.clock.advance(121)
+        with pytest.raises(bunsui.AwsError):
+            kind.find(call)
+        self.clock.advance(30)
+        assert kind.find(call) == bunsui.NeverRan()
+
+    def test_a_search_for_an_earlier_start(self, kind: GlueJobType) -> None:
+        """What was looked for before it was begun again says nothing of that."""
+        with pytest.raises(bunsui.AwsError):
+            kind.find(self.call())
+        self.clock.advance(40)
+        with pytest.raises(bunsui.AwsError):
+            kind.find(self.call())
 
     def test_not_listed_any_more(self, kind: GlueJobType) -> None:
         """What Glue may have forgotten, nobody can tell of."""
@@ -424,6 +531,8 @@ class TestBefore(Methods):
         where = Where("eu-central-1", "123456789012")
         actions = ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"]
         assert list(kind.permissions({"job_name": "load"}, where)) == [Permission(actions, [ARN])]
+        (wild,) = kind.permissions({"job_name": "load-*?"}, where)  # Glue allows such names.
+        assert wild == Permission(actions, [f"{ARN}-${{*}}${{?}}"])
         unnamed = Unnamed("'job_name' is known only when the job starts")
         assert list(kind.permissions({"job_name": "${item}"}, where)) == [unnamed]
 

@@ -115,6 +115,7 @@ class TestCheck:
             (f"{BEGIN}:execution:load:x", "the ARN of an execution:"),
             (f"{BEGIN}:express:load:x:y", "the ARN of an execution of an express state machine"),
             (f"{BEGIN}:stateMachine:load/each", "the ARN of a Map state, which can't be started by itself"),
+            (LOAD.replace("1", "\u0661"), "no ARN of a state machine"),  # A digit, and none of ASCII.
             (f"{BEGIN}:stateMachine:lo ad", "no ARN of a state machine"),
             ("arn:aws:lambda:eu-central-1:123456789012:function:load", "no ARN of a state machine"),
         ],
@@ -485,12 +486,18 @@ class TestPermissions:
     where = Where("us-west-2", "210987654321")
 
     def test_named(self) -> None:
-        """The machine as it is named is started, its executions are followed; the ARN says where."""
+        """A version or an alias is named beside its machine, whose ARN it has in policies."""
+        only = {"StringEquals": {"states:StateMachineQualifier": "live"}}
         assert [*StepFunctionJobType().permissions({"state_machine": f"{LOAD}:live"}, self.where)] == [
-            Permission(("states:StartExecution", "states:DescribeStateMachine"), (f"{LOAD}:live",)),
+            Permission(("states:StartExecution", "states:DescribeStateMachine"), (LOAD,), only),
             Permission(("states:ListExecutions",), (LOAD,)),
             Permission(("states:DescribeExecution", "states:StopExecution"), (f"{BEGIN}:execution:load:*",)),
         ]
+
+    def test_without_a_version(self) -> None:
+        """Nothing more is asked for."""
+        started, *_ = StepFunctionJobType().permissions({"state_machine": LOAD}, self.where)
+        assert started == Permission(("states:StartExecution", "states:DescribeStateMachine"), (LOAD,))
 
     def test_unnamed(self) -> None:
         """What is known later can't be named."""

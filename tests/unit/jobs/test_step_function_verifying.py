@@ -97,7 +97,7 @@ def test_one_that_may_not_be_looked_at(fake_aws: FakeAws, iam: FakeIam, verify: 
 @pytest.mark.parametrize(
     ("action", "resource"),
     [
-        ("states:StartExecution", f"{LOAD}:live"),
+        ("states:StartExecution", LOAD),
         ("states:DescribeExecution", f"{BEGIN}:execution:load:{'0' * 64}"),
         ("states:StopExecution", f"{BEGIN}:execution:load:{'0' * 64}"),
     ],
@@ -109,6 +109,25 @@ def test_denied(iam: FakeIam, verify: Verify, action: str, resource: str) -> Non
     assert (field, code) == ("state_machine", "denied")
     assert text.endswith(f"may not {action} with {resource}: no policy allows it")
     assert hint == f"the caller needs the permission {action}"
+
+
+@pytest.mark.parametrize(("name", "qualifier"), [(LOAD, None), (f"{LOAD}:live", "live")])
+def test_a_version_has_no_arn_in_policies(
+    fake_aws: FakeAws, verify: Verify, name: str, qualifier: str | None
+) -> None:
+    """The simulator is asked of the machine, and told the version or alias beside that."""
+    verify(state_machine=name)
+    (asked,) = [
+        call.parameters
+        for call in fake_aws.called("iam", "SimulatePrincipalPolicy")
+        if call.parameters["ActionNames.member.1"] == "states:StartExecution"
+    ]
+    assert asked["ResourceArns.member.1"] == LOAD
+    told = asked.get("ContextEntries.member.1.ContextKeyValues.member.1")
+    assert (asked.get("ContextEntries.member.1.ContextKeyName"), told) == (
+        qualifier and "states:StateMachineQualifier",
+        qualifier,
+    )
 
 
 def test_a_role_that_can_not_be_taken(fake_aws: FakeAws, verify: Verify) -> None:

@@ -130,6 +130,8 @@ _JOB_TYPES = {
         ("stepfunctions", "sfn", "statemachine", "states", "stepfunctionstartexecutionoperator"),
         ("step_function", "did you mean 'step_function'?"),
     ),
+    **dict.fromkeys(("awsbatch", "batchjob", "batchoperator"), ("batch", "did you mean 'batch'?")),
+    **dict.fromkeys(("awsglue", "gluejob", "gluejoboperator"), ("glue", "did you mean 'glue'?")),
 }
 _ROOTS = _by_habit(
     {

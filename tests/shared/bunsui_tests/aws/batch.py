@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from attrs import define, field, frozen
 
 from bunsui_tests.aws.messages import Call, Refusal, Reply, Request, encoded
+from bunsui_tests.aws.policies import Need
 from bunsui_tests.aws.protocols import Refusals, Service
 
 STATUSES = ("SUBMITTED", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED")
@@ -215,6 +216,25 @@ class FakeBatch(Service):
             "DescribeJobDefinitions": self._describe_definitions,
         }
 
+    def needs(self, call: Call) -> list[Need]:
+        """A definition without a revision is asked for as it is named, and as what that stands for."""
+        asked, action = call.parameters, f"batch:{call.action}"
+        if call.action == "TerminateJob":
+            return [Need(action, f"{_prefix(call)}job/{asked['jobId']}")]
+        if call.action != "SubmitJob":
+            return [Need(action, "*")]
+        begin = f"{_prefix(call)}job-definition/"
+        definition = self._definition(call, asked["jobDefinition"])
+        resources = [
+            self._queue(call, asked["jobQueue"]),
+            begin + asked["jobDefinition"].removeprefix(begin),
+            _definition_arn(call, definition),
+        ]
+        needs = [Need(action, resource) for resource in dict.fromkeys(resources)]
+        if asked.get("tags"):
+            needs.append(Need("batch:TagResource", f"{_prefix(call)}job/{uuid.uuid4()}"))
+        return needs
+
     def parse(self, request: Request) -> tuple[str, dict[str, Any]]:
         by_path = {f"/v1/{name.lower()}": name for name in self.actions}
         if len(request.body) > MAX_REQUEST:
@@ -271,9 +291,7 @@ class FakeBatch(Service):
                 for job in reversed(self._jobs.values())
                 if job.queue == queue and job.is_listed and job.name.lower() in wanted
             ]
-        start, size = int(asked.get("nextToken", 0)), asked.get("maxResults", MAX_JOBS)
-        page: dict[str, Any] = {"jobSummaryList": found[start : start + size]}
-        return page | ({"nextToken": str(start + size)} if start + size < len(found) else {})
+        return _page("jobSummaryList", found, asked)
 
     def _terminate(self, call: Call) -> dict[str, Any]:
         with self._lock:
@@ -306,7 +324,8 @@ class FakeBatch(Service):
             or f"{each['jobDefinitionName']}:{each['revision']}" in names
             or _definition_arn(call, each) in names
         ]
-        return {"jobDefinitions": [each for each in shown if asked.get("status") in {None, each["status"]}]}
+        found = [each for each in shown if asked.get("status") in {None, each["status"]}]
+        return _page("jobDefinitions", found, asked)
 
     def _queue(self, call: Call, given: str) -> str:
         name = given.removeprefix(f"{_prefix(call)}job-queue/")
@@ -330,3 +349,9 @@ def _prefix(call: Call) -> str:
 
 def _definition_arn(call: Call, definition: dict[str, Any]) -> str:
     return f"{_prefix(call)}job-definition/{definition['jobDefinitionName']}:{definition['revision']}"
+
+
+def _page(name: str, found: list[dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
+    start, size = int(asked.get("nextToken", 0)), asked.get("maxResults", MAX_JOBS)
+    more = {"nextToken": str(start + size)} if start + size < len(found) else {}
+    return {name: found[start : start + size], **more}

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from bunsui_tests.aws.messages import Call, Refusal
+from bunsui_tests.aws.policies import Need
 from bunsui_tests.aws.protocols import JsonService
 
 STATES = ("STARTING", "RUNNING", "SUCCEEDED")
@@ -142,6 +143,11 @@ class FakeGlue(JsonService):
             "BatchStopJobRun": self._stop,
             "GetJob": lambda call: {"Job": self._job(call)},
         }
+
+    def needs(self, call: Call) -> list[Need]:
+        """Runs have no ARNs: their job is what is asked for."""
+        job = f"arn:aws:glue:{call.region}:{call.account}:job/{call.parameters['JobName']}"
+        return [Need(f"glue:{call.action}", job)]
 
     def _job(self, call: Call) -> dict[str, Any]:
         name = call.parameters["JobName"]

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, field
 
 from bunsui_tests.aws.messages import Call, Refusal
+from bunsui_tests.aws.policies import Need
 from bunsui_tests.aws.protocols import JsonService
 from bunsui_tests.aws.sts import ACCOUNT
 
@@ -196,6 +197,15 @@ class FakeStepFunctions(JsonService):
             "GetExecutionHistory": self._history,
             "DescribeStateMachine": self._describe_machine,
         }
+
+    def needs(self, call: Call) -> list[Need]:
+        """A version or an alias is asked for by the ARN of its machine, and named beside it."""
+        asked, action = call.parameters, f"states:{call.action}"
+        if "executionArn" in asked:
+            return [Need(action, asked["executionArn"])]
+        parts = asked["stateMachineArn"].split(":")
+        context = {"states:StateMachineQualifier": parts[7]} if len(parts) > 7 else {}
+        return [Need(action, ":".join(parts[:7]), context)]
 
     def _machine(self, call: Call) -> Machine:
         arn = call.parameters["stateMachineArn"]

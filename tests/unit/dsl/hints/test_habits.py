@@ -137,6 +137,8 @@ def test_words_are_written_plainly():
         ("lamda", "did you mean 'lambda'?"),
         ("LAMBDA", "did you mean 'lambda'?"),
         ("fargate", "did you mean 'ecs'?"),
+        ("BatchOperator", "did you mean 'batch'?"),
+        ("GlueJobOperator", "did you mean 'glue'?"),
         ("PythonOperator", "type: custom, with 'callable'"),
         ("bash", "type: custom, with 'command'"),
         ("spark", None),
