@@ -17,7 +17,7 @@ import pytest
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 FULL = os.environ.get("BUNSUI_FAULTS") == "full"
 #: Without all faults, each of these modes gets every so many of the calls.
-SAMPLE = 16
+SAMPLE = 32
 #: Mode and error; "from" is a disk that goes on failing, "done" one that does what it says it could not, and
 #: "exit-within" ends the process in the middle of what it writes.
 MODES = [
@@ -129,7 +129,7 @@ def test_a_fault_at_every_call(shim: Path, tmp_path: Path, mode: str, error: int
     """A run whose n-th call to the disk goes wrong, for each n, or a sample of them."""
     count = calls(shim, tmp_path / "whole", size)
     # Which calls are looked at differs from mode to mode.
-    step, first = (1, 1) if FULL else (SAMPLE, 1 + MODES.index((mode, error)) * 2)
+    step, first = (1, 1) if FULL else (SAMPLE, 1 + MODES.index((mode, error)) * 4)
     faults = [(mode, n, error) for n in range(first, count + 3, step)]
     results = harness(shim, tmp_path / "faulty", faults, size)
     for result in results:

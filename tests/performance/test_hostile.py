@@ -1,8 +1,9 @@
 """Hostile definitions, each read by a process of its own: a typed error, in bounded time and memory.
 
 Time is the child's own processor time. Other work on the machine lengthens it all the same: in a run of all
-tests only what is far beyond the limits fails. ``nox -s hostile`` holds the limits themselves, by what
-PyYAML takes for an ordinary text in the same run, and reads the largest files, too.
+tests only what is far beyond the limits fails, and of the files from 200 kB on a fifth is read. ``nox -s
+hostile`` reads them all, those of 16 MiB, too, and holds the limits themselves, by what PyYAML takes for an
+ordinary text in the same run.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def patience() -> float:
 def read(group: str) -> list[dict[str, Any]]:
     """What became of each file of a group."""
     done = subprocess.run(
-        [sys.executable, str(HARNESS), group],
+        [sys.executable, str(HARNESS), group, *([] if STRICT else ["--sample"])],
         capture_output=True,
         text=True,
         check=True,
@@ -82,6 +83,6 @@ def broken(found: dict[str, Any], patience: float) -> list[str]:
 def test_every_file_is_read_or_refused_within_the_limits(group: str, patience: float) -> None:
     """Nothing kills the process, and nothing but a DefinitionError comes out."""
     rows = read(group)
-    assert rows
+    assert len(rows) >= 5
     wrong = {row["name"]: (broken(row, patience), row["outcome"]) for row in rows}
     assert {} == {name: found for name, found in wrong.items() if found[0]}

@@ -53,7 +53,7 @@ def test_every_broken_twin_is_found(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_broken_twin_at_a_service_is_found(tmp_path: Path) -> None:
     """Likewise those whose work runs elsewhere; runners mostly wait for that."""
-    twins.check(REMOTE, tmp_path, "-n", "4")
+    twins.check(REMOTE, tmp_path, "-n", "2")
 
 
 def test_every_test_has_a_twin() -> None:
