@@ -34,10 +34,13 @@ for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.
 settings.register_profile("bunsui", settings(), deadline=None)
 settings.load_profile("bunsui")
 
-#: Measuring coverage would double the time of these: random worlds and texts, real processes again and again.
-#: What they run is measured in other tests. The same holds for all tests with random examples.
+#: Measuring coverage would double the time of these: random worlds and texts, real processes again and again,
+#: the same code with a thousand values, or at an emulator. What they run is measured in other tests. The same
+#: holds for all tests with random examples.
 UNMEASURED = (
     "tests/faults/",
+    "tests/integration/plugins/test_plugin_faults.py",
+    "tests/integration/plugins/test_plugin_surroundings.py",
     "tests/integration/test_aws_outages.py",
     "tests/integration/test_durability.py",
     "tests/performance/",
@@ -45,6 +48,7 @@ UNMEASURED = (
     "tests/simulation/test_simulation.py::test_seeds_differ_in_all_that_matters",
     "tests/simulation/test_simulation.py::test_the_same_seed_gives_the_same_simulation",
     "tests/simulation/test_simulation.py::test_the_simulation_notices_a_broken_runner",
+    "tests/unit/dsl/publishing/test_whole.py::test_agreement",
     "tests/unit/dsl/test_diff.py::TestAllTrees",
     "tests/unit/dsl/test_made.py",
     "tests/unit/dsl/test_mutations.py",
@@ -52,10 +56,15 @@ UNMEASURED = (
     "tests/unit/dsl/test_printer.py::TestOneText",
     "tests/unit/dsl/test_printer.py::TestReadBack",
     "tests/unit/dsl/test_properties.py",
+    "tests/unit/dsl/test_templating.py::test_size",
+    "tests/unit/dsl/test_wrong_definitions.py",
     "tests/unit/engine/test_machine.py",
     "tests/unit/engine/test_simulation.py",
+    "tests/unit/examples/test_etl.py",
+    "tests/unit/expressions/test_payloads.py",
     "tests/unit/runner/test_registered.py",
     "tests/unit/shared/",
+    "tests/unit/stores/test_dynamodb.py::TestDynamoDbStore",
     "tests/unit/stores/test_machine.py",
     "tests/unit/test_docs_plugins.py",
 )

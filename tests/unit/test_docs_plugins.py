@@ -14,6 +14,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from inspect import isfunction
 from pathlib import Path
 
@@ -138,7 +140,7 @@ def test_a_page_that_promises_something_else_is_noticed(tmp_path: Path) -> None:
             follow(page, tmp_path)
 
 
-def installed(page: str, folder: Path) -> Path:
+def install(page: str, folder: Path) -> Path:
     """A folder with what a wheel of the package on a page puts into an environment, and its pipeline."""
     project, environment = folder / "project", folder / "installed"
     project.mkdir()
@@ -152,10 +154,22 @@ def installed(page: str, folder: Path) -> Path:
     return environment
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The packages of pages, each built once: see `install`."""
+    return cache(lambda page: install(page, tmp_path_factory.mktemp(page)))
+
+
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
+def installed(built: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """A folder of one's own where the package of a page is installed."""
+    return lambda page: Path(shutil.copytree(built(page), tmp_path / "installed"))
+
+
+@pytest.fixture
+def package(installed: Callable[[str], Path]) -> Path:
     """Where the package on the first page is installed."""
-    found = installed("index", tmp_path)
+    found = installed("index")
     (found / "data.txt").write_text("water\n", encoding="utf-8")
     return found
 
@@ -192,9 +206,9 @@ def test_the_package_is_listed(package: Path) -> None:
     assert [line.split() for line in shown.splitlines() if line] == listed
 
 
-def test_the_command_is_installed_and_called(tmp_path: Path) -> None:
+def test_the_command_is_installed_and_called(installed: Callable[[str], Path]) -> None:
     """What hatchling builds of the page's files is a command of bunsui: it does what the page says."""
-    folder = installed("command", tmp_path)
+    folder = installed("command")
     (folder / "bunsui.toml").write_text('store = "sqlite:///bunsui.db"\n', encoding="utf-8")
     definition = {
         "version": "1.0",
@@ -216,9 +230,9 @@ def test_the_command_is_installed_and_called(tmp_path: Path) -> None:
     assert ["failures", "Print", "the", "jobs"] in [line.split()[:4] for line in described.splitlines()]
 
 
-def test_the_plugin_of_a_command_needs_no_click(tmp_path: Path) -> None:
+def test_the_plugin_of_a_command_needs_no_click(installed: Callable[[str], Path]) -> None:
     """Where bunsui's extra for the command line is not installed it is imported without a warning."""
-    folder = installed("command", tmp_path)
+    folder = installed("command")
     program = (
         "import sys; sys.modules['click'] = None\n"  # As if it were not installed.
         "import bunsui\n"
