@@ -315,6 +315,26 @@ def test_reads_are_consistent(through: DynamoDbStore, between: Between) -> None:
     assert [action for action, each in asked if not each.get("ConsistentRead")] == []
 
 
+def test_facts_that_do_not_fit_into_one_commit(store: DynamoDbStore) -> None:
+    """The driver splits them: many jobs that end at once, each with an output of 30,000 characters."""
+    gate = threading.Barrier(20)
+
+    def large(item: int) -> str:
+        gate.wait(60)
+        return "".join(random.Random(item).choices(string.ascii_letters, k=30_000))
+
+    job = bunsui.Job.from_callable(
+        large, id="large", parameters={"item": "${item}"}, for_each=list(range(20))
+    )
+    with bunsui.Runner(store) as runner:
+        session = runner.run(bunsui.Pipeline("Large", jobs=[job]))
+        assert session.status == "succeeded"
+        assert [len(output) for output in session.outputs["large"]] == [30_000] * 20
+        bodies = [len(commit.body) for commit in store.read(session.id)]
+    assert sum(bodies) > 600_000
+    assert max(bodies) <= store.max_commit_bytes
+
+
 # Costs
 
 
