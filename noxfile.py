@@ -135,6 +135,7 @@ def faults(session: nox.Session) -> None:
     _install_tests(session)
     arguments = session.posargs or [
         "tests/faults",
+        "tests/unit/runner/test_registered.py",
         "tests/unit/stores/test_machine.py",
         "tests/unit/engine/test_machine.py",
         "tests/integration/test_durability.py",
