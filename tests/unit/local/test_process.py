@@ -48,7 +48,10 @@ PROCESSES, LOGS = Processes(), AttemptLogs()
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _end_of_processes() -> Iterator[None]:
+def _processes() -> Iterator[None]:
+    """New ones each time: a worker of pytest-xdist may come back to this module after it has left it."""
+    here = sys.modules[__name__]
+    here.PROCESSES, here.LOGS = Processes(), AttemptLogs()  # type: ignore[attr-defined]
     yield
     PROCESSES.close()
     LOGS.close()

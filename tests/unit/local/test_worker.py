@@ -147,7 +147,9 @@ LOGS = AttemptLogs()
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _end_of_reading() -> Iterator[None]:
+def _reading() -> Iterator[None]:
+    """New each time: a worker of pytest-xdist may come back to this module after it has left it."""
+    sys.modules[__name__].LOGS = AttemptLogs()  # type: ignore[attr-defined]
     yield
     LOGS.close()
 

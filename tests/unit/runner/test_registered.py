@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import bunsui
 from bunsui.runner import registered
 from bunsui.stores.memory import MemoryStore
+
+#: How many random lives registrations have. The ordinary run has a few.
+EXAMPLES = 100 if os.environ.get("BUNSUI_FAULTS") == "full" else 30
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = AT + timedelta(days=1)
@@ -421,3 +425,4 @@ class Registrations(RuleBasedStateMachine):
 
 
 TestRegistrations = Registrations.TestCase
+TestRegistrations.settings = settings(TestRegistrations.settings, max_examples=EXAMPLES)

@@ -13,7 +13,7 @@ from bunsui_tests.aws.emulators import Emulator
 from bunsui_tests.store_machine import StoreMachine
 
 #: How many runs of how many steps. The ordinary run takes a few: each step is a dozen calls over HTTP.
-EXAMPLES, STEPS = (60, 50) if os.environ.get("BUNSUI_FAULTS") == "full" else (4, 30)
+EXAMPLES, STEPS = (60, 50) if os.environ.get("BUNSUI_FAULTS") == "full" else (2, 30)
 _NUMBERS = itertools.count(1)
 
 

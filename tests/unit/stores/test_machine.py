@@ -19,7 +19,7 @@ from bunsui.stores.sqlite import SqliteStore
 from bunsui_tests.store_machine import StoreMachine, handles
 
 #: How many runs of how many steps. The ordinary run takes a third: all of it lasts a minute and a half.
-EXAMPLES, STEPS = (300 if os.environ.get("BUNSUI_FAULTS") == "full" else 100), 50
+EXAMPLES, STEPS = (300 if os.environ.get("BUNSUI_FAULTS") == "full" else 40), 50
 PROCESS = Path(__file__).resolve().parents[2] / "fixtures" / "store_process.py"
 
 
