@@ -96,6 +96,7 @@ def test_who_watches_says_what_it_watches() -> None:
         resubmit_is_idempotent = True
         poll_patience = 7.0
         poll_batch = 3
+        leaves_output = True
 
     paces = {"poll_interval", "poll_interval_max"}
     names = {*JobType.__annotations__, *RemoteJobType.__annotations__} - paces

@@ -24,7 +24,7 @@ SOON = 0.1
 _SAID = ("name", "schema", "binding_field", "binding_style", "open_fields", "on_lost")
 
 #: What every remote one says beside that, and beside its pace: a test does not wait for that.
-_SAID_OF_A_SERVICE = ("resubmit_is_idempotent", "poll_patience", "poll_batch")
+_SAID_OF_A_SERVICE = ("resubmit_is_idempotent", "poll_patience", "poll_batch", "leaves_output")
 
 
 @define
