@@ -272,7 +272,7 @@ PARAMETER = f"{HEAD}jobs: [{{id: a, type: lambda, function: f}}]\nparameters:\n 
 #: Fields of jobs of one type only.
 OWN = {"function", "task_definition", "command", "shell", "callable", "level", "network"}
 OWN_OF_ECS = {"task_definition", "command", "network"}
-TYPES = {"custom", "ecs", "lambda", "lambda-probe", "step_function"}
+TYPES = {"batch", "custom", "ecs", "glue", "lambda", "lambda-probe", "step_function"}
 LISTED = ", ".join(f'"{name}"' for name in sorted(TYPES))
 
 

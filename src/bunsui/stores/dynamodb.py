@@ -100,7 +100,7 @@ class DynamoDbStore(Store):
     # Histories
 
     def append(self, appends: Sequence[Append]) -> list[Appended]:
-        """See `Store.append`: one transaction for each entry, several at once."""
+        """See `Store.append`: one write for each entry, with a document a transaction; several at once."""
         if not appends:
             return []
         with self._calls.together():
@@ -111,7 +111,7 @@ class DynamoDbStore(Store):
             return self._histories.append(appends)
 
     def read(self, history: str, after: int = 0) -> Iterator[Commit]:
-        """See `Store.read`: what was there when it began to be read, page by page, consistently."""
+        """See `Store.read`: page by page, consistently."""
         self._table.require()
         yield from self._histories.read(history, after)
 

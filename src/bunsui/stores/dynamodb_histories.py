@@ -57,7 +57,7 @@ class Histories:
     # Appending
 
     def append(self, appends: Sequence[Append]) -> list[Appended]:
-        """See `Store.append`: a transaction for each, several at once."""
+        """See `Store.append`: a write for each, several at once."""
         # First of all, so that nothing is written where one of them is no JSON.
         written = [self._written(entry) for entry in appends]
         if len(appends) < 2:
@@ -168,7 +168,7 @@ class Histories:
     # Reading
 
     def read(self, history: str, after: int) -> Iterator[Commit]:
-        """See `Store.read`."""
+        """See `Store.read`: page by page, consistently; a whole history or NotFound."""
         generation = self._head(history)
         if generation is None:
             return
