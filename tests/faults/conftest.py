@@ -29,7 +29,7 @@ from bunsui.engine.transitions import IllegalTransition
 from bunsui.stores.dynamodb import DynamoDbStore
 from bunsui.stores.records import decode_body
 from bunsui.stores.sqlite import SqliteStore
-from bunsui_tests.aws.emulators import Ministack
+from bunsui_tests.aws.emulators import Emulator
 from bunsui_tests.aws.environment import REGION
 from bunsui_tests.aws.environment import environment as aws_variables
 
@@ -335,13 +335,21 @@ def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def table_bench(_ministack: Ministack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """The same on a table of DynamoDB, in ministack."""
+def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Makes the same on a table of DynamoDB, in an emulator of this name."""
+    with contextlib.ExitStack() as open_:
+        yield lambda name: open_.enter_context(
+            _table_bench(request.getfixturevalue(f"_{name}"), tmp_path_factory.mktemp("table"))
+        )
+
+
+@contextlib.contextmanager
+def _table_bench(emulator: Emulator, folder: Path) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in aws_variables().items():
             patch.setenv(name, value)
-        store = DynamoDbStore(f"dynamodb://races?region={REGION}&endpoint_url={_ministack.url}")
+        store = DynamoDbStore(f"dynamodb://races?region={REGION}&endpoint_url={emulator.url}")
         store.create()
-        made = Bench(tmp_path_factory.mktemp("table"), store)
+        made = Bench(folder, store)
         yield made
         made.close()
