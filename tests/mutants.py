@@ -735,7 +735,7 @@ MUTANTS = (
     Mutant(
         "what is cancelled while its secrets are asked for is not submitted",
         "runner/attempts/remote_work.py",
-        "self._check_begin()  # The sources of secrets may have taken their time.",
+        "self._check_submit()  # The sources of secrets may have taken their time.",
         "pass",
         ("tests/integration/test_secrets_at_aws.py::test_cancelled_while_it_is_asked_for",),
     ),

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws_remote import AwsRemoteJobType
-from bunsui.jobs.looks import Looks
+from bunsui.jobs.looks import READING, Looks
 from bunsui.ports.remote import CannotTell, Failed, Running, Succeeded
 
 if TYPE_CHECKING:
     from bunsui.ports.job_type import JobCall
     from bunsui.ports.services import Services
 
-#: Seconds for which a poll reads what work has left; the rest is read by the next one. So however much ends
-#: at once, what was read is told of soon.
-READING = 5.0
 
 T = TypeVar("T")
 #: What a poll says of one handle.

@@ -13,7 +13,7 @@ from bunsui.jobs.aws import caller
 from bunsui.jobs.aws_lookup import LookedUpJobType
 from bunsui.jobs.glue_fields import SCHEMA
 from bunsui.jobs.glue_run import OURS, RESERVED, argument, failure_of, has_ended, is_of, start_job_run
-from bunsui.jobs.looks import Looks
+from bunsui.jobs.looks import READING, Looks
 from bunsui.ports.job_type import JobCall
 from bunsui.ports.permissions import Permission, Unnamed, literal
 from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, Running, Succeeded
@@ -33,9 +33,6 @@ FEW = 3
 #: one run.
 POLLED_PAGES = 5
 SEARCHED_PAGES = 50
-#: Seconds after which a poll asks for no further run by itself: the next one goes on with those that were
-#: looked at longest ago.
-READING = 5.0
 #: The clocks of runners may be behind, or ahead of, Glue's.
 SKEW = timedelta(hours=1)
 #: What is called, in one place for who needs a policy and who checks it.

@@ -10,6 +10,9 @@ from attrs import frozen
 #: Seconds after which a search that nobody went on with is another one: meanwhile the session may have been
 #: another runner's, which begun the work. Runners ask again within a minute, and a call takes its time.
 LEFT_AFTER = 120.0
+#: Seconds for which one poll looks at work piece by piece, or reads what it has left; the rest is the next
+#: one's. So however much ends at once, what was looked at is told of soon.
+READING = 5.0
 #: Pieces of work that are remembered.
 MAX_REMEMBERED = 10_000
 

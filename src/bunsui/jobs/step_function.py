@@ -13,7 +13,7 @@ from bunsui.aws.deployed import PARAMETERS_URL
 from bunsui.errors import AwsError, JobError
 from bunsui.jobs.aws import FIELDS, caller
 from bunsui.jobs.aws_remote import AwsRemoteJobType
-from bunsui.jobs.looks import Looks
+from bunsui.jobs.looks import READING, Looks
 from bunsui.jobs.step_function_arn import Machine, is_standard, machine_of, region_of, wrong_with
 from bunsui.jobs.step_function_outcome import STOPPED_HERE, outcome_of
 from bunsui.model.json import compact
@@ -38,9 +38,6 @@ LISTED_ABOVE = 10
 #: Executions of a page of such a list, and its pages that one poll reads.
 MAX_LISTED = 1000
 MAX_PAGES = 10
-#: Seconds after which a poll looks at no further execution: the next one goes on with those that were looked
-#: at longest ago. DescribeExecution takes one at a time, and some ten a second.
-READING = 5.0
 #: Machines that are remembered.
 MAX_REMEMBERED = 10_000
 #: What StopExecution says of what has ended, or is not there any more.

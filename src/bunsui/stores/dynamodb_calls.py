@@ -125,7 +125,7 @@ class Calls:
             ConditionFailed: nothing was written.
             StoreError: it can't be done, or there was no answer in all of `patience`.
         """
-        return self.made("dynamodb", action, {"TableName": self.table, **parameters})
+        return self.made(action, {"TableName": self.table, **parameters})
 
     def transact(self, parts: list[dict[str, Any]]) -> None:
         """Does all parts of a transaction, or none; each has one entry, such as ``Put``.
@@ -135,9 +135,9 @@ class Calls:
             StoreError: as `call`.
         """
         items = [{kind: {"TableName": self.table, **part} for kind, part in entry.items()} for entry in parts]
-        self.made("dynamodb", "TransactWriteItems", {"TransactItems": items})
+        self.made("TransactWriteItems", {"TransactItems": items})
 
-    def made(self, service: str, action: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    def made(self, action: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Makes a call, again where AWS is busy or gave no answer, for `patience` at most."""
         shared = _until.get()
         until = time.monotonic() + self.patience if shared is None else shared
@@ -150,7 +150,7 @@ class Calls:
             if tries == 1:
                 self._budget.earn()
             try:
-                return connections.call(service, action, parameters, resource=self.table)
+                return connections.call("dynamodb", action, parameters, resource=self.table)
             except StateError:
                 if connections is self.connections:
                     raise
@@ -191,7 +191,7 @@ class Calls:
         """
         tries, until = 0, time.monotonic() + self.patience
         while asked:
-            answer = self.made("dynamodb", action, {"RequestItems": {self.table: asked}})
+            answer = self.made(action, {"RequestItems": {self.table: asked}})
             yield answer
             before, asked = asked, answer.get(left, {}).get(self.table)
             if not asked:
@@ -220,7 +220,7 @@ class Calls:
             hint = None  # Whoever asks again finds out whether it had an effect.
         elif hint is not None and "the job" in hint:
             hint = "see what AWS says of it"
-        return StoreError(f"{text}", hint=hint, lasting=lasting)
+        return StoreError(text, hint=hint, lasting=lasting)
 
     def _region(self) -> str:
         try:

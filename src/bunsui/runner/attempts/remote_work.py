@@ -189,18 +189,18 @@ class RemoteWork(Work):
     def submit(self) -> Json:
         """Has the service begin the work; its handle."""
         # A session that was let go of while this waited for a thread may be another runner's by now.
-        self._check_begin()
+        self._check_submit()
         if self.caching is not None:
             found = self.caching.find(self.cache_key, self.live.id, owner(self.job.id, self.item_index))
             if found is not None:
                 self.output, self.cached_from = found.output, found.session
                 return NULL
         asking = self._asking()
-        self._check_begin()  # The sources of secrets may have taken their time.
+        self._check_submit()  # The sources of secrets may have taken their time.
         answer = self._answer("submit", self.job_type.submit(asking))
         return self._as_handle(answer, "submit() of job type '{}' returned")
 
-    def _check_begin(self) -> None:
+    def _check_submit(self) -> None:
         """Raises where it must not be submitted any more."""
         if self.cancelled.is_set() or self.interrupted:
             raise JobCancelled("the attempt was stopped before it was submitted")
