@@ -128,7 +128,7 @@ def kept_definition(store: Store, digest: str, whose: str) -> Pipeline:
     what = f"the definition {digest[:12]} of {whose}"
     document = store.get(DEFINITION, digest)
     if document is None:
-        raise StoreError(f"{what} is not in the store")
+        raise StoreError(f"{what} is not in the store", lasting=True)
     try:
         return definition.to_pipeline(document.value)
     except Exception as error:  # Damaged data fails in as many ways as there are fields.
