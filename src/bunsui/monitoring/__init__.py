@@ -9,12 +9,21 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bunsui.monitoring.emf import EmfMetricExporter
     from bunsui.monitoring.figures import JobFigures, Percentiles, PipelineFigures, Snapshot
     from bunsui.monitoring.metrics import MetricsCollector
 
-__all__ = ["JobFigures", "MetricsCollector", "Percentiles", "PipelineFigures", "Snapshot"]
+__all__ = [
+    "EmfMetricExporter",
+    "JobFigures",
+    "MetricsCollector",
+    "Percentiles",
+    "PipelineFigures",
+    "Snapshot",
+]
 
 _HOME = {
+    "EmfMetricExporter": "bunsui.monitoring.emf",
     "JobFigures": "bunsui.monitoring.figures",
     "MetricsCollector": "bunsui.monitoring.metrics",
     "Percentiles": "bunsui.monitoring.figures",

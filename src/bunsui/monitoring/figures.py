@@ -10,6 +10,8 @@ from attrs import frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
+#: Runs that are counted where nothing else is said.
+LIMIT = 1000
 #: How a job ended in a run, as `JobFigures.runs` counts it. A job is cached or reused that did not run, as
 #: its output was there: from an equal job by its cache, or from the session that was run again.
 OUTCOMES = ("succeeded", "failed", "skipped", "cancelled", "cached", "reused")

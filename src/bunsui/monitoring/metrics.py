@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
 from bunsui.monitoring import conventions as names
-from bunsui.monitoring.snapshots import LIMIT, snapshot
+from bunsui.monitoring.figures import LIMIT
+from bunsui.monitoring.snapshots import snapshot
 from bunsui.ports.store import Store
 
 if TYPE_CHECKING:
@@ -183,8 +184,8 @@ class MetricsCollector:
 
         Args:
             pipeline: only runs of the pipeline with this name.
-            since: only runs that were created since then: a time (aware), or how long ago: a timedelta or a
-                text such as ``7d``; None: all.
+            since: only runs that were created since then: an aware time, how long ago as a timedelta, or
+                either as a text: RFC 3339, or such as ``7d``; None: all.
             limit: runs that are counted at most; fewer where they have more than a million facts together.
                 `Snapshot.has_more` says whether older ones were left out.
 

@@ -19,6 +19,7 @@ from bunsui.dsl.tree import encodable
 from bunsui.engine import events as ev
 from bunsui.errors import ConfigError, NotFound, StoreError
 from bunsui.model.status import SessionStatus
+from bunsui.model.times import from_text
 from bunsui.monitoring.figures import JobFigures, PipelineFigures, Snapshot, percentiles
 from bunsui.monitoring.walk import JobWalk, Walk
 from bunsui.stores import sessions
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from bunsui.ports.store import Document, Store
 
-#: Runs that are looked at where nothing else is said.
-LIMIT = 1000
 #: Facts after which no further history is read: a million takes some ten seconds.
 MOST_EVENTS = 1_000_000
 #: Entries of the index that are read at once.
@@ -41,26 +40,28 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def beginning(since: timedelta | datetime | str | None, now: datetime) -> datetime | None:
-    """The time that `since` means: a time, how long ago, or a text such as ``7d``.
+    """The time that `since` means: a time, how long ago, or either as a text: RFC 3339, or such as ``7d``.
 
     Raises:
         ConfigError: it is none of these, not more than 0 ago, or a time without an offset.
     """
     if since is None:
         return None
-    if isinstance(since, datetime):
-        if since.tzinfo is None:
-            raise ConfigError(f"since is {since}, a time without an offset", hint="such as datetime.now(UTC)")
-        return since.astimezone(UTC)
-    ago: timedelta | None = None
-    if isinstance(since, timedelta):
-        ago = since
-    elif isinstance(since, str) and re.match(DURATION_PATTERN, since):
-        ago = timedelta(seconds=seconds(since))
+    ago = since if isinstance(since, timedelta) else None
+    try:
+        if isinstance(since, str):
+            if not re.match(DURATION_PATTERN, since):
+                return from_text(since)
+            ago = timedelta(seconds=seconds(since))
+        if isinstance(since, datetime) and since.tzinfo is not None:
+            return since.astimezone(UTC)
+    except (ValueError, OverflowError):
+        ago = None
     if ago is None or ago <= timedelta(0):
         raise ConfigError(
             f"since is {since!r:.100}",
-            hint="it is a time, or how long ago: a timedelta or a text such as '7d' (ms, s, m, h, d)",
+            hint="it is a time with its offset, or how long ago: a timedelta, or a text such as '7d'"
+            " (ms, s, m, h, d)",
         )
     return now - ago if ago < now - _EARLIEST else _EARLIEST
 

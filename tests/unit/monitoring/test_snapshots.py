@@ -281,7 +281,9 @@ def test_only_the_pipeline_that_is_asked_for():
     assert (0, {}) == ((found := made.snapshot("none")).sessions, dict(found.pipelines))
 
 
-@pytest.mark.parametrize("since", ["90m", timedelta(minutes=90), NOW - timedelta(minutes=90)])
+@pytest.mark.parametrize(
+    "since", ["90m", timedelta(minutes=90), NOW - timedelta(minutes=90), "2026-01-05T17:30:00+01:00"]
+)
 def test_only_runs_since_then(since):
     """As a text, how long ago, or a time; what was created then is in it."""
     made = Recorded(pipeline_of(a=[]))
@@ -409,11 +411,14 @@ def test_a_store_that_fails_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "since", ["7", "", "-7d", "0d", timedelta(0), timedelta(-1), 7, AT.replace(tzinfo=None)]
+    "since",
+    ["7", "", "2026-01-05T17:30:00", "-7d", "0d", timedelta(0), timedelta(-1), 7, AT.replace(tzinfo=None)],
 )
 def test_a_wrong_since(since):
     """It is refused, and what it may be is said."""
-    with pytest.raises(bunsui.ConfigError, match=r"^since is .*(it is a time, or how long ago|such as)"):
+    with pytest.raises(
+        bunsui.ConfigError, match=r"^since is .*it is a time with its offset, or how long ago"
+    ):
         snapshots.snapshot(FakeStore(), None, since, 10, NOW)
 
 
