@@ -198,6 +198,7 @@ ROOMS = {
     "runner/outputs.py": "outputs by job, decoded when somebody looks",
     "runner/sessions/preflight.py": "whether what a session needs is here",
     "runner/sessions/reading.py": "what a store knows of a session",
+    "stores/sessions.py": "what a store holds of sessions: entries, histories, definitions",
     "runner/sessions/reruns.py": "which jobs take their outputs over, and which run",
     "runner/runner.py": "the `Runner`",
     "runner/attempts/starting.py": "from a decision to what it needs",

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import pytest
 
 import bunsui
-from bunsui import errors
+from bunsui import errors, monitoring
 
 
 def test_dir():
@@ -71,11 +71,12 @@ def test_typed_names_are_the_lazy_ones():
     assert (typed, {name for _, name in lazy} | own) == (lazy, set(bunsui.__all__))
 
 
-def test_names_of_the_room_of_aws():
-    """Likewise; it needs no import of its own."""
-    lazy = {(module, name) for name, module in bunsui.aws._HOME.items()}
-    assert (typed_in(bunsui.aws), {name for _, name in lazy}) == (lazy, set(bunsui.aws.__all__))
-    assert all(inspect.getdoc(getattr(bunsui.aws, name)) for name in bunsui.aws.__all__)
+@pytest.mark.parametrize("room", [bunsui.aws, monitoring])
+def test_names_of_rooms(room):
+    """Likewise; that of AWS needs no import of its own."""
+    lazy = {(module, name) for name, module in room._HOME.items()}
+    assert (typed_in(room), {name for _, name in lazy}) == (lazy, set(room.__all__))
+    assert all(inspect.getdoc(getattr(room, name)) for name in room.__all__)
 
 
 def test_unknown_name():

@@ -57,6 +57,8 @@ LOG_STREAMS = "aws.log.stream.names"
 RUN_DURATION = "cicd.pipeline.run.duration"
 RUN_ACTIVE = "cicd.pipeline.run.active"
 RUN_ERRORS = "cicd.pipeline.run.errors"
+#: Runs that an application counts itself: see `bunsui.monitoring.MetricsCollector`.
+RUNS = "bunsui.pipeline.runs"
 JOB_DURATION = "bunsui.job.duration"
 JOB_QUEUE_DURATION = "bunsui.job.queue.duration"
 JOB_RETRIES = "bunsui.job.retries"
@@ -67,6 +69,8 @@ PENDING, EXECUTING, FINALIZING = "pending", "executing", "finalizing"
 # How a run or a task ended: `FAILURE` is the user's code, `ERROR` the worker, the engine or AWS.
 SUCCESS, FAILURE, ERROR = "success", "failure", "error"
 TIMEOUT, CANCELLATION, SKIP = "timeout", "cancellation", "skip"
+#: All of them.
+ALL_RESULTS = (SUCCESS, FAILURE, ERROR, TIMEOUT, CANCELLATION, SKIP)
 
 #: The result of a session by its status; what failed may have been an `ERROR`: see `result_of_code`.
 RESULTS = MappingProxyType(
