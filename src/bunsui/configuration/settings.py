@@ -63,6 +63,8 @@ class Settings:
     env: tuple[str, ...] = ()
     #: The secrets that definitions may name.
     secrets: Mapping[str, SecretReference] = field(factory=dict, converter=_unchanging)
+    #: Whom OpenTelemetry's traces and metrics go to: see `bunsui.monitoring.exporting`; or the providers.
+    telemetry: str | Providers = "auto"
 
 
 _KEYS = ("env", "secrets")

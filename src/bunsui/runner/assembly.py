@@ -100,6 +100,7 @@ class Parts:
         """Ends all of them, in the order in which they need each other."""
         self.driver.stop(timeout)
         self.observers.close(CLOSING)
+        self.telling.close()
         self.heartbeat.close()
         self.pool.close()
         self.calls.close()
@@ -233,7 +234,7 @@ def assemble(
         surroundings=around,
         supervisor=supervisor,
         observers=observers,
-        telling=Telling(observers),
+        telling=Telling(observers, settings.telemetry),
         pool=pool,
         calls=calls,
         event_loop=event_loop,
