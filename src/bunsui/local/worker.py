@@ -25,6 +25,7 @@ from typing import Any
 
 from attrs import asdict
 
+from bunsui.concurrency.trace_context import gone_on
 from bunsui.errors import JobError
 from bunsui.local.callables import call_variables, find, invoke
 from bunsui.local.log_records import CallLogger, RecordHandler, of_failure
@@ -116,8 +117,9 @@ class _Worker:
         os.environ.update(call_variables(call))
         token = current.set(call)
         try:
-            output = invoke(self._function, self._spec.style, request["name"], call)
-            return encode(_complete(output) if hasattr(output, "__await__") else output).text
+            with gone_on(call.environment):
+                output = invoke(self._function, self._spec.style, request["name"], call)
+                return encode(_complete(output) if hasattr(output, "__await__") else output).text
         finally:
             current.reset(token)
 

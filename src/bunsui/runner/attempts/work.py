@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bunsui.logging.attempt import AttemptLog
     from bunsui.model.pipeline import Job
     from bunsui.model.session import Failure
+    from bunsui.monitoring.spans import Carried
     from bunsui.runner.attempts.caching import Caching
     from bunsui.runner.attempts.host import Host
     from bunsui.runner.driving.live import Live
@@ -62,6 +63,7 @@ class Work(Stoppable):
         "cache_key",
         "cached_from",
         "caching",
+        "carried",
         "failure",
         "finished_at",
         "goes_on",
@@ -139,6 +141,8 @@ class Work(Stoppable):
         self.cache_key = ""
         #: The session whose output this is; None: its own.
         self.cached_from: str | None = None
+        #: The trace that it belongs to; None: none.
+        self.carried: Carried | None = None
         #: Made when something is written to it.
         self._log: AttemptLog | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
@@ -231,6 +235,7 @@ class Work(Stoppable):
             self._check_begin()  # The source may have taken its time.
         call = self._call()
         token = current.set(call)
+        traced = None if self.carried is None else self.carried.attach()
         try:
             output = self._code(call)
             if hasattr(output, "__await__"):
@@ -242,6 +247,8 @@ class Work(Stoppable):
                 return True
             self._take_output(output)
         finally:
+            if traced is not None:
+                traced()
             current.reset(token)
         return False
 

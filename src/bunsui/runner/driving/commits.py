@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import define, field
 
 from bunsui.errors import StoreError
+from bunsui.monitoring.telemetry import Left
 from bunsui.ports.store import Appended
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class Commits:
             waiting = again
         flushed.durable += [live for live in lives if not live.unsent]
         return flushed
+
+    def left(self, live: Live) -> None:
+        """Ends what is told of a session that is driven here no more."""
+        if live.followed is not None:
+            self._observers.left(live.id, Left(live.at(self._clock.now()), live.followed))
 
     def append(self, appends: list[Append]) -> list[Appended]:
         """What became of each append; an exception of the store is a failure of all of them."""
