@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 Made = TypeVar("Made")
+Provider = TypeVar("Provider")
 
 #: What `providers` takes, beside ``emf:`` with a place.
 KINDS = ("auto", "otlp", "emf", "off")
@@ -48,6 +49,10 @@ SERVICE = "bunsui"
 #: How OTLP is sent: by `opentelemetry-exporter-otlp-proto-http`, which knows this protocol alone.
 PROTOCOL = "http/protobuf"
 _STREAMS = ("stdout", "stderr")
+#: Variables with which OpenTelemetry itself is told to set a global provider.
+_VARIABLES = {"trace": "OTEL_PYTHON_TRACER_PROVIDER", "metrics": "OTEL_PYTHON_METER_PROVIDER"}
+#: Classes of providers that do nothing, or stand there until one is set; not all of them have public names.
+_IDLE = frozenset({"NoOpTracerProvider", "ProxyTracerProvider", "NoOpMeterProvider", "_ProxyMeterProvider"})
 
 
 @frozen(eq=False)
@@ -112,17 +117,26 @@ def providers(kind: str) -> Providers:
 
 
 def _set_by_the_application() -> Providers:
-    # Who has set a provider has imported this; and to ask costs nothing where nobody has.
     tracer: TracerProvider | None = None
     meter: MeterProvider | None = None
-    if (trace := sys.modules.get("opentelemetry.trace")) is not None:
-        found = trace.get_tracer_provider()
-        tracer = None if isinstance(found, trace.ProxyTracerProvider) else found
-    if (metrics := sys.modules.get("opentelemetry.metrics")) is not None:
-        given = metrics.get_meter_provider()
-        # The API has no public name for the class of what stands there until one is set.
-        meter = None if type(given).__name__ == "_ProxyMeterProvider" else given
+    if _may_be_set("trace"):
+        from opentelemetry.trace import get_tracer_provider  # noqa: PLC0415 - only where somebody uses it
+
+        tracer = _at_work(get_tracer_provider())
+    if _may_be_set("metrics"):
+        from opentelemetry.metrics import get_meter_provider  # noqa: PLC0415 - likewise
+
+        meter = _at_work(get_meter_provider())
     return Providers(tracer, meter)
+
+
+def _may_be_set(room: str) -> bool:
+    """Whether there may be a global provider: there is none without the module, or the variable."""
+    return f"opentelemetry.{room}" in sys.modules or bool(os.environ.get(_VARIABLES[room]))
+
+
+def _at_work(provider: Provider) -> Provider | None:
+    return None if type(provider).__name__ in _IDLE else provider
 
 
 def _otlp() -> Providers:

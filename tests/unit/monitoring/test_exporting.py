@@ -259,10 +259,11 @@ assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 from opentelemetry import metrics, trace
 look()
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
 meter = MeterProvider()
 metrics.set_meter_provider(meter)
 look()
-tracer = trace.NoOpTracerProvider()
+tracer = TracerProvider()
 trace.set_tracer_provider(tracer)
 look()
 assert [[None, None], [None, None], [None, meter], [tracer, meter]] == found
@@ -275,6 +276,21 @@ assert not meter._shutdown
 def test_auto():
     """What the application has set as global; nothing where it has not, and then nothing is imported."""
     subprocess.run([sys.executable, "-c", LOOK], check=True, timeout=60)
+
+
+NOTHING = """
+from opentelemetry import metrics, trace
+from bunsui.monitoring.exporting import providers
+trace.set_tracer_provider(trace.NoOpTracerProvider())
+metrics.set_meter_provider(metrics.NoOpMeterProvider())
+given = providers("auto")
+assert given.tracer_provider is given.meter_provider is None
+"""
+
+
+def test_auto_where_what_is_set_does_nothing():
+    """Then there is nothing to be recorded, and it costs nothing."""
+    subprocess.run([sys.executable, "-c", NOTHING], check=True, timeout=60)
 
 
 def test_nothing_is_set_globally(receiver):
