@@ -145,6 +145,12 @@ class Config:
         return found
 
     @property
+    def telemetry(self) -> str:
+        """Where traces and metrics go: ``auto``, ``otlp``, ``emf`` with or without a place, or ``off``."""
+        found: str = self._value("telemetry")
+        return found
+
+    @property
     def bindings(self) -> str | None:
         """The path of a bindings file; None: ``bindings.yaml`` beside the definition, where there is one."""
         found: str | None = self._value("bindings")
@@ -279,6 +285,8 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
                 hint="any other is set in your own file with: bunsui config set --user artifacts"
                 f" {'URL' if on_s3 else 'FOLDER'}",
             )
+    elif folder is not None and name == "telemetry":
+        value = _telemetry(value, folder, where, origin)
     elif folder is not None and name == "bindings":
         value = str(folder / files.expanded(value))
     elif name in ("env", "aws_allowed_roles"):
@@ -286,6 +294,20 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
     elif name == "aws" and "." in key:
         read_aws({key.partition(".")[2]: value}, f"{where}aws")
     return Setting(value, origin)
+
+
+def _telemetry(value: str, folder: Path, where: str, origin: Origin) -> str:
+    """Where traces and metrics go, as it stands in a file of `folder`."""
+    kind, colon, place = value.partition(":")
+    if not colon or place in ("stdout", "stderr"):
+        return value
+    path = folder / files.expanded(place)
+    if origin.source is Source.PROJECT and not urls.lies_in(path, folder):
+        raise ConfigError(
+            f"{where}a project's file may name a file in its own folder only, such as emf:metrics.jsonl",
+            hint="any other is set in your own file with: bunsui config set --user telemetry emf:PATH",
+        )
+    return f"{kind}:{path}"
 
 
 def _entries(key: str, value: Any) -> Iterator[tuple[str, Any]]:

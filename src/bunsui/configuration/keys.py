@@ -76,6 +76,17 @@ SCHEMA: dict[str, Any] = {
             "description": "Whether what a job in a thread logs with Python's logging goes to its log, too.",
             "examples": [True],
         },
+        "telemetry": {
+            "type": "string",
+            "pattern": r"^(auto|otlp|off|emf(:[\s\S]*\S)?)(?!\n)$",
+            "default": "auto",
+            "title": "auto, otlp, emf, emf:stdout, emf:PATH or off",
+            "description": "Where traces and metrics go. `auto`: to what the program has set as"
+            " OpenTelemetry's providers. `otlp`: to a collector, as OpenTelemetry's variables say. `emf`:"
+            " metrics as lines of CloudWatch's embedded metric format, to standard error, standard output or"
+            " a file; in a file, a relative path begins at the file's folder. `off`: nowhere.",
+            "examples": ["otlp", "emf:stdout"],
+        },
         "bindings": {
             "type": "string",
             "minLength": 1,

@@ -86,6 +86,7 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     environ = {
         "BUNSUI_STORE": "memory://", "BUNSUI_LEASE": "5", "BUNSUI_MAX_CONCURRENCY": "6",
         "BUNSUI_LOCAL": "true", "BUNSUI_ARTIFACTS": "large", "BUNSUI_CAPTURE_LOGGING": "true",
+        "BUNSUI_TELEMETRY": "emf:m.jsonl",
         "BUNSUI_BINDINGS": "b.yaml", "BUNSUI_ENV": '["A", "B", "A"]',
         "BUNSUI_SECRETS": '{"db": "env:A"}',
         "BUNSUI_POOLS": '{"gpu": 2}',
@@ -95,9 +96,9 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     assert {variable_of(key) for key in KEYS} == set(environ)
     write(user, "")
     found = load(project, user, environ)
-    assert ("memory://", 5.0, 6, True, "b.yaml", "large", True) == (
+    assert ("memory://", 5.0, 6, True, "b.yaml", "large", True, "emf:m.jsonl") == (
         found.store, found.lease, found.max_concurrency, found.local, found.bindings, found.artifacts,
-        found.capture_logging,
+        found.capture_logging, found.telemetry,
     )  # fmt: skip
     assert (("A", "B"), {"db": SecretReference("env", "A")}) == (found.names.env, found.names.secrets)
     assert {"gpu": 2} == found.pools
@@ -110,9 +111,9 @@ def test_nothing(project: Path, user: Path) -> None:
     """Config() is what is configured where nothing is."""
     write(user, "")
     assert Config().settings == load(project, user).settings == {}
-    assert (30.0, 32, False, None, {}, None, False) == (
+    assert (30.0, 32, False, None, {}, None, False, "auto") == (
         Config().lease, Config().max_concurrency, Config().local, Config().bindings, Config().pools,
-        Config().artifacts, Config().capture_logging,
+        Config().artifacts, Config().capture_logging, Config().telemetry,
     )  # fmt: skip
     assert Config().store.startswith("sqlite:////")
 
@@ -235,15 +236,39 @@ def test_a_bucket_is_named_by_the_user_only(project: Path, user: Path) -> None:
     assert url == Config.load(project.parent, environ={"BUNSUI_ARTIFACTS": url}, user_file=user).artifacts
 
 
+@pytest.mark.parametrize("path", ["/tmp/other", "../m.jsonl", "~/m.jsonl", "out/m.jsonl"])
+def test_a_projects_metrics_stay_in_its_folder(project: Path, user: Path, tmp_path: Path, path: str) -> None:
+    """A repository that was cloned has nothing written elsewhere; the user may say where."""
+    (project.parent / "out").symlink_to(tmp_path)
+    write(user, "")
+    write(project, f'telemetry = "emf:{path}"')
+    assert error(project, user).startswith(
+        f"{project}:1: a project's file may name a file in its own folder only, such as emf:metrics.jsonl;"
+        " any other is set in your own file with: bunsui config set --user telemetry emf:PATH"
+    )
+    write(project, "")
+    write(user, f'telemetry = "emf:{path}"')
+    assert Path(load(project, user).telemetry.removeprefix("emf:")).is_absolute()
+
+
+@pytest.mark.parametrize("kind", ["auto", "otlp", "emf", "emf:stdout", "emf:stderr", "off"])
+def test_where_a_projects_telemetry_goes(project: Path, user: Path, kind: str) -> None:
+    """It may say the kind; where OTLP goes, the variables of the user's environment say."""
+    write(user, "")
+    write(project, f'telemetry = "{kind}"')
+    assert kind == load(project, user).telemetry
+
+
 def test_paths_begin_at_the_files_folder(project: Path, user: Path, tmp_path: Path) -> None:
     """Wherever the command is run; those of the environment begin where it is."""
-    write(project, 'store = "sqlite:///a b/%25.db"\nartifacts = "a b/%25"')
+    write(project, 'store = "sqlite:///a b/%25.db"\nartifacts = "a b/%25"\ntelemetry = "emf:m.jsonl"')
     write(user, 'bindings = "b.yaml"')
     inner = project.parent / "inner"
     inner.mkdir()
     found = Config.load(inner, environ={}, user_file=user)
     assert f"sqlite:///{project.parent}/a%20b/%25.db" == found.store
     assert f"{project.parent}/a b/%25" == found.artifacts
+    assert f"emf:{project.parent}/m.jsonl" == found.telemetry
     assert str(user.parent / "b.yaml") == found.bindings
     assert (
         "sqlite:///x.db"
@@ -310,6 +335,8 @@ def test_a_user_file_that_is_not_there(
         ('artifacts = "s3://"', ":1: artifacts is 's3://'; it is the path of a folder, such as"),
         ('artifacts = "gs://bucket"', ":1: artifacts is 'gs://bucket'; it is the path of a folder, such as"),
         ('artifacts = " "', ":1: artifacts is ' '; it is the path of a folder"),
+        ('telemetry = "grpc"', ":1: telemetry is 'grpc'; it is auto, otlp, emf, emf:stdout, emf:PATH or off"),
+        ('telemetry = "emf:"', ":1: telemetry is 'emf:'; it is auto"),
         ("capture_logging = 1", ":1: capture_logging is 1; it is true or false"),
         ('[pools]\n"a b" = 2', ":2: 'a b' can't be a name in 'pools'"),
     ],
