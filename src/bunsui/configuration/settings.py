@@ -9,11 +9,12 @@ from typing import Any
 
 from attrs import field, frozen
 
-from bunsui.configuration.checking import NAME_RULE
+from bunsui.configuration.checking import NAME_RULE, check
 from bunsui.configuration.user_folders import user_folder
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
+from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 from bunsui.stores.urls import sqlite_url
 
 #: What a variable of the environment may be called.
@@ -63,9 +64,11 @@ class Settings:
     env: tuple[str, ...] = ()
     #: The secrets that definitions may name.
     secrets: Mapping[str, SecretReference] = field(factory=dict, converter=_unchanging)
+    #: The channels that alerts are sent through.
+    alert_channels: Mapping[str, ConfiguredChannel] = field(factory=dict, converter=_unchanging)
 
 
-_KEYS = ("env", "secrets")
+_KEYS = ("env", "secrets", "alert_channels")
 
 
 def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
@@ -85,16 +88,26 @@ def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
             hint='such as {"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}',
         )
     _refuse_others(given, _KEYS, "config")
-    return Settings(env=_variables(given.get("env", ())), secrets=_references(given.get("secrets", {})))
+    return Settings(
+        env=_variables(given.get("env", ())),
+        secrets=_references(given.get("secrets", {})),
+        alert_channels=_channels(given.get("alert_channels", {})),
+    )
+
+
+def _channels(given: Any) -> Mapping[str, ConfiguredChannel]:
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+
+    check(given, KEYS["alert_channels"], "config.", "alert_channels", hidden=True)
+    return {name: configured(value) for name, value in given.items()}
 
 
 def _refuse_others(given: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in known:
             hint = did_you_mean(key, known) if isinstance(key, str) else None
-            raise ConfigError(
-                f"{where} has no key {quoted(key)}", hint=hint or f"its keys are {' and '.join(known)}"
-            )
+            keys = f"its keys are {', '.join(known[:-1])} and {known[-1]}"
+            raise ConfigError(f"{where} has no key {quoted(key)}", hint=hint or keys)
 
 
 def _variables(given: Any) -> tuple[str, ...]:
