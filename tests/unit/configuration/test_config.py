@@ -17,6 +17,7 @@ from bunsui.configuration.config import misspelt_variables
 from bunsui.configuration.keys import KEYS, USER_ONLY, variable_of
 from bunsui.configuration.origins import Origin, Source
 from bunsui.configuration.settings import SecretReference
+from bunsui.monitoring.channels.configured import ConfiguredChannel
 from bunsui.stores.urls import sqlite_path
 
 
