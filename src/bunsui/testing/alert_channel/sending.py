@@ -127,7 +127,8 @@ class Sending:
                 @contextmanager
                 def hanging(self):
                     self.server.answers.clear()
-                    yield
+
+        Yield:
                     self.server.answers.set()
         """
         return None
@@ -242,7 +243,7 @@ class Sending:
 
     @needs("hidden")
     def test_nothing_of_it_shows(self, channel: AlertChannel, caplog: pytest.LogCaptureFixture) -> None:
-        """What nobody else may see is in no error, no traceback, no log, and not in the channel's own text."""
+        """What nobody else may see is in no error, traceback or log, and not in the channel's own text."""
         assert self.hidden is not None
         channels = self._channels(channel)
         shown = [repr(channel), str(channel), repr(channels)]
