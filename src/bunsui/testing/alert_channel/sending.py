@@ -246,6 +246,7 @@ class Sending:
         """What nobody else may see is in no error, traceback or log, and not in the channel's own text."""
         assert self.hidden is not None
         channels = self._channels(channel)
+        channels.check()
         shown = [repr(channel), str(channel), repr(channels)]
         with caplog.at_level("DEBUG"), self._block("failing"):
             try:
