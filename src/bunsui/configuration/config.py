@@ -19,6 +19,7 @@ from bunsui.configuration.origins import Origin, Setting, Source
 from bunsui.configuration.settings import Settings, default_store, read_reference
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
+from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 
 #: How those begin that a job is given.
 _OF_JOBS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT")
@@ -178,12 +179,22 @@ class Config:
 
     @property
     def names(self) -> Settings:
-        """The variables and the secrets that definitions may name."""
+        """What definitions may name, the channels of alerts, and whom OpenTelemetry tells."""
         references = {
             name: evolve(read_reference(text, name), place=str(self.origin(f"secrets.{name}")))
             for name, text in self._table("secrets").items()
         }
-        return Settings(tuple(dict.fromkeys(self._value("env"))), references)
+        return Settings(
+            tuple(dict.fromkeys(self._value("env"))), references, self.alert_channels, self.telemetry
+        )
+
+    @property
+    def alert_channels(self) -> Mapping[str, ConfiguredChannel]:
+        """The channels that alerts are sent through, by name."""
+        return {
+            name: configured(value, str(self.origin(f"alert_channels.{name}")))
+            for name, value in self._table("alert_channels").items()
+        }
 
     def origin(self, key: str) -> Origin:
         """Where the value of a key, or of an entry such as ``pools.gpu``, comes from.
@@ -263,7 +274,7 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
     if origin.source is Source.PROJECT and name in USER_ONLY:
         raise ConfigError(
             f"{where}'{name}' may not be set in a project's file: it decides which commands run, what of"
-            " yours they may read, or in whose name AWS is called",
+            " yours they may read, in whose name AWS is called, or who is told",
             hint=f"set it in your own file with: bunsui config set --user {key} VALUE",
         )
     check(value, schema, where, key, hidden=name in HIDDEN)

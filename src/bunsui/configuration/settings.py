@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from bunsui.configuration.checking import NAME_RULE
+from bunsui.configuration.checking import NAME_RULE, check
 from bunsui.configuration.user_folders import user_folder
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
+from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 from bunsui.stores.urls import sqlite_url
+
+if TYPE_CHECKING:
+    from bunsui.monitoring.exporting import Providers
 
 #: What a variable of the environment may be called.
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
@@ -63,11 +67,13 @@ class Settings:
     env: tuple[str, ...] = ()
     #: The secrets that definitions may name.
     secrets: Mapping[str, SecretReference] = field(factory=dict, converter=_unchanging)
+    #: The channels that alerts are sent through.
+    alert_channels: Mapping[str, ConfiguredChannel] = field(factory=dict, converter=_unchanging)
     #: Whom OpenTelemetry's traces and metrics go to: see `bunsui.monitoring.exporting`; or the providers.
     telemetry: str | Providers = "auto"
 
 
-_KEYS = ("env", "secrets")
+_KEYS = ("env", "secrets", "alert_channels", "telemetry")
 
 
 def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
@@ -87,16 +93,37 @@ def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
             hint='such as {"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}',
         )
     _refuse_others(given, _KEYS, "config")
-    return Settings(env=_variables(given.get("env", ())), secrets=_references(given.get("secrets", {})))
+    return Settings(
+        env=_variables(given.get("env", ())),
+        secrets=_references(given.get("secrets", {})),
+        alert_channels=_channels(given.get("alert_channels", {})),
+        telemetry=_telemetry(given.get("telemetry", "auto")),
+    )
+
+
+def _telemetry(given: Any) -> str | Providers:
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+    from bunsui.monitoring.exporting import Providers  # noqa: PLC0415 - few give one
+
+    if not isinstance(given, Providers):
+        check(given, KEYS["telemetry"], "config.", "telemetry", hidden=False)
+    found: str | Providers = given
+    return found
+
+
+def _channels(given: Any) -> Mapping[str, ConfiguredChannel]:
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+
+    check(given, KEYS["alert_channels"], "config.", "alert_channels", hidden=True)
+    return {name: configured(value, "config") for name, value in given.items()}
 
 
 def _refuse_others(given: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in known:
             hint = did_you_mean(key, known) if isinstance(key, str) else None
-            raise ConfigError(
-                f"{where} has no key {quoted(key)}", hint=hint or f"its keys are {' and '.join(known)}"
-            )
+            keys = f"its keys are {', '.join(known[:-1])} and {known[-1]}"
+            raise ConfigError(f"{where} has no key {quoted(key)}", hint=hint or keys)
 
 
 def _variables(given: Any) -> tuple[str, ...]:

@@ -58,9 +58,7 @@ def _span(span: ReadableSpan) -> SeenSpan:
         message=span.status.description or "",
         events=tuple(SpanEvent(each.name, each.timestamp, _plain(each.attributes)) for each in span.events),
         links=tuple(
-            SpanLink(
-                f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}", _plain(link.attributes)
-            )
+            SpanLink(f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}", _plain(link.attributes))
             for link in span.links
         ),
         scope=span.instrumentation_scope.name if span.instrumentation_scope else "",
@@ -88,6 +86,5 @@ def _point(metric: Any, point: Any, scope: str) -> SeenPoint:
 
 def _plain(attributes: Any) -> dict[str, Any]:
     return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in (attributes or {}).items()
+        name: list(value) if isinstance(value, tuple) else value for name, value in (attributes or {}).items()
     }
