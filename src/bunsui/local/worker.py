@@ -35,7 +35,9 @@ from bunsui.ports.job_type import Function, JobCall, current
 class _Bench:
     """The worker's side of a call; what it is asked to run, it runs itself."""
 
-    def __init__(self, call: dict[str, Any]) -> None:
+    def __init__(self, call: dict[str, Any], redact: Callable[[str], str] | None) -> None:
+        #: See `bunsui.logging.context.redactor`.
+        self.redact = redact
         self.cancelled = threading.Event()  # A worker is ended, not asked; see the signal handler.
         self.logger = CallLogger(logging.getLogger(f"bunsui.job.{call['job_id']}"))
 
@@ -111,7 +113,7 @@ class _Worker:
         if fields["folder"] is not None:
             fields["folder"] = Path(fields["folder"])
         fields["callable_folders"] = tuple(map(Path, fields["callable_folders"]))
-        call = JobCall(**fields, workbench=_Bench(fields))
+        call = JobCall(**fields, workbench=_Bench(fields, self.redact))
         os.environ.update(call.environment)
         os.environ.update(call_variables(call))
         token = current.set(call)

@@ -253,8 +253,7 @@ class Work(Stoppable):
         self.output = self._safe(output if type(output) is Json else encode(output))
 
     def _take_error(self, error: BaseException) -> None:
-        redact = None if self._redactor is None else self._redactor.redact
-        self.failure = failure(error, redact)
+        self.failure = failure(error, self.redact)
         self.missing = self.failure.message if is_missing(error) else None
         self.in_doubt = is_in_doubt(error)
         if (found := of_failure(error)) is not None:
@@ -359,6 +358,11 @@ class Work(Stoppable):
                         self.live.id, self.job.id, self.attempt, self.item_index, self._redactor
                     )
         return self._log
+
+    @property
+    def redact(self) -> Callable[[str], str] | None:
+        """See `bunsui.logging.context.redactor`."""
+        return None if self._redactor is None else self._redactor.redact
 
     def is_of(self, host: Host) -> bool:
         """Whether a runner has made it, by what its attempts share."""
