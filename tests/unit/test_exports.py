@@ -64,18 +64,20 @@ def typed_in(module: types.ModuleType) -> set[tuple[str, str]]:
 
 
 def test_typed_names_are_the_lazy_ones():
-    """What type checkers see, what is loaded, and `__all__` are the same names; and the room `bunsui.aws`."""
-    typed = typed_in(bunsui) - {("bunsui", "aws")}
+    """What type checkers see, what is loaded, and `__all__` are the same names; and two rooms."""
+    typed = typed_in(bunsui) - {("bunsui", "aws"), ("bunsui", "logging")}
     lazy = {(module, name) for module, names in bunsui._HOMES.items() for name in names}
     own = {"__version__", "json_schema", "validate"}
     assert (typed, {name for _, name in lazy} | own) == (lazy, set(bunsui.__all__))
 
 
-def test_names_of_the_room_of_aws():
+@pytest.mark.parametrize("name", ["aws", "logging"])
+def test_names_of_a_room(name):
     """Likewise; it needs no import of its own."""
-    lazy = {(module, name) for name, module in bunsui.aws._HOME.items()}
-    assert (typed_in(bunsui.aws), {name for _, name in lazy}) == (lazy, set(bunsui.aws.__all__))
-    assert all(inspect.getdoc(getattr(bunsui.aws, name)) for name in bunsui.aws.__all__)
+    room = getattr(bunsui, name)
+    lazy = {(module, name) for name, module in room._HOME.items()}
+    assert (typed_in(room), {name for _, name in lazy}) == (lazy, set(room.__all__))
+    assert all(inspect.getdoc(getattr(room, name)) for name in room.__all__)
 
 
 def test_unknown_name():

@@ -20,6 +20,7 @@ from bunsui.cli.commands.session import session_group
 from bunsui.cli.commands.store import store_group
 from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.group import Commands
+from bunsui.cli.logged import logged
 from bunsui.cli.render import has_colours, printable_lines, refusal
 from bunsui.cli.streams import around, lost, note, unread
 
@@ -41,6 +42,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     callback=_version,
     help="Print the version, with SQLite's.",
 )
+@logged
 def cli() -> None:
     """Durable data pipelines: every run is a session that survives its process.
 

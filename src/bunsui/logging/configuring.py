@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, Literal, TextIO
+from typing import Any, Final, Literal, Protocol
 
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
@@ -21,6 +21,16 @@ Format = Literal["json", "text"]
 _changing: Final = threading.RLock()
 
 
+class Stream(Protocol):
+    """What a log is written to: any text file, or what has these methods. `encoding` may be there or not."""
+
+    def write(self, text: str, /) -> Any:
+        """Takes a text."""
+
+    def flush(self) -> Any:
+        """Hands on what it has taken."""
+
+
 class StreamHandler(logging.Handler):
     """Writes records to a stream; it never raises, and says in the stream what it could not write.
 
@@ -29,7 +39,7 @@ class StreamHandler(logging.Handler):
         formatter: makes a line of a record.
     """
 
-    def __init__(self, stream: TextIO | None, formatter: logging.Formatter) -> None:
+    def __init__(self, stream: Stream | None, formatter: logging.Formatter) -> None:
         super().__init__()
         self._stream = stream
         #: Records that could not be written, since the last one that could.
@@ -58,7 +68,7 @@ class StreamHandler(logging.Handler):
         return f"{self.format(notice)}\n"
 
     def _write(self, text: str) -> None:
-        stream = sys.stderr if self._stream is None else self._stream
+        stream: Stream | None = sys.stderr if self._stream is None else self._stream
         if stream is None:
             return  # It was closed, or there is none, as in a program with windows only.
         encoding = getattr(stream, "encoding", None)
@@ -107,7 +117,7 @@ def configure(
     level: LogLevel | int | str = LogLevel.INFO,
     *,
     format: Format = "json",  # noqa: A002 - as the configuration and the command line call it
-    stream: TextIO | None = None,
+    stream: Stream | None = None,
     logger: str = "bunsui",
     levels: Mapping[str, LogLevel | int | str] | None = None,
 ) -> Configured:

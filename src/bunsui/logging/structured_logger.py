@@ -176,7 +176,8 @@ def _exc_info(context: dict[str, Any]) -> Any:
     given = context.get(_EXC_INFO)
     if given is None or given is True or given is False:
         context.pop(_EXC_INFO, None)
-        return sys.exc_info() if given else None
+        handled = sys.exc_info()
+        return handled if given and handled[0] is not None else None
     if isinstance(given, BaseException):
         del context[_EXC_INFO]
         return type(given), given, given.__traceback__

@@ -19,21 +19,26 @@ MAX_VALUES = 1_000
 MAX_DEPTH = 16
 #: Stands for what is left out.
 LEFT_OUT = "…"
+#: Characters that are enough to say how many are left out.
+_NOTICE = 40
 #: Integers that all readers of JSON take, as 64 bits hold them; others are text.
 _LEAST, _MOST = -(2**63), 2**64 - 1
 
 
 def cut(text: str, most: int = MAX_TEXT) -> str:
-    """`text`, or so many characters of it and how many more there were."""
-    return text if len(text) <= most else f"{text[:most]}{LEFT_OUT} ({len(text) - most} more characters)"
+    """`text`, or its beginning and how many more characters there were: `most` in all, or `_NOTICE`."""
+    if len(text) <= most:
+        return text
+    kept = max(most - _NOTICE, 0)
+    return f"{text[:kept]}{LEFT_OUT} ({len(text) - kept} more characters)"
 
 
 def cut_within(text: str, most: int = MAX_TEXT) -> str:
     """`text`, or its beginning and its end: that of a traceback says what has happened."""
     if len(text) <= most:
         return text
-    head = most // 4
-    return f"{text[:head]}{LEFT_OUT}\n({len(text) - most} more characters)\n{text[head - most :]}"
+    head, tail = most // 4, most - most // 4 - _NOTICE
+    return f"{text[:head]}{LEFT_OUT}\n({len(text) - head - tail} more characters)\n{text[-tail:]}"
 
 
 class Fields:
