@@ -1,4 +1,4 @@
-"""The program's own log while pipelines run: which job a record belongs to, what becomes of sessions, secrets."""
+"""The program's own log while pipelines run: what records are about, what becomes of sessions, secrets."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 
 import bunsui
 from bunsui import Job, Pipeline, Runner
+from bunsui.cli.log_text import FORMATS
 from bunsui.logging import StructuredLogger, configure, json_schema
 from bunsui_tests.injections import INJECTIONS, obeyed
 
@@ -301,7 +302,7 @@ class TestSecrets:
     def test_other_handlers_get_them_masked(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """What a StructuredLogger logs in a job; of other loggers the program's handlers get what they say."""
+        """What a StructuredLogger logs in a job; of other loggers they get what these say."""
         self.leak("thread", tmp_path, monkeypatch)
         ours = [r for r in caplog.records if r.name == "bunsui.orders" and not r.args and not r.exc_info]
         assert len(ours) >= 6
@@ -313,8 +314,6 @@ def test_injections_through_jobs(
     isolation: str, tmp_path: Path, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What jobs print and log comes back unchanged; shown, nothing of it is obeyed, as text, JSON and CSV."""
-    from bunsui.cli.log_text import FORMATS  # noqa: PLC0415 - only here
-
     (tmp_path / "texts.json").write_text(json.dumps([*INJECTIONS.values()]))
     (tmp_path / "hostile_job.py").write_text(
         "import bunsui, json, sys, pathlib\n"
@@ -357,7 +356,7 @@ def test_injections_through_jobs(
     for record in records:
         for name, (show, _) in FORMATS.items():
             shown = show(record)
-            first, *rest = shown.removesuffix("\r").split("\n")
+            _, *rest = shown.removesuffix("\r").split("\n")
             assert set() == obeyed(shown.removesuffix("\r")), name
             assert all(line.startswith("   ") for line in rest) if name == "text" else not rest
             if name == "jsonl":

@@ -82,7 +82,14 @@ class StreamHandler(logging.Handler):
 
 
 class Configured:
-    """What `configure` has set up; `close`, or the end of a ``with`` block, undoes it."""
+    """What `configure` has set up; `close`, or the end of a ``with`` block, undoes it.
+
+    Such as::
+
+        log = bunsui.logging.configure()
+        ...
+        log.close()
+    """
 
     def __init__(self, logger: logging.Logger, handler: StreamHandler, levels: list[LevelSet]) -> None:
         self._logger = logger

@@ -91,6 +91,7 @@ class ContextFilter(logging.Filter):
         waiting = queue.SimpleQueue()
         handler = logging.handlers.QueueHandler(waiting)
         handler.addFilter(bunsui.logging.ContextFilter())
+        print(handler.filter(logging.makeLogRecord({})))  # True
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -60,9 +60,8 @@ class JsonFormatter(logging.Formatter):
 
         import logging
 
-        handler = logging.FileHandler("app.jsonl")
-        handler.setFormatter(bunsui.logging.JsonFormatter())
-        handler.addFilter(bunsui.logging.ContextFilter())
+        record = logging.makeLogRecord({"name": "app", "levelname": "INFO", "levelno": 20, "msg": "rows"})
+        print(bunsui.logging.JsonFormatter().format(record)[-33:])  # ,"logger":"app","message":"rows"}
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -71,7 +70,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A record as one line for people, and an indented one for each line of its traceback.
+    r"""A record as one line for people, and an indented one for each line of its traceback.
 
     What could control a terminal is escaped, line breaks in a message too: none looks like a record.
 
@@ -79,8 +78,8 @@ class TextFormatter(logging.Formatter):
 
         import logging
 
-        handler = logging.StreamHandler()
-        handler.setFormatter(bunsui.logging.TextFormatter())
+        record = logging.makeLogRecord({"name": "app", "levelname": "INFO", "levelno": 20, "msg": "a\nb"})
+        print(bunsui.logging.TextFormatter().format(record)[28:])  # INFO     app: a\nb
     """
 
     def format(self, record: logging.LogRecord) -> str:

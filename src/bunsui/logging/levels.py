@@ -16,7 +16,8 @@ class LogLevel(IntEnum):
 
     Such as::
 
-        print(LogLevel.ERROR > LogLevel.INFO, LogLevel["INFO"].name)  # True INFO
+        level = bunsui.logging.LogLevel["INFO"]
+        print(level < bunsui.logging.LogLevel.ERROR, int(level))  # True 20
     """
 
     #: What helps to find a fault.
@@ -69,6 +70,12 @@ class LevelSet:
     """A level that was set; `close`, or the end of a ``with`` block, sets back what was there before.
 
     Of several for one logger the last one is closed first, as ``with`` blocks do.
+
+    Such as::
+
+        level = bunsui.logging.set_level("bunsui.sessions", "DEBUG")
+        ...
+        level.close()
     """
 
     def __init__(self, logger: logging.Logger, level: int) -> None:

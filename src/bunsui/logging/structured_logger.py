@@ -37,6 +37,10 @@ class StructuredLogger:
         log = bunsui.logging.StructuredLogger("orders").bind(table="daily")
         log.info("rows are loaded", rows=3)
         log.warning("%s is left as it is", reason="messages are no formats")
+        try:
+            ...
+        except OSError:
+            log.exception("rows can't be loaded")
 
     Args:
         name: of the logger, which is ``bunsui.NAME``. A name that begins with ``bunsui`` stays as it is.
@@ -71,7 +75,13 @@ class StructuredLogger:
         return f"StructuredLogger({self.name!r})"  # Without its values: who knows what they are.
 
     def is_enabled(self, level: LogLevel | int | str) -> bool:
-        """Whether a record of a level is taken in.
+        """Whether a record of a level is taken in: worth asking before a value is made that takes long.
+
+        Such as::
+
+            log = bunsui.logging.StructuredLogger("orders")
+            if log.is_enabled("DEBUG"):
+                log.debug("all rows", rows=sorted(range(100_000)))
 
         Raises:
             ConfigError: there is no such level.
@@ -93,6 +103,15 @@ class StructuredLogger:
 
         Level and message are given by position, so that a value may have any name, ``level`` and ``message``
         too: values are apart from what a record has itself.
+
+        Such as::
+
+            log = bunsui.logging.StructuredLogger("orders")
+            log.log("INFO", "taken in", level="express", message="a value")
+            try:
+                raise OSError("the disk is full")
+            except OSError as error:
+                log.critical("orders are lost", exc_info=error)
 
         Args:
             level: a level, its name or its number.
@@ -118,7 +137,12 @@ class StructuredLogger:
         self._write(logging.WARNING, message, context)
 
     def error(self, message: str, /, **context: Any) -> None:
-        """Logs at ``ERROR``; see `log`."""
+        """Logs at ``ERROR``; see `log`.
+
+        Such as::
+
+            bunsui.logging.StructuredLogger("orders").error("the order is refused", order=4711)
+        """
         self._write(logging.ERROR, message, context)
 
     def critical(self, message: str, /, **context: Any) -> None:

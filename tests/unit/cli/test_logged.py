@@ -141,7 +141,7 @@ def test_nobody_reads_stderr() -> None:
     """The exit code is the session's."""
     reader, writer = os.pipe()
     os.close(reader)
-    with open(writer, "w") as gone:
+    with os.fdopen(writer, "w") as gone:
         done = bunsui("run", "p.yaml", "--log-level", "debug", stdout=subprocess.PIPE, stderr=gone)
     assert 1 == done.returncode
     assert "failed in" in done.stdout

@@ -207,7 +207,7 @@ class TestText:
 class TestTraces:
     def test_the_current_span(self, as_json: Written) -> None:
         """Where somebody traces, each record names the trace and the span that it was logged in."""
-        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - loading it is what is tested
+        from opentelemetry.sdk.trace import TracerProvider
 
         provider = TracerProvider()
         with provider.get_tracer("t").start_as_current_span("work") as span:
