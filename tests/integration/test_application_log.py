@@ -15,6 +15,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import bunsui
 from bunsui import Job, Pipeline, Runner
@@ -167,6 +171,23 @@ class TestNarration:
         retry, failed = records[2]["fields"], records[4]["fields"]
         assert ("OSError", "busy\x1b[2J", True) == (failed["code"], failed["error"], failed["retryable"])
         assert isinstance(retry["delay"], float)
+
+    def test_the_trace_of_the_run(self, found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where runs are traced, the records of a session name its span, and those of a job the attempt's."""
+        exporter = InMemorySpanExporter()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+        with Runner("memory://", config=bunsui.Config()) as runner:
+            runner.run(Pipeline("p", [Job.from_callable(say)]))
+        provider.shutdown()
+        spans = {span.name: span.context for span in exporter.get_finished_spans()}
+        run, attempt = (
+            (f"{spans[name].trace_id:032x}", f"{spans[name].span_id:016x}")
+            for name in ("RUN p", "attempt say")
+        )
+        assert {run} == {(one["trace_id"], one["span_id"]) for one in found("bunsui.sessions")}
+        assert {attempt} == {(one["trace_id"], one["span_id"]) for one in found()}
 
     def test_a_failure_that_is_allowed(self, runner: Runner, found: Found) -> None:
         """It is a warning: the session succeeds."""

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import pytest
 
 import bunsui
-from bunsui import errors
+from bunsui import errors, monitoring
 
 
 def test_dir():
@@ -71,10 +71,9 @@ def test_typed_names_are_the_lazy_ones():
     assert (typed, {name for _, name in lazy} | own) == (lazy, set(bunsui.__all__))
 
 
-@pytest.mark.parametrize("name", ["aws", "logging"])
-def test_names_of_a_room(name):
-    """Likewise; it needs no import of its own."""
-    room = getattr(bunsui, name)
+@pytest.mark.parametrize("room", [bunsui.aws, bunsui.logging, monitoring])
+def test_names_of_rooms(room):
+    """Likewise; those of AWS and of logs need no import of their own."""
     lazy = {(module, name) for name, module in room._HOME.items()}
     assert (typed_in(room), {name for _, name in lazy}) == (lazy, set(room.__all__))
     assert all(inspect.getdoc(getattr(room, name)) for name in room.__all__)

@@ -6,7 +6,6 @@ Python's own. boto3 is imported where an event has to be read from S3, OpenTelem
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -15,10 +14,11 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from typing import Any, TypeVar
 
+from bunsui.concurrency.trace_context import gone_on
 from bunsui.errors import ConfigError, NotFound, StateError
 from bunsui.ports.job_type import JobCall, current
 
@@ -48,7 +48,6 @@ _TRACE = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
 #: What jobs log to. One for all of them, as Python keeps each logger for ever.
 _LOGGER = "bunsui.job"
 
-_log = logging.getLogger(__name__)
 Handler = TypeVar("Handler", bound=Callable[[Any, Any], Any])
 
 
@@ -103,7 +102,7 @@ def lambda_handler(function: Handler) -> Handler:
             return function(event, context)
         token = current.set(call)
         try:
-            with _traced(call.environment):
+            with gone_on(call.environment):
                 return function(event, context)
         finally:
             current.reset(token)
@@ -191,26 +190,6 @@ class _Bench:
         raise StateError("a function on Lambda has no runner to run further work")
 
     begin = run
-
-
-@contextlib.contextmanager
-def _traced(environment: Mapping[str, str]) -> Iterator[None]:
-    """Goes on with the caller's trace, where there is one and OpenTelemetry's API is installed."""
-    token = None
-    if environment:
-        try:
-            from opentelemetry import context, propagate  # noqa: PLC0415 - only where there is a trace
-
-            # As variables of an environment they are in capitals.
-            carrier = {name.lower().replace("_", "-"): value for name, value in environment.items()}
-            token = context.attach(propagate.extract(carrier))
-        except Exception as error:  # Whatever a propagator that is configured here raises: the work goes on.
-            _log.debug("the trace is not gone on with: %s: %s", type(error).__name__, error)
-    try:
-        yield
-    finally:
-        if token is not None:
-            context.detach(token)
 
 
 def _whole(event: Any, session: str | None) -> Any:

@@ -17,6 +17,7 @@ from bunsui.cli.commands.plugins import plugins_command
 from bunsui.cli.commands.run import run_command
 from bunsui.cli.commands.schema import explain_command, schema_command
 from bunsui.cli.commands.session import session_group
+from bunsui.cli.commands.stats import stats_command
 from bunsui.cli.commands.store import store_group
 from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.group import Commands
@@ -53,6 +54,7 @@ def cli() -> None:
 
 
 cli.add_command(run_command)
+pipeline_group.add_command(stats_command)
 cli.add_command(pipeline_group)
 cli.add_command(session_group)
 cli.add_command(config_group)

@@ -9,7 +9,10 @@ from bunsui.model.session import Attempt, JobState
 from bunsui.model.status import JobStatus
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bunsui.engine import events as ev
+    from bunsui.model.session import Failure
 
 # States are made by their constructor: `attrs.evolve` costs five times as much, and this runs each time.
 
@@ -35,6 +38,12 @@ def _last(before: JobState, event: _Numbered) -> Attempt:
     return last
 
 
+def _ended(
+    last: Attempt, at: datetime, error: Failure | None = None, cached_from: str | None = None
+) -> Attempt:
+    return Attempt(last.number, last.started_at, at, error, last.handle, cached_from, last.trace)
+
+
 def started(before: JobState, status: JobStatus, event: ev.JobStarted | ev.ItemStarted) -> JobState:
     """An attempt began."""
     attempts = before.attempts
@@ -45,7 +54,7 @@ def started(before: JobState, status: JobStatus, event: ev.JobStarted | ev.ItemS
         raise IllegalTransition(f"attempt {event.attempt} of {_whose(event)} after {len(attempts)}")
     return JobState(
         status,
-        (*attempts, Attempt(event.attempt, event.at)),
+        (*attempts, Attempt(event.attempt, event.at, trace=event.trace)),
         before.error,
         before.started_at or event.at,
     )
@@ -54,14 +63,14 @@ def started(before: JobState, status: JobStatus, event: ev.JobStarted | ev.ItemS
 def submitted(before: JobState, status: JobStatus, event: ev.JobSubmitted | ev.ItemSubmitted) -> JobState:
     """The last attempt's work has a name at a remote service."""
     last = _last(before, event)
-    at_service = Attempt(last.number, last.started_at, handle=event.handle)
+    at_service = Attempt(last.number, last.started_at, handle=event.handle, trace=last.trace)
     return JobState(status, (*before.attempts[:-1], at_service), before.error, before.started_at)
 
 
 def succeeded(before: JobState, status: JobStatus, event: ev.JobSucceeded | ev.ItemSucceeded) -> JobState:
     """The last attempt succeeded."""
     last = _last(before, event)
-    done = Attempt(last.number, last.started_at, event.at, None, last.handle, event.cached_from)
+    done = _ended(last, event.at, None, event.cached_from)
     return JobState(
         status,
         (done,) if last.number == 1 else (*before.attempts[:-1], done),
@@ -85,7 +94,7 @@ def attempt_failed(
 ) -> JobState:
     """The last attempt failed, and another one follows."""
     last = _last(before, event)
-    failed_one = Attempt(last.number, last.started_at, event.at, event.error, last.handle)
+    failed_one = _ended(last, event.at, event.error)
     return JobState(status, (*before.attempts[:-1], failed_one), event.error, before.started_at)
 
 
@@ -113,7 +122,7 @@ def failed(before: JobState, status: JobStatus, event: ev.JobFailed | ev.ItemFai
     attempts = before.attempts
     if before.status in _OPEN_ATTEMPT:
         last = _last(before, event)
-        ended = Attempt(last.number, last.started_at, event.at, event.error, last.handle)
+        ended = _ended(last, event.at, event.error)
         attempts = (*attempts[:-1], ended)
     elif event.attempt:
         raise IllegalTransition(
@@ -129,7 +138,7 @@ def given_up(
     attempts = before.attempts
     if before.status in _OPEN_ATTEMPT:
         last = attempts[-1]
-        attempts = (*attempts[:-1], Attempt(last.number, last.started_at, event.at, None, last.handle))
+        attempts = (*attempts[:-1], _ended(last, event.at))
     return JobState(status, attempts, before.error, before.started_at, event.at, event.reason)
 
 

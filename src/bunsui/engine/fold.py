@@ -46,6 +46,8 @@ class Fold:
         #: The claim that is in force: None before the first and after a release.
         self.claim: ev.RunnerClaimed | None = None
         self.epoch = 0
+        #: The span of the run that began with the last claim, and may have ended; None: there is none.
+        self.trace: str | None = None
         #: Claims, one after the other, whose runner did not give the session back and brought no attempt to
         #: its end: what would kill every runner is so seen.
         self.deaths = 0
@@ -133,6 +135,7 @@ class Fold:
             self.deaths += 1
         self.claim = event
         self.epoch = event.epoch
+        self.trace = event.trace
         self.stall = None
         if self.status is SessionStatus.RUNNING:
             # Between the last fact of a dead runner and this one, nobody drove.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.aws.connections import ROLE_SESSION, Caller
 from bunsui.aws.settings import REGION_PATTERN, ROLE_PATTERN
-from bunsui.errors import StateError
+from bunsui.errors import AwsError, StateError
+from bunsui.monitoring.conventions import TASK_RUN_URL
 
 if TYPE_CHECKING:
     from bunsui.ports.services import Services
@@ -36,6 +37,30 @@ def caller(options: Mapping[str, Any], session: str = ROLE_SESSION) -> Caller:
     """As whom, and where, AWS is called for a job; what is not known yet is as if it were not said."""
     known = {name: value for name in FIELDS if "${" not in (value := options.get(name) or "")}
     return Caller(known.get("region") or None, known.get("role") or None, session)
+
+
+def known_region(services: Services | None, service: str, options: Mapping[str, Any]) -> str | None:
+    """The region in which a job runs: its own, or the runner's; None: that can't be told here."""
+    as_ = caller(options)
+    if as_.region is not None or services is None:
+        return as_.region
+    try:
+        # Its client is there already, mostly: the start of the session has asked for it.
+        return services.aws.region(service, as_)
+    except AwsError:
+        return None
+
+
+def console(region: str | None, path: str) -> dict[str, str]:
+    """Where a person finds work in AWS's console, as an attribute of a span; nothing without a region."""
+    if region is None:
+        return {}
+    # After https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html and the guides of the
+    # partitions China and GovCloud.
+    hosts = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
+    host = next((host for start, host in hosts.items() if region.startswith(start)), None)
+    host = f"{region}.console.aws.amazon.com" if host is None else f"{region}.{host}"
+    return {TASK_RUN_URL: f"https://{host}/{path}"}
 
 
 def required(services: Services | None, name: str) -> Services:

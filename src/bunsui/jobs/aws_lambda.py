@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.aws.deployed import PARAMETERS_URL
 from bunsui.errors import AwsError, JobCancelled, JobError
-from bunsui.jobs.aws import FIELDS, caller, required
+from bunsui.jobs.aws import FIELDS, caller, console, known_region, required
 from bunsui.local.callables import call_variables
 from bunsui.model.json import compact
 from bunsui.model.log import LEVELS
+from bunsui.monitoring import conventions as names
 from bunsui.ports.job_type import JobCall, JobType
 from bunsui.ports.remote_log import TAIL, LogPage
 
@@ -109,6 +110,18 @@ class LambdaJobType(JobType):
         from bunsui.jobs.lambda_permissions import permissions  # noqa: PLC0415 - only for 'iam-policy'
 
         return permissions(options, where)
+
+    def span_attributes(self, options: Mapping[str, Any], handle: Any) -> Mapping[str, str]:
+        """See `JobType.span_attributes`: whom it calls."""
+        del handle
+        # A function may be named by its ARN, or by part of one.
+        parts = options["function"].split(":")
+        name = parts[parts.index("function") + 1] if "function" in parts[:-1] else parts[0]
+        arn = parts[3] if parts[0] == "arn" and len(parts) > 6 else None
+        region = arn or known_region(self._services, "lambda", options)
+        found = {names.FAAS_NAME: name, names.FAAS_PROVIDER: "aws"}
+        found |= {} if region is None else {names.FAAS_REGION: region}
+        return found | console(region, f"lambda/home?region={region}#/functions/{name}")
 
     def run(self, call: JobCall) -> Any:
         """See `JobType.run`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.aws.connections import Caller
 from bunsui.errors import AwsError
-from bunsui.jobs.aws import caller
+from bunsui.jobs.aws import caller, console
 from bunsui.jobs.aws_lookup import LookedUpJobType
 from bunsui.jobs.batch_fields import SCHEMA
 from bunsui.jobs.batch_job import STOPPED_HERE, failure_of, has_ended, log_of
@@ -101,6 +101,14 @@ class BatchJobType(LookedUpJobType):
             "output": self.output_url(call),
         }
         return {name: value for name, value in handle.items() if value is not None}
+
+    def span_attributes(self, options: Mapping[str, Any], handle: Any) -> Mapping[str, str]:
+        """See `JobType.span_attributes`: where a person finds the job."""
+        del options
+        if handle is None:
+            return {}
+        region = handle.get("region")
+        return console(region, f"batch/home?region={region}#jobs/detail/{handle['job']}")
 
     # Watching
 

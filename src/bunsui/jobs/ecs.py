@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.aws.connections import Caller
 from bunsui.errors import AwsError, JobError
-from bunsui.jobs.aws import caller
+from bunsui.jobs.aws import caller, console
 from bunsui.jobs.aws_output import AwsOutputJobType
 from bunsui.jobs.ecs_fields import SCHEMA
 from bunsui.jobs.ecs_request import STARTED_BY, Definition, read_definition, run_task
 from bunsui.jobs.ecs_task import STOPPED_HERE, failure_of, has_ended, is_out_of_capacity, not_placed
+from bunsui.monitoring import conventions as names
 from bunsui.ports.job_type import JobCall
 from bunsui.ports.remote import (
     CannotTell,
@@ -154,6 +155,28 @@ class EcsJobType(AwsOutputJobType):
             "output": self.output_url(call),
         }
         return {name: value for name, value in handle.items() if value is not None}
+
+    def span_attributes(self, options: Mapping[str, Any], handle: Any) -> Mapping[str, str | Sequence[str]]:
+        """See `JobType.span_attributes`: the task, and where its log is."""
+        found: dict[str, str | Sequence[str]] = {}
+        if (launch_type := options.get("launch_type")) is not None:
+            found[names.ECS_LAUNCH_TYPE] = launch_type.lower()
+        if handle is None:
+            return found
+        from bunsui.jobs.ecs_log import stream_of  # noqa: PLC0415 - only where it is told
+
+        arn, place = handle["task"], handle.get("log")
+        begin, _, path = arn.partition(":task/")
+        cluster, _, number = path.rpartition("/")
+        found[names.ECS_TASK] = arn
+        if cluster:
+            found[names.ECS_CLUSTER] = f"{begin}:cluster/{cluster}"
+            region = handle.get("region")
+            found |= console(region, f"ecs/v2/clusters/{cluster}/tasks/{number}?region={region}")
+        if place is not None:
+            found[names.LOG_GROUPS] = [place["group"]]
+            found[names.LOG_STREAMS] = [stream_of(place, handle["container"], arn)]
+        return found
 
     # Watching
 

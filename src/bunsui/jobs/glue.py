@@ -7,9 +7,10 @@ from datetime import timedelta
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 from bunsui.errors import AwsError, JobError
-from bunsui.jobs.aws import caller
+from bunsui.jobs.aws import caller, console
 from bunsui.jobs.aws_lookup import LookedUpJobType
 from bunsui.jobs.glue_fields import SCHEMA
 from bunsui.jobs.glue_run import OURS, RESERVED, argument, failure_of, has_ended, is_of, start_job_run
@@ -133,6 +134,14 @@ class GlueJobType(LookedUpJobType):
             "output": self.output_url(call),
         }
         return {name: value for name, value in handle.items() if value is not None}
+
+    def span_attributes(self, options: Mapping[str, Any], handle: Any) -> Mapping[str, str]:
+        """See `JobType.span_attributes`: where a person finds the run."""
+        del options
+        if handle is None:
+            return {}
+        region, job, run = handle.get("region"), handle["job"], handle["run"]
+        return console(region, f"gluestudio/home?region={region}#/job/{quote(job, '')}/run/{run}")
 
     # Watching
 

@@ -11,12 +11,13 @@ from attrs import evolve
 
 from bunsui.aws.deployed import PARAMETERS_URL
 from bunsui.errors import AwsError, JobError
-from bunsui.jobs.aws import FIELDS, caller
+from bunsui.jobs.aws import FIELDS, caller, console
 from bunsui.jobs.aws_remote import AwsRemoteJobType
 from bunsui.jobs.looks import READING, Looks
 from bunsui.jobs.step_function_arn import Machine, is_standard, machine_of, region_of, wrong_with
 from bunsui.jobs.step_function_outcome import STOPPED_HERE, outcome_of
 from bunsui.model.json import compact
+from bunsui.monitoring import conventions as names
 from bunsui.ports.permissions import Permission, Unnamed
 from bunsui.ports.remote import CannotTell, Failed, Found, NeverRan, Running, Succeeded
 from bunsui.ports.remote_log import LogPage
@@ -44,6 +45,8 @@ MAX_REMEMBERED = 10_000
 _ENDED = frozenset({"ExecutionDoesNotExist", "ValidationException"})
 #: What it says where the reason can't be encrypted by who gives it.
 _NO_KEY = frozenset({"KmsAccessDeniedException", "KmsInvalidStateException"})
+#: Where an execution's input has the trace that it belongs to.
+TRACE_KEY = "_bunsui"
 #: An execution that is among those that run, without a look at it.
 _RUNS: Mapping[str, Any] = {"status": "RUNNING"}
 
@@ -178,7 +181,7 @@ class StepFunctionJobType(AwsRemoteJobType):
             JobError: it is too large.
             AwsError: it is, and could not be kept on S3.
         """
-        text = compact(call.parameters)
+        text = compact(_traced(call))
         size, objects = len(text.encode()), self._runner.objects
         if size <= MAX_INPUT:
             return text
@@ -224,6 +227,15 @@ class StepFunctionJobType(AwsRemoteJobType):
     def _handle(call: JobCall, execution: str) -> dict[str, Any]:
         role = call.options.get("role")
         return {"execution": execution, "region": region_of(execution)} | ({"role": role} if role else {})
+
+    def span_attributes(self, options: Mapping[str, Any], handle: Any) -> Mapping[str, str]:
+        """See `JobType.span_attributes`: the state machine, and the execution."""
+        found = {names.STATE_MACHINE: options["state_machine"]}
+        if handle is None:
+            return found
+        arn, region = handle["execution"], handle["region"]
+        url = console(region, f"states/home?region={region}#/v2/executions/details/{arn}")
+        return found | {names.EXECUTION: arn} | url
 
     # Watching
 
@@ -336,6 +348,14 @@ class StepFunctionJobType(AwsRemoteJobType):
             return LogPage()
         execution, as_ = handle["execution"], self.caller_of(handle)
         return page(self._runner.aws, as_, execution, token, about.limit, about.last)
+
+
+def _traced(call: JobCall) -> Mapping[str, Any]:
+    """The input with the trace that it belongs to, where there is one: no state is told of it otherwise."""
+    trace = {name.lower(): value for name, value in call.environment.items()}
+    if not trace or TRACE_KEY in call.parameters:
+        return call.parameters
+    return {**call.parameters, TRACE_KEY: trace}
 
 
 def caller_of(options: Mapping[str, Any], *session: str) -> Caller:

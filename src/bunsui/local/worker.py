@@ -21,23 +21,27 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
+from bunsui.concurrency.trace_context import gone_on
 from bunsui.errors import JobError
 from bunsui.local.callables import call_variables, find, invoke
 from bunsui.local.log_records import CallLogger, RecordHandler, of_failure
 from bunsui.local.results import encode, failure
 from bunsui.ports.job_type import Function, JobCall, current
 
+if TYPE_CHECKING:
+    from bunsui.local.redaction import Redactor
+
 
 class _Bench:
     """The worker's side of a call; what it is asked to run, it runs itself."""
 
-    def __init__(self, call: dict[str, Any], redact: Callable[[str], str] | None) -> None:
+    def __init__(self, call: dict[str, Any], redactor: Redactor | None) -> None:
         #: See `bunsui.logging.context.redactor`.
-        self.redact = redact
+        self.redactor = redactor
         self.cancelled = threading.Event()  # A worker is ended, not asked; see the signal handler.
         self.logger = CallLogger(logging.getLogger(f"bunsui.job.{call['job_id']}"))
 
@@ -102,24 +106,26 @@ class _Worker:
             os.dup2(descriptor, number)
             os.close(descriptor)
         self.mark = request["mark"]
-        self.redact = None
+        self.redact = redactor = None
         if request["secrets"]:
             from bunsui.local.redaction import Redactor  # noqa: PLC0415 - where there are secrets
 
-            self.redact = Redactor(request["secrets"]).redact
+            redactor = Redactor(request["secrets"])
+            self.redact = redactor.redact
         fields = request["call"]
         if fields["started_at"] is not None:
             fields["started_at"] = datetime.fromisoformat(fields["started_at"])
         if fields["folder"] is not None:
             fields["folder"] = Path(fields["folder"])
         fields["callable_folders"] = tuple(map(Path, fields["callable_folders"]))
-        call = JobCall(**fields, workbench=_Bench(fields, self.redact))
+        call = JobCall(**fields, workbench=_Bench(fields, redactor))
         os.environ.update(call.environment)
         os.environ.update(call_variables(call))
         token = current.set(call)
         try:
-            output = invoke(self._function, self._spec.style, request["name"], call)
-            return encode(_complete(output) if hasattr(output, "__await__") else output).text
+            with gone_on(call.environment):
+                output = invoke(self._function, self._spec.style, request["name"], call)
+                return encode(_complete(output) if hasattr(output, "__await__") else output).text
         finally:
             current.reset(token)
 

@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from bunsui.ports.job_type import current
 
@@ -27,7 +27,11 @@ _about: ContextVar[Mapping[str, Any] | None] = ContextVar("bunsui_log_about", de
 
 @contextlib.contextmanager
 def about(
-    session: str, job: str | None = None, item: int | None = None, attempt: int | None = None
+    session: str,
+    job: str | None = None,
+    item: int | None = None,
+    attempt: int | None = None,
+    trace: str | None = None,
 ) -> Iterator[None]:
     """Within the block, records are about this session, and not about the call that runs, if one does.
 
@@ -36,8 +40,11 @@ def about(
         job: its id.
         item: the index of a fan-out's item; starts at 0.
         attempt: starts at 1; 0 where none had started, which no record shows.
+        trace: a span, as W3C Trace Context's ``traceparent``; None: the current one, if there is one.
     """
     found = {"session": session, "job": job, "item": item, "attempt": attempt or None}
+    if trace is not None:
+        _, found["trace_id"], found["span_id"], _ = trace.split("-")
     token = _about.set({name: value for name, value in found.items() if value is not None})
     try:
         yield
@@ -46,9 +53,9 @@ def about(
 
 
 def ids() -> dict[str, Any]:
-    """The ids of what runs now, by the names of `IDS` and in their order, as far as there are any."""
+    """The ids of what runs now, by the names of `IDS`, as far as there are any."""
     told = _about.get()
-    return {**(_of_call() if told is None else told), **_of_trace()}
+    return {**_of_trace(), **_of_call()} if told is None else {**_of_trace(), **told}
 
 
 def _of_call() -> Mapping[str, Any]:
@@ -73,8 +80,9 @@ def _of_trace() -> Mapping[str, str]:
 def redactor() -> Callable[[str], str] | None:
     """What takes the values of the running job's secrets out of a text; None: it has none."""
     call = current.get(None)
-    found: Callable[[str], str] | None = None if call is None else getattr(call.workbench, "redact", None)
-    return found
+    # Who runs a call in this process knows them; see `Work` and the worker.
+    found = None if call is None else getattr(call.workbench, "redactor", None)
+    return None if found is None else cast("Callable[[str], str]", found.redact)
 
 
 class ContextFilter(logging.Filter):

@@ -8,7 +8,7 @@ LATER = {
     "Runner": frozenset({"acting_as"}),
     "Session": frozenset({"profile", "to_report", "watch"}),
     "engine": frozenset({"stepfunctions"}),
-    "bunsui pipeline": frozenset({"compile", "graph", "stats"}),
+    "bunsui pipeline": frozenset({"compile", "graph"}),
     "bunsui session": frozenset({"profile", "report"}),
 }
 

@@ -71,6 +71,8 @@ class Attempt:
     handle: Json | None = None
     #: The session of an equal job whose output it took, by the job's cache; None: it ran.
     cached_from: str | None = None
+    #: Its span, as W3C Trace Context's ``traceparent``; None: there is no trace of it.
+    trace: str | None = None
 
 
 @frozen

@@ -7,6 +7,7 @@ with ``bunsui.``.
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 
 from bunsui.model.status import SessionStatus
@@ -31,8 +32,14 @@ TASK_RUN_RESULT = "cicd.pipeline.task.run.result"
 JOB_TYPE = "bunsui.job.type"
 JOB_ATTEMPT = "bunsui.job.attempt"
 JOB_ITEM = "bunsui.job.item"
+#: Of a job whose run goes on elsewhere: it has no result yet.
+JOB_STATUS = "bunsui.job.status"
+#: The session whose output the job took over, instead of running.
+REUSED_FROM = "bunsui.job.reused_from"
 
 ERROR_TYPE = "error.type"
+#: The type of an error that has no name: the fallback that the conventions give.
+OTHER = "_OTHER"
 
 # What a job called.
 FAAS_NAME = "faas.invoked_name"
@@ -50,6 +57,8 @@ LOG_STREAMS = "aws.log.stream.names"
 RUN_DURATION = "cicd.pipeline.run.duration"
 RUN_ACTIVE = "cicd.pipeline.run.active"
 RUN_ERRORS = "cicd.pipeline.run.errors"
+#: Runs that an application counts itself: see `bunsui.monitoring.MetricsCollector`.
+RUNS = "bunsui.pipeline.runs"
 JOB_DURATION = "bunsui.job.duration"
 JOB_QUEUE_DURATION = "bunsui.job.queue.duration"
 JOB_RETRIES = "bunsui.job.retries"
@@ -60,6 +69,8 @@ PENDING, EXECUTING, FINALIZING = "pending", "executing", "finalizing"
 # How a run or a task ended: `FAILURE` is the user's code, `ERROR` the worker, the engine or AWS.
 SUCCESS, FAILURE, ERROR = "success", "failure", "error"
 TIMEOUT, CANCELLATION, SKIP = "timeout", "cancellation", "skip"
+#: All of them.
+ALL_RESULTS = (SUCCESS, FAILURE, ERROR, TIMEOUT, CANCELLATION, SKIP)
 
 #: The result of a session by its status; what failed may have been an `ERROR`: see `result_of_code`.
 RESULTS = MappingProxyType(
@@ -71,23 +82,36 @@ RESULTS = MappingProxyType(
     }
 )
 
-#: The codes of failures that are not of the user's code, and how their names begin.
+#: The codes of failures that are not of the user's code.
 _ERRORS = frozenset(
     {
+        "CommandNotStarted",
         "JobLost",
         "OutcomeUnknown",
         "PluginError",
+        "ProcessLost",
+        "ProcessNotStarted",
+        "SecretUnavailable",
         "StoreError",
-        "WorkerLost",
     }
 )
-_ERROR_PREFIXES = ("Lambda.", "Ecs.", "Batch.", "Glue.", "StepFunctions.", "Aws")
+#: How the codes begin that only AWS itself gives.
+_OF_AWS = ("Batch.", "ECS.", "Glue.", "StepFunctions.")
+#: What AWS Lambda refuses with. All other codes that begin so are what a function raised.
+_OF_LAMBDA = re.compile(
+    r"Lambda\.(AccessDenied|CodeArtifact|EC2|EFS|ENI|Invalid(Security|Subnet|Zip)|KMS|Recursive|Resource"
+    r"|S3Files|Serialized|Service|SnapStart|SubnetIP|Throttling|TooManyRequests|Unsupported)\w*Exception"
+)
+_TIMEOUTS = frozenset({"Glue.TIMEOUT", "JobTimeout", "Lambda.Sandbox.Timedout", "SessionTimeout"})
 
 
 def result_of_code(code: str) -> str:
     """How a job ended whose failure has this code: `FAILURE`, `ERROR`, `TIMEOUT` or `CANCELLATION`."""
-    if code == "JobTimeout":
+    if code in _TIMEOUTS:
         return TIMEOUT
     if code == "JobCancelled":
         return CANCELLATION
-    return ERROR if code in _ERRORS or code.startswith(_ERROR_PREFIXES) else FAILURE
+    if code == "Glue.FAILED":  # What its script raised.
+        return FAILURE
+    is_error = code in _ERRORS or code.startswith(_OF_AWS) or _OF_LAMBDA.fullmatch(code) is not None
+    return ERROR if is_error else FAILURE

@@ -39,6 +39,9 @@ class Instruments:
         self._run_errors = meter.create_counter(
             names.RUN_ERRORS, unit="{error}", description="Errors that ended runs"
         )
+        self._runs = meter.create_counter(
+            names.RUNS, unit="{run}", description="Runs that ended, as an application counted them"
+        )
         self._job_duration = histogram(names.JOB_DURATION, "How long a job took, its retries included")
         self._job_queue = histogram(
             names.JOB_QUEUE_DURATION, "How long a job waited for its start when nothing upstream held it up"
@@ -59,16 +62,22 @@ class Instruments:
         self,
         pipeline: str,
         duration: float,
-        result: str,
+        result: str | None,
         error_type: str | None = None,
         state: str = names.EXECUTING,
     ) -> None:
-        """Records how long a run took, in seconds, and how it ended."""
-        attributes = {names.PIPELINE_NAME: pipeline, names.PIPELINE_RESULT: result, names.RUN_STATE: state}
+        """Records how long a run took, in seconds, and how it ended; None: that is not known."""
+        attributes = {names.PIPELINE_NAME: pipeline, names.RUN_STATE: state}
+        if result is not None:
+            attributes[names.PIPELINE_RESULT] = result
         if error_type is not None:
             attributes[names.ERROR_TYPE] = error_type
             self._run_errors.add(1, {names.PIPELINE_NAME: pipeline, names.ERROR_TYPE: error_type})
         self._run_duration.record(duration, attributes)
+
+    def run_counted(self, pipeline: str, result: str) -> None:
+        """Counts a run that an application tells of."""
+        self._runs.add(1, {names.PIPELINE_NAME: pipeline, names.PIPELINE_RESULT: result})
 
     def job_ended(
         self,

@@ -258,6 +258,31 @@ class JobType(ABC):
         del options, where
         return [Unnamed(f"job type '{self.name}' does not say what it calls at AWS")]
 
+    def span_attributes(
+        self, options: Mapping[str, Any], handle: Any
+    ) -> Mapping[str, str | int | float | bool | Sequence[str]]:
+        """What OpenTelemetry is told of an attempt beside its number; by default nothing.
+
+        Asked on the thread that drives all sessions, so it must not block: when an attempt starts that is not
+        bound, and again for work that was submitted, with its handle. Only where somebody has set
+        OpenTelemetry up. Where it fails, nothing is told.
+
+        They are attributes of the attempt's span. ``cicd.pipeline.task.run.url.full`` is one of its job's;
+        ``faas.invoked_name`` makes a span of kind ``CLIENT`` with that name of the attempt, which has them.
+
+        Such as::
+
+            class Query(bunsui.JobType):
+                def span_attributes(self, options, handle):
+                    return {"db.system.name": "trino", "db.query.summary": options["table"]}
+
+        Args:
+            options: the type's own fields, resolved; a secret in them is not yet put in.
+            handle: what the work was submitted under; None: it was not yet.
+        """
+        del options, handle
+        return {}
+
     def for_runner(self, services: Services) -> JobType:
         """This type as one runner uses it, which calls AWS through that runner's connections.
 

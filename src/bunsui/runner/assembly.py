@@ -28,6 +28,7 @@ from bunsui.runner.attempts.pool import Pools
 from bunsui.runner.attempts.secrets import Secrets
 from bunsui.runner.attempts.starting import EVENT_MARGIN, Starter
 from bunsui.runner.driving.observers import CLOSING, Observers
+from bunsui.runner.driving.telling import Telling
 from bunsui.runner.job_types import JobTypes
 from bunsui.runner.surroundings import Surroundings
 
@@ -61,6 +62,8 @@ class Parts:
     owns_store: bool
     supervisor: Supervisor
     observers: Observers
+    #: Has sessions followed by OpenTelemetry, where somebody has set that up.
+    telling: Telling
     pool: Pool
     calls: Pools
     event_loop: EventLoop
@@ -230,6 +233,7 @@ def assemble(
         surroundings=around,
         supervisor=supervisor,
         observers=observers,
+        telling=Telling(observers),
         pool=pool,
         calls=calls,
         event_loop=event_loop,

@@ -127,7 +127,8 @@ class Control:
 
     def claim(self, live: Live) -> None:
         """Puts this Runner's claim into a session's next commit."""
-        recovery.claim(live, self.parts.id, self.parts.clock, self._lease)
+        parts = self.parts
+        recovery.claim(live, parts.id, parts.clock, self._lease, parts.telling)
 
     def load(self, session: str) -> Live:
         """A session as its history leaves it, to be looked at and taken over.

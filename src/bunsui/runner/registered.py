@@ -28,8 +28,9 @@ from bunsui.dsl.tree import encodable
 from bunsui.errors import ConfigError, Conflict, NotFound, StoreError
 from bunsui.model.job import LOCAL_PREFIX
 from bunsui.model.times import from_text, to_text
-from bunsui.runner.sessions import creation, reading
+from bunsui.runner.sessions import creation
 from bunsui.stores.records import DAMAGED
+from bunsui.stores.sessions import kept_definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,7 +197,7 @@ def get(store: Store, name: str, revision: int | None = None) -> Pipeline:
             )
         value = _checked(older).value
     whose = f"pipeline '{name}', revision {value['revision']},"
-    pipeline, folder = reading.kept_definition(store, value["digest"], whose), value["base_dir"]
+    pipeline, folder = kept_definition(store, value["digest"], whose), value["base_dir"]
     return pipeline.at(None if folder is None else Path(folder), value["revision"])
 
 

@@ -48,6 +48,9 @@ _WITH_ARTIFACT = {f"{cls.__name__}{_ARTIFACT}": cls for cls in _OUTPUT}
 #: What came later is written only where it says something: an earlier version reads all other sessions.
 _LATER: dict[type[ev.Event], tuple[str, ...]] = {
     ev.SessionCreated: ("rerun_of", "reuse"),
+    ev.RunnerClaimed: ("trace",),
+    ev.JobStarted: ("trace",),
+    ev.ItemStarted: ("trace",),
     ev.JobSucceeded: ("cached_from",),
     ev.ItemSucceeded: ("cached_from",),
     ev.FanOutSucceeded: ("output",),

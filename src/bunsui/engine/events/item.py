@@ -38,6 +38,8 @@ class ItemStarted(ItemEvent):
     attempt: int
     #: The attempt's idempotency key.
     key: str
+    #: The attempt's span, as W3C Trace Context's ``traceparent``; None: there is no trace of it.
+    trace: str | None = None
 
 
 @frozen

@@ -52,6 +52,8 @@ class JobStarted(JobEvent):
     attempt: int
     #: The attempt's idempotency key.
     key: str
+    #: The attempt's span, as W3C Trace Context's ``traceparent``; None: there is no trace of it.
+    trace: str | None = None
 
 
 @frozen

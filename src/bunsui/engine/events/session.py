@@ -67,6 +67,9 @@ class RunnerClaimed(Event):
     process: Mapping[str, Any] = field(factory=dict)
     #: Seconds without a sign of life after which it counts as gone: it beats three times as often.
     lease: float = 30.0
+    #: The span of the run that begins with the claim, as W3C Trace Context's ``traceparent``; None: there is
+    #: no trace of it.
+    trace: str | None = None
 
 
 @frozen

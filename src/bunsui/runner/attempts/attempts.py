@@ -17,6 +17,7 @@ from bunsui.runner.attempts import outcomes
 from bunsui.runner.attempts.remote_work import RemoteWork
 from bunsui.runner.attempts.remotes import Remotes
 from bunsui.runner.attempts.results import Results
+from bunsui.runner.attempts.telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,7 +117,7 @@ class Attempts:
             live.record(outcomes.not_started(at, action, evolve(failure(error), retryable=False)))
             return
         work.started_at = at
-        live.record(outcomes.started(at, work))
+        live.record(outcomes.started(at, work, tell(live, work, at)))
         self._take(live, work)
         live.starts.append(work)
         live.served = next(self._served)
@@ -165,6 +166,7 @@ class Attempts:
         if work is None:
             self._results.lost(live, lost, self._starter.on_lost(live, lost, ran_here=ran_here), why)
             return
+        tell(live, work, live.at(self._clock.now()))
         self._take(live, work)
         live.then.append(partial(self._follow, work))
 

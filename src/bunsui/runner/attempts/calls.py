@@ -44,6 +44,7 @@ def call_of(work: Work, host: Host) -> JobCall:
         deadline=host.machine_deadline(work.deadline),
         item=work.item,
         item_index=work.item_index,
+        environment={} if work.carried is None else dict(work.carried.environment),
         folder=work.live.pipeline.base_dir,
         callable_folders=work.live.callable_folders,
         timeout=work.timeout,

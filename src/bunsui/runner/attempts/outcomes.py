@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from bunsui.runner.attempts.work import Work
 
 
-def started(at: datetime, work: Work) -> ev.Event:
-    """The attempt is about to start."""
+def started(at: datetime, work: Work, trace: str | None) -> ev.Event:
+    """The attempt is about to start; `trace` is its span."""
     if work.item_index is None:
-        return ev.JobStarted(at, work.job.id, work.attempt, work.key)
-    return ev.ItemStarted(at, work.job.id, work.item_index, work.attempt, work.key)
+        return ev.JobStarted(at, work.job.id, work.attempt, work.key, trace)
+    return ev.ItemStarted(at, work.job.id, work.item_index, work.attempt, work.key, trace)
 
 
 def not_started(at: datetime, start: Start, failure: Failure) -> ev.Event:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bunsui.logging.attempt import AttemptLog
     from bunsui.model.pipeline import Job
     from bunsui.model.session import Failure
+    from bunsui.monitoring.spans import Carried
     from bunsui.runner.attempts.caching import Caching
     from bunsui.runner.attempts.host import Host
     from bunsui.runner.driving.live import Live
@@ -54,7 +55,6 @@ class Work(Stoppable):
         "__weakref__",
         "_log",
         "_logger",
-        "_redactor",
         "_values",
         "abandoned",
         "attempt",
@@ -62,6 +62,7 @@ class Work(Stoppable):
         "cache_key",
         "cached_from",
         "caching",
+        "carried",
         "failure",
         "finished_at",
         "goes_on",
@@ -78,6 +79,7 @@ class Work(Stoppable):
         "options",
         "output",
         "parameters",
+        "redactor",
         "report",
         "secret_options",
         "secrets",
@@ -139,11 +141,13 @@ class Work(Stoppable):
         self.cache_key = ""
         #: The session whose output this is; None: its own.
         self.cached_from: str | None = None
+        #: The trace that it belongs to; None: none.
+        self.carried: Carried | None = None
         #: Made when something is written to it.
         self._log: AttemptLog | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
         #: Knows the values of the secrets (None where there are none), which follow.
-        self._redactor: Redactor | None = None
+        self.redactor: Redactor | None = None
         self._values: tuple[str, ...] = ()
 
     @property
@@ -231,6 +235,7 @@ class Work(Stoppable):
             self._check_begin()  # The source may have taken its time.
         call = self._call()
         token = current.set(call)
+        traced = None if self.carried is None else self.carried.attach()
         try:
             output = self._code(call)
             if hasattr(output, "__await__"):
@@ -242,6 +247,8 @@ class Work(Stoppable):
                 return True
             self._take_output(output)
         finally:
+            if traced is not None:
+                traced()
             current.reset(token)
         return False
 
@@ -253,7 +260,8 @@ class Work(Stoppable):
         self.output = self._safe(output if type(output) is Json else encode(output))
 
     def _take_error(self, error: BaseException) -> None:
-        self.failure = failure(error, self.redact)
+        redact = None if self.redactor is None else self.redactor.redact
+        self.failure = failure(error, redact)
         self.missing = self.failure.message if is_missing(error) else None
         self.in_doubt = is_in_doubt(error)
         if (found := of_failure(error)) is not None:
@@ -288,7 +296,7 @@ class Work(Stoppable):
 
         values = {name: self._host.secret(name, self.live.secrets) for name in self.secrets}
         self._values = tuple(values.values())
-        self._redactor = Redactor(self._values)
+        self.redactor = Redactor(self._values)
         self.parameters = reveal(self.parameters, values.__getitem__)
         self.options = reveal(self.options, values.__getitem__)
         if self.secret_options:
@@ -296,7 +304,7 @@ class Work(Stoppable):
 
     def _safe(self, output: Json) -> Json:
         """The output, unless it holds a secret: then it can't be kept."""
-        if self._redactor is not None and self._redactor.found_in(output.text):
+        if self.redactor is not None and self.redactor.found_in(output.text):
             named = ", ".join(self.secrets)
             raise SecretInOutput(f"the job returned the value of a secret (it was given: {named})")
         return output
@@ -328,7 +336,7 @@ class Work(Stoppable):
         """See `Workbench.begin`."""
         if isinstance(work, Command):
             with self._ending():
-                return self._host.supervisor.run(work, call, self.log, quote_log=self._redactor is None)
+                return self._host.supervisor.run(work, call, self.log, quote_log=self.redactor is None)
         if self._isolation(work) == "process":
             work = evolve(work, isolation="process")
             with self._ending():
@@ -355,14 +363,9 @@ class Work(Stoppable):
             with _making:
                 if self._log is None:
                     self._log = self._host.logs.attempt(
-                        self.live.id, self.job.id, self.attempt, self.item_index, self._redactor
+                        self.live.id, self.job.id, self.attempt, self.item_index, self.redactor
                     )
         return self._log
-
-    @property
-    def redact(self) -> Callable[[str], str] | None:
-        """See `bunsui.logging.context.redactor`."""
-        return None if self._redactor is None else self._redactor.redact
 
     def is_of(self, host: Host) -> bool:
         """Whether a runner has made it, by what its attempts share."""

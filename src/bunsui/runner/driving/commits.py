@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import define, field
 
 from bunsui.errors import StoreError
+from bunsui.monitoring.telemetry import Left
 from bunsui.ports.store import Appended
 from bunsui.runner.driving.narrating import narrate
 
@@ -71,7 +72,8 @@ class Commits:
                     live.in_doubt_since = None
                     events = live.sent(append)
                     self._observers.show(live.id, events)
-                    narrate(live.id, live.pipeline, events)
+                    trace = None if live.followed is None else live.followed.trace
+                    narrate(live.id, live.pipeline, events, trace)
                     if append.document is None and live.is_behind:
                         flushed.unindexed.append(live)
                     if live.unsent:
@@ -79,6 +81,11 @@ class Commits:
             waiting = again
         flushed.durable += [live for live in lives if not live.unsent]
         return flushed
+
+    def left(self, live: Live) -> None:
+        """Ends what is told of a session that is driven here no more."""
+        if live.followed is not None:
+            self._observers.left(live.id, Left(live.at(self._clock.now()), live.followed))
 
     def append(self, appends: list[Append]) -> list[Appended]:
         """What became of each append; an exception of the store is a failure of all of them."""

@@ -203,6 +203,7 @@ class Driver:
             del self._lives[live.id]
             self._agenda.waits(live, for_place=False)
         self._attempts.leave(live)
+        self._commits.left(live)
         # Who holds a handle holds the session too, and not what was only made for its jobs.
         live.items.clear()
         live.decoded.clear()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from bunsui.model.json import Json
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.status import SessionStatus
+    from bunsui.monitoring.spans import Carried
+    from bunsui.monitoring.telemetry import Followed
     from bunsui.ports.store import Put
     from bunsui.runner.attempts.work import Work
 
@@ -99,6 +101,10 @@ class Live:
     error: BunsuiError | None = None
     #: Whether another runner has claimed the session.
     lost: bool = False
+    #: What is told of it to OpenTelemetry; None: nothing.
+    followed: Followed | None = None
+    #: The trace of who has started it, which its work belongs to where nothing is told of itself.
+    carried: Carried | None = None
     #: Set when the first commit here is durable, or never will be.
     begun: Notice = field(factory=Notice)
     #: Set when the driver drives it no more: it rests, was released, lost, or given up.

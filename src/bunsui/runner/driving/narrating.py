@@ -80,13 +80,14 @@ LINES: Mapping[type[Event], Line] = {
 }
 
 
-def narrate(session: str, pipeline: Pipeline, events: Sequence[Event]) -> None:
+def narrate(session: str, pipeline: Pipeline, events: Sequence[Event], trace: str | None = None) -> None:
     """Logs events that have been committed, as far as somebody listens; never raises.
 
     Args:
         session: its id.
         pipeline: what it runs.
         events: of one commit.
+        trace: the span of the run, as the history has it; None: there is none.
     """
     if not _log.hasHandlers():
         return
@@ -96,10 +97,10 @@ def narrate(session: str, pipeline: Pipeline, events: Sequence[Event]) -> None:
         if line is not None and _log.isEnabledFor(line.level):
             # Foreign code: the handlers of the host may raise anything, and the session goes on.
             with contextlib.suppress(BaseException):
-                _tell(session, pipeline, event, line)
+                _tell(session, pipeline, event, line, trace)
 
 
-def _tell(session: str, pipeline: Pipeline, event: Event, line: Line) -> None:
+def _tell(session: str, pipeline: Pipeline, event: Event, line: Line, trace: str | None) -> None:
     level = _level(event, line, pipeline)
     if level is None or not _log.isEnabledFor(level):
         return
@@ -110,8 +111,8 @@ def _tell(session: str, pipeline: Pipeline, event: Event, line: Line) -> None:
             fields |= {"code": value.code, "error": value.message, "retryable": value.retryable}
         elif value is not None:
             fields[name] = value
-    where = [getattr(event, name, None) for name in ("job", "item", "attempt")]
-    with about(session, *where):
+    where = {name: getattr(event, name, None) for name in ("job", "item", "attempt")}
+    with about(session, **where, trace=trace):
         write(_log, level, line.message, fields, {}, depth=_DEPTH)
 
 

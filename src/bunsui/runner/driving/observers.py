@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from bunsui.engine.events import Event
+    from bunsui.monitoring.telemetry import Left
     from bunsui.plugins.observer import Observer
     from bunsui.plugins.registry import Plugins
 
@@ -242,6 +243,17 @@ class Observers:
         self._monotonic = monotonic
         self._closing = threading.Event()
         self._lanes = [Lane(observer, limits, monotonic, self._closing) for observer in plugins.observers]
+        self._follower: Lane | None = None
+
+    def add(self, follower: Observer) -> None:
+        """Shows an observer of bunsui's own what is committed from now on, too. From any thread."""
+        self._follower = lane = Lane(follower, LIMITS, self._monotonic, self._closing)
+        self._lanes.append(lane)
+
+    def left(self, session_id: str, left: Left) -> None:
+        """Tells the observer that was added that a session is driven here no more. On the driver's thread."""
+        if self._follower is not None:
+            self._follower.put(self._monotonic(), Shown(session_id, (left,), False))
 
     def show(self, session_id: str, events: Sequence[Event]) -> None:
         """Queues events that have been committed; never waits. On the driver's thread."""

@@ -20,6 +20,7 @@ from bunsui.runner.sessions import preflight, reading
 from bunsui.runner.sessions.digests import Inputs
 from bunsui.runner.sessions.needs import meet, needs
 from bunsui.runner.sessions.reruns import outputs
+from bunsui.stores.sessions import DEFINITION
 
 if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
@@ -199,6 +200,6 @@ def exists(store: Store, live: Live) -> bool:
 def keep_definition(store: Store, pipeline: Pipeline) -> None:
     """Puts the definition into the store, under its digest, where it is not there already."""
     try:
-        store.put(reading.DEFINITION, pipeline.digest, pipeline.to_dict(), if_version=0)
+        store.put(DEFINITION, pipeline.digest, pipeline.to_dict(), if_version=0)
     except Conflict:
         return

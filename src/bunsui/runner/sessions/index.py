@@ -12,21 +12,22 @@ from attrs import evolve, frozen
 
 from bunsui.dsl.problems import quoted
 from bunsui.dsl.tree import encodable
-from bunsui.errors import ConfigError, StoreError
+from bunsui.errors import ConfigError
 from bunsui.local.identity import is_dead
 from bunsui.model.status import SessionStatus
-from bunsui.model.times import from_text, to_text
+from bunsui.model.times import to_text
 from bunsui.ports.store import Document, Put, Store
-from bunsui.stores.records import DAMAGED
+from bunsui.stores import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bunsui.engine.fold import Fold
 
-KIND = "session"
+KIND = sessions.SESSION
 #: The group that holds all sessions, by creation.
-ALL = "all"
+ALL = sessions.ALL
+pipeline_group = sessions.pipeline_group
 #: Entries that are read at once by `find`, where many have to be looked at.
 MOST = 2000
 
@@ -73,11 +74,6 @@ def entry(fold: Fold, *, still_open: bool = False) -> Put:
         },
         ((ALL, created_at), (pipeline_group(created.pipeline), created_at)),
     )
-
-
-def pipeline_group(pipeline: str) -> str:
-    """The group of a pipeline's sessions."""
-    return f"pipeline:{pipeline}"
 
 
 def find(
@@ -131,34 +127,15 @@ def summary(document: Document) -> SessionSummary:
     Raises:
         StoreError: it is something else.
     """
-    try:
-        return _summary(document.key, document.value, document.cursor)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"the entry of session {quoted(document.key)} in the index is damaged", hint=DAMAGED, lasting=True
-        ) from error
-
-
-def _summary(session: str, value: Mapping[str, Any], cursor: str) -> SessionSummary:
-    times = {
-        key: None if value[key] is None else from_text(value[key]) for key in ("started_at", "finished_at")
-    }
-    pipeline, status, jobs = value["pipeline"], SessionStatus(value["status"]), value["jobs"]
-    held_by = value.get("held_by")
-    if not (
-        isinstance(pipeline, str)
-        and isinstance(jobs, dict)
-        and all(isinstance(count, int) for count in jobs.values())
-        and isinstance(held_by, dict | None)
-    ):
-        raise TypeError("a field is of another kind")
+    found = sessions.entry(document)
     return SessionSummary(
-        session_id=session,
-        pipeline=pipeline,
-        status=status,
-        created_at=from_text(value["created_at"]),
-        jobs=jobs,
-        is_orphaned=not status.is_resting and is_orphaned(held_by),
-        cursor=cursor,
-        **times,
+        session_id=found.session_id,
+        pipeline=found.pipeline,
+        status=found.status,
+        created_at=found.created_at,
+        started_at=found.started_at,
+        finished_at=found.finished_at,
+        jobs=found.jobs,
+        is_orphaned=not found.status.is_resting and is_orphaned(found.held_by),
+        cursor=found.cursor,
     )

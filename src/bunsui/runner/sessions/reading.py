@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bunsui.dsl import definition
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.dsl.tree import encodable
 from bunsui.engine import events as ev
 from bunsui.engine.transitions import IllegalTransition
 from bunsui.errors import NotFound, StoreError
 from bunsui.runner.attempts.artifacts import SESSION_ID
-from bunsui.runner.sessions.index import KIND as SESSION
-from bunsui.stores.records import DAMAGED, decode_body
+from bunsui.stores import sessions
+from bunsui.stores.records import DAMAGED
+from bunsui.stores.sessions import SESSION
 from bunsui.stores.urls import named
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
     from bunsui.runner.attempts.artifacts import Artifacts
-
-#: The kind of the documents that hold definitions, by digest.
-DEFINITION = "definition"
 
 
 def history(
@@ -39,9 +36,7 @@ def history(
         artifacts: where its large outputs lie, for who is going to look at outputs.
     """
     load = None if artifacts is None else artifacts.loader(session)
-    for commit in store.read(session, after):
-        where = f"commit {commit.position} of session {session}"
-        yield commit.position, decode_body(commit.body, where, load)
+    return sessions.history(store, session, after, load)
 
 
 def replay(
@@ -124,25 +119,4 @@ def pipeline_of(store: Store, event: ev.SessionCreated, known: Pipeline | None =
     folder = None if event.base_dir is None else Path(event.base_dir)
     if known is not None:
         return known.at(folder)
-    return kept_definition(store, event.digest, f"session {event.session_id}").at(folder)
-
-
-def kept_definition(store: Store, digest: str, whose: str) -> Pipeline:
-    """A definition that is kept in a store.
-
-    Args:
-        store: where it is.
-        digest: its digest.
-        whose: what it is the definition of, as errors name it.
-
-    Raises:
-        StoreError: it is not there, or is none.
-    """
-    what = f"the definition {digest[:12]} of {whose}"
-    document = store.get(DEFINITION, digest)
-    if document is None:
-        raise StoreError(f"{what} is not in the store")
-    try:
-        return definition.to_pipeline(document.value)
-    except Exception as error:  # Damaged data fails in as many ways as there are fields.
-        raise StoreError(f"{what} is damaged: {type(error).__name__}", hint=DAMAGED, lasting=True) from error
+    return sessions.kept_definition(store, event.digest, f"session {event.session_id}").at(folder)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
     from bunsui.runner.attempts.artifacts import Artifacts
+    from bunsui.runner.driving.telling import Telling
     from bunsui.runner.waiting import Steps
 
 
@@ -88,11 +89,13 @@ def _bound_to(live: Live) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     return {} if created is None else created.bindings
 
 
-def claim(live: Live, runner: str, clock: Clock, lease: float) -> None:
+def claim(live: Live, runner: str, clock: Clock, lease: float, telling: Telling) -> None:
     """Puts the claim of `runner` into the session's next commit. It holds once that is durable."""
     live.epoch += 1
     at = live.at(clock.now())
-    live.record(ev.RunnerClaimed(at, runner, live.epoch, this_process(), lease))
+    telling.follow(live, at)
+    trace = None if live.followed is None else live.followed.trace
+    live.record(ev.RunnerClaimed(at, runner, live.epoch, this_process(), lease, trace))
 
 
 class Watch:

@@ -1,0 +1,36 @@
+"""The trace that this process goes on with, as who started it says in variables."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def gone_on(environment: Mapping[str, str]) -> Iterator[None]:
+    """Goes on with the caller's trace while this lasts, where OpenTelemetry's API is installed.
+
+    Args:
+        environment: variables such as ``TRACEPARENT``; where there is none, nothing is imported.
+    """
+    token = None
+    if environment:
+        try:
+            from opentelemetry import context, propagate  # noqa: PLC0415 - only where there is a trace
+
+            # As variables of an environment they are in capitals.
+            carrier = {name.lower().replace("_", "-"): value for name, value in environment.items()}
+            token = context.attach(propagate.extract(carrier))
+        except Exception as error:  # Whatever a propagator that is configured here raises: the work goes on.
+            _log.debug("the trace is not gone on with: %s: %s", type(error).__name__, error)
+    try:
+        yield
+    finally:
+        if token is not None:
+            context.detach(token)
