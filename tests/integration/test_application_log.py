@@ -283,7 +283,7 @@ class TestSecrets:
             "    inside = outside.bind(secret=secret)\n"
             "    inside.warning('one')\n"
             "    outside.warning(f'two {secret}', **{secret: [{'a': secret.encode()}]})\n"
-            "    outside.warning('x' * 65_500 + secret, value='x' * 65_500 + secret)\n"
+            "    outside.warning('x' * 65_480 + secret + 'y' * 99, value='x' * 65_480 + secret + 'y' * 99)\n"
             "    logging.getLogger('bunsui.orders').warning('three %s', secret, extra={'a': secret})\n"
             "    try:\n"
             "        raise ValueError(secret)\n"

@@ -85,11 +85,10 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The lines, without the last line break."""
         found = described(record)
-        head = (
-            f"{found['time']} {found['level']:<8} {printable(found['logger'])}: {printable(found['message'])}"
-        )
-        about = {name: found[name] for name in IDS if name in found}
-        lines = [head + fields_text(about) + fields_text(found.get("fields", {}))]
+        logger, message = printable(found["logger"]), printable(found["message"])
+        about = fields_text({name: found[name] for name in IDS if name in found})
+        fields = fields_text(found.get("fields", {}))
+        lines = [f"{found['time']} {found['level']:<8} {logger}: {message}{about}{fields}"]
         if "exception" in found:
             lines += further(found["exception"].split("\n"))
         return "\n".join(lines)
