@@ -192,6 +192,7 @@ ROOMS = {
     "runner/attempts/calls.py": "what a job type is given for an attempt",
     "runner/attempts/keeping.py": "whether an output is so large that it becomes an artifact",
     "runner/driving/live.py": "a session while a driver drives it",
+    "runner/driving/narrating.py": "what becomes of sessions, in the program's log",
     "runner/sessions/needs.py": "the variables, secrets and pools that a definition names",
     "runner/driving/observers.py": "a lane for each observer",
     "runner/attempts/outcomes.py": "what became of an attempt, as a fact",

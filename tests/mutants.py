@@ -37,6 +37,48 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "what a job logs does not show its secrets to the program's handlers",
+        "logging/structured_logger.py",
+        "        shown, fields = redact(shown), redacted(fields, redact)",
+        "        pass",
+        ("tests/integration/test_application_log.py",),
+    ),
+    Mutant(
+        "a secret is masked before a text is cut within it",
+        "logging/values.py",
+        "            text = self._redact(text)",
+        "            pass",
+        ("tests/integration/test_application_log.py",),
+    ),
+    Mutant(
+        "a line break in a message begins no line of its own",
+        "logging/formats.py",
+        'printable(found["message"])',
+        'found["message"]',
+        ("tests/unit/logging/test_formats.py",),
+    ),
+    Mutant(
+        "no session is told of where no handler listens",
+        "runner/driving/narrating.py",
+        "    if not _log.hasHandlers():\n        return\n",
+        "",
+        ("tests/integration/test_application_log.py",),
+    ),
+    Mutant(
+        "a value may have the name of what a record has itself",
+        "logging/structured_logger.py",
+        "if name in USUAL or hasattr(record, name)",
+        "if False",
+        ("tests/unit/logging/test_structured_logger.py",),
+    ),
+    Mutant(
+        "which job a record is about is noted before a queue",
+        "logging/context.py",
+        "            setattr(record, CONTEXT, ids())",
+        "            pass",
+        ("tests/unit/logging/test_formats.py",),
+    ),
+    Mutant(
         "no action of a policy gains a resource by another's",
         "aws/policies.py",
         "resources.setdefault((tuple(sorted(of_resource)), conditions), set()).add(resource)",

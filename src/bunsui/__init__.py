@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bunsui import aws as aws
+    from bunsui import logging as logging
     from bunsui.configuration.config import Config
     from bunsui.dsl.problems import Problem
     from bunsui.errors import (
@@ -235,8 +236,8 @@ def json_schema(plugins: Plugins | None = None) -> dict[str, Any]:
 def _named(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
-        if name == "aws":  # A room of its own, which needs no import by its users.
-            return _import_module("bunsui.aws")
+        if name in {"aws", "logging"}:  # Rooms of their own, which need no import by their users.
+            return _import_module(f"bunsui.{name}")
         raise AttributeError(f"module 'bunsui' has no attribute {name!r}")
     value = getattr(_import_module(home), name)
     globals()[name] = value

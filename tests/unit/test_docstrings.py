@@ -24,11 +24,12 @@ import pytest
 from attrs import frozen
 
 import bunsui
+import bunsui.logging
 import bunsui.testing
 from bunsui.ports import clock, hooks, job_type, remote, remote_log, secrets, store
 
 #: What users call, and what authors of plugins implement.
-MODULES = (bunsui, bunsui.testing, clock, hooks, job_type, remote, remote_log, secrets, store)
+MODULES = (bunsui, bunsui.logging, bunsui.testing, clock, hooks, job_type, remote, remote_log, secrets, store)
 #: What has no docstring: texts, and the alias of a tuple.
 PLAIN = {
     "bunsui.__version__",

@@ -64,16 +64,16 @@ def typed_in(module: types.ModuleType) -> set[tuple[str, str]]:
 
 
 def test_typed_names_are_the_lazy_ones():
-    """What type checkers see, what is loaded, and `__all__` are the same names; and the room `bunsui.aws`."""
-    typed = typed_in(bunsui) - {("bunsui", "aws")}
+    """What type checkers see, what is loaded, and `__all__` are the same names; and two rooms."""
+    typed = typed_in(bunsui) - {("bunsui", "aws"), ("bunsui", "logging")}
     lazy = {(module, name) for module, names in bunsui._HOMES.items() for name in names}
     own = {"__version__", "json_schema", "validate"}
     assert (typed, {name for _, name in lazy} | own) == (lazy, set(bunsui.__all__))
 
 
-@pytest.mark.parametrize("room", [bunsui.aws, monitoring])
+@pytest.mark.parametrize("room", [bunsui.aws, bunsui.logging, monitoring])
 def test_names_of_rooms(room):
-    """Likewise; that of AWS needs no import of its own."""
+    """Likewise; those of AWS and of logs need no import of their own."""
     lazy = {(module, name) for name, module in room._HOME.items()}
     assert (typed_in(room), {name for _, name in lazy}) == (lazy, set(room.__all__))
     assert all(inspect.getdoc(getattr(room, name)) for name in room.__all__)

@@ -22,6 +22,7 @@ import click
 from attrs import asdict
 
 from bunsui.cli.exit_codes import INTERRUPTED, exit_code
+from bunsui.cli.logged import write_log
 from bunsui.cli.parameters import Given
 from bunsui.cli.render import refusal
 from bunsui.cli.stores import again
@@ -29,16 +30,24 @@ from bunsui.cli.streams import around, note
 from bunsui.errors import BunsuiError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bunsui.runner.handle import Session
     from bunsui.runner.runner import Runner
 
 
 def detach(
-    pipeline: str, given: Sequence[Given], *, bindings: str | None, local: bool | None, store: str | None
+    pipeline: str,
+    given: Sequence[Given],
+    *,
+    bindings: str | None,
+    local: bool | None,
+    store: str | None,
+    log: Mapping[str, str],
 ) -> int:
     """Starts a session in a process of its own, prints its id as soon as it is durable, and returns.
+
+    Its log goes where its messages go.
 
     Returns:
         The exit code: 0, or that of the error which the other process met before.
@@ -51,6 +60,7 @@ def detach(
         "bindings": bindings,
         "local": local,
         "store": store,
+        "log": log,
         # As this process would find callables.
         "sys_path": sys.path,
     }
@@ -202,6 +212,7 @@ def main() -> int:
     pipeline = request.pop("pipeline")
     given = [Given(**one) for one in request.pop("given")]
     background = Background(channel)
+    write_log(request.pop("log"))
     try:
         with around():  # Its log may be full: the run goes on.
             return start(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from bunsui.dsl.problems import printable
 from bunsui.logging.records import to_dict
+from bunsui.logging.text import INDENT, fields_text, further, json_text
 from bunsui.model.log import LogRecord
 from bunsui.model.times import to_text
 
@@ -30,25 +31,19 @@ def text(record: LogRecord) -> str:
     mark = " (damaged)" if record.damaged else ""
     more = " (goes on)" if record.continues else ""
     first, *rest = record.message.split("\n")
-    fields = "".join(f" {name}={_value(value)}" for name, value in record.fields.items())
+    fields = fields_text(record.fields)
     head = f"{to_text(record.time)} {record.level:<8} {printable(where)} {printable(source)}:"
-    lines = [f"{head} {printable(first)}{printable(fields) if not rest else ''}{more}{mark}"]
+    lines = [f"{head} {printable(first)}{fields if not rest else ''}{more}{mark}"]
     rest += record.exception.split("\n") if record.exception is not None else []
-    lines += [f"    {printable(line)}" for line in rest]
+    lines += further(rest)
     if len(lines) > 1 and fields and "\n" in record.message:
-        lines.append(f"   {printable(fields)}")
+        lines.append(f"{INDENT[1:]}{fields}")
     return "\n".join(lines)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, str) and value and " " not in value and "=" not in value:
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def json_line(record: LogRecord) -> str:
     """A record as a line of JSON, in ASCII."""
-    return json.dumps(to_dict(record), separators=(",", ":")).replace("\x7f", "\\u007f")
+    return json_text(to_dict(record))
 
 
 def csv_line(record: LogRecord) -> str:

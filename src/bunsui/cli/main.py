@@ -22,6 +22,7 @@ from bunsui.cli.commands.stats import stats_command
 from bunsui.cli.commands.store import store_group
 from bunsui.cli.exit_codes import INTERRUPTED, exit_code
 from bunsui.cli.group import Commands
+from bunsui.cli.logged import logged
 from bunsui.cli.render import has_colours, printable_lines, refusal
 from bunsui.cli.streams import around, lost, note, unread
 
@@ -43,6 +44,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     callback=_version,
     help="Print the version, with SQLite's.",
 )
+@logged
 def cli() -> None:
     """Durable data pipelines: every run is a session that survives its process.
 

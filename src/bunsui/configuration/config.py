@@ -152,6 +152,18 @@ class Config:
         return found
 
     @property
+    def log_level(self) -> str | None:
+        """From which level on commands write the log of bunsui itself; None: that is not said."""
+        found: str | None = self._value("log_level")
+        return found
+
+    @property
+    def log_format(self) -> str | None:
+        """How commands write that log: ``text`` or ``json``; None: that is not said."""
+        found: str | None = self._value("log_format")
+        return found
+
+    @property
     def bindings(self) -> str | None:
         """The path of a bindings file; None: ``bindings.yaml`` beside the definition, where there is one."""
         found: str | None = self._value("bindings")

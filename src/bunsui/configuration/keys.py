@@ -17,6 +17,7 @@ from bunsui.configuration.settings import VARIABLE_PATTERN
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
+from bunsui.model.log import LEVELS
 
 _NAMES = {"type": "string", "pattern": IDENTIFIER_PATTERN}
 
@@ -86,6 +87,22 @@ SCHEMA: dict[str, Any] = {
             " metrics as lines of CloudWatch's embedded metric format, to standard error, standard output or"
             " a file; in a file, a relative path begins at the file's folder. `off`: nowhere.",
             "examples": ["otlp", "emf:stdout"],
+        },
+        "log_level": {
+            "type": "string",
+            "pattern": rf"^({'|'.join([*LEVELS, *map(str.lower, LEVELS)])})(?!\n)$",
+            "title": f"one of {', '.join(LEVELS)}",
+            "description": "From which level on commands write the log of bunsui itself to stderr, such as"
+            " that a session started or a job failed; by default there is none.",
+            "examples": ["INFO"],
+        },
+        "log_format": {
+            "type": "string",
+            "pattern": r"^(text|json)(?!\n)$",
+            "title": "text or json",
+            "description": "How commands write that log: as text, or as lines of JSON. Where only this is"
+            " set, the level is INFO.",
+            "examples": ["json"],
         },
         "bindings": {
             "type": "string",

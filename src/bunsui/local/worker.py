@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
@@ -32,11 +32,16 @@ from bunsui.local.log_records import CallLogger, RecordHandler, of_failure
 from bunsui.local.results import encode, failure
 from bunsui.ports.job_type import Function, JobCall, current
 
+if TYPE_CHECKING:
+    from bunsui.local.redaction import Redactor
+
 
 class _Bench:
     """The worker's side of a call; what it is asked to run, it runs itself."""
 
-    def __init__(self, call: dict[str, Any]) -> None:
+    def __init__(self, call: dict[str, Any], redactor: Redactor | None) -> None:
+        #: See `bunsui.logging.context.redactor`.
+        self.redactor = redactor
         self.cancelled = threading.Event()  # A worker is ended, not asked; see the signal handler.
         self.logger = CallLogger(logging.getLogger(f"bunsui.job.{call['job_id']}"))
 
@@ -101,18 +106,19 @@ class _Worker:
             os.dup2(descriptor, number)
             os.close(descriptor)
         self.mark = request["mark"]
-        self.redact = None
+        self.redact = redactor = None
         if request["secrets"]:
             from bunsui.local.redaction import Redactor  # noqa: PLC0415 - where there are secrets
 
-            self.redact = Redactor(request["secrets"]).redact
+            redactor = Redactor(request["secrets"])
+            self.redact = redactor.redact
         fields = request["call"]
         if fields["started_at"] is not None:
             fields["started_at"] = datetime.fromisoformat(fields["started_at"])
         if fields["folder"] is not None:
             fields["folder"] = Path(fields["folder"])
         fields["callable_folders"] = tuple(map(Path, fields["callable_folders"]))
-        call = JobCall(**fields, workbench=_Bench(fields))
+        call = JobCall(**fields, workbench=_Bench(fields, redactor))
         os.environ.update(call.environment)
         os.environ.update(call_variables(call))
         token = current.set(call)

@@ -86,6 +86,7 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     """With JSON for lists and tables; one that is empty says nothing."""
     environ = {
         "BUNSUI_STORE": "memory://", "BUNSUI_LEASE": "5", "BUNSUI_MAX_CONCURRENCY": "6",
+        "BUNSUI_LOG_LEVEL": "info", "BUNSUI_LOG_FORMAT": "json",
         "BUNSUI_LOCAL": "true", "BUNSUI_ARTIFACTS": "large", "BUNSUI_CAPTURE_LOGGING": "true",
         "BUNSUI_TELEMETRY": "emf:m.jsonl",
         "BUNSUI_BINDINGS": "b.yaml", "BUNSUI_ENV": '["A", "B", "A"]',
@@ -102,6 +103,7 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
         found.store, found.lease, found.max_concurrency, found.local, found.bindings, found.artifacts,
         found.capture_logging, found.telemetry,
     )  # fmt: skip
+    assert ("info", "json") == (found.log_level, found.log_format)
     assert (("A", "B"), {"db": SecretReference("env", "A")}) == (found.names.env, found.names.secrets)
     assert {"gpu": 2} == found.pools
     roles = ("arn:aws:iam::123456789012:role/etl",)
@@ -120,6 +122,7 @@ def test_nothing(project: Path, user: Path) -> None:
         Config().lease, Config().max_concurrency, Config().local, Config().bindings, Config().pools,
         Config().artifacts, Config().capture_logging, Config().telemetry,
     )  # fmt: skip
+    assert (None, None) == (Config().log_level, Config().log_format)
     assert Config().store.startswith("sqlite:////")
 
 

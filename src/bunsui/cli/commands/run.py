@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bunsui.cli import drive, parameters
+from bunsui.cli.logged import logged
 from bunsui.cli.options import (
     bindings_option,
     format_option,
@@ -29,6 +30,7 @@ from bunsui.cli.options import (
 )
 @store_option
 @format_option("text", "json")
+@logged
 def run_command(
     file: str,
     assignments: tuple[str, ...],

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command("schema")
-def schema_command() -> None:
+@click.option("--log", "is_log", is_flag=True, help="That of a line of the log with --log-format json.")
+def schema_command(is_log: bool) -> None:
     """Print the JSON Schema of definitions, with the installed plugins' job types, for editors."""
-    render.data(bunsui.json_schema(), "json")
+    render.data(bunsui.logging.json_schema() if is_log else bunsui.json_schema(), "json")
 
 
 @click.command("explain")

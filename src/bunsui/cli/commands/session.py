@@ -11,6 +11,7 @@ from bunsui.cli.definitions import pipeline_of
 from bunsui.cli.drive import drive, prepare, start, termination_interrupts
 from bunsui.cli.exit_codes import INTERRUPTED
 from bunsui.cli.group import Subcommands
+from bunsui.cli.logged import asked, logged
 from bunsui.cli.options import (
     bindings_option,
     format_option,
@@ -50,6 +51,7 @@ def session_group() -> None:
 )
 @store_option
 @format_option("text", "json")
+@logged
 def start_command(
     pipeline: str,
     assignments: tuple[str, ...],
@@ -73,7 +75,8 @@ def start_command(
             raise click.UsageError("--plan starts nothing: leave --detach out")
         if form != "text":
             raise click.UsageError("--detach prints the session's id alone; leave --format out")
-        return background.detach(pipeline, given, bindings=bindings, local=local, store=store)
+        log = asked(click.get_current_context())
+        return background.detach(pipeline, given, bindings=bindings, local=local, store=store, log=log)
     return start(
         lambda runner: pipeline_of(runner, pipeline),
         given,
@@ -233,6 +236,7 @@ def cancel_command(text: str, reason: str | None, store: str | None) -> None:
 )
 @store_option
 @format_option("text", "json")
+@logged
 def resume_command(text: str, assume: tuple[tuple[str, str], ...], store: str | None, form: str) -> int:
     """Continue a session that is paused, or whose runner is gone, and wait for its end.
 
@@ -275,6 +279,7 @@ def resume_command(text: str, assume: tuple[tuple[str, str], ...], store: str | 
 @plan_option
 @store_option
 @format_option("text", "json")
+@logged
 def rerun_command(
     text: str,
     jobs: str,

@@ -168,8 +168,8 @@ class RemoteWork(Work):
 
         Of work that is watched and whose secrets could not be, nothing is shown.
         """
-        if self._redactor is not None:
-            return self._redactor.redact(text)
+        if self.redactor is not None:
+            return self.redactor.redact(text)
         return HIDDEN if self._is_in_the_dark else text
 
     @property
@@ -180,7 +180,7 @@ class RemoteWork(Work):
     @property
     def _is_in_the_dark(self) -> bool:
         """Whether the service may show secrets that nobody here knows."""
-        return bool(self.secrets) and self.is_watched and self._redactor is None
+        return bool(self.secrets) and self.is_watched and self.redactor is None
 
     def look_up_secrets(self) -> None:
         """Finds out what the work was given by another runner, and must not show."""

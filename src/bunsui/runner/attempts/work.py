@@ -55,7 +55,6 @@ class Work(Stoppable):
         "__weakref__",
         "_log",
         "_logger",
-        "_redactor",
         "_values",
         "abandoned",
         "attempt",
@@ -80,6 +79,7 @@ class Work(Stoppable):
         "options",
         "output",
         "parameters",
+        "redactor",
         "report",
         "secret_options",
         "secrets",
@@ -147,7 +147,7 @@ class Work(Stoppable):
         self._log: AttemptLog | None = None
         self._logger: logging.LoggerAdapter[Any] | None = None
         #: Knows the values of the secrets (None where there are none), which follow.
-        self._redactor: Redactor | None = None
+        self.redactor: Redactor | None = None
         self._values: tuple[str, ...] = ()
 
     @property
@@ -260,7 +260,7 @@ class Work(Stoppable):
         self.output = self._safe(output if type(output) is Json else encode(output))
 
     def _take_error(self, error: BaseException) -> None:
-        redact = None if self._redactor is None else self._redactor.redact
+        redact = None if self.redactor is None else self.redactor.redact
         self.failure = failure(error, redact)
         self.missing = self.failure.message if is_missing(error) else None
         self.in_doubt = is_in_doubt(error)
@@ -296,7 +296,7 @@ class Work(Stoppable):
 
         values = {name: self._host.secret(name, self.live.secrets) for name in self.secrets}
         self._values = tuple(values.values())
-        self._redactor = Redactor(self._values)
+        self.redactor = Redactor(self._values)
         self.parameters = reveal(self.parameters, values.__getitem__)
         self.options = reveal(self.options, values.__getitem__)
         if self.secret_options:
@@ -304,7 +304,7 @@ class Work(Stoppable):
 
     def _safe(self, output: Json) -> Json:
         """The output, unless it holds a secret: then it can't be kept."""
-        if self._redactor is not None and self._redactor.found_in(output.text):
+        if self.redactor is not None and self.redactor.found_in(output.text):
             named = ", ".join(self.secrets)
             raise SecretInOutput(f"the job returned the value of a secret (it was given: {named})")
         return output
@@ -336,7 +336,7 @@ class Work(Stoppable):
         """See `Workbench.begin`."""
         if isinstance(work, Command):
             with self._ending():
-                return self._host.supervisor.run(work, call, self.log, quote_log=self._redactor is None)
+                return self._host.supervisor.run(work, call, self.log, quote_log=self.redactor is None)
         if self._isolation(work) == "process":
             work = evolve(work, isolation="process")
             with self._ending():
@@ -363,7 +363,7 @@ class Work(Stoppable):
             with _making:
                 if self._log is None:
                     self._log = self._host.logs.attempt(
-                        self.live.id, self.job.id, self.attempt, self.item_index, self._redactor
+                        self.live.id, self.job.id, self.attempt, self.item_index, self.redactor
                     )
         return self._log
 

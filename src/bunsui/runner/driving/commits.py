@@ -9,6 +9,7 @@ from attrs import define, field
 from bunsui.errors import StoreError
 from bunsui.monitoring.telemetry import Left
 from bunsui.ports.store import Appended
+from bunsui.runner.driving.narrating import narrate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ class Flushed:
 
 
 class Commits:
-    """Makes the facts of sessions durable, and shows them to observers once they are."""
+    """Makes the facts of sessions durable, and shows them to observers and in the log once they are."""
 
     def __init__(self, store: Store, clock: Clock, observers: Observers, lease: float) -> None:
         self._store = store
@@ -69,7 +70,10 @@ class Commits:
                     # wait for another commit: for ever, where a store loses the first answer of every one.
                     live.confirmed_at = began if live.in_doubt_since is None else live.in_doubt_since
                     live.in_doubt_since = None
-                    self._observers.show(live.id, live.sent(append))
+                    events = live.sent(append)
+                    self._observers.show(live.id, events)
+                    trace = None if live.followed is None else live.followed.trace
+                    narrate(live.id, live.pipeline, events, trace)
                     if append.document is None and live.is_behind:
                         flushed.unindexed.append(live)
                     if live.unsent:

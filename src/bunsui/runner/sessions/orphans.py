@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bunsui.engine import events as ev
 from bunsui.errors import BunsuiError, StoreError
+from bunsui.logging.context import about
 from bunsui.model.status import SessionStatus
 from bunsui.runner.sessions import index, reading
 from bunsui.runner.sessions.recovery import Watch
@@ -40,7 +41,8 @@ def adopting(control: Control, pipeline: str | None) -> Steps[list[str]]:
         try:
             live = yield from control.taking_over(session, orphaned_at=position)
         except BunsuiError as error:  # It can't run here, or somebody was faster.
-            _log.warning("session %s is not adopted: %s", session, error)
+            with about(session):
+                _log.warning("session %s is not adopted: %s", session, error)
             control.require_open()
         else:
             if not live.lost:
@@ -63,7 +65,8 @@ def _looking(control: Control, pipeline: str | None) -> Steps[list[_Orphan]]:
         try:
             position, held = _holder(control.store, session)
         except StoreError as error:
-            _log.warning("session %s can't be read: %s", session, error)
+            with about(session):
+                _log.warning("session %s can't be read: %s", session, error)
             continue
         orphan = (summary.created_at, session, position)
         if held is None:
