@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         StateError,
         StoreError,
     )
+    from bunsui.model.alerts import AlertRule
     from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import CachePolicy, Job, Parameter, Pipeline, RetryPolicy
     from bunsui.model.plan import Plan, PlannedJob
@@ -94,6 +95,7 @@ _HOMES = {
         "StateError",
         "StoreError",
     ),
+    "bunsui.model.alerts": ("AlertRule",),
     "bunsui.model.log": ("LogRecord",),
     "bunsui.model.pipeline": ("CachePolicy", "Job", "Parameter", "Pipeline", "RetryPolicy"),
     "bunsui.model.plan": ("Plan", "PlannedJob"),
@@ -122,6 +124,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AlertRule",
     "Attempt",
     "AuthenticationError",
     "AwsError",
