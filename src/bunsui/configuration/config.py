@@ -16,9 +16,11 @@ from bunsui.configuration import files, urls
 from bunsui.configuration.checking import check, parsed
 from bunsui.configuration.keys import HIDDEN, KEYS, USER_ONLY, schema_of, variable_of
 from bunsui.configuration.origins import Origin, Setting, Source
-from bunsui.configuration.settings import Settings, default_store, read_reference
+from bunsui.configuration.settings import Settings, default_store, read_alerts, read_reference
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
+from bunsui.model.alerts import AlertRule
+from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 
 #: How those begin that a job is given.
 _OF_JOBS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT")
@@ -177,7 +179,21 @@ class Config:
             name: evolve(read_reference(text, name), place=str(self.origin(f"secrets.{name}")))
             for name, text in self._table("secrets").items()
         }
-        return Settings(tuple(dict.fromkeys(self._value("env"))), references)
+        env = tuple(dict.fromkeys(self._value("env")))
+        return Settings(env, references, self.alert_channels, self.alerts)
+
+    @property
+    def alerts(self) -> tuple[AlertRule, ...]:
+        """Whom to tell of what, whatever the definitions say."""
+        return read_alerts(self._value("alerts"), "")
+
+    @property
+    def alert_channels(self) -> Mapping[str, ConfiguredChannel]:
+        """The channels that alerts are sent through, by name."""
+        return {
+            name: configured(value, str(self.origin(f"alert_channels.{name}")))
+            for name, value in self._table("alert_channels").items()
+        }
 
     def origin(self, key: str) -> Origin:
         """Where the value of a key, or of an entry such as ``pools.gpu``, comes from.
@@ -257,7 +273,7 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
     if origin.source is Source.PROJECT and name in USER_ONLY:
         raise ConfigError(
             f"{where}'{name}' may not be set in a project's file: it decides which commands run, what of"
-            " yours they may read, or in whose name AWS is called",
+            " yours they may read, in whose name AWS is called, or who is told",
             hint=f"set it in your own file with: bunsui config set --user {key} VALUE",
         )
     check(value, schema, where, key, hidden=name in HIDDEN)
@@ -281,6 +297,8 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
             )
     elif folder is not None and name == "bindings":
         value = str(folder / files.expanded(value))
+    elif name == "alerts":
+        read_alerts(value, where)
     elif name in ("env", "aws_allowed_roles"):
         value = tuple(value)
     elif name == "aws" and "." in key:

@@ -9,11 +9,13 @@ from typing import Any
 
 from attrs import field, frozen
 
-from bunsui.configuration.checking import NAME_RULE
+from bunsui.configuration.checking import NAME_RULE, check
 from bunsui.configuration.user_folders import user_folder
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
+from bunsui.model.alerts import AlertRule
+from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 from bunsui.stores.urls import sqlite_url
 
 #: What a variable of the environment may be called.
@@ -63,9 +65,13 @@ class Settings:
     env: tuple[str, ...] = ()
     #: The secrets that definitions may name.
     secrets: Mapping[str, SecretReference] = field(factory=dict, converter=_unchanging)
+    #: The channels that alerts are sent through.
+    alert_channels: Mapping[str, ConfiguredChannel] = field(factory=dict, converter=_unchanging)
+    #: Whom to tell of what, whatever the definitions say.
+    alerts: tuple[AlertRule, ...] = ()
 
 
-_KEYS = ("env", "secrets")
+_KEYS = ("env", "secrets", "alert_channels", "alerts")
 
 
 def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
@@ -85,16 +91,52 @@ def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
             hint='such as {"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}',
         )
     _refuse_others(given, _KEYS, "config")
-    return Settings(env=_variables(given.get("env", ())), secrets=_references(given.get("secrets", {})))
+    return Settings(
+        env=_variables(given.get("env", ())),
+        secrets=_references(given.get("secrets", {})),
+        alert_channels=_channels(given.get("alert_channels", {})),
+        alerts=read_alerts(given.get("alerts", ()), "config."),
+    )
+
+
+def read_alerts(given: Any, where: str) -> tuple[AlertRule, ...]:
+    """Rules for alerts, as a configuration has them: a list of tables.
+
+    Args:
+        given: the list.
+        where: the place that it stands in, for errors.
+
+    Raises:
+        ConfigError: one is wrong.
+    """
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+
+    if not given:
+        return ()
+    from bunsui.dsl.alerts import alert_problems  # noqa: PLC0415 - few have rules
+    from bunsui.dsl.definition import to_rule  # noqa: PLC0415 - see above
+    from bunsui.dsl.parser import plain  # noqa: PLC0415 - see above
+
+    check(given, KEYS["alerts"], where, "alerts", hidden=False)
+    data = plain({"alerts": [dict(rule) for rule in given]})
+    for problem in alert_problems(data, data.data["alerts"], None):
+        raise ConfigError(f"{where}alerts: {problem.message}", hint=problem.hint)
+    return tuple(to_rule(rule) for rule in data.data["alerts"])
+
+
+def _channels(given: Any) -> Mapping[str, ConfiguredChannel]:
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+
+    check(given, KEYS["alert_channels"], "config.", "alert_channels", hidden=True)
+    return {name: configured(value) for name, value in given.items()}
 
 
 def _refuse_others(given: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in known:
             hint = did_you_mean(key, known) if isinstance(key, str) else None
-            raise ConfigError(
-                f"{where} has no key {quoted(key)}", hint=hint or f"its keys are {' and '.join(known)}"
-            )
+            keys = f"its keys are {', '.join(known[:-1])} and {known[-1]}"
+            raise ConfigError(f"{where} has no key {quoted(key)}", hint=hint or keys)
 
 
 def _variables(given: Any) -> tuple[str, ...]:

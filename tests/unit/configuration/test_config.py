@@ -17,6 +17,7 @@ from bunsui.configuration.config import misspelt_variables
 from bunsui.configuration.keys import KEYS, USER_ONLY, variable_of
 from bunsui.configuration.origins import Origin, Source
 from bunsui.configuration.settings import SecretReference
+from bunsui.monitoring.channels.configured import ConfiguredChannel
 from bunsui.stores.urls import sqlite_path
 
 
@@ -91,6 +92,7 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
         "BUNSUI_POOLS": '{"gpu": 2}',
         "BUNSUI_AWS": '{"region": "eu-west-1"}',
         "BUNSUI_AWS_ALLOWED_ROLES": '["arn:aws:iam::123456789012:role/etl"]',
+        "BUNSUI_ALERT_CHANNELS": '{"ops": {"type": "pager", "to": ["ada"]}}',
     }  # fmt: skip
     assert {variable_of(key) for key in KEYS} == set(environ)
     write(user, "")
@@ -103,6 +105,9 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     assert {"gpu": 2} == found.pools
     roles = ("arn:aws:iam::123456789012:role/etl",)
     assert AwsSettings(region="eu-west-1", allowed_roles=roles) == found.aws
+    assert {"ops": ConfiguredChannel("pager", {"to": ["ada"]})} == found.alert_channels
+    assert found.alert_channels == found.names.alert_channels
+    assert "BUNSUI_ALERT_CHANNELS" == found.alert_channels["ops"].place
     assert {} == load(project, user, dict.fromkeys(environ, "")).settings
 
 
@@ -149,6 +154,7 @@ def test_what_a_project_may_not_say(project: Path, user: Path, key: str) -> None
     """What runs commands, or reads what belongs to the user: he says it himself, in any of his own ways."""
     lines = {"bindings": 'bindings = "b.yaml"', "env": 'env = ["A"]', "secrets": '[secrets]\ndb = "env:A"'}
     lines |= {"aws": 'aws = {region = "eu-west-1"}', "aws_allowed_roles": "aws_allowed_roles = []"}
+    lines["alert_channels"] = '[alert_channels.ops]\ntype = "log"'
     write(user, "")
     write(project, f"lease = 5\n{lines[key]}\n")
     place = f"{project}:{3 if key == 'secrets' else 2}: '{key}' may not be set in a project's file"

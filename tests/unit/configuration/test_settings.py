@@ -51,8 +51,11 @@ class TestSettings:
                 ' "env:DB_PASSWORD"}}',
             ),
             ({"secret": {}}, "config has no key 'secret'; did you mean 'secrets'?"),
-            ({"frobnicate": 1}, "config has no key 'frobnicate'; its keys are env and secrets"),
-            ({1: 2}, "config has no key 1; its keys are env and secrets"),
+            (
+                {"frobnicate": 1},
+                "config has no key 'frobnicate'; its keys are env, secrets and alert_channels",
+            ),
+            ({1: 2}, "config has no key 1; its keys are env, secrets and alert_channels"),
             ({"env": "REGION"}, 'config.env is str, not a list of names; such as ["REGION"]'),
             ({"env": None}, 'config.env is NoneType, not a list of names; such as ["REGION"]'),
             (

@@ -425,7 +425,7 @@ def test_describe():
     assert (
         PluginInfo(
             "bunsui", "bunsui", bunsui.__version__,
-            ("bunsui_job_types", "bunsui_stores", "bunsui_secret_sources"), "active", None,
+            ("bunsui_job_types", "bunsui_stores", "bunsui_secret_sources", "bunsui_alert_channels"), "active", None,
         ),
         PluginInfo(
             "Brings", None, None, ("bunsui_job_types", "bunsui_stores", "bunsui_secret_sources"), "active", None
