@@ -20,8 +20,8 @@ import bunsui
 from bunsui.cli.exit_codes import MEANINGS, OF_ERRORS
 from bunsui.cli.main import cli
 from bunsui.configuration.keys import KEYS, USER_ONLY
-from bunsui.dsl.codes import CODES
 from bunsui.dsl.alert_fields import ALERT_FIELDS
+from bunsui.dsl.codes import CODES
 from bunsui.dsl.fields import (
     DEFAULTS_FIELDS,
     JOB_FIELDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bunsui.dsl.fields import IDENTIFIER_PATTERN, MAX_ALERTS, PRINTABLE_PATTERN, duration
+from bunsui.dsl.fields import IDENTIFIER_PATTERN, MAX_CHANNELS, PRINTABLE_PATTERN, duration
 from bunsui.model.alerts import KINDS, RUNS
 
 _NAME = {"type": "string", "pattern": IDENTIFIER_PATTERN}
@@ -15,9 +15,9 @@ MAX_RUNS = 100
 ALERT_FIELDS: dict[str, Any] = {
     "on": {
         "title": "On",
-        "description": "What to tell of: failure (of the session, or of a job), recovery (it succeeded, and the"
-        " run before it had failed), duration (it took too long), success_rate (too many runs failed), stalled"
-        " (it stopped moving).",
+        "description": "What to tell of: failure (of the session, or of a job), recovery (it succeeded, and"
+        " the run before it had failed), duration (it took too long), success_rate (too many runs failed),"
+        " stalled (it stopped moving).",
         "type": "string",
         "enum": list(KINDS),
         "examples": ["failure"],
@@ -29,7 +29,7 @@ ALERT_FIELDS: dict[str, Any] = {
         "type": ["string", "array"],
         "pattern": IDENTIFIER_PATTERN,
         "minItems": 1,
-        "maxItems": MAX_ALERTS,
+        "maxItems": MAX_CHANNELS,
         "items": _NAME,
         "examples": ["ops", ["ops", "log"]],
     },
@@ -42,8 +42,8 @@ ALERT_FIELDS: dict[str, Any] = {
     "silence": {
         **duration(
             "Silence",
-            "After one was sent, no other alert of this rule and pipeline is sent for so long; how many were"
-            " left out says the next one.",
+            "After one was sent, no other alert of this rule and pipeline is sent for so long; how many"
+            " were left out says the next one.",
         ),
         "examples": [3600, "1h"],
     },

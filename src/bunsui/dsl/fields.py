@@ -21,8 +21,8 @@ DURATION_PATTERN = r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d)(?!\n)$"
 PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+(?!\n)$"
 #: Most jobs of a pipeline.
 MAX_JOBS = 10_000
-#: Most rules for alerts of a pipeline, and most channels of one.
-MAX_ALERTS = 100
+#: Most rules for alerts of a pipeline, and most channels of one: what became of each is in one document.
+MAX_ALERTS, MAX_CHANNELS = 50, 10
 
 _SECONDS = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 1}
@@ -303,8 +303,8 @@ PIPELINE_FIELDS: dict[str, Any] = {
     },
     "alerts": {
         "title": "Alerts",
-        "description": "Whom to tell of what: rules, each with what it is about ('on') and the channels of the"
-        " runner's configuration by which it is told.",
+        "description": "Whom to tell of what: rules, each with what it is about ('on') and the channels of"
+        " the runner's configuration by which it is told.",
         "type": "array",
         "maxItems": MAX_ALERTS,
         "items": {"type": "object"},

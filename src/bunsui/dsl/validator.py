@@ -191,7 +191,8 @@ class _Validation:
             ).problems()
             if "alerts" in data:
                 ids = [job.tree.get("id") for job in self.expanded]
-                yield from alert_problems(document, data["alerts"], {id_ for id_ in ids if isinstance(id_, str)})
+                known = {id_ for id_ in ids if isinstance(id_, str)}
+                yield from alert_problems(document, data["alerts"], known)
         yield from templates.unused()
 
     def _too_many_jobs(self) -> Problem | None:

@@ -42,8 +42,8 @@ class AlertRule:
     channels: tuple[str, ...]
     #: The job that ``failure`` or ``duration`` is about; None: the session as a whole.
     job: str | None = None
-    #: Seconds after an alert was sent in which no other one of this rule and pipeline is, by the same channel;
-    #: None: each is sent. A `Pipeline` makes seconds of texts such as ``15m``, here and below.
+    #: Seconds after an alert was sent in which no other one of this rule and pipeline is, by the same
+    #: channel; None: each is sent. A `Pipeline` makes seconds of texts such as ``15m``, here and below.
     silence: float | None = None
     #: Seconds that are too long, for ``duration``.
     above: float | None = None
@@ -73,10 +73,10 @@ class AlertRule:
         pipeline: str | None = None,
     ) -> None:
         # Whatever it is, the pipeline says what is wrong with it.
-        several = isinstance(channel, Iterable) and not isinstance(channel, str)
+        channels = (channel,) if isinstance(channel, str) or not isinstance(channel, Iterable) else channel
         self.__attrs_init__(
             on=on,
-            channels=tuple(channel) if several else (channel,),
+            channels=tuple(channels),
             job=job,
             silence=silence,  # type: ignore[arg-type] # The pipeline makes seconds of a text.
             above=above,  # type: ignore[arg-type] # See above.
