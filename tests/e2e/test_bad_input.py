@@ -106,8 +106,8 @@ CASES = {
     "alert on an unknown metric": (
         HEAD + "alerts: [{on: cpu, channel: ops}]\njobs: [{id: a, type: custom, command: [x]}]\n",
         (),
-        "pipeline.yaml:3:15: error[bad-value]: 'on' of alert 1 is 'cpu'; it must be one of: failure, recovery,"
-        " duration, success_rate, stalled\n",
+        "pipeline.yaml:3:15: error[bad-value]: 'on' of alert 1 is 'cpu'; it must be one of: failure,"
+        " recovery, duration, success_rate, stalled\n",
     ),
 }
 

@@ -50,8 +50,8 @@ ALERT_FIELDS: dict[str, Any] = {
     "above": {**duration("Above", "How long it may take, by the wall clock."), "examples": [7200, "2h"]},
     "above_median": {
         "title": "Above the median",
-        "description": "The factor: it may take so many times the median of the runs before it that succeeded,"
-        " of which at least three are needed.",
+        "description": "The factor: it may take so many times the median of those of the runs before it that"
+        " succeeded, of which at least three are needed.",
         "type": "number",
         "exclusiveMinimum": 0,
         "examples": [3],

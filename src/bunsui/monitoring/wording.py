@@ -29,16 +29,12 @@ def alert_id(session: str, rule: AlertRule) -> str:
 
 def span(seconds: float) -> str:
     """How long that is, for a person: its two largest units, such as ``2 h 5 min``."""
-    left, parts = seconds, []
-    for size, unit in _UNITS:
-        if left >= size:
-            parts.append(f"{int(left // size)} {unit}")
-            left %= size
-        elif parts:
-            break
-    if len(parts) < 2 and (left >= 1 or not parts):
-        parts.append(f"{left:.3g} s" if not parts else f"{int(left)} s")
-    return " ".join(parts[:2])
+    for i, (size, unit) in enumerate(_UNITS):
+        if seconds >= size:
+            smaller, its_unit = _UNITS[i + 1] if i + 1 < len(_UNITS) else (1, "s")
+            rest = int(seconds % size // smaller)
+            return f"{int(seconds // size)} {unit}" + (f" {rest} {its_unit}" if rest else "")
+    return f"{seconds:.3g} s"
 
 
 def alert_of(found: Due, known: Known, session: str, pipeline: str) -> Alert:

@@ -85,7 +85,7 @@ def test_in_python() -> None:
     assert hash(made.alerts[0]) == hash(read.alerts[0])
     with pytest.raises(bunsui.DefinitionError, match=r"'job' of alert 1 \(on: failure\) is 'b'"):
         bunsui.Pipeline("n", jobs, alerts=[AlertRule("failure", "ops", job="b")])
-    with pytest.raises(TypeError, match="a list of bunsui.AlertRule is wanted, not of dict"):
+    with pytest.raises(TypeError, match=r"a list of bunsui\.AlertRule is wanted, not of dict"):
         bunsui.Pipeline("n", jobs, alerts=[{"on": "failure", "channel": "ops"}])  # type: ignore[list-item]
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, evolve, field
 
 from bunsui.errors import AlertNotTaken, BunsuiError, Conflict, NotFound, StoreError
-from bunsui.model.status import SessionStatus
 from bunsui.monitoring.alerts import due, looks_back, next_look
 from bunsui.monitoring.wording import MOST, alert_of
 from bunsui.runner.alerting import watched as watching
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from bunsui.monitoring.alerts import Run
     from bunsui.ports.alerts import Alert
     from bunsui.ports.clock import Clock
-    from bunsui.ports.store import Store
+    from bunsui.ports.store import Document, Store
 
 _log = logging.getLogger(__name__)
 #: Seconds for which an alert is tried after it was found to be due.
@@ -178,7 +177,7 @@ class Sweep:
         if entry is None:
             self._forget_abandoned(one, now)
             return None
-        if one.is_settled or not self._is_to_be_read(one, entry.value, now):
+        if one.is_settled or not self._is_to_be_read(one, entry, now):
             return one
         try:
             fold = folded(self._store, one.session)
@@ -201,13 +200,17 @@ class Sweep:
         changed = evolve(one, deliveries=(*one.deliveries, *deliveries), is_settled=is_over)
         return changed.put(self._store, now)
 
-    def _is_to_be_read(self, one: Watched, entry: Any, now: datetime) -> bool:
-        """Whether the session's history has to be read to tell what is due."""
-        if SessionStatus(entry["status"]).is_terminal:
+    def _is_to_be_read(self, one: Watched, entry: Document, now: datetime) -> bool:
+        """Whether the session's history has to be read to tell what is due.
+
+        Raises:
+            StoreError: its entry in the index is damaged.
+        """
+        if index.summary(entry).status.is_terminal:
             return True
         left = [rule for rule in one.rules if not one.is_found(rule)]
         at, told = self._looks.get(one.session, (None, frozenset()))
-        new = {*entry.get(index.ALERTS, ())} - told
+        new = {*entry.value.get(index.ALERTS, ())} - told
         if any(rule.id in new for rule in left) or (at is not None and at <= now):
             return True
         # Else one that was looked at here before; which of the others are overdue is not known.
