@@ -13,6 +13,7 @@ from bunsui.configuration import files
 from bunsui.configuration.config import Config, misspelt_variables
 from bunsui.diagnosis import plugins as of_plugins
 from bunsui.diagnosis.beside import beside
+from bunsui.diagnosis.channels import channels
 from bunsui.diagnosis.check import Check, Status, failed, ok, warning
 from bunsui.diagnosis.installation import installation
 from bunsui.diagnosis.names import names
@@ -63,6 +64,7 @@ def diagnose(store: str | None = None, again: Callable[[], str] = str) -> Iterat
             yield from the_store(url, registry, known.artifacts, again, aws)
     if config is not None:
         yield from names(config, registry, os.environ)
+        yield from channels(config, registry)
 
 
 def configuration(config: Config) -> Iterator[Check]:

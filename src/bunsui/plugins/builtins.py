@@ -61,9 +61,19 @@ def bunsui_secret_sources() -> Mapping[str, SecretSource]:
 @hookimpl
 def bunsui_alert_channels() -> Mapping[str, AlertChannel]:
     """The built-in types of alert channels."""
+    from bunsui.monitoring.channels.command import CommandChannel  # noqa: PLC0415
+    from bunsui.monitoring.channels.eventbridge import EventBridgeChannel  # noqa: PLC0415
     from bunsui.monitoring.channels.log import LogChannel  # noqa: PLC0415
+    from bunsui.monitoring.channels.sns import SnsChannel  # noqa: PLC0415
+    from bunsui.monitoring.channels.webhook import WebhookChannel  # noqa: PLC0415
 
-    return {"log": LogChannel()}
+    return {
+        "command": CommandChannel(),
+        "eventbridge": EventBridgeChannel(),
+        "log": LogChannel(),
+        "sns": SnsChannel(),
+        "webhook": WebhookChannel(),
+    }
 
 
 def _memory(url: str) -> Store:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.problems import did_you_mean, quoted
-from bunsui.errors import AlertNotTaken, BunsuiError, ConfigError, PluginError
+from bunsui.errors import AlertNotTaken, BunsuiError, ConfigError, JobError, PluginError
 from bunsui.local.redaction import Redactor
 from bunsui.monitoring.channels.configured import ConfiguredChannel
 from bunsui.monitoring.channels.options import check_options, needs_none
@@ -15,7 +16,7 @@ from bunsui.ports.permissions import Permission, Unnamed
 from bunsui.ports.registered import left_out, unavailable, with_left_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from bunsui.ports.alerts import Alert
     from bunsui.ports.permissions import Where
@@ -36,7 +37,8 @@ class Channels:
         types: the registered types, by name.
         services: what the runner has for them.
         secret: gives the value of a secret of the configuration by its name; it raises a `BunsuiError` where
-            there is none.
+            it is not to be had.
+        secrets: the names that it knows.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Channels:
         types: Mapping[str, AlertChannel],
         services: Services,
         secret: Callable[[str], str],
+        secrets: Collection[str],
     ) -> None:
         self._configured = dict(configured)
         self._types = types
         self._services = services
         self._secret = secret
+        self._secrets = secrets
         self._lock = threading.Lock()
         #: The types as this runner uses them.
         self._made: dict[str, AlertChannel] = {}
@@ -120,6 +124,19 @@ class Channels:
             hint = f"there are: {', '.join(self._types)}" if near is None else near
             raise ConfigError(text, hint=with_left_out(hint, self._types))
         check_options(channel.options, kind.schema, where)
+        for option in kind.secret_options:
+            self._check_secrets(channel.options.get(option), f"{where}.{option}")
+
+    def _check_secrets(self, value: Any, where: str) -> None:
+        if isinstance(value, Mapping):
+            for name, each in value.items():
+                self._check_secrets(each, f"{where}.{name}")
+        elif value is not None and value not in self._secrets:
+            # Not shown: the secret itself may stand there.
+            raise ConfigError(
+                f"{where} is not the name of a secret that is configured",
+                hint="configure it with: bunsui config set --user secrets.NAME SOURCE:KEY",
+            )
 
     @staticmethod
     def _where(name: str, channel: ConfiguredChannel) -> str:
@@ -138,12 +155,16 @@ class Channels:
         self.check_one(name)
         channel = self._channel(name)
         kind = self._made_for(channel.type)
+        what = f"alert channel {quoted(name)}"
         known: list[str] = []
-        options = {
-            option: self._revealed(value, known) if option in kind.secret_options else value
-            for option, value in channel.options.items()
-        }
-        failed = _failure(kind, alert, options, f"alert channel {quoted(name)}", Redactor(known))
+        try:
+            options = {
+                option: self._revealed(value, known) if option in kind.secret_options else value
+                for option, value in channel.options.items()
+            }
+        except JobError as error:  # It says which secret, and why; there is no job here.
+            raise AlertNotTaken(f"{what}: {error.message}") from None
+        failed = _failure(kind, alert, options, what, Redactor(known))
         if failed is not None:
             raise failed
 

@@ -36,11 +36,11 @@ def check_options(options: Mapping[str, Any], schema: Mapping[str, Any], where: 
         ConfigError: they are wrong; of several faults it is about the most telling one.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 80 ms, only where channels are configured
-    from jsonschema.exceptions import best_match  # noqa: PLC0415 - see above
+    from jsonschema.exceptions import relevance  # noqa: PLC0415 - see above
 
-    error = best_match(Draft202012Validator(schema).iter_errors(_plain(options)))
-    if error is not None:
-        raise _explained(error, where)
+    errors = [*Draft202012Validator(schema).iter_errors(_plain(options))]
+    if errors:
+        raise _explained(max(errors, key=relevance), where)
 
 
 def _plain(value: Any) -> Any:
@@ -63,6 +63,8 @@ def _explained(error: ValidationError, where: str) -> ConfigError:
         name = next(name for name in limit if name not in instance)
         said = schema.get("properties", {}).get(name, {}).get("title")
         return ConfigError(f"{subject} needs {quoted(name)}", hint=None if said is None else f"it is {said}")
+    if "propertyNames" in error.absolute_schema_path:
+        return ConfigError(f"{subject} has the key {quoted(str(instance))}", hint=schema.get("title"))
     if "title" in schema and path:
         return ConfigError(f"{subject} is not {schema['title']}")
     if keyword == "type":
