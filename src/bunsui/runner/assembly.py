@@ -230,7 +230,13 @@ def assemble(
         thread=around.thread,
     )
     heartbeat = around.heartbeat(opened, runner_id, lease, driver.last_turn, clock, around.thread)
-    channels = cache(lambda: _channels(plugins, settings, services, secrets))
+
+    @cache
+    def channels() -> Channels:
+        from bunsui.runner.alerting.channels import channels_of  # noqa: PLC0415 - few have alerts
+
+        return channels_of(settings, plugins, services, secrets)
+
     alerting = Alerting(
         opened,
         channels,
@@ -265,14 +271,3 @@ def assemble(
         channels=channels,
         alerting=alerting,
     )
-
-
-def _channels(plugins: Plugins, settings: Settings, services: Services, secrets: Secrets) -> Channels:
-    """By what a runner sends alerts.
-
-    Raises:
-        PluginError: a plugin's channels are wrong.
-    """
-    from bunsui.monitoring.channels.channels import Channels  # noqa: PLC0415 - few have alerts
-
-    return Channels(settings.alert_channels, plugins.usable.alert_channels, services, secrets.get)

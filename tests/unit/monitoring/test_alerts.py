@@ -50,7 +50,9 @@ def ended(status: SessionStatus, seconds: float = 60, **more: Any) -> Seen:
     return Seen(status, finished_at=at(seconds), last_at=at(seconds), **more)
 
 
-def job(status: JobStatus, began: float | None = 0, over: float | None = None, **more: Any) -> dict[str, JobState]:
+def job(
+    status: JobStatus, began: float | None = 0, over: float | None = None, **more: Any
+) -> dict[str, JobState]:
     return {"load": JobState(status, started_at=at(began), finished_at=at(over), **more)}
 
 
@@ -115,7 +117,7 @@ OK, BAD = Run(SUCCEEDED, 10.0), Run(FAILED, 1.0)
         (
             JOB_MEDIAN,
             Seen(jobs=job(JobStatus.RUNNING)),
-            [Run(SUCCEEDED, 99, {"load": 2}), Run(SUCCEEDED, 99, {"load": 4}), Run(SUCCEEDED, 99, {"load": 3})],
+            [Run(SUCCEEDED, 99, {"load": seconds}) for seconds in (2, 4, 3)],
             10,
             9,
         ),
@@ -148,9 +150,7 @@ def test_what_is_due(
     assert all(one.rule is rule for one in found)
 
 
-RULES = st.sampled_from(
-    [FAILURE, OF_JOB, RECOVERY, ABOVE, JOB_ABOVE, MEDIAN, JOB_MEDIAN, RATE, STALLED]
-)
+RULES = st.sampled_from([FAILURE, OF_JOB, RECOVERY, ABOVE, JOB_ABOVE, MEDIAN, JOB_MEDIAN, RATE, STALLED])
 RUNS = st.lists(
     st.builds(Run, st.sampled_from([SUCCEEDED, FAILED, TIMED_OUT]), st.floats(0, 100) | st.none()), max_size=8
 )
@@ -248,7 +248,13 @@ def test_the_next_look_misses_nothing(
             None,
             "job 'load' of session s1 of 'Load' failed: E: a\\nb\\x1b[31m",
         ),
-        (RECOVERY, ended(SUCCEEDED), (BAD,), None, "session s1 of 'Load' succeeded; the run before it had failed"),
+        (
+            RECOVERY,
+            ended(SUCCEEDED),
+            (BAD,),
+            None,
+            "session s1 of 'Load' succeeded; the run before it had failed",
+        ),
         (
             RECOVERY,
             ended(SUCCEEDED),
@@ -328,5 +334,3 @@ def evolve_silence(rule: AlertRule) -> AlertRule:
 def test_a_span(seconds: float, text: str) -> None:
     """The two largest units, next to each other."""
     assert span(seconds) == text
-
-

@@ -127,7 +127,8 @@ class Sending:
                 @contextmanager
                 def hanging(self):
                     self.server.answers.clear()
-                    yield
+
+        Yield:
                     self.server.answers.set()
         """
         return None
