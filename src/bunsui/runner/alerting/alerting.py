@@ -122,6 +122,8 @@ class Alerting:
     def _watch(self, live: Live) -> None:
         if live.alerts:
             live.alerted = self.alerted
+            if any(rule.on in ("duration", "stalled") for rule in live.alerts):
+                live.told = None  # It has no history yet in which its times could be found.
         if live.alerts or self._has_channels:
             with self._lock:
                 self._sole.start(self._run, "bunsui-alerts", self._make_thread)

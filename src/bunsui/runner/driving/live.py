@@ -59,8 +59,9 @@ class Live:
     #: Called with the session's id, where it has rules, once something of which somebody may have to be told
     #: is durable, and once its end is.
     alerted: Callable[[str], None] | None = None
-    #: The ids of the rules of which something is due, as far as that was said by `alerted`.
-    told: tuple[str, ...] = field(default=(), init=False)
+    #: The ids of the rules of which something is due, as far as that was said by `alerted`. None: it is to be
+    #: called with the next commit, as time may make something due.
+    told: tuple[str, ...] | None = field(default=(), init=False)
     #: The status, the claim's epoch, what alerts are due and how many jobs have which status, as the last
     #: index entry shows it, sent or not; None before the first.
     indexed: tuple[SessionStatus, int | None, tuple[str, ...], tuple[int, ...]] | None = None
