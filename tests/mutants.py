@@ -37,6 +37,34 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "alerts: what is to be watched is written before the session's first commit",
+        "runner/alerting/alerting.py",
+        "                one.put(self._store, self._clock.now())",
+        "                pass",
+        ("tests/faults/test_alerts.py::test_killed_between_the_end_and_the_alert",),
+    ),
+    Mutant(
+        "alerts: of two who would send one, one does",
+        "runner/alerting/sweep.py",
+        "        one = one.with_delivery(claimed).put(self._store, self._clock.now())",
+        "        one = one.with_delivery(claimed)",
+        ("tests/unit/runner/alerting/test_sweep.py",),
+    ),
+    Mutant(
+        "alerts: what is due comes with the commit that it is due by",
+        "runner/sessions/index.py",
+        "            **({ALERTS: list(alerts)} if alerts else {}),\n",
+        "",
+        ("tests/integration/test_alerts.py::test_a_job_is_told_of_while_the_session_goes_on",),
+    ),
+    Mutant(
+        "alerts: who ends has told first",
+        "runner/assembly.py",
+        "        self.alerting.close()\n",
+        "",
+        ("tests/faults/test_alerts.py::test_a_short_lived_process_tells_before_it_ends",),
+    ),
+    Mutant(
         "no action of a policy gains a resource by another's",
         "aws/policies.py",
         "resources.setdefault((tuple(sorted(of_resource)), conditions), set()).add(resource)",
