@@ -128,7 +128,7 @@ def _channels(given: Any) -> Mapping[str, ConfiguredChannel]:
     from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
 
     check(given, KEYS["alert_channels"], "config.", "alert_channels", hidden=True)
-    return {name: configured(value) for name, value in given.items()}
+    return {name: configured(value, "config") for name, value in given.items()}
 
 
 def _refuse_others(given: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:

@@ -181,9 +181,7 @@ class Channels:
         with self._lock:
             hanging = self._hanging.get(name)
             if hanging is not None and hanging.is_alive():
-                raise AlertNotTaken(
-                    f"alert channel {quoted(name)} still hangs, in an earlier attempt to send"
-                )
+                raise AlertNotTaken(f"alert channel {quoted(name)} still hangs in an earlier attempt")
             self._hanging.pop(name, None)
         failures: list[BaseException] = []
 

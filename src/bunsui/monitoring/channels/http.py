@@ -12,7 +12,6 @@ import socket
 import time
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -30,8 +29,8 @@ CONNECT_TIMEOUT = 5.0
 MAX_RETRY_AFTER = 86_400.0
 #: A URL without a user, a password and a fragment, which need no escaping.
 URL_PATTERN = r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?([/?][!-\"$-~]*)?(?!\n)$"
-#: The same, of what nobody on the way can read: with TLS, or to this machine.
-SAFE_URL_PATTERN = r"^(https://|http://(localhost|127\.[0-9.]+|\[::1\])([:/?]|(?!\n)$))"
+#: Of these, what nobody on the way can read: with TLS, or to this machine.
+SAFE_URL_PATTERN = r"^(?!http://)|^http://(localhost|127\.[0-9.]+|\[::1\])([:/?]|(?!\n)$)"
 
 
 @frozen
@@ -41,14 +40,6 @@ class Answer:
     status: int
     #: Seconds; None: it does not say.
     retry_after: float | None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as far as its name says so."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def parts_of(url: str) -> SplitResult:

@@ -72,7 +72,7 @@ def _explained(error: ValidationError, where: str) -> ConfigError:
     if keyword == "enum":
         return ConfigError(f"{subject} is none of {', '.join(map(str, limit))}")
     rule = "" if isinstance(limit, Mapping | list) else f": {keyword} {limit}"
-    return ConfigError(f"{subject} is not what its schema allows{rule}", hint=schema.get("title"))
+    return ConfigError(f"{subject} is not what its type takes{rule}", hint=schema.get("title"))
 
 
 def _meant(name: str, known: Collection[str]) -> str:

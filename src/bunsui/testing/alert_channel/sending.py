@@ -150,12 +150,10 @@ class Sending:
         """As a runner has it. The options have the values of secrets, so each is a name of its own."""
         services = Services(Connections(), SystemClock(), Random())  # noqa: S311 - for jitter
         configured = {"suite": ConfiguredChannel("suite", self.options)}
-        secrets = [
-            value
-            for name in channel.secret_options
-            for given in [self.options.get(name)]
-            for value in (given.values() if isinstance(given, Mapping) else [given])
-        ]
+        secrets: list[str] = []
+        for name in channel.secret_options:
+            given = self.options.get(name, ())
+            secrets += given.values() if isinstance(given, Mapping) else [given]
         return Channels(configured, {"suite": channel}, services, str, secrets)
 
     def test_it_registers(self, channel: AlertChannel) -> None:
@@ -243,9 +241,10 @@ class Sending:
 
     @needs("hidden")
     def test_nothing_of_it_shows(self, channel: AlertChannel, caplog: pytest.LogCaptureFixture) -> None:
-        """What nobody else may see is in no error, no traceback, no log, and not in the channel's own text."""
+        """What nobody else may see is in no error, traceback or log, and not in the channel's own text."""
         assert self.hidden is not None
         channels = self._channels(channel)
+        channels.check()
         shown = [repr(channel), str(channel), repr(channels)]
         with caplog.at_level("DEBUG"), self._block("failing"):
             try:

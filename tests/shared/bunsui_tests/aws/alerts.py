@@ -1,4 +1,4 @@
-"""EventBridge and SNS, as far as alerts go there: what moto never does, which is to take a request and no event."""
+"""EventBridge and SNS, as far as alerts go there; moto never takes a request and no event of it."""
 
 from __future__ import annotations
 

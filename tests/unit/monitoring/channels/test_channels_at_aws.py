@@ -1,4 +1,4 @@
-"""Alerts to SNS and to EventBridge, over HTTP: moto's, and an endpoint of our own for what moto never does."""
+"""Alerts to SNS and EventBridge, over HTTP: moto's, and an endpoint of our own for what moto never does."""
 
 from __future__ import annotations
 
