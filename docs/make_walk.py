@@ -200,6 +200,7 @@ ROOMS = {
     "runner/sessions/reading.py": "what a store knows of a session",
     "runner/sessions/reruns.py": "which jobs take their outputs over, and which run",
     "runner/runner.py": "the `Runner`",
+    "runner/alerting/alerting.py": "which rules for alerts hold for a session, and who watches it",
     "runner/attempts/starting.py": "from a decision to what it needs",
     "runner/launching.py": "the part of a `Runner` that starts sessions",
     "runner/view.py": "the part of a `Session` that reads",

@@ -317,9 +317,7 @@ def test_an_unknown_channel_of_the_configuration(make: Callable[..., bunsui.Runn
     assert (runner.sessions(), runner.store.find(watching.KIND)) == ([], [])
 
 
-def test_a_store_that_fails_while_it_is_swept(
-    make: Callable[..., bunsui.Runner], recorder: Recorder
-) -> None:
+def test_a_store_that_fails_while_it_is_swept(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
     """The sessions go on, and all is told once the store works."""
     runner = make()
     real, broken = runner.store.find, threading.Event()

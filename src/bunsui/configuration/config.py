@@ -22,8 +22,8 @@ from bunsui.errors import ConfigError
 from bunsui.model.alerts import AlertRule
 from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 
-#: How those begin that a job is given.
-_OF_JOBS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT")
+#: How those begin that a job is given, and one that is near to a key's: bunsui's own tests have it.
+_OF_OTHERS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT", "BUNSUI_FAULTS")
 
 
 def _unchanging(mapping: Mapping[str, Setting]) -> Mapping[str, Setting]:
@@ -343,7 +343,9 @@ def misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
     known = [*map(variable_of, KEYS), files.USER_FILE_VARIABLE, DISABLE_AUTOLOAD]
     for variable in environ:
-        if variable.startswith("BUNSUI_") and not variable.startswith(_OF_JOBS) and variable not in known:
+        if variable.startswith(_OF_OTHERS) or variable in known:
+            continue
+        if variable.startswith("BUNSUI_"):
             hint = did_you_mean(variable.removeprefix("BUNSUI_"), [name[7:] for name in known])
             if hint is not None:
                 yield f"{variable} is not read; {hint.replace(chr(39), chr(39) + 'BUNSUI_', 1)}"
