@@ -26,10 +26,12 @@ from bunsui.runner.alerting import watched as watching
 from bunsui.runner.alerting.sweep import Sweep, Swept
 from bunsui.runner.alerting.watched import Watched
 from bunsui.runner.sessions import creation, index
+from bunsui.stores.dynamodb import DynamoDbStore
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
 from bunsui.stores.sqlite import SqliteStore
 from bunsui.testing import FakeClock
+from bunsui_tests.aws.tables import url_of
 
 FAILURE = AlertRule("failure", "ops")
 
@@ -125,9 +127,24 @@ class World:
         return self.sweep.all()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+def on_dynamodb(request: pytest.FixtureRequest) -> Store:
+    """A store whose table is at an emulator."""
+    request.getfixturevalue("aws_environment")
+    store = DynamoDbStore(url_of(request.getfixturevalue("moto_server").url))
+    store.create()
+    return store
+
+
+@pytest.fixture(params=["memory", "sqlite", "dynamodb"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "store.db")
+    store: Store
+    match request.param:
+        case "memory":
+            store = MemoryStore()
+        case "sqlite":
+            store = SqliteStore(tmp_path / "store.db")
+        case _:
+            store = on_dynamodb(request)
     yield World(store)
     store.close()
 
