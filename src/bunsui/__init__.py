@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         StateError,
         StoreError,
     )
+    from bunsui.model.alerts import AlertRule
     from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import CachePolicy, Job, Parameter, Pipeline, RetryPolicy
     from bunsui.model.plan import Plan, PlannedJob
@@ -98,6 +99,7 @@ _HOMES = {
         "StateError",
         "StoreError",
     ),
+    "bunsui.model.alerts": ("AlertRule",),
     "bunsui.model.log": ("LogRecord",),
     "bunsui.model.pipeline": ("CachePolicy", "Job", "Parameter", "Pipeline", "RetryPolicy"),
     "bunsui.model.plan": ("Plan", "PlannedJob"),
@@ -130,6 +132,7 @@ __all__ = [
     "Alert",
     "AlertChannel",
     "AlertNotTaken",
+    "AlertRule",
     "Attempt",
     "AuthenticationError",
     "AwsError",

@@ -16,13 +16,14 @@ from bunsui.configuration import files, urls
 from bunsui.configuration.checking import check, parsed
 from bunsui.configuration.keys import HIDDEN, KEYS, USER_ONLY, schema_of, variable_of
 from bunsui.configuration.origins import Origin, Setting, Source
-from bunsui.configuration.settings import Settings, default_store, read_reference
+from bunsui.configuration.settings import Settings, default_store, read_alerts, read_reference
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
+from bunsui.model.alerts import AlertRule
 from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 
-#: How those begin that a job is given.
-_OF_JOBS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT")
+#: How those begin that a job is given, and one that is near to a key's: bunsui's own tests have it.
+_OF_OTHERS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT", "BUNSUI_FAULTS")
 
 
 def _unchanging(mapping: Mapping[str, Setting]) -> Mapping[str, Setting]:
@@ -196,9 +197,13 @@ class Config:
             name: evolve(read_reference(text, name), place=str(self.origin(f"secrets.{name}")))
             for name, text in self._table("secrets").items()
         }
-        return Settings(
-            tuple(dict.fromkeys(self._value("env"))), references, self.alert_channels, self.telemetry
-        )
+        env = tuple(dict.fromkeys(self._value("env")))
+        return Settings(env, references, self.alert_channels, self.alerts, self.telemetry)
+
+    @property
+    def alerts(self) -> tuple[AlertRule, ...]:
+        """Whom to tell of what, whatever the definitions say."""
+        return read_alerts(self._value("alerts"), "")
 
     @property
     def alert_channels(self) -> Mapping[str, ConfiguredChannel]:
@@ -312,6 +317,8 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
         value = _telemetry(value, folder, where, origin)
     elif folder is not None and name == "bindings":
         value = str(folder / files.expanded(value))
+    elif name == "alerts":
+        read_alerts(value, where)
     elif name in ("env", "aws_allowed_roles"):
         value = tuple(value)
     elif name == "aws" and "." in key:
@@ -370,7 +377,9 @@ def misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
     known = [*map(variable_of, KEYS), files.USER_FILE_VARIABLE, DISABLE_AUTOLOAD]
     for variable in environ:
-        if variable.startswith("BUNSUI_") and not variable.startswith(_OF_JOBS) and variable not in known:
+        if variable.startswith(_OF_OTHERS) or variable in known:
+            continue
+        if variable.startswith("BUNSUI_"):
             hint = did_you_mean(variable.removeprefix("BUNSUI_"), [name[7:] for name in known])
             if hint is not None:
                 yield f"{variable} is not read; {hint.replace(chr(39), chr(39) + 'BUNSUI_', 1)}"

@@ -189,6 +189,15 @@ SCHEMA: dict[str, Any] = {
             " options. A secret is none of them: it stands in `secrets`, and an option has its name.",
             "examples": [{"ops": {"type": "log"}}],
         },
+        "alerts": {
+            "type": "array",
+            "items": {"type": "object", "title": 'a table, such as {"on": "failure", "channel": "ops"}'},
+            "default": [],
+            "title": 'a list of alerts, such as [{"on": "failure", "channel": "ops"}]',
+            "description": "Whom to tell of what, whatever the definitions say: as their `alerts`, and with"
+            " `pipeline` of the pipeline of that name only.",
+            "examples": [[{"on": "failure", "channel": "ops"}]],
+        },
     },
 }
 
@@ -197,7 +206,7 @@ KEYS: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
 #: The keys that a project's file may not set: what decides which commands run, what of the user's
 #: definitions may read, in whose name AWS is called, and who is told. Who clones a repository has not agreed
 #: to what its files say about these.
-USER_ONLY = frozenset({"alert_channels", "aws", "aws_allowed_roles", "bindings", "env", "secrets"})
+USER_ONLY = frozenset({"alert_channels", "alerts", "aws", "aws_allowed_roles", "bindings", "env", "secrets"})
 #: The keys whose values are never shown as they are: in place of a name or a reference, a value may stand,
 #: and the URL of a channel may be all that one needs to write to it.
 HIDDEN = frozenset({"alert_channels", "env", "secrets"})

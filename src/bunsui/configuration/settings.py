@@ -14,6 +14,7 @@ from bunsui.configuration.user_folders import user_folder
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
+from bunsui.model.alerts import AlertRule
 from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 from bunsui.stores.urls import sqlite_url
 
@@ -69,11 +70,13 @@ class Settings:
     secrets: Mapping[str, SecretReference] = field(factory=dict, converter=_unchanging)
     #: The channels that alerts are sent through.
     alert_channels: Mapping[str, ConfiguredChannel] = field(factory=dict, converter=_unchanging)
+    #: Whom to tell of what, whatever the definitions say.
+    alerts: tuple[AlertRule, ...] = ()
     #: Whom OpenTelemetry's traces and metrics go to: see `bunsui.monitoring.exporting`; or the providers.
     telemetry: str | Providers = "auto"
 
 
-_KEYS = ("env", "secrets", "alert_channels", "telemetry")
+_KEYS = ("env", "secrets", "alert_channels", "alerts", "telemetry")
 
 
 def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
@@ -97,6 +100,7 @@ def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
         env=_variables(given.get("env", ())),
         secrets=_references(given.get("secrets", {})),
         alert_channels=_channels(given.get("alert_channels", {})),
+        alerts=read_alerts(given.get("alerts", ()), "config."),
         telemetry=_telemetry(given.get("telemetry", "auto")),
     )
 
@@ -109,6 +113,31 @@ def _telemetry(given: Any) -> str | Providers:
         check(given, KEYS["telemetry"], "config.", "telemetry", hidden=False)
     found: str | Providers = given
     return found
+
+
+def read_alerts(given: Any, where: str) -> tuple[AlertRule, ...]:
+    """Rules for alerts, as a configuration has them: a list of tables.
+
+    Args:
+        given: the list.
+        where: the place that it stands in, for errors.
+
+    Raises:
+        ConfigError: one is wrong.
+    """
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+
+    if not given:
+        return ()
+    from bunsui.dsl.alerts import alert_problems  # noqa: PLC0415 - few have rules
+    from bunsui.dsl.definition import to_rule  # noqa: PLC0415 - see above
+    from bunsui.dsl.parser import plain  # noqa: PLC0415 - see above
+
+    check(given, KEYS["alerts"], where, "alerts", hidden=False)
+    data = plain({"alerts": [dict(rule) for rule in given]})
+    for problem in alert_problems(data, data.data["alerts"], None):
+        raise ConfigError(f"{where}alerts: {problem.message}", hint=problem.hint)
+    return tuple(to_rule(rule) for rule in data.data["alerts"])
 
 
 def _channels(given: Any) -> Mapping[str, ConfiguredChannel]:

@@ -15,6 +15,7 @@ from bunsui.diagnosis import plugins as of_plugins
 from bunsui.diagnosis.beside import beside
 from bunsui.diagnosis.channels import channels
 from bunsui.diagnosis.check import Check, Status, failed, ok, warning
+from bunsui.diagnosis.deliveries import deliveries
 from bunsui.diagnosis.installation import installation
 from bunsui.diagnosis.names import names
 from bunsui.diagnosis.sessions import sessions
@@ -109,6 +110,7 @@ def _opened(store: Store, url: str, again: Callable[[], str]) -> Iterator[Check]
     if path is not None:
         yield from content(path, was_written=written.status is Status.OK)
     yield from sessions(store, datetime.now(UTC), again)
+    yield from deliveries(store)
 
 
 def _registry() -> Plugins:

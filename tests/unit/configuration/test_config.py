@@ -17,6 +17,7 @@ from bunsui.configuration.config import misspelt_variables
 from bunsui.configuration.keys import KEYS, USER_ONLY, variable_of
 from bunsui.configuration.origins import Origin, Source
 from bunsui.configuration.settings import SecretReference
+from bunsui.model.alerts import AlertRule
 from bunsui.monitoring.channels.configured import ConfiguredChannel
 from bunsui.stores.urls import sqlite_path
 
@@ -95,6 +96,7 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
         "BUNSUI_AWS": '{"region": "eu-west-1"}',
         "BUNSUI_AWS_ALLOWED_ROLES": '["arn:aws:iam::123456789012:role/etl"]',
         "BUNSUI_ALERT_CHANNELS": '{"ops": {"type": "pager", "to": ["ada"]}}',
+        "BUNSUI_ALERTS": '[{"on": "stalled", "after": "30m", "channel": "ops", "pipeline": "Load"}]',
     }  # fmt: skip
     assert {variable_of(key) for key in KEYS} == set(environ)
     write(user, "")
@@ -111,6 +113,7 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     assert {"ops": ConfiguredChannel("pager", {"to": ["ada"]})} == found.alert_channels
     assert found.alert_channels == found.names.alert_channels
     assert "BUNSUI_ALERT_CHANNELS" == found.alert_channels["ops"].place
+    assert (AlertRule("stalled", "ops", after=1800, pipeline="Load"),) == found.alerts == found.names.alerts
     assert {} == load(project, user, dict.fromkeys(environ, "")).settings
 
 
@@ -159,6 +162,7 @@ def test_what_a_project_may_not_say(project: Path, user: Path, key: str) -> None
     lines = {"bindings": 'bindings = "b.yaml"', "env": 'env = ["A"]', "secrets": '[secrets]\ndb = "env:A"'}
     lines |= {"aws": 'aws = {region = "eu-west-1"}', "aws_allowed_roles": "aws_allowed_roles = []"}
     lines["alert_channels"] = '[alert_channels.ops]\ntype = "log"'
+    lines["alerts"] = '[[alerts]]\non = "failure"\nchannel = "ops"'
     write(user, "")
     write(project, f"lease = 5\n{lines[key]}\n")
     place = f"{project}:{3 if key == 'secrets' else 2}: '{key}' may not be set in a project's file"
