@@ -1660,6 +1660,34 @@ MUTANTS = (
         "if True else ()",
         ("tests/unit/cli/test_session_commands.py",),
     ),
+    Mutant(
+        "a store that fails is not taken for damage by the figures of past runs",
+        "monitoring/snapshots.py",
+        "            if not error.lasting:\n",
+        "            if False:\n",
+        ("tests/unit/monitoring/test_snapshots.py",),
+    ),
+    Mutant(
+        "a pause is in no figure",
+        "monitoring/walk.py",
+        "            self._paused += (event.at - self._paused_at).total_seconds()",
+        "            self._paused += 0.0",
+        ("tests/unit/monitoring/test_snapshots.py",),
+    ),
+    Mutant(
+        "CloudWatch is given what was added, not all that there ever was",
+        "monitoring/emf.py",
+        "AggregationTemporality.DELTA",
+        "AggregationTemporality.CUMULATIVE",
+        ("tests/unit/monitoring/test_emf.py",),
+    ),
+    Mutant(
+        "a process that was forked sends nothing of its parent's",
+        "monitoring/otlp.py",
+        "            return MetricExportResult.SUCCESS\n",
+        "            pass\n",
+        ("tests/unit/monitoring/test_exporting.py",),
+    ),
 )
 
 

@@ -16,7 +16,7 @@ from bunsui.diagnosis.beside import beside
 from bunsui.diagnosis.channels import channels
 from bunsui.diagnosis.check import Check, Status, failed, ok, warning
 from bunsui.diagnosis.deliveries import deliveries
-from bunsui.diagnosis.installation import installation
+from bunsui.diagnosis.installation import installation, telemetry
 from bunsui.diagnosis.names import names
 from bunsui.diagnosis.sessions import sessions
 from bunsui.diagnosis.sqlite_version import sqlite_version
@@ -47,6 +47,7 @@ def diagnose(store: str | None = None, again: Callable[[], str] = str) -> Iterat
         yield failed("configuration", error, "mend it in an editor")
     else:
         yield from configuration(config)
+        yield from telemetry(config.telemetry)
     yield from sqlite_version()
     yield from of_plugins.plugins()
     registry = _registry()
