@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import bunsui
 from bunsui import Job, Pipeline, Runner
 from bunsui.cli.log_text import FORMATS
+from bunsui.cli.main import run
 from bunsui.logging import StructuredLogger, configure, json_schema
 from bunsui_tests.injections import INJECTIONS, obeyed
 
@@ -332,7 +333,7 @@ class TestSecrets:
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
 def test_injections_through_jobs(
-    isolation: str, tmp_path: Path, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    isolation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What jobs print and log comes back unchanged; shown, nothing of it is obeyed, as text, JSON and CSV."""
     (tmp_path / "texts.json").write_text(json.dumps([*INJECTIONS.values()]))
@@ -361,9 +362,11 @@ def test_injections_through_jobs(
         ],
     }
     monkeypatch.syspath_prepend(str(tmp_path))
-    session = runner.run(Pipeline.from_dict(pipeline))
-    assert "succeeded" == session.status
-    records = list(session.logs())
+    store = f"sqlite:///{tmp_path}/s.db"
+    with Runner(store, config=bunsui.Config()) as runner:
+        session = runner.run(Pipeline.from_dict(pipeline))
+        assert "succeeded" == session.status
+        records = list(session.logs())
     told = [record for record in records if record.logger == "bunsui.job.a"]
     assert [(text, {"given": text}) for text in INJECTIONS.values()] == [
         (record.message, dict(record.fields)) for record in told
@@ -374,11 +377,15 @@ def test_injections_through_jobs(
         assert [(text, {text: text}) for text in INJECTIONS.values()] == [
             (record.message, dict(record.fields)) for record in structured
         ]
-    for record in records:
-        for name, (show, _) in FORMATS.items():
-            shown = show(record)
-            _, *rest = shown.removesuffix("\r").split("\n")
-            assert set() == obeyed(shown.removesuffix("\r")), name
-            assert all(line.startswith("   ") for line in rest) if name == "text" else not rest
-            if name == "jsonl":
-                assert record.message == json.loads(shown)["message"]
+    for form in FORMATS:
+        capfd.readouterr()
+        assert 0 == run(["logs", "filter", session.id, "--store", store, "--format", form])
+        shown = capfd.readouterr().out.replace("\r\n", "\n")
+        assert set() == obeyed(shown)
+        lines = shown.removesuffix("\n").split("\n")
+        if form == "text":
+            assert len(records) == sum(not line.startswith("   ") for line in lines)
+        else:
+            assert len(records) == len(lines) - (form == "csv")
+        if form == "jsonl":
+            assert [record.message for record in records] == [json.loads(line)["message"] for line in lines]

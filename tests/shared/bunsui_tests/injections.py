@@ -51,7 +51,7 @@ INJECTIONS: dict[str, str] = {
     "mark-of-a-worker": '\x1e0123456789abcdef:{"level":"ERROR","logger":"a","message":"b"}',
     "combining": "a" + "\u0301" * 300,
     "long": "0123456789abcdef" * 1500,
-    "emoji": "👩\u200d👩\u200d👧 日本 ∀ \ue000",
+    "emoji": "👩\u200d👩\u200d👧 日本 ∀",
     "empty": "",
     "spaces": "  ",
 }

@@ -21,6 +21,7 @@ from bunsui.cli.main import run
 from bunsui.logging.log_store import JobLog
 from bunsui.logging.records import to_line
 from bunsui.runner.clock import SystemClock
+from bunsui_tests.injections import INJECTIONS
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 #: What a job may say to harm who looks at its log.
@@ -223,7 +224,7 @@ def test_download_behind_a_link(session: str, tmp_path: Path, capsys: pytest.Cap
     assert circle.is_symlink()
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("hostile", dict.fromkeys([*HOSTILE, *INJECTIONS.values()]))
 def test_text_is_safe(hostile: str) -> None:
     """Nothing that a job says controls a terminal, in any part of its record, or looks like another one."""
     record = LogRecord(

@@ -243,3 +243,8 @@ def test_threads_write_whole_lines(as_json: Written) -> None:
         thread.join()
     found = [(record["fields"]["thread"], record["fields"]["i"]) for record in found_in(as_json())]
     assert sorted(found) == [(number, i) for number in range(8) for i in range(100)]
+
+
+def test_there_are_enough_injections() -> None:
+    """As many as the design asks for, all different."""
+    assert len(set(INJECTIONS.values())) == len(INJECTIONS) >= 40
