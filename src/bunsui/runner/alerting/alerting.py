@@ -12,7 +12,6 @@ from bunsui.concurrency.threads import Sole
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import BunsuiError, ConfigError, Conflict
 from bunsui.runner.alerting import watched as watching
-from bunsui.runner.alerting.sweep import Sweep, Swept
 from bunsui.runner.alerting.watched import Watched
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
-    from bunsui.runner.alerting.sweep import Sender
+    from bunsui.runner.alerting.sweep import Sender, Sweep, Swept
     from bunsui.runner.driving.live import Live
 
 _log = logging.getLogger(__name__)
@@ -141,6 +140,8 @@ class Alerting:
         with self._lock:
             if not self._sole.claim():
                 return
+        from bunsui.runner.alerting.sweep import Sweep  # noqa: PLC0415 - few runners have alerts
+
         try:
             self._watching(Sweep(self._store, self._make_channels(), self._clock))
         except BunsuiError as error:  # The channels can't be made: those of others are left to them.
@@ -190,6 +191,8 @@ class Alerting:
 
 
 def _all(sweep: Sweep) -> Swept:
+    from bunsui.runner.alerting.sweep import Swept  # noqa: PLC0415 - see above
+
     try:
         return sweep.all()
     except BunsuiError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from attrs import evolve
@@ -130,7 +132,8 @@ class World:
 def on_dynamodb(request: pytest.FixtureRequest) -> Store:
     """A store whose table is at an emulator."""
     request.getfixturevalue("aws_environment")
-    store = DynamoDbStore(url_of(request.getfixturevalue("moto_server").url))
+    endpoint = quote(request.getfixturevalue("moto_server").url, safe="")
+    store = DynamoDbStore(f"dynamodb://alerts-{uuid.uuid4().hex}?region=eu-central-1&endpoint_url={endpoint}")
     store.create()
     return store
 
