@@ -395,12 +395,7 @@ class PluginError(BunsuiError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        plugin: str,
-        distribution: str | None = None,
-        hint: str | None = None,
+        self, message: str, *, plugin: str, distribution: str | None = None, hint: str | None = None
     ) -> None:
         super().__init__(message, hint=hint)
         self.plugin = plugin

@@ -54,7 +54,8 @@ class TestSettings:
             ({"secret": {}}, "config has no key 'secret'; did you mean 'secrets'?"),
             (
                 {"frobnicate": 1},
-                "config has no key 'frobnicate'; its keys are env, secrets, alert_channels, alerts and telemetry",
+                "config has no key 'frobnicate';"
+                " its keys are env, secrets, alert_channels, alerts and telemetry",
             ),
             ({1: 2}, "config has no key 1; its keys are env, secrets, alert_channels, alerts and telemetry"),
             ({"env": "REGION"}, 'config.env is str, not a list of names; such as ["REGION"]'),

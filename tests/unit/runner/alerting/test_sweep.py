@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import pytest
 from attrs import evolve
-from bunsui_tests.aws.tables import url_of
 
 import bunsui
 from bunsui.engine import events as ev
