@@ -37,6 +37,13 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a worker that was given a secret is given no call that would not mask it",
+        "local/supervisor.py",
+        "        return self._given <= _digests(secrets)",
+        "        return True",
+        ("tests/unit/local/test_worker.py",),
+    ),
+    Mutant(
         "what a job logs does not show its secrets to the program's handlers",
         "logging/structured_logger.py",
         "        shown, fields = redact(shown), redacted(fields, redact)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import select
@@ -58,6 +59,8 @@ class WorkerProcess:
         self._requests.setblocking(False)
         os.set_blocking(self._replies, False)
         self._loaded = False
+        #: See `knows_no_more_than`. Not the values: they must not outlive here what they were given for.
+        self._given: frozenset[bytes] = frozenset()
         folders = [str(folder) for folder in function.folders]
         load: dict[str, Any] = {
             "target": function.target,
@@ -100,6 +103,7 @@ class WorkerProcess:
         fields["folder"] = None if call.folder is None else str(call.folder)
         fields["callable_folders"] = [str(folder) for folder in call.callable_folders]
         request = {"call": fields, "name": name, "mark": streams.mark, "secrets": list(secrets)}
+        self._given |= _digests(secrets)
         self._send(request, call, (streams.stdout, streams.stderr))
         return self._result(self._reply(call), None if secrets else streams)
 
@@ -152,6 +156,13 @@ class WorkerProcess:
         if (error := reply.get("error")) is not None:
             raise JobError(error["message"], code=error["code"], retryable=error["retryable"])
         return Json(reply["output"] or "null")
+
+    def knows_no_more_than(self, secrets: Sequence[str]) -> bool:
+        """Whether all secrets that it was ever given are among these: what it says now shows no others.
+
+        What a call has left in the process, a thread or a module's variable, has them still.
+        """
+        return self._given <= _digests(secrets)
 
     @property
     def ready(self) -> bool:
@@ -222,7 +233,7 @@ class Supervisor:
                 streams = opened.enter_context(log.streams())
             except OSError as error:
                 raise not_started("the worker process", error, "its pipes can't be made") from error
-            worker = self._take(function, streams)
+            worker = self._take(function, streams, secrets)
             try:
                 # The log's last line is what the job wrote: with secrets, it is not quoted.
                 worker.load(call, None if secrets else streams)
@@ -235,11 +246,16 @@ class Supervisor:
         """Runs a command; see `bunsui.local.process.run_command`."""
         return run_command(self._processes, command, call, log, quote_log=quote_log)
 
-    def _take(self, function: Function, streams: Streams | None = None) -> WorkerProcess:
-        while (idle := self._pop(function)) is not None:
-            if idle.ready:
+    def _take(
+        self, function: Function, streams: Streams | None = None, secrets: Sequence[str] = ()
+    ) -> WorkerProcess:
+        while (idle := self._pop(function, secrets)) is not None:
+            is_safe = idle.knows_no_more_than(secrets)
+            if idle.ready and is_safe:
                 return idle
-            self._remove(idle)  # It ended while nobody called it.
+            self._remove(idle)  # It ended while nobody called it, or may show what nobody would mask.
+            if not is_safe:
+                break  # There was none that is, so this one makes room.
         worker = WorkerProcess(self._processes, function, streams)
         with self._lock:
             if not self._closed:
@@ -248,11 +264,15 @@ class Supervisor:
         worker.close()
         raise closed()
 
-    def _pop(self, function: Function) -> WorkerProcess | None:
+    def _pop(self, function: Function, secrets: Sequence[str] = ()) -> WorkerProcess | None:
+        """An idle worker: one that knows no other secrets, where there is one."""
         with self._lock:
             if self._closed:
                 raise closed()
             idle = self._idle[function]
+            for i in reversed(range(len(idle))):
+                if idle[i].knows_no_more_than(secrets):
+                    return idle.pop(i)
             return idle.pop() if idle else None
 
     def _give_back(self, function: Function, worker: WorkerProcess) -> None:
@@ -279,3 +299,7 @@ class Supervisor:
         # another file's.
         for worker in idle:
             worker.close()
+
+
+def _digests(secrets: Sequence[str]) -> frozenset[bytes]:
+    return frozenset(hashlib.sha256(value.encode(errors="surrogatepass")).digest() for value in secrets)

@@ -206,6 +206,23 @@ class TestCall:
         """Each function has a process of its own."""
         assert bound.call("pid") != bound.call("Group.member")
 
+    def test_what_was_given_a_secret_serves_only_who_has_it(self, bound: Bound) -> None:
+        """What a call has left in its process may show its secrets, which the next call's log would not mask."""
+        function = bound.function("pid")
+
+        def pid(*secrets: str) -> Any:
+            return bound.supervisor.call(function, make_call(), "f", bound.log, secrets).value
+
+        first = pid()
+        assert [first, first] == [pid("one"), pid("two", "one")]
+        second = pid("one")
+        assert first != second == pid("one", "three")
+        third = pid()
+        assert third not in (first, second)
+        assert third == pid()
+        assert not is_running(first)
+        assert not is_running(second)
+
     def test_told(self, bound: Bound) -> None:
         """The context's custom values are the call's variables and its further environment."""
         expected = {
