@@ -164,6 +164,30 @@ def test_what_a_service_says_shows_no_secret(methods: dict[str, Any]) -> None:
         assert SECRET not in says(session)
 
 
+@pytest.mark.parametrize("kind", ["credentials", "open"])
+def test_what_a_poll_of_several_says_shows_no_secret_of_any(
+    kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither in the history of a job that was not given it, nor in the program's log."""
+    several: list[int] = []
+
+    def poll(handles: Sequence[Any]) -> Sequence[Any]:
+        if len(handles) < 2:
+            return [bunsui.Running()] * len(handles)
+        several.append(len(handles))
+        if len(several) <= remotes.SAID_AFTER:
+            raise bunsui.AwsError(f"no answer, asked with {SECRET}", service="s3", action="Get", kind=kind)
+        return [bunsui.Succeeded("done")] * len(handles)
+
+    caplog.set_level("DEBUG")
+    with runner_of(Service(poll=poll)) as runner:
+        session = runner.run(pipeline_of(KNOWING, {"id": "b"}))
+        assert session.status == ("paused" if kind == "credentials" else "succeeded")
+        said = caplog.text if kind == "open" else says(session)
+        assert "no answer, asked with ***" in said
+        assert SECRET not in says(session) + caplog.text
+
+
 def test_who_goes_on_with_a_handle_finds_a_secret_in_the_output(store: MemoryStore) -> None:
     """A runner that has not submitted the work itself knows the secrets that it was given, too."""
     service = Service()

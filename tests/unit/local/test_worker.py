@@ -207,7 +207,7 @@ class TestCall:
         assert bound.call("pid") != bound.call("Group.member")
 
     def test_what_was_given_a_secret_serves_only_who_has_it(self, bound: Bound) -> None:
-        """What a call has left in its process may show its secrets, which the next call's log would not mask."""
+        """What a call has left in its process may show its secrets, which no other call's log would mask."""
         function = bound.function("pid")
 
         def pid(*secrets: str) -> Any:

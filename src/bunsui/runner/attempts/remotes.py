@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import JobCancelled
@@ -158,8 +158,7 @@ class Remotes:
         """Has it recorded, once, that work can't be followed for want of something."""
         if told.kind is Kind.CREDENTIALS and not work.has_stalled:
             work.has_stalled = True
-            # A poll of several is told as it is: each has secrets of its own.
-            self._owner.stalled(work, work.redact(told.message))
+            self._owner.stalled(work, told.message)
 
     def _again(self, work: RemoteWork, call: Callable[[Live, RemoteWork], None]) -> None:
         """Has something tried again later."""
@@ -286,8 +285,8 @@ class Remotes:
         def ask_for_them() -> list[Any]:
             return list(refuse_awaitable(kind.poll(handles), f"poll() of job type '{kind.name}'"))
 
-        # What several make fail is in nobody's history.
-        told = ask(ask_for_them, works[0].redact if len(works) == 1 else None)
+        # What it says of several may show the secrets of any, in the histories of all and in the log.
+        told = ask(ask_for_them, lambda text: reduce(lambda said, work: work.redact(said), works, text))
         if told.kind is Kind.DONE and len(told.value) != len(works):
             text = f"poll() gave {len(told.value)} answers for {len(works)} handles"
             told = Told(Kind.FAULT, failure=Failure(PLUGIN_ERROR, text, retryable=False))
