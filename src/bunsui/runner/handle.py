@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import ConfigError, StateError
 from bunsui.local.identity import is_dead
+from bunsui.logging.context import redactor
 from bunsui.model.status import SessionStatus
 from bunsui.runner import awaiting
 from bunsui.runner.control import has_ended
@@ -166,6 +167,8 @@ class Session(View):
             raise ConfigError(
                 f"the reason is {reason!r}", hint="it is a text, such as 'maintenance', or None"
             )
+        if reason is not None and (redact := redactor()) is not None:
+            reason = redact(reason)  # A job says so, which was given secrets.
         complete(self._asking(action, reason))
 
     def _asking(self, action: str, reason: str | None) -> Steps[None]:
