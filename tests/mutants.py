@@ -37,6 +37,20 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "what a poll of several says shows no secret of any",
+        "runner/attempts/remotes.py",
+        "lambda text: reduce(lambda said, work: work.redact(said), works, text)",
+        "works[0].redact if len(works) == 1 else None",
+        ("tests/integration/test_remote_faults.py",),
+    ),
+    Mutant(
+        "the command of a channel shows nothing of the variables that it is given by name",
+        "monitoring/channels/command.py",
+        "hidden.redact(said.read()",
+        "str(said.read()",
+        ("tests/unit/monitoring/channels/test_command.py",),
+    ),
+    Mutant(
         "a worker that was given a secret is given no call that would not mask it",
         "local/supervisor.py",
         "        return self._given <= _digests(secrets)",

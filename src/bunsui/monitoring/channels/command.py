@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bunsui.dsl.problems import printable, quoted
 from bunsui.errors import AlertNotTaken
+from bunsui.local.redaction import Redactor
 from bunsui.monitoring.channels.texts import MAX_SUMMARY, as_json, shortened
 from bunsui.ports.alerts import AlertChannel
 
@@ -26,6 +27,8 @@ TIMEOUT, MAX_TIMEOUT = 20.0, 50.0
 MAX_VARIABLE = 32_000
 #: Characters of what a program that failed has written to its standard error, the last ones.
 MAX_SAID = 500
+#: Bytes of it that are read.
+MOST_READ = 64 * 1024
 #: The variables of the environment that each program is given. Secrets may stand in any other.
 VARIABLES = (
     "DBUS_SESSION_BUS_ADDRESS",
@@ -107,7 +110,9 @@ class CommandChannel(AlertChannel):
                 return
             name = quoted(options["command"][0])
             what = f"took longer than {seconds:g} seconds" if code is None else f"exited with {code}"
-            raise AlertNotTaken(f"the command {name} {what}{_end_of(said)}")
+            # A secret may stand in a variable that it is given by name: what it says of that is not shown.
+            hidden = Redactor(os.environ[each] for each in options.get("env", ()) if each in os.environ)
+            raise AlertNotTaken(f"the command {name} {what}{_end_of(said, hidden)}")
 
     def permissions(self, options: Mapping[str, Any], where: Where) -> Iterable[Permission]:
         """See `AlertChannel.permissions`: nothing is called at AWS by bunsui."""
@@ -163,9 +168,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _end_of(said: Any) -> str:
+def _end_of(said: Any, hidden: Redactor) -> str:
     """What a program wrote to its standard error, the end of it."""
     size = said.seek(0, os.SEEK_END)
-    said.seek(max(0, size - 4 * MAX_SAID))
-    text = printable(" ".join(said.read().decode(errors="replace").split()))
+    said.seek(max(0, size - MOST_READ))
+    # Before it is made one line, and cut: half of a value would not be found.
+    text = printable(" ".join(hidden.redact(said.read().decode(errors="replace")).split()))
     return f": {text[-MAX_SAID:]}" if text else ""

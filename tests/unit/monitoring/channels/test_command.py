@@ -127,6 +127,15 @@ def test_it_fails() -> None:
     assert len(caught.value.message) == len(begin) - 1 + MAX_SAID
 
 
+def test_what_it_says_of_a_variable_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret may stand there, which the alerts of a session show; also where that has several lines."""
+    monkeypatch.setenv("PAGER_TOKEN", f"hunter2\nhunter2 {'y' * MAX_SAID}")
+    command = ["sh", "-c", 'echo "no entry with $PAGER_TOKEN" >&2; exit 3']
+    with pytest.raises(AlertNotTaken) as caught:
+        CommandChannel().send(minimal(), {"command": command, "env": ["PAGER_TOKEN", "NOT_SET"]})
+    assert "the command 'sh' exited with 3: no entry with ***" == caught.value.message
+
+
 @pytest.mark.parametrize("program", ["/nowhere/page", "/"])
 def test_it_can_not_be_run(program: str) -> None:
     """It says why."""
