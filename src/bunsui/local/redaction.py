@@ -245,7 +245,9 @@ def _base64(content: bytes) -> str:
 
 def _written(text: str) -> set[str]:
     """`text` as it is, and as it stands in what programs write."""
-    return {text, *_in_json(text), *_in_url(text), *_in_repr(text), *_in_yaml(text), *_in_quotes(text)}
+    found = {text, *_in_json(text), *_in_url(text), *_in_yaml(text), *_in_quotes(text)}
+    # JSON as well: so Python shows the variable of the environment that has all of a job's parameters.
+    return found.union(*(_in_repr(each) for each in (text, *_as_json(text))))
 
 
 def _in_json(text: str) -> set[str]:
