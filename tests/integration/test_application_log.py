@@ -326,9 +326,31 @@ class TestSecrets:
     ) -> None:
         """What a StructuredLogger logs in a job; of other loggers they get what these say."""
         self.leak("thread", tmp_path, monkeypatch)
-        ours = [r for r in caplog.records if r.name == "bunsui.orders" and not r.args and not r.exc_info]
-        assert len(ours) >= 6
+        ours = [r for r in caplog.records if r.name == "bunsui.orders" and not r.args]
+        assert len(ours) >= 8
         assert SECRET not in str([vars(record) for record in ours])
+        text, _ = [str(record.exc_text) for record in ours if record.getMessage() == "four"]
+        assert ("Traceback (most", "ValueError: ***") == (text[:15], text[-15:])
+
+    def test_an_exception_without_them_is_handed_on(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As it is, for handlers that look into it."""
+        monkeypatch.setenv("THE_SECRET", SECRET)
+        outside = bunsui.logging.StructuredLogger("orders")
+
+        def work(secret: str) -> None:
+            try:
+                raise ValueError(len(secret))
+            except ValueError:
+                outside.exception("five")
+
+        job = bunsui.Job.from_callable(work, id="a", parameters={"secret": "${secrets.db}"})
+        with Runner("memory://", config={"secrets": {"db": "env:THE_SECRET"}}) as runner:
+            assert "succeeded" == runner.run(bunsui.Pipeline("p", [job])).status
+        (record,) = [record for record in caplog.records if record.getMessage() == "five"]
+        assert record.exc_info is not None
+        assert record.exc_info[0] is ValueError
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])

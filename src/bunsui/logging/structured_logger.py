@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bunsui.dsl.problems import quoted
@@ -183,8 +184,12 @@ def write(
     if redact is not None:
         # What was bound outside the job may hold them, too.
         shown, fields = redact(shown), redacted(fields, redact)
+    trace = None if redact is None or error is None else _masked(error, redact)
     file, line, function, _ = logger.findCaller(stacklevel=depth)
     record = logger.makeRecord(logger.name, level, file, line, cut(shown), (), error, function)
+    if trace is not None:
+        # The text in place of the exception: whoever has that has all that is in it.
+        record.exc_info, record.exc_text = None, trace
     setattr(record, CONTEXT, ids())
     # As `extra` does it, so that any formatter finds them; but `extra` refuses what has the name of something
     # that the record has itself, such as `message`, or has from a factory of the program: that is kept apart.
@@ -209,6 +214,13 @@ def _exc_info(context: dict[str, Any]) -> Any:
         del context[_EXC_INFO]
         return given
     return None
+
+
+def _masked(error: Any, redact: Callable[[str], str]) -> str | None:
+    """The traceback without the values of secrets; None: it shows none."""
+    text = "".join(traceback.format_exception(*error)).removesuffix("\n")
+    shown = redact(text)
+    return None if shown == text else shown
 
 
 def _add_null_handler() -> None:
