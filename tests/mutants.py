@@ -37,6 +37,27 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a traceback does not show a job's secrets to the program's handlers",
+        "logging/structured_logger.py",
+        "None if redact is None or error is None else _masked(error, redact)",
+        "None",
+        ("tests/integration/test_application_log.py",),
+    ),
+    Mutant(
+        "the reason that a job gives shows none of its secrets",
+        "runner/handle.py",
+        "            reason = redact(reason)",
+        "            pass",
+        ("tests/integration/test_canary.py",),
+    ),
+    Mutant(
+        "the message of a failure shows no secret, wherever that is told",
+        "local/results.py",
+        "whole if redact is None else redact(whole)",
+        "whole",
+        ("tests/integration/test_canary.py",),
+    ),
+    Mutant(
         "what a poll of several says shows no secret of any",
         "runner/attempts/remotes.py",
         "lambda text: reduce(lambda said, work: work.redact(said), works, text)",
