@@ -267,7 +267,7 @@ def run_in_memory(ran: Ran, folder: Path, stack: ExitStack) -> None:
         variables.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
         otlp = providers("otlp")
     rules = [{"on": "failure", "channel": "log"}]
-    path = write(folder, rules, is_secret=ran.is_secret, whole=False)
+    path = write(folder, rules, is_secret=ran.is_secret, with_processes=False)
     config = config_of(folder, stage.hook.url(), otlp)
     sys.modules.pop("leaking", None)
     stage.listen(stack, "text")

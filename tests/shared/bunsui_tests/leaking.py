@@ -202,7 +202,7 @@ class Plugin:
         return [Typed(), Remote()]
 
 
-def _jobs(*, is_secret: bool, with_processes: bool) -> Iterator[dict[str, Any]]:
+def _jobs(*, is_secret: bool, with_processes: bool, with_plugins: bool) -> Iterator[dict[str, Any]]:
     given = {"parameters": {name: f"${{{name}}}" for name in SECRETS}}
     tiny = {"parameters": {"password": "${tiny}"}}
     twice = {"retry": {"max_attempts": 2, "delay": 0}}
@@ -212,9 +212,10 @@ def _jobs(*, is_secret: bool, with_processes: bool) -> Iterator[dict[str, Any]]:
             more = twice if name in ("raises", "named") else {}
             yield {"id": f"{name}-{isolation}", "callable": f"leaking:{name}", **where, **given, **more}
         yield {"id": f"tiny-{isolation}", "callable": "leaking:tiny", **where, **tiny}
-    yield {"id": "typed", "type": "leaking", "token": "${plain}", **given}
-    for how in ("refuses", "handle", "gives", "fails"):
-        yield {"id": f"remote-{how}", "type": "leaking-remote", "how": how, "token": "${plain}", **given}
+    if with_plugins:
+        yield {"id": "typed", "type": "leaking", "token": "${plain}", **given}
+        for how in ("refuses", "handle", "gives", "fails"):
+            yield {"id": f"remote-{how}", "type": "leaking-remote", "how": how, "token": "${plain}", **given}
     if not with_processes:
         return
     custom = {"type": "custom", **given}
@@ -231,11 +232,17 @@ def _jobs(*, is_secret: bool, with_processes: bool) -> Iterator[dict[str, Any]]:
         # The streams of the program are the callable's own; what it prints there is its affair.
         yield {"id": "prints-thread", **custom, "callable": "leaking:prints", "isolation": "thread"}
     yield {"id": "bound", "type": "lambda", "function": "bound", **given}
-    yield {"id": "at-aws", "type": "lambda", "function": "at-aws", **given}
+    if with_plugins:
+        yield {"id": "at-aws", "type": "lambda", "function": "at-aws", **given}
 
 
 def write(
-    folder: Path, alerts: Sequence[Mapping[str, Any]] = (), *, is_secret: bool, whole: bool = True
+    folder: Path,
+    alerts: Sequence[Mapping[str, Any]] = (),
+    *,
+    is_secret: bool,
+    with_processes: bool = True,
+    with_plugins: bool = True,
 ) -> Path:
     """Writes the pipeline and its jobs; where it is.
 
@@ -243,13 +250,14 @@ def write(
         folder: for it.
         alerts: its rules.
         is_secret: whether the values come from the secrets of the configuration; else they are parameters.
-        whole: with processes and what is called at AWS.
+        with_processes: whether some run in other processes.
+        with_plugins: whether some are of a `Plugin`, or run at AWS.
     """
     parameters = [
         {"name": name, **({"secret": True, "default": f"${{secrets.{name}}}"} if is_secret else {})}
         for name in (*SECRETS, "tiny")
     ]
-    jobs = [*_jobs(is_secret=is_secret, with_processes=whole)]
+    jobs = [*_jobs(is_secret=is_secret, with_processes=with_processes, with_plugins=with_plugins)]
     # For what shows no value that was given, but a name: that is looked for there.
     name = "Leaking" if is_secret else f"Leaking {TINY}"
     definition = {"version": "1.0", "name": name, "parameters": parameters, "jobs": jobs}
