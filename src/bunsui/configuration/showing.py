@@ -70,8 +70,8 @@ def _shown(config: Config, key: str) -> Shown:
         value = list(config.names.env)
     elif name == "aws_allowed_roles" and value is not None:
         value = list(value)
-    elif name == "store":
-        value = shown(value)
+    elif name in ("store", "aws") and isinstance(value, str):
+        value = shown(value)  # An endpoint is a URL, too.
     elif name == "secrets":
         value = reference(value)
     elif name == "alert_channels":
