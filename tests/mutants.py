@@ -37,6 +37,34 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a run that goes on is linked to its past",
+        "monitoring/telemetry.py",
+        "earlier=state.trace",
+        "earlier=None",
+        ("tests/integration/test_telemetry.py::test_resume_after_a_kill",),
+    ),
+    Mutant(
+        "work goes on with the trace of its attempt",
+        "runner/attempts/calls.py",
+        "environment={} if work.carried is None else dict(work.carried.environment),",
+        "environment={},",
+        ("tests/integration/test_telemetry.py::test_work_is_within_its_attempt",),
+    ),
+    Mutant(
+        "a tracer that fails fails no run",
+        "runner/driving/telling.py",
+        "        _say(error, live)\n        return None",
+        "        raise",
+        ("tests/integration/test_telemetry.py::test_a_provider_that_fails_fails_no_run",),
+    ),
+    Mutant(
+        "a run that is let go of has no result",
+        "monitoring/outcomes.py",
+        "self._spans.run_ended(at, None, str(self._status))",
+        'self._spans.run_ended(at, "success", str(self._status))',
+        ("tests/integration/test_telemetry.py::test_a_pause_ends_the_run_without_a_result",),
+    ),
+    Mutant(
         "what a job logs does not show its secrets to the program's handlers",
         "logging/structured_logger.py",
         "        shown, fields = redact(shown), redacted(fields, redact)",

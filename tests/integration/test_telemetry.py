@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -531,17 +531,51 @@ def test_nothing_is_added_without_it(tmp_path: Path) -> None:
     assert "['MainThread', 'bunsui-driver', 'bunsui-heartbeat', 'bunsui-job-1']" == threads
 
 
-def test_a_provider_that_fails_fails_no_run(tmp_path: Path) -> None:
-    """Whatever a tracer raises: the session goes on, and nothing waits for it."""
+class Failing:
+    """A provider whose tracer fails on all spans but those that it is told of."""
 
-    class Broken:
-        def get_tracer(self, *_: Any, **__: Any) -> Any:
-            return self
+    def __init__(self, but: str) -> None:
+        self._but = but
+        self._told = Told()
 
-        def start_span(self, *_: Any, **__: Any) -> Any:
+    def get_tracer(self, *_: Any, **__: Any) -> Any:
+        self._tracer = self._told.tracer_provider.get_tracer("failing")
+        return self
+
+    def start_span(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        if not name.startswith(self._but or "-"):
             raise RuntimeError("no collector")
+        return self._tracer.start_span(name, *arguments, **keywords)
 
-    broken: Callable[..., Any] = Broken
-    with running(Providers(broken(), None)) as runner:
-        session = runner.run(Pipeline("orders", [Job.from_callable(fine, id="load")]))
-    assert ("succeeded", {"load": 3}) == (session.status, session.outputs)
+
+@pytest.mark.parametrize("but", ["", "RUN"], ids=["at once", "later"])
+def test_a_provider_that_fails_fails_no_run(but: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a tracer raises: the session goes on without it, which is said once."""
+    failing: Any = Failing(but)
+    with running(Providers(failing, None)) as runner:
+        session = runner.run(Pipeline("orders", [Job.from_callable(fine, id="load"), after("load")]))
+    assert ("succeeded", {"load": 3, "next": 3}) == (session.status, session.outputs)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [f"session {session.id} is traced no further: RuntimeError: no collector"] == said
+
+
+def test_a_command_goes_on_with_a_trace(tmp_path: Path) -> None:
+    """Of who has started it, as the variables say; and tells a collector."""
+    definition = tmp_path / "pipeline.yaml"
+    definition.write_text(
+        "{version: '1.0', name: orders, jobs: [{id: load, type: custom, command: ['true']}]}"
+    )
+    with Receiver() as receiver:
+        environment = {
+            **os.environ,
+            "HOME": str(tmp_path),
+            "BUNSUI_TELEMETRY": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+            "TRACEPARENT": f"00-{7:032x}-{8:016x}-01",
+        }
+        command = [sys.executable, "-m", "bunsui", "run", str(definition), "--store", "memory://"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert 0 == done.returncode, done.stderr
+        (run,) = [span for span in receiver.spans if span.name == "RUN orders"]
+        assert (f"{7:032x}", f"{8:016x}") == (run.trace_id, run.parent_id)
+        assert [point for point in receiver.points if point.name == "cicd.pipeline.run.duration"]

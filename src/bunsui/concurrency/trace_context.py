@@ -11,6 +11,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: W3C Trace Context and Baggage as variables: "Environment Variables as Context Propagation Carriers" in the
+#: specification of OpenTelemetry.
+VARIABLES = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
+
+
+def carried(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of some variables that say which trace to go on with."""
+    return {name: variables[name] for name in VARIABLES if name in variables}
+
 
 @contextlib.contextmanager
 def gone_on(environment: Mapping[str, str]) -> Iterator[None]:

@@ -150,6 +150,8 @@ class SessionSpans:
         self._jobs: dict[str, tuple[Span, Context]] = {}
         self._attempts: dict[tuple[Unit, int], Sequence[Span]] = {}
         self._fanned_out: dict[str, datetime] = {}
+        #: Whether the application's tracer has failed: nothing is told any more.
+        self.has_failed = False
 
     # The driver's side
 
@@ -223,6 +225,8 @@ class SessionSpans:
 
     def described(self, job: str, unit: Unit, number: int, attributes: Mapping[str, AttributeValue]) -> None:
         """Takes in what a service has said of an attempt."""
+        if self.has_failed:
+            return
         found = dict(attributes)
         url = found.pop(names.TASK_RUN_URL, None)
         if url is not None and isinstance(unit, str) and job in self._jobs:
@@ -232,6 +236,8 @@ class SessionSpans:
 
     def attempt_ended(self, unit: Unit, number: int | None, at: datetime, failure: Failure | None) -> None:
         """Ends the span of an attempt; with None those of all that the unit has."""
+        if self.has_failed:
+            return
         found = (
             [(unit, number)] if number is not None else [key for key in [*self._attempts] if key[0] == unit]
         )
@@ -251,6 +257,8 @@ class SessionSpans:
         attributes: Mapping[str, AttributeValue] | None = None,
     ) -> None:
         """Ends the span of a job; of one that never started it begins here, too."""
+        if self.has_failed:
+            return
         self._job(job, job_type, at)
         span, _ = self._jobs.pop(job)
         span.set_attributes({names.TASK_RUN_RESULT: result, **(attributes or {})})
@@ -270,6 +278,8 @@ class SessionSpans:
             error: what it failed by.
             message: the same for a person.
         """
+        if self.has_failed:
+            return
         for unit, number in [*self._attempts]:
             self.attempt_ended(unit, number, at, None)
         for job in [*self._jobs]:

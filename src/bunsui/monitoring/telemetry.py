@@ -175,7 +175,7 @@ class Followed:
             at: when it begins.
         """
         spans = self._spans
-        if spans is None:
+        if spans is None or spans.has_failed:
             return None
         attributes: Mapping[str, AttributeValue] = {}
         if job_type is not None and (describe := _describing(job_type, options)) is not None:
@@ -184,6 +184,11 @@ class Followed:
         return spans.attempt(
             job.id, job.type, item, number, at, attributes, self._earlier.pop((job.id, item), None)
         )
+
+    def fail(self) -> None:
+        """Tells of no spans any more: the application's tracer has failed. Metrics go on."""
+        if self._spans is not None:
+            self._spans.has_failed = True
 
     # The side of who is shown the events
 

@@ -92,5 +92,6 @@ def tell(live: Live, work: Work, at: datetime) -> str | None:
 
 
 def _say(error: Exception, live: Live) -> None:
-    live.followed = None
+    if live.followed is not None:
+        live.followed.fail()
     _log.warning("session %s is traced no further: %s: %s", live.id, type(error).__name__, error)
