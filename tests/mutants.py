@@ -1536,9 +1536,9 @@ MUTANTS = (
     ),
     Mutant(
         "what a terminal must not get from a log",
-        "cli/log_text.py",
-        '    lines += [f"    {printable(line)}" for line in rest]',
-        '    lines += [f"    {line}" for line in rest]',
+        "logging/text.py",
+        '    return [f"{INDENT}{printable(line)}" for line in lines]',
+        '    return [f"{INDENT}{line}" for line in lines]',
         ("tests/unit/cli/test_logs_commands.py",),
     ),
     Mutant(

@@ -14,9 +14,9 @@ from bunsui.errors import StateError
 from bunsui.ports.store import Append, Commit, Document
 from bunsui.runner.driving.requests import Request
 from bunsui.runner.handle import Session
-from bunsui.runner.sessions.reading import DEFINITION
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
+from bunsui.stores.sessions import DEFINITION
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
