@@ -26,6 +26,7 @@ FOLDER = Path(__file__).resolve().parent
 BENCHMARKS = (
     "startup",
     "engine",
+    "telemetry",
     "definitions",
     "run_pipeline",
     "plugins",

@@ -35,8 +35,8 @@ from bunsui.model.json import Json
 from bunsui.model.session import Failure
 from bunsui.ports.store import Append, Commit, Store
 from bunsui.runner.attempts.work import idempotency_key
-from bunsui.runner.sessions.reading import DEFINITION
 from bunsui.stores.records import body_of, encode_event
+from bunsui.stores.sessions import DEFINITION
 
 #: Seconds that a resume may take.
 GOAL = 3.0

@@ -34,7 +34,7 @@ Where that does not fit, or cannot be read, the plugin is refused like one with 
 is given to `bunsui.Plugins` or a Runner is a `bunsui.PluginError`, an installed one is disabled with a
 warning, and `bunsui plugins` says why. Only what needs a disabled plugin fails, with a `bunsui.PluginError`.
 A hook that is marked with `@bunsui.hookimpl(optionalhook=True)` may be unknown, as `bunsui_auth_providers`
-and `bunsui_alert_channels` are, which are still to come.
+is, which is still to come.
 """
 
 

@@ -202,6 +202,7 @@ ROOMS = {
     "stores/sessions.py": "what a store holds of sessions: entries, histories, definitions",
     "runner/sessions/reruns.py": "which jobs take their outputs over, and which run",
     "runner/runner.py": "the `Runner`",
+    "runner/alerting/alerting.py": "which rules for alerts hold for a session, and who watches it",
     "runner/attempts/starting.py": "from a decision to what it needs",
     "runner/launching.py": "the part of a `Runner` that starts sessions",
     "runner/view.py": "the part of a `Session` that reads",

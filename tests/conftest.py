@@ -120,6 +120,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
             sys.settrace(here)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged is sent to another process, which no surrogate can be; some tests log them."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
+
+
 @pytest.fixture(autouse=True)
 def _sys_path() -> Iterator[None]:
     """Commands that run in this process put the folders of definitions there, for as long as it lives."""

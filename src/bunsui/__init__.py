@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bunsui.configuration.config import Config
     from bunsui.dsl.problems import Problem
     from bunsui.errors import (
+        AlertNotTaken,
         AuthenticationError,
         AwsError,
         BunsuiError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         StateError,
         StoreError,
     )
+    from bunsui.model.alerts import AlertRule
     from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import CachePolicy, Job, Parameter, Pipeline, RetryPolicy
     from bunsui.model.plan import Plan, PlannedJob
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from bunsui.model.status import JobStatus, SessionStatus
     from bunsui.performance.cache import CacheManager
     from bunsui.plugins.registry import Plugins
+    from bunsui.ports.alerts import Alert, AlertChannel
     from bunsui.ports.hooks import hookimpl, hookspec
     from bunsui.ports.job_type import JobCall, JobType, current_call
     from bunsui.ports.remote import (
@@ -76,6 +79,7 @@ _HOMES = {
     "bunsui.configuration.config": ("Config",),
     "bunsui.dsl.problems": ("Problem",),
     "bunsui.errors": (
+        "AlertNotTaken",
         "AuthenticationError",
         "AwsError",
         "BunsuiError",
@@ -95,6 +99,7 @@ _HOMES = {
         "StateError",
         "StoreError",
     ),
+    "bunsui.model.alerts": ("AlertRule",),
     "bunsui.model.log": ("LogRecord",),
     "bunsui.model.pipeline": ("CachePolicy", "Job", "Parameter", "Pipeline", "RetryPolicy"),
     "bunsui.model.plan": ("Plan", "PlannedJob"),
@@ -102,6 +107,7 @@ _HOMES = {
     "bunsui.model.status": ("JobStatus", "SessionStatus"),
     "bunsui.performance.cache": ("CacheManager",),
     "bunsui.plugins.registry": ("Plugins",),
+    "bunsui.ports.alerts": ("Alert", "AlertChannel"),
     "bunsui.ports.hooks": ("hookimpl", "hookspec"),
     "bunsui.ports.job_type": ("JobCall", "JobType", "current_call"),
     "bunsui.ports.remote": (
@@ -123,6 +129,10 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "Alert",
+    "AlertChannel",
+    "AlertNotTaken",
+    "AlertRule",
     "Attempt",
     "AuthenticationError",
     "AwsError",

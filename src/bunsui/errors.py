@@ -16,6 +16,7 @@ The tree::
     │   └── SecretInOutput
     ├── StoreError               unavailable, full, corrupt, newer than this library
     ├── AwsError                 service, action, resource, account, request id
+    ├── AlertNotTaken            a channel did not take an alert
     ├── AuthenticationError
     ├── PermissionDenied
     ├── PluginError              names the plugin and its distribution
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bunsui.dsl.problems import Problem
 
 __all__ = [
+    "AlertNotTaken",
     "AuthenticationError",
     "AwsError",
     "BunsuiError",
@@ -339,6 +341,23 @@ class AwsError(BunsuiError):
         return type(self).__name__ if self.code is None else f"{service}.{self.code}"
 
 
+class AlertNotTaken(BunsuiError):
+    """Nobody has taken an alert: the channel failed, or whoever is behind it. Channels raise it.
+
+    Such as::
+
+        error = bunsui.AlertNotTaken("the pager is busy", retry_after=30)
+        print(error.message, error.retry_after)  # the pager is busy 30
+
+    Attributes:
+        retry_after: seconds after which the other side wants to be asked again; None: it said nothing.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
 class AuthenticationError(BunsuiError):
     """Who is asking could not be established. Nothing in this version asks, so nothing raises it.
 
@@ -376,12 +395,7 @@ class PluginError(BunsuiError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        plugin: str,
-        distribution: str | None = None,
-        hint: str | None = None,
+        self, message: str, *, plugin: str, distribution: str | None = None, hint: str | None = None
     ) -> None:
         super().__init__(message, hint=hint)
         self.plugin = plugin

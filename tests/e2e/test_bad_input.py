@@ -97,11 +97,17 @@ CASES = {
         (),
         "pipeline.yaml:5:10: error[duplicate-id]: two jobs have the id 'a'; the first is job 1\n",
     ),
-    "later feature": (
-        HEAD + "alerts: []\njobs:\n  - {id: a, type: custom, command: [x]}\n",
+    "alert on an unknown job": (
+        HEAD + "alerts: [{on: failure, job: b, channel: ops}]\njobs: [{id: a, type: custom, command: [x]}]\n",
         (),
-        "pipeline.yaml:3:1: error[not-supported-yet]: 'alerts' is part of the language,"
-        " but this version of bunsui does not do it yet\n",
+        "pipeline.yaml:3:29: error[unknown-job]: 'job' of alert 1 (on: failure) is 'b', which does not"
+        " exist\n",
+    ),
+    "alert on an unknown metric": (
+        HEAD + "alerts: [{on: cpu, channel: ops}]\njobs: [{id: a, type: custom, command: [x]}]\n",
+        (),
+        "pipeline.yaml:3:15: error[bad-value]: 'on' of alert 1 is 'cpu'; it must be one of: failure,"
+        " recovery, duration, success_rate, stalled\n",
     ),
 }
 

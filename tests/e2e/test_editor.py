@@ -282,7 +282,7 @@ LISTED = ", ".join(f'"{name}"' for name in sorted(TYPES))
 def test_it_proposes_the_fields_of_a_pipeline(editor: Editor) -> None:
     """In an empty file all that are there, and what a pipeline begins with."""
     proposed = editor.proposals("|")
-    assert set(proposed) - {"Pipeline"} == set(PIPELINE_FIELDS) - {"alerts"}
+    assert set(proposed) - {"Pipeline"} == set(PIPELINE_FIELDS)
     assert proposed["version"] == 'version: "1.0"'
 
 
@@ -521,6 +521,13 @@ outputs:
 on_failure: stop
 timeout: 2h
 max_concurrency: 4
+alerts:
+  - {on: failure, channel: ops, job: load, silence: 1h}
+  - {on: recovery, channel: [ops, log]}
+  - {on: duration, above: 2h, channel: ops}
+  - {on: duration, above_median: 3, runs: 10, job: each, channel: ops}
+  - {on: success_rate, below: 0.9, channel: ops}
+  - {on: stalled, after: 30m, channel: log}
 metadata: {team: flights, anything: [1, {a: b}]}
 """
 
@@ -528,7 +535,7 @@ metadata: {team: flights, anything: [1, {a: b}]}
 def test_it_finds_nothing_wrong_with_what_is_right(editor: Editor) -> None:
     """A definition that uses all that there is, and is valid, has no problem."""
     assert [p for p in bunsui.validate(EVERYTHING, PLUGINS) if p.severity == "error"] == []
-    assert set(PIPELINE_FIELDS) - {"alerts"} == set(parse(EVERYTHING).data)
+    assert set(PIPELINE_FIELDS) == set(parse(EVERYTHING).data)
     assert editor.diagnostics(EVERYTHING) == []
 
 

@@ -17,10 +17,10 @@ from bunsui.engine import events as ev
 from bunsui.ports.store import Append, Commit, Document, Put
 from bunsui.runner.driving.tempo import TICK
 from bunsui.runner.sessions import index
-from bunsui.runner.sessions.reading import DEFINITION
 from bunsui.runner.waiting import POLL, pauses
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.records import body_of, encode_event
+from bunsui.stores.sessions import DEFINITION
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SESSION = "aaaabbbbccccdddd"

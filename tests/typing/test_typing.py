@@ -85,4 +85,6 @@ def test_the_good_plugin_is_one() -> None:
     spec.loader.exec_module(module)
     registry = Plugins([module, module.Figures()], autoload=False)
     assert {"upper", "pause", "program", "build"} <= set(registry.job_types)
-    assert ["through", "pass"] == [list(registry.stores)[-1], list(registry.secret_sources)[-1]]
+    assert ["through", "pass", "bell"] == [
+        list(found)[-1] for found in (registry.stores, registry.secret_sources, registry.alert_channels)
+    ]

@@ -39,6 +39,7 @@ PAGES = {
     "remote-job-type": {"run": 4, "tested": 2},
     "store": {"run": 2, "tested": 1},
     "secret-source": {"run": 2, "tested": 1},
+    "alert-channel": {"run": 1, "tested": 1},
     "observer": {"run": 2, "tested": 1},
     "command": {"run": 0, "tested": 1},
 }
@@ -318,10 +319,6 @@ class ToCome:
     @bunsui.hookimpl(optionalhook=True)
     def bunsui_auth_providers(self) -> list[object]:
         return []
-
-    @bunsui.hookimpl(optionalhook=True)
-    def bunsui_alert_channels(self) -> dict[str, object]:
-        return {}
 
 
 class ToComeNow:

@@ -34,6 +34,7 @@ EXAMPLES = {
     "AwsError": errors.AwsError(
         "denied", service="lambda", action="Invoke", resource="arn", account="1", request_id="r", hint="ask"
     ),
+    "AlertNotTaken": errors.AlertNotTaken("the pager is busy", hint="call", retry_after=30),
     "AuthenticationError": errors.AuthenticationError("who?"),
     "PermissionDenied": errors.PermissionDenied("no"),
     "PluginError": errors.PluginError("bad", plugin="p", distribution="d", hint="remove it"),

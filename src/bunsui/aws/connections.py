@@ -28,6 +28,9 @@ READ_TIMEOUTS = {
     "lambda": 910,
     # What jobs refer to is read by the driver, which has to make a turn in each lease.
     "s3": 20,
+    # An alert is sent again later; who sends it waits for it.
+    "events": 20,
+    "sns": 20,
 }
 #: Clients, and boto3's sessions, that are kept, over all services, regions and roles.
 MAX_CLIENTS = 64

@@ -34,6 +34,7 @@ OF_ERRORS: tuple[tuple[type[errors.BunsuiError], int], ...] = (
     (errors.Conflict, 5),
     (errors.StoreError, 6),
     (errors.AwsError, 6),
+    (errors.AlertNotTaken, 6),
     (errors.BunsuiError, 1),
 )
 

@@ -9,6 +9,7 @@ import warnings
 import click
 
 from bunsui import __version__, errors
+from bunsui.cli.commands.alerts import alerts_group
 from bunsui.cli.commands.config import config_group
 from bunsui.cli.commands.doctor import doctor_command
 from bunsui.cli.commands.logs import logs_group
@@ -64,6 +65,7 @@ cli.add_command(logs_group)
 cli.add_command(schema_command)
 cli.add_command(explain_command)
 cli.add_command(plugins_command)
+cli.add_command(alerts_group)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from bunsui.cli import alert_text
 from bunsui.cli.outputs import Shown
 from bunsui.cli.streams import note, say
 from bunsui.dsl.problems import display_width
@@ -62,6 +63,7 @@ def session_data(session: Session) -> dict[str, Any]:
         "parameters": dict(state.parameters),
         "outputs": shown.outputs,
         "jobs": {job: job_data(job_state, shown.jobs[job]) for job, job_state in state.jobs.items()},
+        **alert_text.data(session),
     }
 
 

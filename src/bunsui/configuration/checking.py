@@ -65,9 +65,13 @@ def wrong_part(value: Any, schema: Mapping[str, Any]) -> Wrong | None:
     parts: Sequence[tuple[str | int, Any, Mapping[str, Any]]] = ()
     if isinstance(value, Mapping):
         for name in value:
-            if not fits(name, schema["propertyNames"]):
+            if "propertyNames" in schema and not fits(name, schema["propertyNames"]):
                 return Wrong((str(name),), rule_of(schema["propertyNames"]), is_name=True)
-        parts = [(name, item, schema["additionalProperties"]) for name, item in value.items()]
+        if any(name not in value for name in schema.get("required", ())):
+            return Wrong((), expected)
+        # What has no schema may be anything.
+        schemas = {**dict.fromkeys(value, schema.get("additionalProperties")), **schema.get("properties", {})}
+        parts = [(name, item, schemas[name]) for name, item in value.items() if schemas[name] is not None]
     elif isinstance(value, list | tuple):
         parts = [(i, item, schema["items"]) for i, item in enumerate(value)]
     for name, item, inner in parts:

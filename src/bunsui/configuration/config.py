@@ -16,12 +16,14 @@ from bunsui.configuration import files, urls
 from bunsui.configuration.checking import check, parsed
 from bunsui.configuration.keys import HIDDEN, KEYS, USER_ONLY, schema_of, variable_of
 from bunsui.configuration.origins import Origin, Setting, Source
-from bunsui.configuration.settings import Settings, default_store, read_reference
+from bunsui.configuration.settings import Settings, default_store, read_alerts, read_reference
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
+from bunsui.model.alerts import AlertRule
+from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 
-#: How those begin that a job is given.
-_OF_JOBS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT")
+#: How those begin that a job is given, and one that is near to a key's: bunsui's own tests have it.
+_OF_OTHERS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT", "BUNSUI_FAULTS")
 
 
 def _unchanging(mapping: Mapping[str, Setting]) -> Mapping[str, Setting]:
@@ -145,6 +147,12 @@ class Config:
         return found
 
     @property
+    def telemetry(self) -> str:
+        """Where traces and metrics go: ``auto``, ``otlp``, ``emf`` with or without a place, or ``off``."""
+        found: str = self._value("telemetry")
+        return found
+
+    @property
     def log_level(self) -> str | None:
         """From which level on commands write the log of bunsui itself; None: that is not said."""
         found: str | None = self._value("log_level")
@@ -184,12 +192,26 @@ class Config:
 
     @property
     def names(self) -> Settings:
-        """The variables and the secrets that definitions may name."""
+        """What definitions may name, the channels of alerts, and whom OpenTelemetry tells."""
         references = {
             name: evolve(read_reference(text, name), place=str(self.origin(f"secrets.{name}")))
             for name, text in self._table("secrets").items()
         }
-        return Settings(tuple(dict.fromkeys(self._value("env"))), references)
+        env = tuple(dict.fromkeys(self._value("env")))
+        return Settings(env, references, self.alert_channels, self.alerts, self.telemetry)
+
+    @property
+    def alerts(self) -> tuple[AlertRule, ...]:
+        """Whom to tell of what, whatever the definitions say."""
+        return read_alerts(self._value("alerts"), "")
+
+    @property
+    def alert_channels(self) -> Mapping[str, ConfiguredChannel]:
+        """The channels that alerts are sent through, by name."""
+        return {
+            name: configured(value, str(self.origin(f"alert_channels.{name}")))
+            for name, value in self._table("alert_channels").items()
+        }
 
     def origin(self, key: str) -> Origin:
         """Where the value of a key, or of an entry such as ``pools.gpu``, comes from.
@@ -269,7 +291,7 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
     if origin.source is Source.PROJECT and name in USER_ONLY:
         raise ConfigError(
             f"{where}'{name}' may not be set in a project's file: it decides which commands run, what of"
-            " yours they may read, or in whose name AWS is called",
+            " yours they may read, in whose name AWS is called, or who is told",
             hint=f"set it in your own file with: bunsui config set --user {key} VALUE",
         )
     check(value, schema, where, key, hidden=name in HIDDEN)
@@ -291,13 +313,31 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
                 hint="any other is set in your own file with: bunsui config set --user artifacts"
                 f" {'URL' if on_s3 else 'FOLDER'}",
             )
+    elif folder is not None and name == "telemetry":
+        value = _telemetry(value, folder, where, origin)
     elif folder is not None and name == "bindings":
         value = str(folder / files.expanded(value))
+    elif name == "alerts":
+        read_alerts(value, where)
     elif name in ("env", "aws_allowed_roles"):
         value = tuple(value)
     elif name == "aws" and "." in key:
         read_aws({key.partition(".")[2]: value}, f"{where}aws")
     return Setting(value, origin)
+
+
+def _telemetry(value: str, folder: Path, where: str, origin: Origin) -> str:
+    """Where traces and metrics go, as it stands in a file of `folder`."""
+    kind, colon, place = value.partition(":")
+    if not colon or place in ("stdout", "stderr"):
+        return value
+    path = folder / files.expanded(place)
+    if origin.source is Source.PROJECT and not urls.lies_in(path, folder):
+        raise ConfigError(
+            f"{where}a project's file may name a file in its own folder only, such as emf:metrics.jsonl",
+            hint="any other is set in your own file with: bunsui config set --user telemetry emf:PATH",
+        )
+    return f"{kind}:{path}"
 
 
 def _entries(key: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -337,7 +377,9 @@ def misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
     known = [*map(variable_of, KEYS), files.USER_FILE_VARIABLE, DISABLE_AUTOLOAD]
     for variable in environ:
-        if variable.startswith("BUNSUI_") and not variable.startswith(_OF_JOBS) and variable not in known:
+        if variable.startswith(_OF_OTHERS) or variable in known:
+            continue
+        if variable.startswith("BUNSUI_"):
             hint = did_you_mean(variable.removeprefix("BUNSUI_"), [name[7:] for name in known])
             if hint is not None:
                 yield f"{variable} is not read; {hint.replace(chr(39), chr(39) + 'BUNSUI_', 1)}"

@@ -77,6 +77,17 @@ SCHEMA: dict[str, Any] = {
             "description": "Whether what a job in a thread logs with Python's logging goes to its log, too.",
             "examples": [True],
         },
+        "telemetry": {
+            "type": "string",
+            "pattern": r"^(auto|otlp|off|emf(:[\s\S]*\S)?)(?!\n)$",
+            "default": "auto",
+            "title": "auto, otlp, emf, emf:stdout, emf:PATH or off",
+            "description": "Where traces and metrics go. `auto`: to what the program has set as"
+            " OpenTelemetry's providers. `otlp`: to a collector, as OpenTelemetry's variables say. `emf`:"
+            " metrics as lines of CloudWatch's embedded metric format, to standard error, standard output or"
+            " a file; in a file, a relative path begins at the file's folder. `off`: nowhere.",
+            "examples": ["otlp", "emf:stdout"],
+        },
         "log_level": {
             "type": "string",
             "pattern": rf"^({'|'.join([*LEVELS, *map(str.lower, LEVELS)])})(?!\n)$",
@@ -157,17 +168,48 @@ SCHEMA: dict[str, Any] = {
             "description": "The roles that jobs may name as their `role`; any by default.",
             "examples": [["arn:aws:iam::123456789012:role/etl"]],
         },
+        "alert_channels": {
+            "type": "object",
+            "propertyNames": _NAMES,
+            "additionalProperties": {
+                "type": "object",
+                "required": ["type"],
+                "properties": {
+                    "type": {
+                        "type": "string",
+                        "pattern": IDENTIFIER_PATTERN,
+                        "title": "the type of a channel, such as sns, webhook or log",
+                    }
+                },
+                "title": 'a table with a type, such as {"type": "sns", "topic": "arn:aws:sns:..."}',
+            },
+            "default": {},
+            "title": 'a table of channels by name, such as {"ops": {"type": "log"}}',
+            "description": "The channels that alerts are sent through, each with its `type` and that type's"
+            " options. A secret is none of them: it stands in `secrets`, and an option has its name.",
+            "examples": [{"ops": {"type": "log"}}],
+        },
+        "alerts": {
+            "type": "array",
+            "items": {"type": "object", "title": 'a table, such as {"on": "failure", "channel": "ops"}'},
+            "default": [],
+            "title": 'a list of alerts, such as [{"on": "failure", "channel": "ops"}]',
+            "description": "Whom to tell of what, whatever the definitions say: as their `alerts`, and with"
+            " `pipeline` of the pipeline of that name only.",
+            "examples": [[{"on": "failure", "channel": "ops"}]],
+        },
     },
 }
 
 #: Each key's schema, by its name.
 KEYS: Mapping[str, Mapping[str, Any]] = SCHEMA["properties"]
 #: The keys that a project's file may not set: what decides which commands run, what of the user's
-#: definitions may read, and in whose name AWS is called. Who clones a repository has not agreed to what its
-#: files say about these.
-USER_ONLY = frozenset({"aws", "aws_allowed_roles", "bindings", "env", "secrets"})
-#: The keys whose values are never shown as they are: in place of a name or a reference, a value may stand.
-HIDDEN = frozenset({"env", "secrets"})
+#: definitions may read, in whose name AWS is called, and who is told. Who clones a repository has not agreed
+#: to what its files say about these.
+USER_ONLY = frozenset({"alert_channels", "alerts", "aws", "aws_allowed_roles", "bindings", "env", "secrets"})
+#: The keys whose values are never shown as they are: in place of a name or a reference, a value may stand,
+#: and the URL of a channel may be all that one needs to write to it.
+HIDDEN = frozenset({"alert_channels", "env", "secrets"})
 
 
 def variable_of(key: str) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from bunsui.configuration.checking import NAME_RULE
+from bunsui.configuration.checking import NAME_RULE, check
 from bunsui.configuration.user_folders import user_folder
 from bunsui.dsl.fields import IDENTIFIER_PATTERN
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
+from bunsui.model.alerts import AlertRule
+from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 from bunsui.stores.urls import sqlite_url
+
+if TYPE_CHECKING:
+    from bunsui.monitoring.exporting import Providers
 
 #: What a variable of the environment may be called.
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(?!\n)$"
@@ -63,9 +68,15 @@ class Settings:
     env: tuple[str, ...] = ()
     #: The secrets that definitions may name.
     secrets: Mapping[str, SecretReference] = field(factory=dict, converter=_unchanging)
+    #: The channels that alerts are sent through.
+    alert_channels: Mapping[str, ConfiguredChannel] = field(factory=dict, converter=_unchanging)
+    #: Whom to tell of what, whatever the definitions say.
+    alerts: tuple[AlertRule, ...] = ()
+    #: Whom OpenTelemetry's traces and metrics go to: see `bunsui.monitoring.exporting`; or the providers.
+    telemetry: str | Providers = "auto"
 
 
-_KEYS = ("env", "secrets")
+_KEYS = ("env", "secrets", "alert_channels", "alerts", "telemetry")
 
 
 def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
@@ -85,16 +96,63 @@ def read_settings(given: Mapping[str, Any] | Settings | None) -> Settings:
             hint='such as {"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}',
         )
     _refuse_others(given, _KEYS, "config")
-    return Settings(env=_variables(given.get("env", ())), secrets=_references(given.get("secrets", {})))
+    return Settings(
+        env=_variables(given.get("env", ())),
+        secrets=_references(given.get("secrets", {})),
+        alert_channels=_channels(given.get("alert_channels", {})),
+        alerts=read_alerts(given.get("alerts", ()), "config."),
+        telemetry=_telemetry(given.get("telemetry", "auto")),
+    )
+
+
+def _telemetry(given: Any) -> str | Providers:
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+    from bunsui.monitoring.exporting import Providers  # noqa: PLC0415 - few give one
+
+    if not isinstance(given, Providers):
+        check(given, KEYS["telemetry"], "config.", "telemetry", hidden=False)
+    found: str | Providers = given
+    return found
+
+
+def read_alerts(given: Any, where: str) -> tuple[AlertRule, ...]:
+    """Rules for alerts, as a configuration has them: a list of tables.
+
+    Args:
+        given: the list.
+        where: the place that it stands in, for errors.
+
+    Raises:
+        ConfigError: one is wrong.
+    """
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+
+    if not given:
+        return ()
+    from bunsui.dsl.alerts import alert_problems  # noqa: PLC0415 - few have rules
+    from bunsui.dsl.definition import to_rule  # noqa: PLC0415 - see above
+    from bunsui.dsl.parser import plain  # noqa: PLC0415 - see above
+
+    check(given, KEYS["alerts"], where, "alerts", hidden=False)
+    data = plain({"alerts": [dict(rule) for rule in given]})
+    for problem in alert_problems(data, data.data["alerts"], None):
+        raise ConfigError(f"{where}alerts: {problem.message}", hint=problem.hint)
+    return tuple(to_rule(rule) for rule in data.data["alerts"])
+
+
+def _channels(given: Any) -> Mapping[str, ConfiguredChannel]:
+    from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+
+    check(given, KEYS["alert_channels"], "config.", "alert_channels", hidden=True)
+    return {name: configured(value, "config") for name, value in given.items()}
 
 
 def _refuse_others(given: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in known:
             hint = did_you_mean(key, known) if isinstance(key, str) else None
-            raise ConfigError(
-                f"{where} has no key {quoted(key)}", hint=hint or f"its keys are {' and '.join(known)}"
-            )
+            keys = f"its keys are {', '.join(known[:-1])} and {known[-1]}"
+            raise ConfigError(f"{where} has no key {quoted(key)}", hint=hint or keys)
 
 
 def _variables(given: Any) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ from bunsui.configuration import files
 from bunsui.configuration.config import Config, misspelt_variables
 from bunsui.diagnosis import plugins as of_plugins
 from bunsui.diagnosis.beside import beside
+from bunsui.diagnosis.channels import channels
 from bunsui.diagnosis.check import Check, Status, failed, ok, warning
-from bunsui.diagnosis.installation import installation
+from bunsui.diagnosis.deliveries import deliveries
+from bunsui.diagnosis.installation import installation, telemetry
 from bunsui.diagnosis.names import names
 from bunsui.diagnosis.sessions import sessions
 from bunsui.diagnosis.sqlite_version import sqlite_version
@@ -45,6 +47,7 @@ def diagnose(store: str | None = None, again: Callable[[], str] = str) -> Iterat
         yield failed("configuration", error, "mend it in an editor")
     else:
         yield from configuration(config)
+        yield from telemetry(config.telemetry)
     yield from sqlite_version()
     yield from of_plugins.plugins()
     registry = _registry()
@@ -63,6 +66,7 @@ def diagnose(store: str | None = None, again: Callable[[], str] = str) -> Iterat
             yield from the_store(url, registry, known.artifacts, again, aws)
     if config is not None:
         yield from names(config, registry, os.environ)
+        yield from channels(config, registry)
 
 
 def configuration(config: Config) -> Iterator[Check]:
@@ -107,6 +111,7 @@ def _opened(store: Store, url: str, again: Callable[[], str]) -> Iterator[Check]
     if path is not None:
         yield from content(path, was_written=written.status is Status.OK)
     yield from sessions(store, datetime.now(UTC), again)
+    yield from deliveries(store)
 
 
 def _registry() -> Plugins:

@@ -31,4 +31,5 @@ def plugins() -> Iterator[Check]:
     if all(each.reason is None for each in found):
         kinds = f"job types {', '.join(registry.job_types)}; stores {', '.join(registry.stores)}"
         sources = f"secret sources {', '.join(registry.secret_sources)}"
-        yield ok("plugins", f"{len(found)} installed; {kinds}; {sources}")
+        channels = f"alert channels {', '.join(registry.alert_channels)}"
+        yield ok("plugins", f"{len(found)} installed; {kinds}; {sources}; {channels}")

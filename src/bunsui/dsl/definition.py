@@ -11,6 +11,7 @@ from attrs import fields
 from bunsui.dsl.fields import JOB_FIELDS
 from bunsui.dsl.parameters.fields import DECLARATION_FIELDS
 from bunsui.dsl.schema import seconds
+from bunsui.model.alerts import AlertRule
 from bunsui.model.pipeline import CachePolicy, Job, Parameter, Pipeline, RetryPolicy, checked
 
 
@@ -37,8 +38,16 @@ def to_pipeline(
         max_concurrency=_whole(data.get("max_concurrency")),
         timeout=_seconds(data.get("timeout")),
         outputs=data.get("outputs", {}),
+        alerts=[to_rule(rule) for rule in data.get("alerts", ())],
         metadata=data.get("metadata", {}),
     )
+
+
+def to_rule(data: Mapping[str, Any]) -> AlertRule:
+    """The rule for alerts that a tree describes in which nothing is wrong."""
+    numbers = ("silence", "above", "after")
+    made = {name: _seconds(value) if name in numbers else _whole(value) for name, value in data.items()}
+    return AlertRule(**made)
 
 
 def _parameter(data: Mapping[str, Any]) -> Parameter:
@@ -110,6 +119,8 @@ def to_dict(pipeline: Pipeline) -> dict[str, Any]:
     for name in ("max_concurrency", "timeout"):
         if getattr(pipeline, name) is not None:
             tree[name] = getattr(pipeline, name)
+    if pipeline.alerts:
+        tree["alerts"] = [rule.to_dict() for rule in pipeline.alerts]
     tree |= _unless_empty("metadata", pipeline.metadata)
     tree["jobs"] = [_job_tree(job) for job in pipeline.jobs]
     return tree | _unless_empty("outputs", pipeline.outputs)

@@ -21,13 +21,16 @@ DURATION_PATTERN = r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d)(?!\n)$"
 PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+(?!\n)$"
 #: Most jobs of a pipeline.
 MAX_JOBS = 10_000
+#: Most rules for alerts of a pipeline, and most channels of one: what became of each is in one document.
+MAX_ALERTS, MAX_CHANNELS = 50, 10
 
 _SECONDS = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 1}
 _IDENTIFIER = {"type": "string", "pattern": IDENTIFIER_PATTERN}
 
 
-def _duration(title: str, description: str) -> dict[str, Any]:
+def duration(title: str, description: str) -> dict[str, Any]:
+    """The schema of a field that holds a time span."""
     return {
         "title": title,
         "description": f"{description} Seconds, or a text such as 15m (ms, s, m, h, d).",
@@ -143,7 +146,7 @@ JOB_FIELDS: dict[str, Any] = {
         "examples": ['${rows} > 0 and ${environment} == "prod"', "failed(load_data)"],
     },
     "retry": RETRY,
-    "timeout": _duration("Timeout", "How long one attempt may take; it ends the attempt and its work."),
+    "timeout": duration("Timeout", "How long one attempt may take; it ends the attempt and its work."),
     "isolation": {
         "title": "Isolation",
         "description": "Where a Python callable runs: in a thread of this process, or in a process of its"
@@ -171,7 +174,7 @@ JOB_FIELDS: dict[str, Any] = {
         "type": "object",
         "properties": {
             "ttl": {
-                **_duration("Time to live", "How long an output may be reused."),
+                **duration("Time to live", "How long an output may be reused."),
                 "default": 3600,
                 "examples": [3600, "1d"],
             },
@@ -289,7 +292,7 @@ PIPELINE_FIELDS: dict[str, Any] = {
         "enum": ["continue", "stop"],
         "default": "continue",
     },
-    "timeout": _duration(
+    "timeout": duration(
         "Timeout", "How long a session may take, the time in which it is paused not counted."
     ),
     "max_concurrency": {
@@ -298,14 +301,17 @@ PIPELINE_FIELDS: dict[str, Any] = {
         " default.",
         **_COUNT,
     },
-    "alerts": {"title": "Alerts", "description": "Whom to tell of what."},
+    "alerts": {
+        "title": "Alerts",
+        "description": "Whom to tell of what: rules, each with what it is about ('on') and the channels of"
+        " the runner's configuration by which it is told.",
+        "type": "array",
+        "maxItems": MAX_ALERTS,
+        "items": {"type": "object"},
+    },
     "metadata": {
         "title": "Metadata",
         "description": "Anything; bunsui keeps it and does not look.",
         "type": "object",
     },
 }
-
-#: What the language has and this version does not do yet: refused, so that nothing is ignored silently.
-LATER_PIPELINE_FIELDS = ("alerts",)
-LATER_JOB_FIELDS: tuple[str, ...] = ()

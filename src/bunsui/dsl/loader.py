@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl import passed, placing
 from bunsui.dsl.definition import to_pipeline
-from bunsui.dsl.fields import JOB_FIELDS, LATER_JOB_FIELDS
+from bunsui.dsl.fields import JOB_FIELDS
 from bunsui.dsl.parameters.fields import DECLARATION_FIELDS
 from bunsui.dsl.parser import MAX_BYTES, parse, plain
 from bunsui.dsl.problems import Problem, pointer, quoted
@@ -106,8 +106,7 @@ def _lost_in_data(pipeline: Pipeline) -> Iterator[Problem]:
             yield Problem("wrong-type", f"the options of job {quoted(job.id)} must be a mapping", path=path)
             continue
         for name in job.options:
-            # What `Job` has no place for yet is refused with the rest.
-            if name in JOB_FIELDS and name not in LATER_JOB_FIELDS:
+            if name in JOB_FIELDS:
                 yield Problem(
                     "misplaced-field",
                     f"job '{job.id}' has '{name}' among its options, but it is a field of every job",

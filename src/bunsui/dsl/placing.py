@@ -94,7 +94,7 @@ def _placed(problem: Problem, document: Document, jobs: list[Expanded], given: M
             where = job.locate(_typed(job.tree, rest))
         case ("parameters", name) if _was_not_given(name, given):
             where = _declared(document, name)
-        case ("outputs", *_):
+        case ("outputs" | "alerts", *_):
             where = _typed(document.data, steps)
     if where is None:
         return problem

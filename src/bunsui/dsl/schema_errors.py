@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from bunsui.dsl.fields import (
-    JOB_FIELDS,
-    LATER_JOB_FIELDS,
-    LATER_PIPELINE_FIELDS,
-    PIPELINE_FIELDS,
-)
 from bunsui.dsl.hints.habits import field_hint
 from bunsui.dsl.hints.remedies import missing, remedy
 from bunsui.dsl.problems import quoted
@@ -116,13 +110,6 @@ def explain(  # noqa: PLR0912, PLR0915 - one for each keyword
             yield "bad-value", f"{subject}: {error.message[:MAX_RULE]}", (), False, None
 
 
-#: What this version refuses is not offered.
-_LATER = [
-    *(JOB_FIELDS[name] for name in LATER_JOB_FIELDS),
-    *(PIPELINE_FIELDS[name] for name in LATER_PIPELINE_FIELDS),
-]
-
-
 def _stands_elsewhere(name: str, unknown: Sequence[str], schema: Mapping[str, Any]) -> bool:
     """Whether one of the first unknown fields is meant for the field `name`: then that is said there."""
     if schema.get("additionalProperties") is not False:
@@ -135,7 +122,7 @@ def _unknown_fields(
     schema: Mapping[str, Any], instance: Mapping[str, Any], subject: str
 ) -> Iterator[Explained]:
     known = schema.get("properties", {})
-    offered = sorted(name for name, field in known.items() if field not in _LATER)
+    offered = sorted(known)
     listed = f"known here: {', '.join(offered)}" if offered else None
     for name, value in instance.items():
         hint = field_hint(name, known, value) or listed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from bunsui.dsl import schema
-from bunsui.dsl.fields import LATER_JOB_FIELDS, LATER_PIPELINE_FIELDS, MAX_JOBS
+from bunsui.dsl.alerts import alert_problems
+from bunsui.dsl.fields import MAX_JOBS
 from bunsui.dsl.hints.habits import field_hint, job_type_hint
 from bunsui.dsl.parameters.budget import Budget
 from bunsui.dsl.parameters.declarations import Declarations
@@ -18,7 +19,7 @@ from bunsui.dsl.shapes import Shape, any_job_shape, pipeline_shape, schema_probl
 from bunsui.dsl.templates import Templates
 from bunsui.dsl.templating import Expanded
 from bunsui.dsl.wiring import Wiring
-from bunsui.expressions.references import Path, references
+from bunsui.expressions.references import references
 from bunsui.model.json import copied
 from bunsui.model.text import text_of
 from bunsui.ports.job_type import JobType
@@ -165,7 +166,6 @@ class _Validation:
         yield from schema_problems(document, pipeline_shape(), data, (), "the pipeline")
         if not isinstance(data, Mapping):
             return
-        yield from self._later(data, lambda path: path, LATER_PIPELINE_FIELDS)
         budget = Budget()
         declarations = Declarations(document, ("parameters",), "parameter", budget)
         yield from declarations.problems(data.get("parameters"))
@@ -189,6 +189,10 @@ class _Validation:
                 declarations.found,
                 all_declared=isinstance(data.get("parameters", []), list),
             ).problems()
+            if "alerts" in data:
+                ids = [job.tree.get("id") for job in self.expanded]
+                known = {id_ for id_ in ids if isinstance(id_, str)}
+                yield from alert_problems(document, data["alerts"], known)
         yield from templates.unused()
 
     def _too_many_jobs(self) -> Problem | None:
@@ -199,24 +203,10 @@ class _Validation:
         message = f"'jobs' of the pipeline must have at most {MAX_JOBS:,} items, not {len(jobs):,}"
         return self.document.problem("out-of-range", message, ("jobs",))
 
-    def _later(
-        self, data: Mapping[str, Any], locate: Callable[[Path], Path], names: Sequence[str]
-    ) -> Iterator[Problem]:
-        for name in names:
-            if name in data:
-                yield self.document.problem(
-                    "not-supported-yet",
-                    f"'{name}' is part of the language, but this version of bunsui does not do it yet",
-                    locate((name,)),
-                    key=True,
-                    hint="leave it out, or use a later version",
-                )
-
     # Jobs
 
     def _job(self, expanded: Expanded) -> Iterator[Problem]:
         job, what = expanded.tree, expanded.named
-        yield from self._later(job, expanded.locate, LATER_JOB_FIELDS)
         kind = job.get("type")
         job_type = self.job_types.get(kind) if isinstance(kind, str) else None
         if job_type is None:

@@ -1,4 +1,4 @@
-"""What a definition says: `Pipeline`, `Job`, `Parameter`, `RetryPolicy`, `CachePolicy`."""
+"""What a definition says: `Pipeline`, `Job`, `Parameter`, `RetryPolicy`, `CachePolicy`, `AlertRule`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, frozen
 
+from bunsui.model.alerts import AlertRule
 from bunsui.model.graph import Graph
 from bunsui.model.job import CachePolicy, Job, RetryPolicy, no_job, with_keywords
 from bunsui.model.json import canonical
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.job_type import JobType
 
-__all__ = ["CachePolicy", "Job", "Parameter", "Pipeline", "RetryPolicy"]
+__all__ = ["AlertRule", "CachePolicy", "Job", "Parameter", "Pipeline", "RetryPolicy"]
 
 #: The version of the definition language that this library reads.
 LANGUAGE_VERSION = "1.0"
@@ -88,6 +89,10 @@ def _parameters(values: Iterable[Parameter]) -> tuple[Parameter, ...]:
     return _all_of(Parameter, values)
 
 
+def _alerts(values: Iterable[AlertRule]) -> tuple[AlertRule, ...]:
+    return _all_of(AlertRule, values)
+
+
 def _all_of(cls: type[_Part], values: Iterable[_Part]) -> tuple[_Part, ...]:
     found = tuple(values)
     for value in found:
@@ -133,6 +138,8 @@ class Pipeline:
     timeout: float | None = None
     #: What a session that succeeded gives as its outputs, by name; empty: every job's output by its id.
     outputs: Mapping[str, Any] = field(factory=dict)
+    #: Whom to tell of what.
+    alerts: tuple[AlertRule, ...] = field(default=(), converter=_alerts)
     #: Anything that is JSON; bunsui only keeps it.
     metadata: Mapping[str, Any] = field(factory=dict)
     #: The folder of the file that it was loaded from; where commands run and bindings are looked for.
@@ -154,6 +161,7 @@ class Pipeline:
         metadata: Mapping[str, Any] | None = None,
         base_dir: Path | None = None,
         revision: int | None = None,
+        alerts: Iterable[AlertRule] = (),
     ) -> None:
         from bunsui.dsl import loader  # noqa: PLC0415
 
@@ -167,6 +175,7 @@ class Pipeline:
             max_concurrency=max_concurrency,
             timeout=timeout,  # type: ignore[arg-type] # The pipeline makes seconds of a text.
             outputs={} if outputs is None else outputs,
+            alerts=alerts,
             metadata={} if metadata is None else metadata,
             base_dir=base_dir,
             revision=revision,

@@ -58,10 +58,10 @@ class JobFigures:
     #: Of the runs in which it ran and succeeded or failed, the part that succeeded: 0 to 1; None: there are
     #: none.
     success_rate: float | None
-    #: From the start of its first attempt to its end, retries and the waiting between them included, in
-    #: those runs.
+    #: From the start of its first attempt, or of the fan-out, to its end, retries and the waiting between
+    #: them included, in those runs.
     duration: Percentiles | None
-    #: How long it waited for the start of its first attempt when nothing upstream held it up.
+    #: How long it waited for that start when nothing upstream held it up.
     queue_time: Percentiles | None
     #: How many attempts began, of its items, too; one that was lost with its runner and began again is two.
     attempts: int

@@ -7,9 +7,8 @@ imported, no span is started, and no thread.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -22,47 +21,27 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from opentelemetry.context import Context
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
     from opentelemetry.util.types import AttributeValue
 
     from bunsui.engine.fold import Fold
     from bunsui.model.pipeline import Job, Pipeline
+    from bunsui.monitoring.exporting import Providers
     from bunsui.monitoring.instruments import Instruments
     from bunsui.monitoring.spans import Carried, SessionSpans
     from bunsui.ports.job_type import JobType
 
-T = TypeVar("T")
-
 _log = logging.getLogger(__name__)
 
-#: Variables with which OpenTelemetry itself is told to set a provider up.
-_VARIABLES = {"trace": "OTEL_PYTHON_TRACER_PROVIDER", "metrics": "OTEL_PYTHON_METER_PROVIDER"}
-#: The names of the providers that do nothing, or wait for one that does something.
-_IDLE = frozenset({"NoOpTracerProvider", "ProxyTracerProvider", "NoOpMeterProvider", "_ProxyMeterProvider"})
 
+def providers_of(to: str | Providers) -> Providers:
+    """The providers for a value of the configuration's ``telemetry``, or those that were given.
 
-def found() -> Telemetry | None:
-    """What to tell the providers that the application has set up; None where it has set up none."""
-    tracer_provider = meter_provider = None
-    if _is_wanted("trace"):
-        from opentelemetry.trace import get_tracer_provider  # noqa: PLC0415 - see the module
+    Raises:
+        ConfigError: as `bunsui.monitoring.exporting.providers` does.
+    """
+    from bunsui.monitoring.exporting import providers  # noqa: PLC0415 - see the module
 
-        tracer_provider = _at_work(get_tracer_provider())
-    if _is_wanted("metrics"):
-        from opentelemetry.metrics import get_meter_provider  # noqa: PLC0415 - see the module
-
-        meter_provider = _at_work(get_meter_provider())
-    return Telemetry(tracer_provider, meter_provider) if tracer_provider or meter_provider else None
-
-
-def _is_wanted(room: str) -> bool:
-    """Whether a provider may have been set up: it could not be without the module, or the variable."""
-    return f"opentelemetry.{room}" in sys.modules or bool(os.environ.get(_VARIABLES[room]))
-
-
-def _at_work(provider: T) -> T | None:
-    return None if type(provider).__name__ in _IDLE else provider
+    return providers(to) if isinstance(to, str) else to
 
 
 def current_context() -> Context | None:
@@ -79,11 +58,11 @@ class Telemetry:
     """What one runner tells OpenTelemetry.
 
     Args:
-        tracer_provider: gets the spans; None: nobody.
-        meter_provider: gets the metrics; None: nobody.
+        to: who gets it.
     """
 
-    def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
+    def __init__(self, to: Providers) -> None:
+        tracer_provider, meter_provider = to.tracer_provider, to.meter_provider
         self._tracer = None
         self._instruments: Instruments | None = None
         if tracer_provider is not None:

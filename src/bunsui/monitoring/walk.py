@@ -79,8 +79,11 @@ class Walk:
         self.ended = self.clock(event.at)
 
     def _attempt(self, event: ev.JobStarted | ev.ItemStarted) -> None:
+        self.jobs[event.job].attempts += 1
+        self._begin(event)
+
+    def _begin(self, event: ev.JobEvent) -> None:
         job = self.jobs[event.job]
-        job.attempts += 1
         if job.started is not None:
             return
         job.started = self.clock(event.at)
@@ -112,6 +115,7 @@ _APPLY: dict[type[ev.Event], Callable[[Walk, Any], None]] = {
     ev.SessionResumed: Walk._resume,  # noqa: SLF001
     ev.JobStarted: Walk._attempt,  # noqa: SLF001
     ev.ItemStarted: Walk._attempt,  # noqa: SLF001
+    ev.FanOutStarted: Walk._begin,  # noqa: SLF001
     ev.AttemptFailed: Walk._retry,  # noqa: SLF001
     ev.ItemAttemptFailed: Walk._retry,  # noqa: SLF001
     ev.JobSucceeded: Walk._succeed,  # noqa: SLF001

@@ -10,6 +10,7 @@ from bunsui.ports.hooks import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from bunsui.ports.alerts import AlertChannel
     from bunsui.ports.job_type import JobType
     from bunsui.ports.secrets import SecretSource
     from bunsui.ports.store import Store
@@ -54,6 +55,24 @@ def bunsui_secret_sources() -> Mapping[str, SecretSource]:
         "file": FileSource(),
         "secretsmanager": SecretsManager(),
         "ssm": ParameterStore(),
+    }
+
+
+@hookimpl
+def bunsui_alert_channels() -> Mapping[str, AlertChannel]:
+    """The built-in types of alert channels."""
+    from bunsui.monitoring.channels.command import CommandChannel  # noqa: PLC0415
+    from bunsui.monitoring.channels.eventbridge import EventBridgeChannel  # noqa: PLC0415
+    from bunsui.monitoring.channels.log import LogChannel  # noqa: PLC0415
+    from bunsui.monitoring.channels.sns import SnsChannel  # noqa: PLC0415
+    from bunsui.monitoring.channels.webhook import WebhookChannel  # noqa: PLC0415
+
+    return {
+        "command": CommandChannel(),
+        "eventbridge": EventBridgeChannel(),
+        "log": LogChannel(),
+        "sns": SnsChannel(),
+        "webhook": WebhookChannel(),
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from attrs import frozen
 
 from bunsui.dsl.fields import IDENTIFIER_PATTERN, IDENTIFIER_RULE, PRINTABLE_PATTERN
+from bunsui.ports.alerts import AlertChannel
 from bunsui.ports.job_type import JobType, OnLost
 from bunsui.ports.secrets import SecretSource
 
@@ -170,6 +171,34 @@ def _secret_sources(result: Any, built_in: bool) -> Iterable[tuple[str, SecretSo
         yield name, source
 
 
+def _alert_channels(result: Any, built_in: bool) -> Iterable[tuple[str, AlertChannel]]:
+    for name, channel in _mapped("bunsui_alert_channels", result):
+        if not isinstance(name, str) or not re.match(IDENTIFIER_PATTERN, name):
+            raise Wrong(f"{name!r} is not a name for an alert channel: {IDENTIFIER_RULE}")
+        what = f"alert channel '{name}'"
+        if not isinstance(channel, AlertChannel):
+            if isclass(channel) and issubclass(channel, AlertChannel):
+                raise Wrong(f"{channel.__name__} is a class; give an instance, {channel.__name__}()")
+            raise Wrong(f"{what} is {type(channel).__name__}, not an instance of bunsui.AlertChannel")
+        if not built_in:
+            _check_channel(what, channel)
+        yield name, channel
+
+
+def _check_channel(what: str, channel: AlertChannel) -> None:
+    from bunsui.plugins.schemas import wrong_with  # noqa: PLC0415 - only for those of plugins
+
+    schema: Any = channel.schema
+    if not isinstance(schema, dict):
+        raise Wrong(f"{what}: its 'schema' is of type {type(schema).__name__}, not a dict")
+    if (wrong := wrong_with(schema, ("type",), "every channel")) is not None:
+        raise Wrong(f"{what}{wrong}")
+    names: Any = channel.secret_options
+    fields = schema.get("properties", {})
+    if isinstance(names, str) or not isinstance(names, Iterable) or not {*names} <= {*fields}:
+        raise Wrong(f"{what}: its secret_options are {names!r}; they are names of its own options")
+
+
 def _commands(result: Any, built_in: bool) -> Iterable[tuple[str, Any]]:
     del built_in
     from click import Command  # noqa: PLC0415 - only who asks for commands has the extra
@@ -187,7 +216,8 @@ def _commands(result: Any, built_in: bool) -> Iterable[tuple[str, Any]]:
 JOB_TYPES = Kind("bunsui_job_types", "job type", _job_types)
 STORES = Kind("bunsui_stores", "store", _stores)
 SECRET_SOURCES = Kind("bunsui_secret_sources", "secret source", _secret_sources)
+ALERT_CHANNELS = Kind("bunsui_alert_channels", "alert channel", _alert_channels)
 COMMANDS = Kind("bunsui_cli_commands", "command", _commands)
 
 #: What a registry needs; observers bring nothing, and commands are for the command line alone.
-KINDS = (JOB_TYPES, STORES, SECRET_SOURCES)
+KINDS = (JOB_TYPES, STORES, SECRET_SOURCES, ALERT_CHANNELS)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import click
 
     from bunsui.engine.events import Event
+    from bunsui.ports.alerts import AlertChannel
     from bunsui.ports.job_type import JobType
     from bunsui.ports.secrets import SecretSource
     from bunsui.ports.store import Store
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 #: The version of the hooks: the second number goes up with a hook or an argument that is new, the first with
 #: one that is taken away or changes its meaning. A plugin says which it needs with the attribute
 #: ``bunsui_hook_versions``, a version specifier such as ``">=1.0,<2"``.
-HOOK_VERSION = "1.0"
+HOOK_VERSION = "1.1"
 
 
 @hookspec
@@ -75,6 +76,24 @@ def bunsui_secret_sources() -> Mapping[str, SecretSource]:  # type: ignore[empty
     On error: of the hook, as with `bunsui_job_types`. What `SecretSource.get` raises fails the attempt of the
         job that needed the secret, with the code ``SecretUnavailable``, and is shown by the name of its type
         alone; an `AwsError` of the kind ``credentials`` pauses the session.
+    """
+
+
+@hookspec
+def bunsui_alert_channels() -> Mapping[str, AlertChannel]:  # type: ignore[empty-body]
+    """The types of channels that alerts are sent through, since version 1.1.
+
+    Called: once for each registry: for a plugin that is given, when it is registered; for an installed one,
+        when a channel is first asked for. Nothing is sent then.
+    Thread: that of the caller. `AlertChannel.send` is called in threads that do nothing else, by several at
+        once, and never on a session's path.
+    Returns: a mapping from name to an instance of `bunsui.AlertChannel`: what a configuration says as the
+        ``type`` of a channel. A name is a letter, then up to 63 letters, digits, ``_`` or ``-``. The
+        ``schema`` of each is valid JSON Schema (draft 2020-12) of an object, complete in itself, without a
+        field ``type``.
+    On error: of the hook, as with `bunsui_job_types`. What `AlertChannel.send` raises fails no session: the
+        alert is sent again later. Only the text of a `bunsui.AlertNotTaken` is shown, of all else the name of
+        its type.
     """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from bunsui.dsl.fields import JOB_FIELDS
@@ -12,6 +12,17 @@ from bunsui.dsl.fields import JOB_FIELDS
 
 def what_is_wrong(schema: dict[str, Any]) -> str | None:
     """What is wrong with the schema of a job type, to be read behind its name; None: nothing."""
+    return wrong_with(schema, JOB_FIELDS, "every job")
+
+
+def wrong_with(schema: dict[str, Any], taken: Collection[str], whose: str) -> str | None:
+    """What is wrong with the schema of an object that also has fields of another's; None: nothing.
+
+    Args:
+        schema: what a plugin brings.
+        taken: the fields that it may not have.
+        whose: who has these, such as ``every job``.
+    """
     try:
         json.dumps(schema, allow_nan=False)  # `bunsui schema` writes it; jsonschema bears any value.
     except (TypeError, ValueError, RecursionError) as error:
@@ -23,8 +34,8 @@ def what_is_wrong(schema: dict[str, Any]) -> str | None:
             return f": its schema has '$ref' {to!r}, which is not within it"
     if schema.get("type", "object") != "object":
         return f": its schema has the type {schema['type']!r}; it must be an object's"
-    if common := sorted(set(_fields(schema)) & set(JOB_FIELDS)):
-        return f" has a field of every job: {', '.join(common)}"
+    if common := sorted(set(_fields(schema)) & set(taken)):
+        return f" has a field of {whose}: {', '.join(common)}"
     missing = [name for name in schema.get("required", ()) if name not in schema.get("properties", {})]
     if missing and "patternProperties" not in schema:
         return f": its schema requires {missing[0]!r}, which is none of its properties"

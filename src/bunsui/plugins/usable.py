@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import click
 
     from bunsui.plugins.contributions import Kind
+    from bunsui.ports.alerts import AlertChannel
     from bunsui.ports.job_type import JobType
     from bunsui.ports.registered import Registered
     from bunsui.ports.secrets import SecretSource
@@ -43,6 +44,11 @@ class ByName:
     def secret_sources(self) -> Mapping[str, SecretSource]:
         """Every secret source by its name."""
         return self._registered(contributions.SECRET_SOURCES)
+
+    @cached_property
+    def alert_channels(self) -> Mapping[str, AlertChannel]:
+        """Every type of alert channel by its name."""
+        return self._registered(contributions.ALERT_CHANNELS)
 
     @cached_property
     def cli_commands(self) -> Mapping[str, click.Command]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from bunsui.local.supervisor import Supervisor
 from bunsui.model.artifact import INLINE
 from bunsui.ports.services import Services
 from bunsui.ports.store import Store
+from bunsui.runner.alerting.alerting import Alerting
 from bunsui.runner.attempts.artifact_folder import FolderArtifacts
 from bunsui.runner.attempts.captured import Captured
 from bunsui.runner.attempts.event_loop import EventLoop
@@ -33,9 +35,10 @@ from bunsui.runner.job_types import JobTypes
 from bunsui.runner.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bunsui.aws.settings import AwsSettings
+    from bunsui.monitoring.channels.channels import Channels
     from bunsui.plugins.registry import Plugins
     from bunsui.ports.clock import Clock
     from bunsui.runner.attempts.artifacts import Artifacts
@@ -85,6 +88,9 @@ class Parts:
     max_concurrency: int
     #: Takes in what jobs in threads log; None: nobody does.
     captured: Captured | None
+    #: By what alerts are sent, once something asks for it.
+    channels: Callable[[], Channels]
+    alerting: Alerting
 
     @property
     def clock(self) -> Clock:
@@ -99,7 +105,9 @@ class Parts:
     def close(self, timeout: float) -> None:
         """Ends all of them, in the order in which they need each other."""
         self.driver.stop(timeout)
+        self.alerting.close()
         self.observers.close(CLOSING)
+        self.telling.close()
         self.heartbeat.close()
         self.pool.close()
         self.calls.close()
@@ -226,6 +234,23 @@ def assemble(
         thread=around.thread,
     )
     heartbeat = around.heartbeat(opened, runner_id, lease, driver.last_turn, clock, around.thread)
+
+    @cache
+    def channels() -> Channels:
+        from bunsui.runner.alerting.channels import channels_of  # noqa: PLC0415 - few have alerts
+
+        return channels_of(settings, plugins, services, secrets)
+
+    alerting = Alerting(
+        opened,
+        channels,
+        clock,
+        around.thread,
+        lambda: driver.is_busy,
+        has_channels=around.sends_alerts and bool(settings.alert_channels),
+        configured=settings.alerts,
+        is_on=around.sends_alerts,
+    )
     return Parts(
         id=runner_id,
         store=opened,
@@ -233,7 +258,7 @@ def assemble(
         surroundings=around,
         supervisor=supervisor,
         observers=observers,
-        telling=Telling(observers),
+        telling=Telling(observers, settings.telemetry),
         pool=pool,
         calls=calls,
         event_loop=event_loop,
@@ -248,4 +273,6 @@ def assemble(
         pools=sizes,
         max_concurrency=max_concurrency,
         captured=Captured(host) if capture_logging else None,
+        channels=channels,
+        alerting=alerting,
     )

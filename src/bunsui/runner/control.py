@@ -210,6 +210,7 @@ class Control:
         if orphaned_at is None:
             yield from recovery.until_orphaned(live, self.store, clock)
         paused = state.status is SessionStatus.PAUSED
+        self.parts.alerting.go_on(live)
         self.claim(live)
         at = live.at(clock.now())
         if request is not None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bunsui.configuration.config import Config
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
+    from bunsui.runner.alerting.sweep import Swept
     from bunsui.runner.handle import Session
     from bunsui.runner.sessions.index import SessionSummary
     from bunsui.runner.sessions.pruning import Pruned
@@ -297,6 +298,30 @@ class Runner(Launching):
             raise ConfigError(f"there is no session status {status!r}", hint=f"there are: {known}")
         wanted = None if status is None else SessionStatus(status)
         return index.find(self.store, pipeline, wanted, limit, after)
+
+    def sweep_alerts(self) -> Swept:
+        """Looks once at all sessions that have alerts, and sends what is due, by this runner's channels.
+
+        Every runner that has channels does so by itself while it drives sessions, once a minute. This is for
+        whoever has none that lives all the time, such as a scheduler.
+
+        Such as::
+
+            print(runner.sweep_alerts().delivered)  # 0
+
+        Returns:
+            How many alerts were sent, failed, and wait.
+
+        Raises:
+            PluginError: a plugin's channels are wrong.
+            StateError: this runner is closed.
+            StoreError: the store can't be read.
+        """
+        from bunsui.runner.alerting.sweep import Sweep
+
+        self._require_open()
+        parts = self._control.parts
+        return Sweep(self.store, parts.channels(), parts.clock).all()
 
     def prune(self, older_than: timedelta | float | str, dry_run: bool = False) -> Pruned:
         """Removes sessions that ended long ago, with their histories, logs and artifacts.

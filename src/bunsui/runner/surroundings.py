@@ -53,5 +53,7 @@ class Surroundings:
     environ: Mapping[str, str] = field(factory=lambda: os.environ, repr=False)
     #: Makes names of runners and requests that nobody else has.
     new_id: Callable[[], str] = _random_id
+    #: Whether sessions have alerts: somebody is told of what is no test.
+    sends_alerts: bool = True
     #: Whether a runner that was not closed is closed when the interpreter ends.
     closes_at_exit: bool = True

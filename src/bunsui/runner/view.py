@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.session import JobState, SessionState
+    from bunsui.runner.alerting.watched import Delivery
     from bunsui.runner.control import Control
     from bunsui.runner.driving.live import Live
 
@@ -192,6 +193,24 @@ class View:
         if state.outputs is None:
             return dict.fromkeys(self._pipeline.outputs)
         return dict(state.outputs.value)
+
+    @property
+    def alerts(self) -> tuple[Delivery, ...]:
+        """What became of its alerts, at each channel; empty where none was due.
+
+        They are known until 30 days after all were told or given up.
+
+        Such as::
+
+            print([(told.alert.on, told.channel, told.state) for told in session.alerts])  # []
+
+        Raises:
+            StoreError: the store can't be read.
+        """
+        from bunsui.runner.alerting.watched import of_session  # noqa: PLC0415 - few have alerts
+
+        found = of_session(self._store, self._id)
+        return () if found is None else found.deliveries
 
     def raise_for_status(self) -> None:
         """Returns where the session has succeeded, or has yet to end.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bunsui.testing.alert_channels import AlertChannelSuite
     from bunsui.testing.fakes.clock import FakeClock
     from bunsui.testing.fakes.service import FakeService, FakeWork
     from bunsui.testing.fakes.store import FakeStore
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bunsui.testing.stubbing.stubs import Stubs, Takes, in_turn
 
 __all__ = [
+    "AlertChannelSuite",
     "FakeClock",
     "FakeService",
     "FakeStore",
@@ -55,6 +57,7 @@ _MODULES = {
 }
 #: Each suite with the module that has it, and the package of its tests.
 _SUITES = {
+    "AlertChannelSuite": ("alert_channels", "alert_channel"),
     "JobTypeSuite": ("job_types", "job_type"),
     "ObserverSuite": ("observers", "observer"),
     "SecretSourceSuite": ("secret_sources", "secret_source"),

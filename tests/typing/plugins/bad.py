@@ -12,7 +12,7 @@ from bunsui import testing
 from bunsui.engine.events import Event
 from bunsui.ports.job_type import Finding
 from bunsui.ports.store import Append, Appended, Commit, Put, Store
-from bunsui.testing import JobTypeSuite, SecretSourceSuite, StoreSuite
+from bunsui.testing import AlertChannelSuite, JobTypeSuite, SecretSourceSuite, StoreSuite
 
 
 class NoRun(bunsui.JobType):
@@ -100,6 +100,15 @@ class Bytes(bunsui.SecretSource):
         return key.encode()
 
 
+class Quiet(bunsui.AlertChannel):
+    user_only = "yes"  # error: a flag
+    secret_options = "token"  # error: a tuple of names
+
+    def send(self, alert: bunsui.Alert, options: str) -> None:  # error: options are a mapping
+        alert.silenced += 1  # error: it is frozen
+        print(alert.session)  # error: it has a session_id
+
+
 class Half(Store):
     """Half of a store, so there can't be an instance."""
 
@@ -131,6 +140,11 @@ def bunsui_secret_sources() -> Mapping[str, bunsui.SecretSource]:
     return {"bytes": "hunter2"}  # error: a value, not a source
 
 
+@bunsui.hookimpl
+def bunsui_alert_channels() -> Mapping[str, bunsui.AlertChannel]:
+    return {"quiet": Quiet}  # error: the class, not an instance
+
+
 @bunsui.hookimpl(optional=True)  # error: it is optionalhook
 def bunsui_session_event(session_id: str, event: Event) -> None:
     print(session_id, event.job)  # error: not every event is about a job
@@ -159,6 +173,11 @@ class TestMisuse(JobTypeSuite):
     options = ["text"]  # error: a mapping
     invalid_options = {"text": 1}  # error: a list of mappings
     can_cancel = "no"  # error: a flag
+    patience = "1 minute"  # error: seconds, a number
+
+
+class TestQuiet(AlertChannelSuite):
+    options = "none"  # error: a mapping
     patience = "1 minute"  # error: seconds, a number
 
 

@@ -15,7 +15,14 @@ import bunsui
 from bunsui.engine.events import Event, JobFailed, JobSucceeded, SessionFailed, SessionSucceeded
 from bunsui.ports.job_type import Command, Finding
 from bunsui.ports.store import Append, Appended, Commit, Document, Put, Store
-from bunsui.testing import JobTypeSuite, ObserverSuite, SecretSourceSuite, StoreSuite, simulate
+from bunsui.testing import (
+    AlertChannelSuite,
+    JobTypeSuite,
+    ObserverSuite,
+    SecretSourceSuite,
+    StoreSuite,
+    simulate,
+)
 
 bunsui_hook_versions = ">=1.0,<2"
 
@@ -119,6 +126,19 @@ class Pass(bunsui.SecretSource):
         return done.stdout.partition("\n")[0]
 
 
+class Bell(bunsui.AlertChannel):
+    """Alerts to a command."""
+
+    schema: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {"tone": {"type": "string"}}}
+    user_only = True
+    secret_options = ("tone",)
+
+    def send(self, alert: bunsui.Alert, options: Mapping[str, Any]) -> None:
+        done = subprocess.run(["ring", options["tone"]], input=alert.summary, text=True, check=False)
+        if done.returncode:
+            raise bunsui.AlertNotTaken("nobody is on call", hint="look at the rota", retry_after=60)
+
+
 class Through(Store):
     """A store in front of another one."""
 
@@ -194,6 +214,11 @@ def bunsui_stores() -> Mapping[str, Callable[[str], Store]]:
 @bunsui.hookimpl
 def bunsui_secret_sources() -> dict[str, bunsui.SecretSource]:
     return {"pass": Pass()}
+
+
+@bunsui.hookimpl
+def bunsui_alert_channels() -> dict[str, bunsui.AlertChannel]:
+    return {"bell": Bell()}
 
 
 @bunsui.hookimpl(optionalhook=True)
@@ -289,6 +314,21 @@ class TestPass(SecretSourceSuite):
     @pytest.fixture
     def source(self) -> bunsui.SecretSource:
         return Pass()
+
+
+class TestBell(AlertChannelSuite):
+    """The suite for alert channels."""
+
+    hidden = "loud"
+    patience = 5
+
+    @pytest.fixture
+    def channel(self) -> bunsui.AlertChannel:
+        self.options = {"tone": "loud"}
+        return Bell()
+
+    def received(self) -> list[str]:
+        return []
 
 
 class TestFigures(ObserverSuite):

@@ -46,7 +46,7 @@ OWN = {
     "name": "bunsui",
     "distribution": "bunsui",
     "version": bunsui.__version__,
-    "hooks": ["bunsui_job_types", "bunsui_stores", "bunsui_secret_sources"],
+    "hooks": ["bunsui_job_types", "bunsui_stores", "bunsui_secret_sources", "bunsui_alert_channels"],
     "state": "active",
     "reason": None,
 }

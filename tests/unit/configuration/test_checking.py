@@ -140,4 +140,4 @@ def test_examples_are_right(key: str) -> None:
 
 def test_what_only_the_user_says() -> None:
     """All that names secrets, variables, commands or who calls AWS; a new key that does has to come here."""
-    assert {"aws", "aws_allowed_roles", "bindings", "env", "secrets"} == USER_ONLY
+    assert {"alert_channels", "alerts", "aws", "aws_allowed_roles", "bindings", "env", "secrets"} == USER_ONLY

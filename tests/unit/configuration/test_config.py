@@ -17,6 +17,8 @@ from bunsui.configuration.config import misspelt_variables
 from bunsui.configuration.keys import KEYS, USER_ONLY, variable_of
 from bunsui.configuration.origins import Origin, Source
 from bunsui.configuration.settings import SecretReference
+from bunsui.model.alerts import AlertRule
+from bunsui.monitoring.channels.configured import ConfiguredChannel
 from bunsui.stores.urls import sqlite_path
 
 
@@ -87,24 +89,31 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
         "BUNSUI_STORE": "memory://", "BUNSUI_LEASE": "5", "BUNSUI_MAX_CONCURRENCY": "6",
         "BUNSUI_LOG_LEVEL": "info", "BUNSUI_LOG_FORMAT": "json",
         "BUNSUI_LOCAL": "true", "BUNSUI_ARTIFACTS": "large", "BUNSUI_CAPTURE_LOGGING": "true",
+        "BUNSUI_TELEMETRY": "emf:m.jsonl",
         "BUNSUI_BINDINGS": "b.yaml", "BUNSUI_ENV": '["A", "B", "A"]',
         "BUNSUI_SECRETS": '{"db": "env:A"}',
         "BUNSUI_POOLS": '{"gpu": 2}',
         "BUNSUI_AWS": '{"region": "eu-west-1"}',
         "BUNSUI_AWS_ALLOWED_ROLES": '["arn:aws:iam::123456789012:role/etl"]',
+        "BUNSUI_ALERT_CHANNELS": '{"ops": {"type": "pager", "to": ["ada"]}}',
+        "BUNSUI_ALERTS": '[{"on": "stalled", "after": "30m", "channel": "ops", "pipeline": "Load"}]',
     }  # fmt: skip
     assert {variable_of(key) for key in KEYS} == set(environ)
     write(user, "")
     found = load(project, user, environ)
-    assert ("memory://", 5.0, 6, True, "b.yaml", "large", True) == (
+    assert ("memory://", 5.0, 6, True, "b.yaml", "large", True, "emf:m.jsonl") == (
         found.store, found.lease, found.max_concurrency, found.local, found.bindings, found.artifacts,
-        found.capture_logging,
+        found.capture_logging, found.telemetry,
     )  # fmt: skip
     assert ("info", "json") == (found.log_level, found.log_format)
     assert (("A", "B"), {"db": SecretReference("env", "A")}) == (found.names.env, found.names.secrets)
     assert {"gpu": 2} == found.pools
     roles = ("arn:aws:iam::123456789012:role/etl",)
     assert AwsSettings(region="eu-west-1", allowed_roles=roles) == found.aws
+    assert {"ops": ConfiguredChannel("pager", {"to": ["ada"]})} == found.alert_channels
+    assert found.alert_channels == found.names.alert_channels
+    assert "BUNSUI_ALERT_CHANNELS" == found.alert_channels["ops"].place
+    assert (AlertRule("stalled", "ops", after=1800, pipeline="Load"),) == found.alerts == found.names.alerts
     assert {} == load(project, user, dict.fromkeys(environ, "")).settings
 
 
@@ -112,9 +121,9 @@ def test_nothing(project: Path, user: Path) -> None:
     """Config() is what is configured where nothing is."""
     write(user, "")
     assert Config().settings == load(project, user).settings == {}
-    assert (30.0, 32, False, None, {}, None, False) == (
+    assert (30.0, 32, False, None, {}, None, False, "auto") == (
         Config().lease, Config().max_concurrency, Config().local, Config().bindings, Config().pools,
-        Config().artifacts, Config().capture_logging,
+        Config().artifacts, Config().capture_logging, Config().telemetry,
     )  # fmt: skip
     assert (None, None) == (Config().log_level, Config().log_format)
     assert Config().store.startswith("sqlite:////")
@@ -152,6 +161,8 @@ def test_what_a_project_may_not_say(project: Path, user: Path, key: str) -> None
     """What runs commands, or reads what belongs to the user: he says it himself, in any of his own ways."""
     lines = {"bindings": 'bindings = "b.yaml"', "env": 'env = ["A"]', "secrets": '[secrets]\ndb = "env:A"'}
     lines |= {"aws": 'aws = {region = "eu-west-1"}', "aws_allowed_roles": "aws_allowed_roles = []"}
+    lines["alert_channels"] = '[alert_channels.ops]\ntype = "log"'
+    lines["alerts"] = '[[alerts]]\non = "failure"\nchannel = "ops"'
     write(user, "")
     write(project, f"lease = 5\n{lines[key]}\n")
     place = f"{project}:{3 if key == 'secrets' else 2}: '{key}' may not be set in a project's file"
@@ -238,15 +249,39 @@ def test_a_bucket_is_named_by_the_user_only(project: Path, user: Path) -> None:
     assert url == Config.load(project.parent, environ={"BUNSUI_ARTIFACTS": url}, user_file=user).artifacts
 
 
+@pytest.mark.parametrize("path", ["/tmp/other", "../m.jsonl", "~/m.jsonl", "out/m.jsonl"])
+def test_a_projects_metrics_stay_in_its_folder(project: Path, user: Path, tmp_path: Path, path: str) -> None:
+    """A repository that was cloned has nothing written elsewhere; the user may say where."""
+    (project.parent / "out").symlink_to(tmp_path)
+    write(user, "")
+    write(project, f'telemetry = "emf:{path}"')
+    assert error(project, user).startswith(
+        f"{project}:1: a project's file may name a file in its own folder only, such as emf:metrics.jsonl;"
+        " any other is set in your own file with: bunsui config set --user telemetry emf:PATH"
+    )
+    write(project, "")
+    write(user, f'telemetry = "emf:{path}"')
+    assert Path(load(project, user).telemetry.removeprefix("emf:")).is_absolute()
+
+
+@pytest.mark.parametrize("kind", ["auto", "otlp", "emf", "emf:stdout", "emf:stderr", "off"])
+def test_where_a_projects_telemetry_goes(project: Path, user: Path, kind: str) -> None:
+    """It may say the kind; where OTLP goes, the variables of the user's environment say."""
+    write(user, "")
+    write(project, f'telemetry = "{kind}"')
+    assert kind == load(project, user).telemetry
+
+
 def test_paths_begin_at_the_files_folder(project: Path, user: Path, tmp_path: Path) -> None:
     """Wherever the command is run; those of the environment begin where it is."""
-    write(project, 'store = "sqlite:///a b/%25.db"\nartifacts = "a b/%25"')
+    write(project, 'store = "sqlite:///a b/%25.db"\nartifacts = "a b/%25"\ntelemetry = "emf:m.jsonl"')
     write(user, 'bindings = "b.yaml"')
     inner = project.parent / "inner"
     inner.mkdir()
     found = Config.load(inner, environ={}, user_file=user)
     assert f"sqlite:///{project.parent}/a%20b/%25.db" == found.store
     assert f"{project.parent}/a b/%25" == found.artifacts
+    assert f"emf:{project.parent}/m.jsonl" == found.telemetry
     assert str(user.parent / "b.yaml") == found.bindings
     assert (
         "sqlite:///x.db"
@@ -313,6 +348,8 @@ def test_a_user_file_that_is_not_there(
         ('artifacts = "s3://"', ":1: artifacts is 's3://'; it is the path of a folder, such as"),
         ('artifacts = "gs://bucket"', ":1: artifacts is 'gs://bucket'; it is the path of a folder, such as"),
         ('artifacts = " "', ":1: artifacts is ' '; it is the path of a folder"),
+        ('telemetry = "grpc"', ":1: telemetry is 'grpc'; it is auto, otlp, emf, emf:stdout, emf:PATH or off"),
+        ('telemetry = "emf:"', ":1: telemetry is 'emf:'; it is auto"),
         ("capture_logging = 1", ":1: capture_logging is 1; it is true or false"),
         ('[pools]\n"a b" = 2', ":2: 'a b' can't be a name in 'pools'"),
     ],

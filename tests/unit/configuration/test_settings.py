@@ -8,6 +8,7 @@ import pytest
 
 from bunsui import ConfigError, Runner
 from bunsui.configuration.settings import SecretReference, Settings, read_settings
+from bunsui.monitoring.channels.configured import ConfiguredChannel
 
 
 class TestSettings:
@@ -51,8 +52,12 @@ class TestSettings:
                 ' "env:DB_PASSWORD"}}',
             ),
             ({"secret": {}}, "config has no key 'secret'; did you mean 'secrets'?"),
-            ({"frobnicate": 1}, "config has no key 'frobnicate'; its keys are env and secrets"),
-            ({1: 2}, "config has no key 1; its keys are env and secrets"),
+            (
+                {"frobnicate": 1},
+                "config has no key 'frobnicate';"
+                " its keys are env, secrets, alert_channels, alerts and telemetry",
+            ),
+            ({1: 2}, "config has no key 1; its keys are env, secrets, alert_channels, alerts and telemetry"),
             ({"env": "REGION"}, 'config.env is str, not a list of names; such as ["REGION"]'),
             ({"env": None}, 'config.env is NoneType, not a list of names; such as ["REGION"]'),
             (
@@ -93,6 +98,28 @@ class TestSettings:
         with pytest.raises(ConfigError) as caught:
             read_settings(given)
         assert expected == str(caught.value)
+
+    def test_alert_channels(self) -> None:
+        """A channel is a type and its options, as in a file."""
+        found = read_settings({"alert_channels": {"ops": {"type": "sns", "topic": "arn"}}}).alert_channels
+        assert {"ops": ConfiguredChannel("sns", {"topic": "arn"})} == found
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (3, "config.alert_channels is not a table of channels by name"),
+            ({"a": "hunter2"}, "config.alert_channels.a is not a table with a type"),
+            ({"a": {}}, "config.alert_channels.a is not a table with a type"),
+            ({"a": {"type": "hunter2 b"}}, "config.alert_channels.a.type is not the type of a channel"),
+            ({"a b": {"type": "log"}}, "config.alert_channels has the key 'a b'"),
+        ],
+    )
+    def test_wrong_alert_channels(self, given: Any, expected: str) -> None:
+        """What is wrong is refused by its place, and not shown."""
+        with pytest.raises(ConfigError) as caught:
+            read_settings({"alert_channels": given})
+        assert str(caught.value).startswith(expected)
+        assert "hunter2" not in str(caught.value)
 
     @pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A\n", "É", "hunter2=x", 7, None])
     def test_wrong_variable(self, name: Any) -> None:

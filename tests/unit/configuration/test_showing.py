@@ -51,9 +51,10 @@ def test_no_secret_is_shown() -> None:
     found = config(
         BUNSUI_SECRETS='{"a": "hunter2:x", "b": "env:hunter2-", "c": "file:hunter2"}',
         BUNSUI_STORE="pg://u:hunter2@h/d?password=hunter2&x=1",
+        BUNSUI_ALERT_CHANNELS='{"a": {"type": "webhook", "url": "https://hunter2", "headers": ["hunter2"]}}',
     )
     shown = json.dumps([[s.key, s.value] for s in every(found)]) + repr(found)
-    shown += json.dumps([one(found, key) for key in ("secrets", "secrets.a", "store")])
+    shown += json.dumps([one(found, key) for key in ("secrets", "secrets.a", "store", "alert_channels")])
     assert "hunter2" not in shown
     assert {"a": "***", "b": "***", "c": "***"} == one(found, "secrets")
 

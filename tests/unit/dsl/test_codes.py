@@ -27,6 +27,7 @@ CODE = re.compile(r"[a-z]+(-[a-z]+)+|syntax|cycle|denied")
 #: What looks like a code where codes are made, and is none.
 NOT_CODES = {
     "utf-8",
+    "bunsui-alerts",
     "bunsui-driver",
     "bunsui-heartbeat",
     "bunsui-logs",

@@ -316,14 +316,6 @@ def test_cache(field, text):
     assert shown.startswith(text) if text else shown == ""
 
 
-def test_later_pipeline_field():
-    """A field of a pipeline that this version does not do yet is refused, at its key."""
-    assert shown(head("  - {id: a, type: probe}\n", "alerts: []\n")) == (
-        "p.yaml:3:1: error[not-supported-yet]: 'alerts' is part of the language, but this version of bunsui"
-        " does not do it yet\n    3 | alerts: []\n      | ^^^^^^"
-    )
-
-
 # Fields of jobs and pipelines that earlier versions refused
 
 

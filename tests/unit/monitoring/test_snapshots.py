@@ -248,12 +248,12 @@ def test_what_did_not_run_is_counted_apart():
 
 
 def test_a_fan_out_is_one_job():
-    """It takes from its first item's start to its end; the attempts of its items are its own."""
+    """It takes from when its list is known to its end; the attempts of its items are its own."""
     made = Recorded(pipeline_of(a=[]))
     item = {"job": "a", "attempt": 1, "key": "k"}
     made.session(
         *begun(),
-        (0, ev.FanOutStarted, {"job": "a", "count": 2}),
+        (1, ev.FanOutStarted, {"job": "a", "count": 2}),
         (2, ev.ItemStarted, {**item, "item": 0}),
         (3, ev.ItemStarted, {**item, "item": 1}),
         (4, ev.ItemAttemptFailed, {"job": "a", "item": 0, "attempt": 1, "error": BROKEN, "delay": 0.0}),
@@ -264,7 +264,7 @@ def test_a_fan_out_is_one_job():
         (8, ev.SessionSucceeded, {}),
     )
     job = made.snapshot().pipelines["etl"].jobs["a"]
-    assert ({"succeeded": 1}, 6.0, 2.0) == (job.runs, job.duration.p50, job.queue_time.p50)
+    assert ({"succeeded": 1}, 7.0, 1.0) == (job.runs, job.duration.p50, job.queue_time.p50)
     assert (3, 1) == (job.attempts, job.retries)
 
 

@@ -11,6 +11,7 @@ import pytest
 from attrs import frozen
 
 from bunsui import (
+    AlertChannel,
     CannotTell,
     ConfigError,
     JobType,
@@ -203,6 +204,62 @@ def test_wrong_stores(stores, expected):
 
 NOT_A_SOURCE = "not an instance of bunsui.SecretSource"
 NO_NAME = "is not a name for a secret source: a letter, then up to 63 letters, digits, '_' or '-'"
+
+
+class Pager(AlertChannel):
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}, "additionalProperties": False}
+
+    def send(self, alert, options):
+        pass
+
+
+def pager(**attributes):
+    """A channel that has other attributes."""
+    return type("Odd", (Pager,), attributes)()
+
+
+NOT_A_CHANNEL = "not an instance of bunsui.AlertChannel"
+NO_CHANNEL_NAME = "is not a name for an alert channel: a letter, then up to 63 letters, digits, '_' or '-'"
+TYPED = {"type": "object", "properties": {"type": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [
+        ({"pager": "x"}, f": alert channel 'pager' is str, {NOT_A_CHANNEL}"),
+        ({"pager": Pager}, ": Pager is a class; give an instance, Pager()"),
+        ({7: Pager()}, f": 7 {NO_CHANNEL_NAME}"),
+        ({"a:b": Pager()}, f": 'a:b' {NO_CHANNEL_NAME}"),
+        ({"": Pager()}, f": '' {NO_CHANNEL_NAME}"),
+        (3, ": bunsui_alert_channels returned int; return a mapping by name"),
+        ([Pager()], ": bunsui_alert_channels returned list; return a mapping by name"),
+        ({"p": pager(schema=3)}, ": alert channel 'p': its 'schema' is of type int, not a dict"),
+        ({"p": pager(schema=TYPED)}, ": alert channel 'p' has a field of every channel: type"),
+        (
+            {"p": pager(schema={"type": "array"})},
+            ": alert channel 'p': its schema has the type 'array'; it must be an object's",
+        ),
+        (
+            {"p": pager(schema={"properties": {"a": {"type": "texts"}}})},
+            ": alert channel 'p': its schema is not valid JSON Schema at properties/a/type: 'texts' is not valid under any of the given schemas",
+        ),
+        (
+            {"p": pager(schema={"required": ["a"]})},
+            ": alert channel 'p': its schema requires 'a', which is none of its properties",
+        ),
+        (
+            {"p": pager(secret_options=("token",))},
+            ": alert channel 'p': its secret_options are ('token',); they are names of its own options",
+        ),
+        (
+            {"p": pager(secret_options="to")},
+            ": alert channel 'p': its secret_options are 'to'; they are names of its own options",
+        ),
+    ],
+)
+def test_wrong_alert_channels(channels, expected):
+    """What is no channel, has no name that a configuration can say, or no schema of options, is refused."""
+    assert expected == refused(bunsui_alert_channels=channels)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,30 @@ def test_secret_source():
     )
 
 
+def test_alert_channel():
+    """A plugin's type of alert channels is found by its name, behind the built-in ones."""
+
+    class Pager(bunsui.AlertChannel):
+        def send(self, alert, options):
+            raise NotImplementedError
+
+    found = Pager()
+    plugin = type("Pages", (), {"bunsui_alert_channels": hookimpl(lambda self: {"pager": found})})()
+    channels = plugins(plugin).alert_channels
+    assert ["command", "eventbridge", "log", "sns", "webhook", "pager"] == list(channels)
+    assert found is channels["pager"]
+
+
+@pytest.mark.parametrize("name", plugins().alert_channels)
+def test_the_schemas_of_bunsuis_own_channels(name):
+    """They are what those of plugins have to be, each option is told in words, and secrets are options."""
+    channel = plugins().alert_channels[name]
+    contributions._check_channel(name, channel)
+    fields = channel.schema.get("properties", {})
+    assert [] == [field for field, schema in fields.items() if "title" not in schema]
+    assert channel.schema["additionalProperties"] is False
+
+
 def test_environment_has_two_names():
     """The environment is one source with two names."""
     sources = plugins().secret_sources
@@ -192,7 +216,7 @@ def test_duplicate(plugin, expected):
     )
 
 
-@pytest.mark.parametrize("attribute", ["job_types", "stores", "secret_sources"])
+@pytest.mark.parametrize("attribute", ["job_types", "stores", "secret_sources", "alert_channels"])
 def test_immutable(attribute):
     """What is registered can't be changed."""
     with pytest.raises(TypeError):
@@ -425,7 +449,7 @@ def test_describe():
     assert (
         PluginInfo(
             "bunsui", "bunsui", bunsui.__version__,
-            ("bunsui_job_types", "bunsui_stores", "bunsui_secret_sources"), "active", None,
+            ("bunsui_job_types", "bunsui_stores", "bunsui_secret_sources", "bunsui_alert_channels"), "active", None,
         ),
         PluginInfo(
             "Brings", None, None, ("bunsui_job_types", "bunsui_stores", "bunsui_secret_sources"), "active", None

@@ -18,6 +18,7 @@ FIXTURES = {
     "JobTypeSuite": "job_type",
     "SecretSourceSuite": "source",
     "ObserverSuite": "observer",
+    "AlertChannelSuite": "channel",
 }
 
 

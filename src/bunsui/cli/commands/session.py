@@ -6,7 +6,7 @@ import os
 
 import click
 
-from bunsui.cli import parameters, plans, render
+from bunsui.cli import alert_text, parameters, plans, render
 from bunsui.cli.definitions import pipeline_of
 from bunsui.cli.drive import drive, prepare, start, termination_interrupts
 from bunsui.cli.exit_codes import INTERRUPTED
@@ -164,6 +164,8 @@ def status_command(text: str, store: str | None, form: str) -> None:
             note(f"it is pausing: running jobs end; take that back with: {back}")
         elif session.asked == "cancel":
             note("it is being cancelled: what runs is stopped")
+        for line in alert_text.lines(session):
+            note(line)
         if (told := render.unattended(session, at)) is not None:
             note(told)
 

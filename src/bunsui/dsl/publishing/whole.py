@@ -15,17 +15,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl import schema
-from bunsui.dsl.fields import (
-    DEFAULTS_FIELDS,
-    JOB_FIELDS,
-    LATER_JOB_FIELDS,
-    LATER_PIPELINE_FIELDS,
-    PIPELINE_FIELDS,
-)
+from bunsui.dsl.alert_fields import ALERT_FIELDS, rule_schema
+from bunsui.dsl.fields import DEFAULTS_FIELDS, JOB_FIELDS, PIPELINE_FIELDS
 from bunsui.dsl.parameters.fields import PARAMETER_FIELDS, PARAMETER_TYPES, SECRET
 from bunsui.dsl.publishing.choices import ANY, HAS_TYPE, INPUTS, ONE_REFERENCE, ONE_SECRET, explained, is_type
 from bunsui.dsl.publishing.jobs import JobSchemas
 from bunsui.dsl.publishing.referable import Referable, holds_reference
+from bunsui.model.alerts import KINDS
 from bunsui.model.pipeline import LANGUAGE_VERSION
 
 if TYPE_CHECKING:
@@ -47,6 +43,7 @@ def json_schema(job_types: Mapping[str, JobType]) -> dict[str, Any]:
     _add_common_fields(job_types, defs)
     _add_declarations("parameter", "A parameter", defs, secret=True)
     _add_declarations("input", "An input", defs, secret=False)
+    _add_alerts(defs)
     jobs = JobSchemas(job_types, defs)
     jobs.add_jobs()
     jobs.add_templates()
@@ -66,23 +63,22 @@ def json_schema(job_types: Mapping[str, JobType]) -> dict[str, Any]:
 
 
 def _pipeline_fields() -> dict[str, Any]:
-    fields = {name: part for name, part in PIPELINE_FIELDS.items() if name not in LATER_PIPELINE_FIELDS}
+    fields = dict(PIPELINE_FIELDS)
     # One value to propose, and not two, is what an editor puts in by itself.
     fields["version"] = {"type": "string", **fields["version"]}
     del fields["version"]["examples"]
     fields["parameters"] = {**fields["parameters"], "items": {"$ref": "#/$defs/parameter"}}
     in_defaults = {name: {"$ref": f"#/$defs/field.{name}"} for name in DEFAULTS_FIELDS}
-    for name in LATER_JOB_FIELDS:
-        in_defaults.pop(name, None)
     fields["defaults"] = {**fields["defaults"], "properties": in_defaults}
     fields["templates"] = {**fields["templates"], "additionalProperties": {"$ref": "#/$defs/template"}}
     fields["jobs"] = {**fields["jobs"], "items": {"$ref": "#/$defs/job"}}
+    fields["alerts"] = {**fields["alerts"], "items": {"$ref": "#/$defs/alert"}}
     return fields
 
 
 def _add_common_fields(job_types: Mapping[str, JobType], defs: dict[str, Any]) -> None:
     """Adds a definition of each field of a job, and of each field of a template."""
-    fields = {name: part for name, part in JOB_FIELDS.items() if name not in LATER_JOB_FIELDS}
+    fields = dict(JOB_FIELDS)
     fields["type"] = {**fields["type"], "enum": list(job_types)}
     fields["for_each"] = {**fields["for_each"], "pattern": ONE_REFERENCE}
     descriptions = [str(job_type.schema.get("description", "")) for job_type in job_types.values()]
@@ -120,6 +116,31 @@ def _add_declarations(name: str, what: str, defs: dict[str, Any], *, secret: boo
         "description": f"{what}: its name, its type, and what its values must be.",
         "type": "object",
         "properties": {"type": of_type},
+        "allOf": branches,
+    }
+
+
+def _add_alerts(defs: dict[str, Any]) -> None:
+    """Adds the definition of rules for alerts, of every kind."""
+    on = {"$ref": "#/$defs/alert.on"}
+    defs["alert.on"] = ALERT_FIELDS["on"]
+    branches = []
+    for kind in KINDS:
+        rule = rule_schema(kind)
+        rule["properties"]["on"] = on
+        one_of = KINDS[kind][0]
+        if len(one_of) > 1:
+            rule["oneOf"] = [{"required": [name]} for name in one_of]
+        defs[f"alert.{kind}"] = {"title": "Alert", "description": f"An alert on {kind}.", **rule}
+        said = {key: ALERT_FIELDS["on"][key] for key in ("title", "description")}
+        has_kind = {"type": "object", "required": ["on"], "properties": {"on": {**said, "const": kind}}}
+        branches.append({"if": has_kind, "then": {"$ref": f"#/$defs/alert.{kind}"}})
+    defs["alert"] = {
+        "title": "Alert",
+        "description": "A rule: what is told of, and by which channels.",
+        "type": "object",
+        "properties": {"on": on},
+        "required": ["on"],
         "allOf": branches,
     }
 

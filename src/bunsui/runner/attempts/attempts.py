@@ -17,7 +17,7 @@ from bunsui.runner.attempts import outcomes
 from bunsui.runner.attempts.remote_work import RemoteWork
 from bunsui.runner.attempts.remotes import Remotes
 from bunsui.runner.attempts.results import Results
-from bunsui.runner.attempts.telling import tell
+from bunsui.runner.driving.telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -107,6 +107,11 @@ class Driver:
         """Whether the driver makes turns: a heartbeat stands for this."""
         return self._mailbox.is_alive and self._clock.monotonic() - self._last_turn < self._lease
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it drives any session."""
+        return bool(self._lives)
+
     def last_turn(self) -> int | None:
         """The number of the last turn, counted from 1; None where the driver is not alive."""
         return self._turns if self.alive else None
@@ -328,6 +333,7 @@ class Driver:
             live.begun.set()
         if live.left:
             self._attempts.clear(live)
+        live.alert()
         if live.machine.state.status.is_terminal or live.is_released:
             self._leave(live)
             return

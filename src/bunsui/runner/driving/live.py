@@ -13,6 +13,7 @@ from bunsui.concurrency.notice import Notice
 from bunsui.engine.decide import Machine
 from bunsui.engine.events import RunnerReleased
 from bunsui.errors import BunsuiError, StoreError
+from bunsui.monitoring.alerts import due
 from bunsui.ports.store import Append, Commit
 from bunsui.runner.attempts.kept_secrets import KeptSecrets
 from bunsui.runner.driving.tempo import INDEX_DELAY
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bunsui.engine.events import Event
     from bunsui.engine.units import Unit
     from bunsui.local.bindings import Bindings
+    from bunsui.model.alerts import AlertRule
     from bunsui.model.json import Json
     from bunsui.model.pipeline import Pipeline
     from bunsui.model.status import SessionStatus
@@ -54,8 +56,17 @@ class Live:
     token: str = field(factory=lambda: uuid.uuid4().hex, init=False)
     #: Whether every job must run on this machine.
     local: bool = False
-    #: The status and the claim's epoch that the last index entry shows, sent or not; None before the first.
-    indexed: tuple[SessionStatus, int | None, tuple[int, ...]] | None = None
+    #: The rules for its alerts; where it has none, nothing is done for them.
+    alerts: tuple[AlertRule, ...] = ()
+    #: Called with the session's id, where it has rules, once something of which somebody may have to be told
+    #: is durable, and once its end is.
+    alerted: Callable[[str], None] | None = None
+    #: The ids of the rules of which something is due, as far as that was said by `alerted`. None: it is to be
+    #: called with the next commit, as time may make something due.
+    told: tuple[str, ...] | None = field(default=(), init=False)
+    #: The status, the claim's epoch, what alerts are due and how many jobs have which status, as the last
+    #: index entry shows it, sent or not; None before the first.
+    indexed: tuple[SessionStatus, int | None, tuple[str, ...], tuple[int, ...]] | None = None
     #: When that was made (monotonic).
     indexed_at: float = -math.inf
     #: Whether the next commit carries the index entry, also where the status is the same.
@@ -206,10 +217,26 @@ class Live:
             events = events[len(chunk) :]
 
     @property
-    def _shown(self) -> tuple[SessionStatus, int | None, tuple[int, ...]]:
+    def _shown(self) -> tuple[SessionStatus, int | None, tuple[str, ...], tuple[int, ...]]:
         """What the index entry says that changes."""
         state = self.machine.state
-        return state.status, None if state.claim is None else state.claim.epoch, tuple(state.counts.values())
+        epoch = None if state.claim is None else state.claim.epoch
+        return state.status, epoch, self._due_alerts(), tuple(state.counts.values())
+
+    def _due_alerts(self) -> tuple[str, ...]:
+        """The ids of the rules by which somebody may have to be told of something, as far as facts say it."""
+        if not self.alerts:
+            return ()
+        return tuple(found.rule.id for found in due(self.alerts, self.machine.state))
+
+    def alert(self) -> None:
+        """Has it said once that an alert may be due, or that the session has ended; all facts are durable."""
+        if self.alerted is None or self.indexed is None:
+            return
+        told = self.indexed[2]
+        if told != self.told or self.machine.state.status.is_terminal:
+            self.told = told
+            self.alerted(self.id)
 
     @property
     def is_behind(self) -> bool:
@@ -219,13 +246,13 @@ class Live:
     def _index_entry(self, now: float) -> Put | None:
         """The index entry of the session as it stands, where one is due: it goes along with facts."""
         shown = self._shown
-        is_new = self.indexed is None or self.indexed[:2] != shown[:2]
+        is_new = self.indexed is None or self.indexed[:3] != shown[:3]
         is_old = self.indexed != shown and now - self.indexed_at >= INDEX_DELAY
         if not (self.index_due or is_new or is_old):
             return None
         self.index_due = False
         self.indexed, self.indexed_at = shown, now
-        return index.entry(self.machine.state)
+        return index.entry(self.machine.state, shown[2])
 
     def made(self, commit: Commit) -> bool:
         """Whether a commit of the history is this driver's."""

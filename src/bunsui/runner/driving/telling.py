@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,15 @@ from bunsui.plugins.observer import Observer
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from bunsui.monitoring.exporting import Providers
     from bunsui.monitoring.telemetry import Telemetry
+    from bunsui.runner.attempts.work import Work
     from bunsui.runner.driving.live import Live
     from bunsui.runner.driving.observers import Observers
+
+_log = logging.getLogger(__name__)
+#: Seconds that closing waits for what is left to be sent, where that is this runner's affair.
+CLOSING = 5.0
 
 
 class Telling:
@@ -21,29 +28,69 @@ class Telling:
 
     Args:
         observers: the runner's.
+        to: whom, as it is configured.
     """
 
-    def __init__(self, observers: Observers) -> None:
+    def __init__(self, observers: Observers, to: str | Providers = "auto") -> None:
         self._observers = observers
+        self._to = to
         self._finding = threading.Lock()
-        self._has_looked = False
+        self._providers: Providers | None = None
         self._telemetry: Telemetry | None = None
 
     def follow(self, live: Live, at: datetime) -> None:
-        """Begins to tell of a session that is about to be claimed; in the thread of who wants that."""
-        found = self._find()
-        if found is not None:
-            live.followed = found.follow(live.pipeline, live.machine.state, live.epoch, at)
-        elif (context := telemetry.current_context()) is not None:
-            from bunsui.monitoring.spans import Carried  # noqa: PLC0415 - imports OpenTelemetry
+        """Begins to tell of a session that is about to be claimed; in the thread of who wants that.
 
-            live.carried = Carried(context)
+        Raises:
+            ConfigError: what is configured can't be had, such as an extra that is not installed.
+        """
+        found = self._find()
+        try:
+            if found is not None:
+                live.followed = found.follow(live.pipeline, live.machine.state, live.epoch, at)
+            elif (context := telemetry.current_context()) is not None:
+                from bunsui.monitoring.spans import Carried  # noqa: PLC0415 - imports OpenTelemetry
+
+                live.carried = Carried(context)
+        except Exception as error:  # Foreign code: the application's tracer. The session goes on without it.
+            _say(error, live)
 
     def _find(self) -> Telemetry | None:
         with self._finding:
-            if not self._has_looked:
-                self._has_looked = True
-                self._telemetry = telemetry.found()
-                if self._telemetry is not None:
+            if self._providers is None:
+                self._providers = telemetry.providers_of(self._to)
+                if self._providers.tracer_provider or self._providers.meter_provider:
+                    self._telemetry = telemetry.Telemetry(self._providers)
                     self._observers.add(Observer("of OpenTelemetry", self._telemetry.take))
             return self._telemetry
+
+    def close(self) -> None:
+        """Sends what is left, where the providers are this runner's own."""
+        if self._providers is not None and isinstance(self._to, str):
+            self._providers.shutdown(CLOSING)
+
+
+def tell(live: Live, work: Work, at: datetime) -> str | None:
+    """Begins to tell of an attempt, and gives it the trace that it belongs to; on the driver's thread.
+
+    Returns:
+        The attempt's span, as the history has it; None: nobody is told.
+    """
+    work.carried = live.carried
+    if live.followed is None:
+        return None
+    kind = work.job_type if work.bound is None else None
+    try:
+        carried = live.followed.attempt(work.job, kind, work.options, work.item_index, work.attempt, at)
+    except Exception as error:  # Foreign code, as above.
+        _say(error, live)
+        return None
+    if carried is None:
+        return None
+    work.carried = carried
+    return carried.trace
+
+
+def _say(error: Exception, live: Live) -> None:
+    live.followed = None
+    _log.warning("session %s is traced no further: %s: %s", live.id, type(error).__name__, error)

@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bunsui.expressions.references import Path
+    from bunsui.model.alerts import AlertRule
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.job_type import JobType
     from bunsui.runner.assembly import Parts
     from bunsui.runner.sessions.verifying import Question
 
+#: The types of channels that call nobody at AWS.
+QUIET = frozenset({"command", "log", "webhook"})
 _REMEDY = "add by hand what it needs to the rest, which --partial (partial=True) gives"
 _ACCOUNT = re.compile(r"\d{12}")
 
@@ -88,6 +91,7 @@ def policy(
     for question in questions:
         calls.of_job(question)
     calls.of_secrets(needs(pipeline, inputs.parameters).secrets)
+    calls.of_channels(parts.alerting.rules_of(pipeline))
     calls.of_runner(any(_leaves_output(question.kind) for question in questions))
     if asked.role is not None and asked.role not in calls.roles:
         found = ", ".join(calls.roles)
@@ -195,6 +199,28 @@ class _Calls:
         self._take(found, role)
         if role == self._asked.role:
             self._unnamed += [((), "the store", each.why) for each in found if isinstance(each, Unnamed)]
+
+    def of_channels(self, rules: Iterable[AlertRule]) -> None:
+        """What the channels call that alerts are sent through.
+
+        Args:
+            rules: the definition's, then those of the configuration.
+        """
+        role = self._parts.aws.settings.role
+        places: dict[str, Path] = {}
+        for i, rule in enumerate(rules):
+            path: Path = ("alerts", i, "channel") if i < len(self._pipeline.alerts) else ()
+            for name in rule.channels:
+                places.setdefault(name, path)
+        for name, path in places.items():
+            channels = self._parts.channels()
+            if channels.type_of(name) in QUIET:  # As custom jobs.
+                continue
+            found = channels.permissions([name], self._where(None, None))
+            self._take(found, role)
+            if role == self._asked.role:
+                reasons = [each.why for each in found if isinstance(each, Unnamed)]
+                self._unnamed += [(path, f"alert channel '{name}'", why) for why in reasons]
 
     def _take(self, found: Iterable[Permission | Unnamed], role: str | None) -> None:
         for each in found:

@@ -82,7 +82,8 @@ def take_in(
     with placing(pipeline, parameters):
         values = inputs.resolve_parameters(pipeline, parameters)
         wanted = needs(pipeline, values)
-        env = meet(wanted, parts.settings, parts.pools, parts.surroundings.environ)
+        names = (lambda: parts.channels().names) if parts.surroundings.sends_alerts else None
+        env = meet(wanted, parts.settings, parts.pools, parts.surroundings.environ, names)
     parts.secrets.require(wanted.secrets)
     bindings = given_bindings(given, pipeline, job_types)
     with placing(pipeline, parameters):

@@ -20,11 +20,13 @@ from bunsui.ports.store import Document, Put, Store
 from bunsui.stores import sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bunsui.engine.fold import Fold
 
 KIND = sessions.SESSION
+#: The field that names the rules for alerts of which something may be due, by their ids.
+ALERTS = "alerts"
 #: The group that holds all sessions, by creation.
 ALL = sessions.ALL
 pipeline_group = sessions.pipeline_group
@@ -50,11 +52,12 @@ class SessionSummary:
     cursor: str = ""
 
 
-def entry(fold: Fold, *, still_open: bool = False) -> Put:
+def entry(fold: Fold, alerts: Sequence[str] = (), *, still_open: bool = False) -> Put:
     """The document of a session that has been created.
 
     Args:
         fold: what is known of it.
+        alerts: the ids of the rules by which somebody may have to be told of something.
         still_open: whether its end, if `fold` has one, is yet to be committed.
     """
     created = fold.created
@@ -71,6 +74,7 @@ def entry(fold: Fold, *, still_open: bool = False) -> Put:
             "finished_at": None if still_open or fold.finished_at is None else to_text(fold.finished_at),
             "jobs": {status._value_: n for status, n in fold.counts.items() if n},
             "held_by": None if fold.claim is None else dict(fold.claim.process),
+            **({ALERTS: list(alerts)} if alerts else {}),
         },
         ((ALL, created_at), (pipeline_group(created.pipeline), created_at)),
     )

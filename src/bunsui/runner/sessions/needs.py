@@ -13,7 +13,7 @@ from bunsui.errors import ConfigError, DefinitionError
 from bunsui.expressions.references import BadReference, Path, references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from bunsui.configuration.settings import Settings
     from bunsui.model.pipeline import Pipeline
@@ -26,6 +26,8 @@ class Needs:
     env: dict[str, Path] = field(factory=dict)
     secrets: dict[str, Path] = field(factory=dict)
     pools: dict[str, Path] = field(factory=dict)
+    #: Alert channels.
+    channels: dict[str, Path] = field(factory=dict)
 
 
 def needs(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Needs:
@@ -39,6 +41,9 @@ def needs(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Needs:
     for i, job in enumerate(pipeline.jobs):
         if job.pool is not None:
             found.pools.setdefault(job.pool, ("jobs", i, "pool"))
+    for i, rule in enumerate(pipeline.alerts):
+        for name in rule.channels:
+            found.channels.setdefault(name, ("alerts", i, "channel"))
     return found
 
 
@@ -61,7 +66,11 @@ def _holders(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tupl
 
 
 def meet(
-    wanted: Needs, settings: Settings, pools: Mapping[str, int], environ: Mapping[str, str] | None = None
+    wanted: Needs,
+    settings: Settings,
+    pools: Mapping[str, int],
+    environ: Mapping[str, str] | None = None,
+    channels: Callable[[], Collection[str]] | None = None,
 ) -> dict[str, str]:
     """The values of the variables that a new session needs.
 
@@ -70,12 +79,13 @@ def meet(
         settings: what definitions may name.
         pools: how many jobs each takes at once.
         environ: the variables that are set; None: those of this process.
+        channels: gives the names of the alert channels, where some are needed; None: any will do.
 
     Raises:
         DefinitionError: something is not configured, or not set; all of it at once.
     """
     environ = os.environ if environ is None else environ
-    problems = [*_unmet(wanted, settings, pools)]
+    problems = [*_unmet(wanted, settings, pools), *_untold(wanted, channels)]
     values: dict[str, str] = {}
     for name, path in wanted.env.items():
         if name not in settings.env:
@@ -93,6 +103,21 @@ def meet(
     if problems:
         raise DefinitionError(sorted(problems, key=Problem.sort_key))
     return values
+
+
+def _untold(wanted: Needs, channels: Callable[[], Collection[str]] | None) -> Iterator[Problem]:
+    """The channels that are named and not there. Of a session that goes on they are left to other runners."""
+    if channels is None or not wanted.channels:
+        return
+    names = channels()
+    for name, path in wanted.channels.items():
+        if name not in names:
+            message = f"the runner's configuration has no alert channel '{name}'"
+            hint = did_you_mean(name, names) or (
+                f'give it, as in Runner(config={{"alert_channels": {{"{name}": {{"type": "log"}}}}}}), or'
+                f' with: bunsui config set --user alert_channels.{name} \'{{"type": "log"}}\''
+            )
+            yield Problem("unknown-channel", message, hint, path=pointer(path))
 
 
 def require(wanted: Needs, settings: Settings, pools: Mapping[str, int], stays: str) -> None:

@@ -16,6 +16,7 @@ from bunsui.errors import AwsError, ConfigError, Conflict, StoreError
 from bunsui.local.identity import is_dead, this_process
 from bunsui.ports.store import Store
 from bunsui.runner import folders
+from bunsui.runner.alerting.watched import KIND as ALERTS
 from bunsui.runner.driving import requests
 from bunsui.runner.sessions import index
 
@@ -181,6 +182,7 @@ def _removed(control: Control, session: PrunedSession, asked: Sequence[str]) -> 
     except (OSError, AwsError) as error:
         return KeptSession(session_id, session.pipeline, _reason(error))
     requests.answered(control.store, asked)
+    control.store.delete(ALERTS, session_id)
     control.store.remove(session_id, (index.KIND, session_id))
     return session
 

@@ -91,6 +91,7 @@ def _surroundings(stubs: Stubs, clock: FakeClock, make: WorkMaker, **given: Any)
         heartbeat=_NoHeartbeat,
         stand_in=partial(_stand_in, stubs, make),
         closes_at_exit=False,
+        sends_alerts=False,
         **given,
     )
 

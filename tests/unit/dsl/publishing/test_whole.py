@@ -224,7 +224,7 @@ def test_explanations_are_the_languages():
     """Fields say in the published schema what the language says of them."""
     for name in JOB_FIELDS:
         assert SCHEMA["$defs"][f"field.{name}"]["description"] == JOB_FIELDS[name]["description"]
-    for name in set(PIPELINE_FIELDS) - {"alerts"}:
+    for name in PIPELINE_FIELDS:
         assert SCHEMA["properties"][name]["description"] == PIPELINE_FIELDS[name]["description"]
 
 
@@ -250,11 +250,6 @@ def test_fields_that_hold_references_say_so():
 def test_common_fields_that_hold_references_say_so(name):
     """So do the common fields that may."""
     assert "reference" in SCHEMA["$defs"][f"field.{name}"]["description"]
-
-
-def test_what_is_not_done_yet_is_not_offered():
-    """Fields that the validator refuses for now are no fields for an editor."""
-    assert "alerts" not in SCHEMA["properties"]
 
 
 def test_types_are_explained():

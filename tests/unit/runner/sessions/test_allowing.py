@@ -337,3 +337,38 @@ def test_a_runner_that_is_closed() -> None:
     runner.close()
     with pytest.raises(bunsui.StateError, match="closed"):
         runner.iam_policy(bunsui.Pipeline("p", [function()]), **THERE)
+
+
+class TestAlerts:
+    """What the channels call that alerts are sent through."""
+
+    TOPIC = "arn:aws:sns:eu-central-1:123456789012:data"
+
+    def policy(self, fake_aws: FakeAws, *rules: bunsui.AlertRule, **config: Any) -> IamPolicy:
+        channels = {
+            "ops": {"type": "sns", "topic": self.TOPIC},
+            "other": {"type": "sns", "topic": f"{self.TOPIC}-2"},
+        }
+        job = bunsui.Job("a", "custom", command=["true"])
+        return bunsui.aws.iam_policy(
+            bunsui.Pipeline("p", [job], alerts=rules),
+            store="memory://",
+            plugins=bunsui.Plugins(autoload=False),
+            config={"alert_channels": channels, **config},
+            aws={"endpoint_url": fake_aws.url},
+            **THERE,
+        )
+
+    def test_those_that_rules_name(self, fake_aws: FakeAws) -> None:
+        """Of the definition and of the configuration, and no other."""
+        (found,) = allowed(self.policy(fake_aws, bunsui.AlertRule("failure", "ops")))
+        assert ("sns:Publish", self.TOPIC) == found
+        rules = [{"on": "failure", "channel": "other"}]
+        (found,) = allowed(self.policy(fake_aws, alerts=rules))
+        assert ("sns:Publish", f"{self.TOPIC}-2") == found
+        assert [] == self.policy(fake_aws).document["Statement"]
+
+    def test_one_that_calls_nobody(self, fake_aws: FakeAws) -> None:
+        """Nobody has to be asked for it."""
+        found = self.policy(fake_aws, bunsui.AlertRule("failure", "log"))
+        assert ([], []) == (found.document["Statement"], fake_aws.calls)

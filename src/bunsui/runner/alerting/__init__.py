@@ -1,0 +1,1 @@
+"""Alerts of sessions: who watches them, what is due, and that somebody is told."""

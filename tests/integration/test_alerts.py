@@ -1,0 +1,336 @@
+"""Alerts of real sessions: told by a thread of the runner's, which no session waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bunsui
+from bunsui.model.alerts import AlertRule
+from bunsui.ports.alerts import Alert, AlertChannel
+from bunsui.runner.alerting import watched as watching
+
+#: Seconds for whatever is to come.
+LONG = 60.0
+
+
+class Recorder(AlertChannel):
+    """A channel, and the plugin that brings it, which does what a test says."""
+
+    def __init__(self) -> None:
+        self.sent: list[Alert] = []
+        self.does: Callable[[Alert], None] = lambda _: None
+
+    def send(self, alert: Alert, options: Mapping[str, Any]) -> None:
+        self.does(alert)
+        self.sent.append(alert)
+
+    def permissions(self, options: Mapping[str, Any], where: Any) -> list[Any]:
+        return []
+
+    @bunsui.hookimpl
+    def bunsui_alert_channels(self) -> Mapping[str, AlertChannel]:
+        return {"recorder": self}
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+CHANNELS = {"alert_channels": {"ops": {"type": "recorder"}}}
+
+
+@pytest.fixture
+def make(recorder: Recorder, tmp_path: Path) -> Iterator[Callable[..., bunsui.Runner]]:
+    """Makes runners of one store."""
+    made: list[bunsui.Runner] = []
+
+    def runner(config: Mapping[str, Any] | None = None, **given: Any) -> bunsui.Runner:
+        store = f"sqlite:///{tmp_path / 'store.db'}"
+        options = {"config": CHANNELS if config is None else config, "plugins": [recorder], **given}
+        made.append(bunsui.Runner(store, autoload_plugins=False, **options))
+        return made[-1]
+
+    yield runner
+    for one in made:
+        one.close(0)
+
+
+def boom() -> None:
+    raise ValueError("no rows")
+
+
+def pipeline(*alerts: AlertRule, work: Callable[..., Any] = boom, **fields: Any) -> bunsui.Pipeline:
+    return bunsui.Pipeline("Load", [bunsui.Job.from_callable(work, id="a")], alerts=alerts, **fields)
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Waits until something is so."""
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.01)
+
+
+FAILURE = AlertRule("failure", "ops")
+
+
+def test_a_failure_is_told_before_the_runner_is_closed(
+    make: Callable[..., bunsui.Runner], recorder: Recorder
+) -> None:
+    """A program that runs one session and ends has told of it, and who looks sees so."""
+    with make() as runner:
+        session = runner.run(pipeline(FAILURE))
+    (alert,) = recorder.sent
+    assert (alert.on, alert.session_id, alert.pipeline) == ("failure", session.id, "Load")
+    assert alert.summary == f"session {session.id} of 'Load' failed: job 'a': ValueError: no rows"
+    (told,) = session.alerts
+    assert (told.state, told.channel, told.error) == ("delivered", "ops", None)
+
+
+def test_who_has_none_pays_nothing(make: Callable[..., bunsui.Runner]) -> None:
+    """Without alerts there is no document, no thread, and no word of them in the index."""
+    with make(config={}) as runner:
+        session = runner.run(pipeline())
+        assert "bunsui-alerts" not in {thread.name for thread in threading.enumerate()}
+        assert runner.store.find(watching.KIND) == []
+        found = runner.store.get("session", session.id)
+        assert found is not None
+        assert "alerts" not in found.value
+        assert session.alerts == ()
+
+
+def test_a_success_leaves_nothing(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+    """Nothing was due: its document is gone again."""
+    with make() as runner:
+        runner.run(pipeline(FAILURE, work=lambda: 1))
+    assert recorder.sent == []
+    assert runner.store.find(watching.KIND) == []
+
+
+def test_a_channel_that_hangs_delays_no_session(
+    make: Callable[..., bunsui.Runner], recorder: Recorder
+) -> None:
+    """While it hangs, sessions start, fail and end; when it works again, all is told."""
+    opened = threading.Event()
+    entered = threading.Event()
+
+    def hang(_: Alert) -> None:
+        entered.set()
+        assert opened.wait(LONG)
+
+    recorder.does = hang
+    with make() as runner:
+        first = runner.run(pipeline(FAILURE))
+        assert entered.wait(LONG)
+        others = [runner.run(pipeline(FAILURE)) for _ in range(3)]
+        assert {session.status for session in others} == {bunsui.SessionStatus.FAILED}
+        assert recorder.sent == []
+        opened.set()
+        until(lambda: len(recorder.sent) == 4)
+    assert {alert.session_id for alert in recorder.sent} == {first.id, *(one.id for one in others)}
+
+
+def test_a_channel_that_fails_fails_no_session(
+    make: Callable[..., bunsui.Runner], recorder: Recorder
+) -> None:
+    """The session shows it, and its own status is its own."""
+
+    def fail(_: Alert) -> None:
+        raise bunsui.AlertNotTaken("nobody is there")
+
+    recorder.does = fail
+    with make() as runner:
+        session = runner.run(pipeline(AlertRule("duration", "ops", above=0.000001), work=lambda: 1))
+        assert session.status == "succeeded"
+    (told,) = session.alerts
+    assert (told.state, told.attempts) == ("pending", 1)
+    assert told.error == "AlertNotTaken: alert channel 'ops': nobody is there"
+
+
+def test_a_channel_that_is_foreign_code(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+    """Whatever it raises, with a secret in it: nobody sees that, and the runner goes on."""
+
+    def exits(_: Alert) -> None:
+        raise SystemExit("canary-7f3a")
+
+    recorder.does = exits
+    with make() as runner:
+        session = runner.run(pipeline(FAILURE))
+        assert runner.run(pipeline(work=lambda: 1)).status == "succeeded"
+    (told,) = session.alerts
+    assert told.state == "pending"
+    assert "canary" not in str(runner.store.find(watching.KIND)[0].value)
+
+
+def test_a_job_is_told_of_while_the_session_goes_on(
+    make: Callable[..., bunsui.Runner], recorder: Recorder
+) -> None:
+    """As soon as it has failed."""
+    gate = threading.Event()
+    jobs = [bunsui.Job.from_callable(boom, id="a"), bunsui.Job.from_callable(lambda: gate.wait(LONG), id="b")]
+    with make() as runner:
+        session = runner.start(
+            bunsui.Pipeline("Load", jobs, alerts=[AlertRule("failure", "ops", job="a"), FAILURE])
+        )
+        until(lambda: recorder.sent)
+        assert session.status == "running"
+        gate.set()
+        session.wait()
+    assert [alert.job for alert in recorder.sent] == ["a", None]
+
+
+def test_a_session_that_takes_too_long_is_told_of_while_it_runs(
+    make: Callable[..., bunsui.Runner], recorder: Recorder
+) -> None:
+    """By the runner that drives it, without anything that happens in it."""
+    gate = threading.Event()
+    with make() as runner:
+        session = runner.start(
+            pipeline(AlertRule("duration", "ops", above=0.2), work=lambda: gate.wait(LONG))
+        )
+        until(lambda: recorder.sent)
+        assert session.status == "running"
+        gate.set()
+    assert "so far" in recorder.sent[0].summary
+
+
+def test_the_configurations_alerts(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+    """They hold for any pipeline, or for that of a name; a job that a pipeline has not says nothing."""
+    rules = [
+        {"on": "failure", "channel": "ops"},
+        {"on": "failure", "channel": "ops", "pipeline": "Load", "job": "a"},
+        {"on": "failure", "channel": "ops", "pipeline": "Other"},
+        {"on": "failure", "channel": "ops", "job": "zzz"},
+    ]
+    with make({**CHANNELS, "alerts": rules}) as runner:
+        runner.run(pipeline())
+    assert [alert.job for alert in recorder.sent] == [None, "a"]
+
+
+def test_rules_that_say_the_same_are_one(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+    """Of the definition and of the configuration."""
+    with make({**CHANNELS, "alerts": [{"on": "failure", "channel": ["ops"]}]}) as runner:
+        runner.run(pipeline(FAILURE))
+    assert len(recorder.sent) == 1
+
+
+def test_a_session_that_is_taken_over_keeps_its_alerts(
+    make: Callable[..., bunsui.Runner], recorder: Recorder, tmp_path: Path
+) -> None:
+    """Also those of the configuration that it was started with, which the next runner has not."""
+    gate = tmp_path / "gate"
+    script = f"until [ -e '{gate}' ]; do sleep 0.01; done"
+    jobs = [
+        bunsui.Job("a", "custom", command=script, shell=True),
+        bunsui.Job("b", "custom", command=["false"], depends_on=["a"]),
+    ]
+    with make({**CHANNELS, "alerts": [{"on": "failure", "channel": "ops"}]}) as runner:
+        session = runner.start(bunsui.Pipeline("Load", jobs))
+        session.pause()
+        gate.touch()
+        assert session.wait() == "paused"
+    assert recorder.sent == []
+    with make() as other:
+        assert other.resume(session.id).status == "failed"
+    assert [alert.session_id for alert in recorder.sent] == [session.id]
+
+
+def test_a_channel_that_another_runner_knows(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+    """Who does not know it leaves the alert, and whoever comes next and does sends it."""
+    with make() as runner:
+        session = runner.start(pipeline(FAILURE, work=lambda: 1))
+        session.wait()
+    with make() as runner:
+        paused = runner.start(pipeline(FAILURE))
+        paused.wait()
+    recorder.sent.clear()
+    with make({"alert_channels": {"pager": {"type": "recorder"}}}) as starter:
+        left = starter.store.get(watching.KIND, paused.id)
+        assert left is not None
+        starter.store.put(
+            watching.KIND,
+            paused.id,
+            {**left.value, "deliveries": [{**left.value["deliveries"][0], "state": "pending"}]},
+            groups=((watching.WATCHED, "0"),),
+        )
+        assert starter.sweep_alerts().unknown == {"ops"}
+    assert recorder.sent == []
+    with make() as other:
+        other.run(pipeline(work=lambda: 1))
+        until(lambda: recorder.sent)
+    assert recorder.sent[0].session_id == paused.id
+
+
+def test_pruned_with_its_session(make: Callable[..., bunsui.Runner]) -> None:
+    """What was told goes with what it was about."""
+    with make() as runner:
+        session = runner.run(pipeline(FAILURE))
+        until(lambda: session.alerts and session.alerts[0].state == "delivered")
+        runner.prune(0.000001)
+        assert runner.store.find(watching.KIND) == []
+
+
+# What is wrong
+
+
+DEFINITION = """\
+version: "1.0"
+name: Load
+alerts:
+  - on: failure
+    channel: ops
+  - {on: stalled, after: 1h, channel: [ops, opps]}
+jobs:
+  - {id: a, type: custom, command: ["true"]}
+"""
+
+
+def test_an_unknown_channel_is_a_problem_with_its_place(
+    make: Callable[..., bunsui.Runner], tmp_path: Path
+) -> None:
+    """Where it is started, planned or checked; nothing is written."""
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(DEFINITION)
+    runner = make()
+    found = runner.load(path)
+    for ask in (runner.start, runner.plan, runner.check):
+        with pytest.raises(bunsui.DefinitionError) as caught:
+            ask(found)  # type: ignore[operator]
+        (problem,) = caught.value.problems
+        assert (problem.code, problem.line, problem.hint) == ("unknown-channel", 6, "did you mean 'ops'?")
+        assert problem.message == "the runner's configuration has no alert channel 'opps'"
+    assert runner.sessions() == []
+
+
+def test_an_unknown_channel_of_the_configuration(make: Callable[..., bunsui.Runner]) -> None:
+    """It is the configuration's mistake, said before anything is written."""
+    runner = make({**CHANNELS, "alerts": [{"on": "failure", "channel": "opps"}]})
+    with pytest.raises(bunsui.ConfigError, match=r"no alert channel 'opps'; did you mean 'ops'\?"):
+        runner.start(pipeline())
+    assert (runner.sessions(), runner.store.find(watching.KIND)) == ([], [])
+
+
+def test_a_store_that_fails_while_it_is_swept(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+    """The sessions go on, and all is told once the store works."""
+    runner = make()
+    real, broken = runner.store.find, threading.Event()
+
+    def find(kind: str, *given: Any, **named: Any) -> Any:
+        if kind == watching.KIND and not broken.is_set():
+            broken.set()
+            raise bunsui.StoreError("the disk is full")
+        return real(kind, *given, **named)
+
+    runner.store.find = find  # type: ignore[method-assign]
+    with runner:
+        session = runner.run(pipeline(FAILURE))
+        assert session.status == "failed"
+        until(lambda: recorder.sent)
+    assert broken.is_set()

@@ -1,0 +1,547 @@
+"""What OpenTelemetry is told of runs: every row of the table in docs/guides/user/telemetry.md.
+
+Each case is told to the SDK with exporters in memory, and over HTTP to a receiver of OTLP.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+import bunsui
+import bunsui_tests
+from bunsui.engine import events as ev
+from bunsui.monitoring.exporting import Providers, providers
+from bunsui_tests.conditions import until
+from bunsui_tests.otlp import Receiver, SeenPoint, SeenSpan
+from bunsui_tests.telemetry import Told
+
+Job, Pipeline = bunsui.Job, bunsui.Pipeline
+
+
+@frozen
+class Seen:
+    """What was told of one session."""
+
+    session: bunsui.Session
+    spans: list[SeenSpan]
+    points: list[SeenPoint]
+
+    def span(self, name: str, **attributes: Any) -> SeenSpan:
+        """The one span with this name and these attributes, whose names have `_` for `.`."""
+        wanted = {key.replace("__", "."): value for key, value in attributes.items()}
+        found = [
+            span
+            for span in self.spans
+            if span.name == name and all(span.attributes.get(key) == value for key, value in wanted.items())
+        ]
+        assert len(found) == 1, [span.name for span in self.spans]
+        return found[0]
+
+    @property
+    def run(self) -> SeenSpan:
+        return self.span("RUN orders")
+
+    def measured(self, name: str, **attributes: Any) -> list[SeenPoint]:
+        wanted = {key.replace("__", "."): value for key, value in attributes.items()}
+        return [
+            point
+            for point in self.points
+            if point.name == name and wanted.items() <= point.attributes.items()
+        ]
+
+
+class InMemory:
+    """The SDK with exporters in memory."""
+
+    def __init__(self) -> None:
+        self._told = Told()
+        self.providers = self._told.providers
+
+    def seen(self, session: bunsui.Session) -> Seen:
+        return Seen(session, self._told.spans, self._told.points)
+
+    def close(self) -> None:
+        self._told.tracer_provider.shutdown()
+        self._told.meter_provider.shutdown()
+
+
+class OverHttp:
+    """OTLP to a receiver on loopback."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._receiver = Receiver()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", self._receiver.endpoint)
+        self.providers = providers("otlp")
+
+    def seen(self, session: bunsui.Session) -> Seen:
+        assert self.providers.shutdown(20)
+        latest = {(point.name, *sorted(point.attributes.items())): point for point in self._receiver.points}
+        return Seen(session, self._receiver.spans, [*latest.values()])
+
+    def close(self) -> None:
+        self.providers.shutdown(1)
+        self._receiver.close()
+
+
+@pytest.fixture(params=["memory", "otlp"])
+def sink(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    made = InMemory() if request.param == "memory" else OverHttp(monkeypatch)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def told() -> Iterator[InMemory]:
+    made = InMemory()
+    yield made
+    made.close()
+
+
+def running(told_to: Providers, store: str = "memory://", **more: Any) -> bunsui.Runner:
+    return bunsui.Runner(store, autoload_plugins=False, config={"telemetry": told_to}, **more)
+
+
+def see(sink: Any, *jobs: bunsui.Job, **more: Any) -> Seen:
+    """Runs the jobs as a pipeline, and gives what was told of that."""
+    with running(sink.providers) as runner:
+        session = runner.run(Pipeline("orders", [*jobs], **more))
+    return sink.seen(session)
+
+
+def fine() -> int:
+    return 3
+
+
+def fails() -> None:
+    raise LookupError("there is no such table")
+
+
+def is_within(inner: SeenSpan, outer: SeenSpan) -> bool:
+    return inner.parent_id == outer.span_id and inner.trace_id == outer.trace_id
+
+
+# Rows of spans
+
+
+def test_success(sink: Any) -> None:
+    """A run, a job and its attempt: kinds, names, what is within what, and every required attribute."""
+    seen = see(sink, Job.from_callable(fine, id="load"))
+    session = seen.session.id
+    assert {
+        "cicd.pipeline.name": "orders",
+        "cicd.pipeline.run.id": session,
+        "cicd.pipeline.action.name": "RUN",
+        "cicd.pipeline.result": "success",
+        "bunsui.session.status": "succeeded",
+    } == seen.run.attributes
+    assert ("SERVER", "UNSET", "") == (seen.run.kind, seen.run.status, seen.run.parent_id)
+    job = seen.span("load")
+    assert {
+        "cicd.pipeline.task.name": "load",
+        "cicd.pipeline.task.run.id": f"{session}/load",
+        "cicd.pipeline.task.run.url.full": f"urn:bunsui:session:{session}:job:load",
+        "cicd.pipeline.task.run.result": "success",
+        "bunsui.job.type": "custom",
+    } == job.attributes
+    assert ("INTERNAL", "UNSET") == (job.kind, job.status)
+    attempt = seen.span("attempt load")
+    assert ({"bunsui.job.attempt": 1}, "INTERNAL") == (attempt.attributes, attempt.kind)
+    assert is_within(job, seen.run)
+    assert is_within(attempt, job)
+    assert {"bunsui"} == {span.scope for span in seen.spans}
+
+
+def test_times_are_those_of_the_history(told: InMemory) -> None:
+    """To the microsecond, whenever they were told."""
+    seen = see(told, Job.from_callable(fine, id="load"))
+    times = {type(event): round(event.at.timestamp() * 1e6) * 1000 for event in seen.session.events()}
+    attempt = seen.span("attempt load")
+    assert (times[ev.JobStarted], times[ev.JobSucceeded]) == (attempt.start, attempt.end)
+    assert (times[ev.RunnerClaimed], times[ev.SessionSucceeded]) == (seen.run.start, seen.run.end)
+
+
+def test_failure(sink: Any) -> None:
+    """What the user's code raised is a failure; run, job and attempt say its type."""
+    seen = see(sink, Job.from_callable(fails, id="load"))
+    assert "failure" == seen.run.attributes["cicd.pipeline.result"]
+    assert "failure" == seen.span("load").attributes["cicd.pipeline.task.run.result"]
+    for span in seen.spans:
+        assert ("LookupError", "ERROR") == (span.attributes["error.type"], span.status)
+        assert "there is no such table" in span.message
+
+
+def test_an_error_is_not_the_users(sink: Any) -> None:
+    """A plugin's fault is told apart from a failure of the job's code."""
+
+    class Broken(bunsui.RemoteJobType):
+        name = "broken"
+        schema: Any = {"type": "object", "properties": {}}
+        poll_interval = 0.05
+
+        def submit(self, call: bunsui.JobCall) -> Any:
+            return {"id": 1}
+
+        def poll(self, handles: Any) -> Any:
+            return ["junk" for _ in handles]
+
+        def cancel(self, handle: Any) -> None:
+            raise NotImplementedError
+
+        def find(self, call: bunsui.JobCall) -> Any:
+            return bunsui.NeverRan()
+
+    class Plugin:
+        @bunsui.hookimpl
+        def bunsui_job_types(self) -> list[Any]:
+            return [Broken()]
+
+    with running(sink.providers, plugins=[Plugin()]) as runner:
+        text = "{version: '1.0', name: orders, jobs: [{id: load, type: broken}]}"
+        session = runner.run(Pipeline.parse(text, plugins=runner.plugins))
+    seen = sink.seen(session)
+    assert "error" == seen.span("load").attributes["cicd.pipeline.task.run.result"]
+    assert ("error", "PluginError") == (
+        seen.run.attributes["cicd.pipeline.result"],
+        seen.run.attributes["error.type"],
+    )
+
+
+def test_timeout(sink: Any) -> None:
+    """Of a job: the run has failed by a timeout, and so it says."""
+    seen = see(sink, Job("load", "custom", command=["sleep", "60"], timeout=0.3))
+    assert "timeout" == seen.span("load").attributes["cicd.pipeline.task.run.result"]
+    assert ("timeout", "JobTimeout") == (
+        seen.run.attributes["cicd.pipeline.result"],
+        seen.run.attributes["error.type"],
+    )
+
+
+def test_timeout_of_the_pipeline(sink: Any) -> None:
+    seen = see(sink, Job("load", "custom", command=["sleep", "60"]), timeout=0.5)
+    assert ("timeout", "timed_out") == (
+        seen.run.attributes["cicd.pipeline.result"],
+        seen.run.attributes["bunsui.session.status"],
+    )
+    assert "SessionTimeout" == seen.run.attributes["error.type"]
+    assert "cancellation" == seen.span("load").attributes["cicd.pipeline.task.run.result"]
+
+
+def test_cancellation(sink: Any) -> None:
+    with running(sink.providers) as runner:
+        session = runner.start(
+            Pipeline("orders", [Job("load", "custom", command=["sleep", "60"]), after("load")])
+        )
+        session.cancel()
+        session.wait()
+    seen = sink.seen(session)
+    assert "cancellation" == seen.run.attributes["cicd.pipeline.result"]
+    assert "UNSET" == seen.run.status
+    assert {"cancellation"} == {
+        seen.span(name).attributes["cicd.pipeline.task.run.result"] for name in ("load", "next")
+    }
+
+
+def after(job: str) -> bunsui.Job:
+    return Job.from_callable(fine, id="next", depends_on=[job])
+
+
+def test_skip(sink: Any) -> None:
+    """A job that never ran has a span all the same, without an attempt."""
+    seen = see(sink, Job.from_callable(fails, id="load"), after("load"))
+    skipped = seen.span("next")
+    assert "skip" == skipped.attributes["cicd.pipeline.task.run.result"]
+    assert skipped.start == skipped.end
+    assert not [span for span in seen.spans if span.name == "attempt next"]
+
+
+def test_retry(sink: Any) -> None:
+    """Each attempt has a span of its own; the job is one, and ends as the last attempt did."""
+    tries: list[int] = []
+
+    def flaky() -> int:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError("not yet")
+        return 3
+
+    seen = see(sink, Job.from_callable(flaky, id="load", retry={"max_attempts": 3, "delay": 0.01}))
+    attempts = [seen.span("attempt load", bunsui__job__attempt=n) for n in (1, 2, 3)]
+    assert ["ConnectionError", "ConnectionError", None] == [
+        span.attributes.get("error.type") for span in attempts
+    ]
+    job = seen.span("load")
+    assert all(is_within(span, job) for span in attempts)
+    assert ("success", "UNSET") == (job.attributes["cicd.pipeline.task.run.result"], job.status)
+    (retries,) = seen.measured("bunsui.job.retries")
+    assert (2, "{retry}", "ConnectionError", "failure") == (
+        retries.value,
+        retries.unit,
+        retries.attributes["error.type"],
+        retries.attributes["cicd.pipeline.task.run.result"],
+    )
+
+
+def test_fan_out(sink: Any) -> None:
+    """One span of the job, and within it one for each attempt of an item."""
+    seen = see(sink, Job.from_callable(abs, id="load", for_each=[1, -2, 3], parameters={}), on_failure="stop")
+    job = seen.span("load")
+    attempts = [seen.span("attempt load", bunsui__job__item=i) for i in range(3)]
+    assert all(is_within(span, job) for span in attempts)
+
+
+def test_a_fan_out_over_nothing(sink: Any) -> None:
+    seen = see(sink, Job.from_callable(fine, id="load", for_each=[]))
+    assert "success" == seen.span("load").attributes["cicd.pipeline.task.run.result"]
+    assert {"RUN orders", "load"} == {span.name for span in seen.spans}
+
+
+# Rows of metrics
+
+
+def test_metrics(sink: Any) -> None:
+    """Names, units, kinds and attributes; none has the run's id."""
+    seen = see(sink, Job.from_callable(fails, id="load"), Job.from_callable(fine, id="fine"))
+    (run,) = seen.measured("cicd.pipeline.run.duration")
+    assert ("histogram", "s", 1) == (run.kind, run.unit, run.count)
+    assert {
+        "cicd.pipeline.name": "orders",
+        "cicd.pipeline.run.state": "executing",
+        "cicd.pipeline.result": "failure",
+        "error.type": "LookupError",
+    } == run.attributes
+    (errors,) = seen.measured("cicd.pipeline.run.errors")
+    assert ("sum", "{error}", True, 1) == (errors.kind, errors.unit, errors.is_monotonic, errors.value)
+    assert {"cicd.pipeline.name": "orders", "error.type": "LookupError"} == errors.attributes
+    for name in ("bunsui.job.duration", "bunsui.job.queue.duration"):
+        (job,) = seen.measured(name, cicd__pipeline__task__run__result="failure")
+        assert ("histogram", "s", 1) == (job.kind, job.unit, job.count)
+        assert {
+            "cicd.pipeline.name": "orders",
+            "bunsui.job.type": "custom",
+            "cicd.pipeline.task.run.result": "failure",
+        } == job.attributes
+    session = seen.session.id
+    assert not [point for point in seen.points if session in str(point.attributes)]
+
+
+def test_runs_under_way(told: InMemory) -> None:
+    """They are counted up and down again, by their state."""
+    gate, entered = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        assert gate.wait(30)
+
+    def active(state: str) -> float:
+        points = told.seen(session).measured("cicd.pipeline.run.active", cicd__pipeline__run__state=state)
+        assert all(("sum", "{run}", False) == (one.kind, one.unit, one.is_monotonic) for one in points)
+        return sum(point.value for point in points)
+
+    with running(told.providers) as runner:
+        session = runner.start(Pipeline("orders", [Job.from_callable(wait, id="load")]))
+        assert entered.wait(30)
+        until(lambda: active("executing") == 1)
+        session.pause()
+        until(lambda: active("finalizing") == 1)
+        gate.set()
+        session.wait()
+        until(lambda: active("finalizing") == 0)
+        assert 0 == active("executing")
+
+
+# A run that goes on
+
+
+def test_a_pause_ends_the_run_without_a_result(told: InMemory) -> None:
+    """And what goes on is another run, linked to it."""
+    gate, entered = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        assert gate.wait(30)
+
+    with running(told.providers) as runner:
+        session = runner.start(Pipeline("orders", [Job.from_callable(wait, id="load"), after("load")]))
+        assert entered.wait(30)
+        session.pause()
+        gate.set()
+        assert "paused" == session.wait()
+        runner.resume(session.id)
+    first, second = [span for span in told.seen(session).spans if span.name == "RUN orders"]
+    assert "paused" == first.attributes["bunsui.session.status"]
+    assert "cicd.pipeline.result" not in first.attributes
+    assert "success" == second.attributes["cicd.pipeline.result"]
+    assert [(first.trace_id, first.span_id)] == [(link.trace_id, link.span_id) for link in second.links]
+    assert is_within(told.seen(session).span("next"), second)
+
+
+KILLED = """
+import sys
+import bunsui
+from bunsui_tests.telemetry import Told
+
+with bunsui.Runner(sys.argv[1], autoload_plugins=False, config={"telemetry": Told().providers}) as runner:
+    jobs = [bunsui.Job("load", "custom", command=["sh", "-c", sys.argv[2]])]
+    runner.run(bunsui.Pipeline("orders", jobs))
+"""
+
+
+def test_resume_after_a_kill(sink: Any, tmp_path: Path) -> None:
+    """The new run is linked to the one that was killed, which the history names; so is the job."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    mark = tmp_path / "began"
+    command = f"test -e {mark} || {{ touch {mark}; sleep 60; }}"
+    shared = str(Path(bunsui_tests.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([shared, os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, "-c", KILLED, url, command], env=environment)
+    try:
+        until(mark.exists, 60)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with running(sink.providers, url) as runner:
+        (summary,) = runner.sessions()
+        session = runner.resume(summary.session_id)
+    seen = sink.seen(session)
+    claims = [event for event in session.events() if isinstance(event, ev.RunnerClaimed)]
+    starts = [event for event in session.events() if isinstance(event, ev.JobStarted)]
+    assert "success" == seen.run.attributes["cicd.pipeline.result"]
+    assert ids_of(claims[0].trace) == [(link.trace_id, link.span_id) for link in seen.run.links]
+    assert ids_of(claims[1].trace) == [(seen.run.trace_id, seen.run.span_id)]
+    attempt = seen.span("attempt load")
+    assert ids_of(starts[0].trace) == [(link.trace_id, link.span_id) for link in attempt.links]
+    assert ids_of(starts[1].trace) == [(attempt.trace_id, attempt.span_id)]
+    assert starts[1].trace == session.jobs["load"].attempts[-1].trace
+    assert is_within(seen.span("load"), seen.run)
+
+
+def ids_of(trace: str | None) -> list[tuple[str, str]]:
+    assert trace is not None
+    _, trace_id, span_id, _ = trace.split("-")
+    return [(trace_id, span_id)]
+
+
+# What work goes on with
+
+
+def test_the_caller_is_the_parent(told: InMemory) -> None:
+    """A run belongs to the span in which it was started."""
+    tracer = told.providers.tracer_provider
+    assert tracer is not None
+    with tracer.get_tracer("app").start_as_current_span("request"):
+        seen = see(told, Job.from_callable(fine, id="load"))
+    assert is_within(seen.run, told.seen(seen.session).span("request"))
+
+
+def names_its_span() -> Any:
+    from opentelemetry.trace import get_current_span
+
+    context = get_current_span().get_span_context()
+    return [f"{context.trace_id:032x}", f"{context.span_id:016x}"]
+
+
+async def names_it_too() -> Any:
+    return names_its_span()
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        Job.from_callable(names_its_span, id="load"),
+        Job.from_callable(names_it_too, id="load"),
+        Job("load", "custom", callable="traced:names_its_span", isolation="process"),
+        Job("load", "custom", command=["sh", "-c", 'printf %s "\\"$TRACEPARENT\\"" > "$BUNSUI_OUTPUT"']),
+    ],
+    ids=["thread", "event loop", "process", "command"],
+)
+def test_work_is_within_its_attempt(
+    told: InMemory, job: bunsui.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a job's code records is within the attempt, wherever it runs."""
+    (tmp_path / "traced.py").write_text(TRACED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    seen = see(told, job)
+    output = seen.session.outputs["load"]
+    attempt = seen.span("attempt load")
+    found = output.split("-")[1:3] if isinstance(output, str) else output
+    assert [attempt.trace_id, attempt.span_id] == found
+
+
+TRACED = """
+def names_its_span():
+    from opentelemetry.trace import get_current_span
+
+    context = get_current_span().get_span_context()
+    return [f"{context.trace_id:032x}", f"{context.span_id:016x}"]
+"""
+
+
+def test_a_trace_goes_on_where_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the API alone a caller's trace reaches the work."""
+    from opentelemetry import trace
+
+    context = trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(1))
+    with (
+        trace.use_span(trace.NonRecordingSpan(context)),
+        bunsui.Runner("memory://", autoload_plugins=False, config={}) as runner,
+    ):
+        session = runner.run(Pipeline("orders", [Job.from_callable(names_its_span, id="load")]))
+    assert {"load": [f"{7:032x}", f"{8:016x}"]} == session.outputs
+    assert session.jobs["load"].attempts[0].trace is None
+
+
+# Without OpenTelemetry
+
+BARE = """
+import logging, sys, threading
+import bunsui
+
+root = logging.getLogger()
+with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+    runner.run(bunsui.Pipeline("p", [bunsui.Job.from_callable(lambda: 3, id="a")]))
+    print(sorted(name for name in sys.modules if name.startswith("opentelemetry")))
+    print(sorted(thread.name for thread in threading.enumerate()))
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    print([(each.name, each.handlers) for each in (root, *loggers) if each.handlers])
+"""
+
+
+def test_nothing_is_added_without_it(tmp_path: Path) -> None:
+    """No module of it, no thread but those that run the work, no handler."""
+    done = subprocess.run(
+        [sys.executable, "-c", BARE],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    modules, threads, handlers = done.stdout.splitlines()
+    assert ("[]", "[]") == (modules, handlers)
+    assert "['MainThread', 'bunsui-driver', 'bunsui-heartbeat', 'bunsui-job-1']" == threads
+
+
+def test_a_provider_that_fails_fails_no_run(tmp_path: Path) -> None:
+    """Whatever a tracer raises: the session goes on, and nothing waits for it."""
+
+    class Broken:
+        def get_tracer(self, *_: Any, **__: Any) -> Any:
+            return self
+
+        def start_span(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("no collector")
+
+    broken: Callable[..., Any] = Broken
+    with running(Providers(broken(), None)) as runner:
+        session = runner.run(Pipeline("orders", [Job.from_callable(fine, id="load")]))
+    assert ("succeeded", {"load": 3}) == (session.status, session.outputs)

@@ -1,0 +1,186 @@
+"""Alerts to a program of this machine: what it is given, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from bunsui.errors import AlertNotTaken, ConfigError
+from bunsui.monitoring.channels.command import MAX_SAID, CommandChannel
+from bunsui.monitoring.channels.options import check_options
+from bunsui.ports.alerts import AlertChannel
+from bunsui.testing import AlertChannelSuite
+from bunsui.testing.alert_channel.sending import LONG, full, minimal
+
+#: Writes what it was given to files, or does what a file tells it to.
+PROGRAM = """
+import json, os, sys, time, uuid
+from pathlib import Path
+
+folder = Path(sys.argv[1])
+if (folder / "hangs").exists():
+    time.sleep(600)
+if (folder / "fails").exists():
+    sys.exit("nobody is on call")
+found = {"argv": sys.argv[2:], "env": dict(os.environ), "stdin": sys.stdin.read()}
+(folder / f"{uuid.uuid4().hex}.tmp").write_text(json.dumps(found))
+for path in folder.glob("*.tmp"):
+    try:
+        path.rename(path.with_suffix(".json"))
+    except FileNotFoundError:
+        pass
+"""
+
+
+def options_of(folder: Path, *more: str, **others: Any) -> dict[str, Any]:
+    """What runs the program with a folder of its own."""
+    return {"command": [sys.executable, "-c", PROGRAM, str(folder), *more], **others}
+
+
+def given(folder: Path) -> list[dict[str, Any]]:
+    """What the program was given, each time."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+class TestCommand(AlertChannelSuite):
+    """A real process."""
+
+    patience = 30.0
+
+    @pytest.fixture
+    def channel(self, tmp_path: Path) -> AlertChannel:
+        self.folder = tmp_path
+        self.options: Mapping[str, Any] = options_of(tmp_path, timeout=20)
+        return CommandChannel()
+
+    def received(self) -> Sequence[str]:
+        return [each["stdin"] for each in given(self.folder)]
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        (self.folder / "fails").touch()
+        yield
+        (self.folder / "fails").unlink()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        self.options = options_of(self.folder, timeout=1)
+        (self.folder / "hangs").touch()
+        yield
+        (self.folder / "hangs").unlink()
+
+
+def test_what_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alert on its standard input and in its environment, and nothing of it among its arguments."""
+    monkeypatch.setenv("DB_PASSWORD", "hunter2")
+    monkeypatch.setenv("PAGER_TEAM", "data")
+    alert = evolve(full(), summary="-rf $(id)\n--help")
+    CommandChannel().send(alert, options_of(tmp_path, "--team", env=["PAGER_TEAM", "NOT_SET"]))
+    (found,) = given(tmp_path)
+    assert ["--team"] == found["argv"]
+    assert alert.to_dict() == json.loads(found["stdin"]) == json.loads(found["env"]["BUNSUI_ALERT"])
+    assert ("-rf $(id)\\n--help", "data") == (
+        found["env"]["BUNSUI_ALERT_SUMMARY"],
+        found["env"]["PAGER_TEAM"],
+    )
+    assert os.environ["PATH"] == found["env"]["PATH"]
+    assert not {"DB_PASSWORD", "NOT_SET"} & {*found["env"]}
+
+
+def test_no_shell(tmp_path: Path) -> None:
+    """Arguments are given as they are."""
+    CommandChannel().send(minimal(), options_of(tmp_path, "$HOME; touch x", "`id`", "*"))
+    assert ["$HOME; touch x", "`id`", "*"] == given(tmp_path)[0]["argv"]
+
+
+def test_a_long_one(tmp_path: Path) -> None:
+    """All that fits stands on the standard input; what no variable can hold is cut there, and says so."""
+    alert = evolve(minimal(), details={"text": "x" * (LONG // 2)})
+    CommandChannel().send(alert, options_of(tmp_path))
+    (found,) = given(tmp_path)
+    assert alert.to_dict() == json.loads(found["stdin"])
+    in_variable = json.loads(found["env"]["BUNSUI_ALERT"])
+    assert (alert.id, True, False) == (in_variable["id"], in_variable["is_cut"], "details" in in_variable)
+
+
+def test_it_fails() -> None:
+    """What it has written last to its standard error is said, on one line."""
+    command = [
+        "sh",
+        "-c",
+        f"printf 'x%.0s' $(seq {MAX_SAID}) >&2; printf '\\none\\033[31m\\n two' >&2; exit 3",
+    ]
+    with pytest.raises(AlertNotTaken) as caught:
+        CommandChannel().send(minimal(), {"command": command})
+    begin, end = "the command 'sh' exited with 3: x", "x one\\x1b[31m two"
+    assert caught.value.message.startswith(begin)
+    assert caught.value.message.endswith(end)
+    assert len(caught.value.message) == len(begin) - 1 + MAX_SAID
+
+
+@pytest.mark.parametrize("program", ["/nowhere/page", "/"])
+def test_it_can_not_be_run(program: str) -> None:
+    """It says why."""
+    with pytest.raises(AlertNotTaken, match=rf"^the command '{program}' could not be run: "):
+        CommandChannel().send(minimal(), {"command": [program]})
+
+
+def test_what_reads_nothing() -> None:
+    """A program that does not read what it is given is none the worse for it."""
+    alert = evolve(minimal(), details={"text": "x" * 200_000})
+    CommandChannel().send(alert, {"command": ["true"]})
+
+
+def test_what_it_leaves_running() -> None:
+    """A process that it leaves behind, with its standard error open, holds nobody up."""
+    started = time.monotonic()
+    CommandChannel().send(minimal(), {"command": ["sh", "-c", "sleep 30 & exit 0"], "timeout": 20})
+    assert time.monotonic() - started < 20  # Where it waited, it would have been given up then.
+
+
+def test_its_children_end_with_it(tmp_path: Path) -> None:
+    """One that takes too long is ended with all that it has started."""
+    path = tmp_path / "pid"
+    script = f"sleep 600 & echo $! > {path}; wait"
+    with pytest.raises(AlertNotTaken, match="the command 'sh' took longer than 1 seconds"):
+        CommandChannel().send(minimal(), {"command": ["sh", "-c", script], "timeout": 1})
+    child = int(path.read_text())
+    deadline = time.monotonic() + 60
+    while _runs(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process does something yet; one that has ended and that nobody has asked for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "it needs 'command'; it is a program with its arguments"),
+        ({"command": "page --team"}, "it.command is not a program with its arguments, such as"),
+        ({"command": []}, "it.command is not a program with its arguments, such as"),
+        ({"command": ["a\0b"]}, "it.command[0] is not a text"),
+        ({"command": ["a"], "env": ["A=b"]}, "it.env[0] is not the name of a variable, without its value"),
+        ({"command": ["a"], "timeout": 600}, "it.timeout is not a number of seconds above 0, at most 50"),
+    ],
+)
+def test_options_that_are_wrong(options: dict[str, Any], said: str) -> None:
+    """Each fault is named."""
+    with pytest.raises(ConfigError) as caught:
+        check_options(options, CommandChannel.schema, "it")
+    assert str(caught.value).startswith(said)
