@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import bunsui
+from bunsui.diagnosis.deliveries import deliveries
 from bunsui.model.alerts import AlertRule
 from bunsui.ports.alerts import Alert, AlertChannel
 from bunsui.runner.alerting import watched as watching
@@ -266,6 +267,26 @@ def test_a_channel_that_another_runner_knows(make: Callable[..., bunsui.Runner],
         other.run(pipeline(work=lambda: 1))
         until(lambda: recorder.sent)
     assert recorder.sent[0].session_id == paused.id
+
+
+def test_alerts_that_are_damaged_keep_no_session_from_going_on(
+    make: Callable[..., bunsui.Runner], tmp_path: Path
+) -> None:
+    """It runs without them, and the doctor says so."""
+    gate = tmp_path / "gate"
+    first = bunsui.Job("a", "custom", command=f"until [ -e '{gate}' ]; do sleep 0.01; done", shell=True)
+    then = bunsui.Job("b", "custom", command=["true"], depends_on=["a"])
+    with make() as runner:
+        session = runner.start(bunsui.Pipeline("Load", [first, then], alerts=[FAILURE]))
+        session.pause()
+        gate.touch()
+        assert session.wait() == "paused"
+        store = runner.store
+        store.put(watching.KIND, session.id, {"rules": 3}, groups=((watching.WATCHED, "0"),))
+        (found,) = deliveries(store)
+        assert (found.status, session.id in found.what) == ("problem", True)
+    with make() as other:
+        assert other.resume(session.id).status == "succeeded"
 
 
 def test_pruned_with_its_session(make: Callable[..., bunsui.Runner]) -> None:
