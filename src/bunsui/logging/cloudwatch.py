@@ -87,6 +87,8 @@ class Writer:
         self._queue = Queue(*self._most)
         self._budget = SharedBudget(Random(), RetryBudget(backoff=BACKOFF))  # noqa: S311 - for jitter
         self._threads: set[threading.Thread] = set()
+        #: How many of them wait for something to do.
+        self._idle = 0
         #: Set where something may be to be sent, and where there may be room, or nothing waits any more.
         self._news, self._progress = Notice(), Notice()
         self._hurries = 0
@@ -168,12 +170,17 @@ class Writer:
             if self._queue.has_room(size):
                 return True
             progress = self._progress
-        self._wake()
-        left = until - self._monotonic()
-        if left <= 0:
-            self._given_up = True
-            return False
-        progress.wait(left)
+            self._hurries += 1
+        try:
+            self._wake()
+            left = until - self._monotonic()
+            if left <= 0:
+                self._given_up = True
+                return False
+            progress.wait(left)
+        finally:
+            with self._lock:
+                self._hurries -= 1
         return True
 
     def lose(self, stream: Stream, records: int, why: str, time_: int) -> None:
@@ -189,7 +196,13 @@ class Writer:
     def _wake(self) -> None:
         with self._lock:
             news = self._news
-            starts = not self._threads and not self._closed and self._queue.events > 0
+            # Where all of them are busy, one may hang: it must hold up no other stream.
+            starts = (
+                not self._closed
+                and not self._idle
+                and len(self._threads) < SENDERS
+                and self._queue.next_at(at_once=True) is not None
+            )
         if starts:
             self._start()
         news.set()
@@ -236,12 +249,17 @@ class Writer:
             if self._news.is_set():
                 self._news = Notice()
             news = self._news
+            self._idle += stream is None and waits
         if stream is not None:
             if next_at is not None and next_at <= now and waits:
                 self._start()  # Another stream is due, too.
             self._send(stream, batch)
         elif waits:
-            news.wait(None if next_at is None else max(next_at - now, 0.0))
+            try:
+                news.wait(None if next_at is None else max(next_at - now, 0.0))
+            finally:
+                with self._lock:
+                    self._idle -= 1
         else:
             return False
         return True
@@ -369,8 +387,9 @@ class Writer:
             with self._lock:
                 progress, news = self._progress, self._news
                 is_empty, has_threads = not self._queue.events, bool(self._threads)
+                is_in_vain = self._queue.idle_until(until)
             news.set()
-            if is_empty and not has_threads:
+            if is_in_vain or (is_empty and not has_threads):
                 return
             if has_threads:
                 progress.wait(left)

@@ -46,14 +46,15 @@ def first_batch(events: Iterable[Event], most: int = MAX_EVENTS) -> list[Event]:
     """As many events from the beginning as make one batch: at least one, where there is any.
 
     Args:
-        events: in the order of their times.
+        events: in the order in which they are sent.
         most: how many at most; it is at least 1.
     """
     batch: list[Event] = []
     size = 0
     for event in islice(events, min(most, MAX_EVENTS)):
         size += event.size
-        if batch and (size > MAX_BATCH or event.time - batch[0].time >= MAX_SPAN):
+        # Times fall where a clock was wrong.
+        if batch and (size > MAX_BATCH or not batch[-1].time <= event.time < batch[0].time + MAX_SPAN):
             break
         batch.append(event)
     return batch

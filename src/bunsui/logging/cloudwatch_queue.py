@@ -171,6 +171,11 @@ class Queue:
         waiting = [each for each in self.streams.values() if each.events and not each.is_sending]
         return min((self._at(each, at_once=at_once) for each in waiting), default=None)
 
+    def idle_until(self, until: float) -> bool:
+        """Whether something waits, and nothing of it is sent before a time (monotonic)."""
+        waiting = [each for each in self.streams.values() if each.events]
+        return bool(waiting) and not any(each.is_sending or each.not_before <= until for each in waiting)
+
     @staticmethod
     def _at(stream: Stream, *, at_once: bool) -> float:
         is_full = stream.size >= MAX_BATCH or len(stream.events) >= MAX_EVENTS

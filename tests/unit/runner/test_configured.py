@@ -93,7 +93,7 @@ def test_a_config_is_all_there_is(folder: Path) -> None:
 
 
 def test_a_mapping_is_all_there_is_beside_the_store(folder: Path) -> None:
-    """As the names that definitions may use were given before there were files. Artifacts and logs are the store's."""
+    """As names were given before there were files. Artifacts and logs are the store's."""
     found = use({"env": ["X"]})
     places = (f"sqlite:///{folder}/p.db", f"{folder}/large", f"{folder}/said")
     assert places == (found.store, found.artifacts, found.logs)
