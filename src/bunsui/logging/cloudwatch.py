@@ -20,6 +20,7 @@ from bunsui.concurrency.threads import start
 from bunsui.errors import AwsError
 from bunsui.logging.cloudwatch_calls import INVALID, Calls
 from bunsui.logging.cloudwatch_queue import FULL, MOST_BYTES, MOST_EVENTS, Queue, Stream
+from bunsui.logging.cloudwatch_sending import as_sender, is_sending
 from bunsui.performance.retrying import Backoff, RetryBudget, SharedBudget
 
 if TYPE_CHECKING:
@@ -39,13 +40,6 @@ FLUSH = 10.0
 BACKOFF = Backoff(first=0.2, longest=10.0)
 
 _log = logging.getLogger(__name__)
-#: Has ``active`` in the threads that send: what they log must not be sent itself.
-sending = threading.local()
-
-
-def is_sending() -> bool:
-    """Whether this thread sends events: what is logged in it comes from that."""
-    return getattr(sending, "active", False)
 
 
 class Writer:
@@ -208,6 +202,10 @@ class Writer:
         news.set()
 
     def _start(self) -> None:
+        # boto3 imports it with the first call. That may be when the interpreter ends already, as of a program
+        # that has logged just before: then it can't be imported any more.
+        import concurrent.futures.thread  # noqa: PLC0415, F401 - see above
+
         with self._lock:
             if len(self._threads) >= SENDERS:
                 return
@@ -225,10 +223,10 @@ class Writer:
     # Sending
 
     def _run(self) -> None:
-        sending.active = True
         try:
-            while self._step(waits=True):
-                pass
+            with as_sender():
+                while self._step(waits=True):
+                    pass
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
@@ -393,13 +391,7 @@ class Writer:
                 return
             if has_threads:
                 progress.wait(left)
-            elif not self._step_here():
-                return
-
-    def _step_here(self) -> bool:
-        """As `_step`, in a thread of somebody else's, where there can be none of this one's."""
-        before, sending.active = is_sending(), True
-        try:
-            return self._step(waits=False)
-        finally:
-            sending.active = before
+            else:
+                with as_sender():  # There can be none of this one's threads.
+                    if not self._step(waits=False):
+                        return

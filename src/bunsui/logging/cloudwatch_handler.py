@@ -17,10 +17,11 @@ from bunsui.aws.log_group import CLOUDWATCH, POLICIES, LogGroup
 from bunsui.aws.settings import AwsSettings, read_aws
 from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
-from bunsui.logging.cloudwatch import FLUSH, SENDERS, Writer, is_sending
+from bunsui.logging.cloudwatch import FLUSH, SENDERS, Writer
 from bunsui.logging.cloudwatch_calls import PATIENCE, Calls
 from bunsui.logging.cloudwatch_events import fitting_text
 from bunsui.logging.cloudwatch_queue import MOST_BYTES, MOST_EVENTS, Stream
+from bunsui.logging.cloudwatch_sending import is_sending
 
 #: What the name of a stream may be: "CreateLogStream" in the API reference of CloudWatch Logs.
 _STREAM = re.compile(r"[^:*]{1,512}(?![\s\S])")

@@ -21,6 +21,7 @@ from bunsui.logging import cloudwatch
 from bunsui.logging.cloudwatch import Writer
 from bunsui.logging.cloudwatch_calls import Calls
 from bunsui.logging.cloudwatch_events import MAX_TEXT
+from bunsui.logging.cloudwatch_sending import is_sending
 from bunsui_tests.aws.endpoint import FakeAws
 from bunsui_tests.conditions import until
 
@@ -371,7 +372,7 @@ def test_what_sending_logs_is_marked(fake_aws: FakeAws, caplog: pytest.LogCaptur
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            found.append(cloudwatch.is_sending())
+            found.append(is_sending())
 
     logger, handler = logging.getLogger("botocore"), Handler()
     logger.addHandler(handler)
@@ -381,4 +382,4 @@ def test_what_sending_logs_is_marked(fake_aws: FakeAws, caplog: pytest.LogCaptur
             put(writer, "a")
     finally:
         logger.removeHandler(handler)
-    assert ({True}, False) == (set(found), cloudwatch.is_sending())
+    assert ({True}, False) == (set(found), is_sending())
