@@ -52,6 +52,7 @@ class Writer:
         policy: what is done where the queue is full; see `bunsui.logging.cloudwatch_queue`.
         most_events: events that wait at most.
         most_bytes: bytes of them.
+        block: see `BLOCK`.
         monotonic: the time by which it waits, in seconds.
         wall: the time of what it says itself: seconds since 1970.
         thread: makes its threads.
@@ -64,6 +65,7 @@ class Writer:
         *,
         most_events: int = MOST_EVENTS,
         most_bytes: int = MOST_BYTES,
+        block: float = BLOCK,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         thread: Callable[..., threading.Thread] = threading.Thread,
@@ -71,6 +73,7 @@ class Writer:
         self._calls = calls
         self._policy = policy
         self._most = most_events, most_bytes
+        self._block = block
         self._monotonic, self._wall = monotonic, wall
         self._make_thread = thread
         self._begin()
@@ -137,7 +140,7 @@ class Writer:
                 lost += 1
                 continue
             while not self._add(stream, time_, text):
-                until = self._monotonic() + BLOCK if until is None else until
+                until = self._monotonic() + self._block if until is None else until
                 if not self._waits_for_room(len(text), until):
                     lost = 1
                     break

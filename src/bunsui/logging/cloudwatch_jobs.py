@@ -150,9 +150,11 @@ class CloudLogStore:
     Args:
         writer: sends them.
         clock: says the time of events.
+        limit: see `CloudJobLog`.
     """
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
+    def __init__(self, writer: Writer, clock: Clock, limit: int = LIMIT) -> None:
+        self._limit = limit
         self._writer = writer
         self._clock = clock
         self._mark = secrets.token_hex(6)
@@ -172,7 +174,7 @@ class CloudLogStore:
             found = self._open.get(key)
             if found is None:
                 mark = f"{self._mark}.{next(self._numbers)}"
-                found = CloudJobLog(self._writer, *key, self._clock, mark), 0
+                found = CloudJobLog(self._writer, *key, self._clock, mark, self._limit), 0
             self._open[key] = (found[0], found[1] + 1)
             return found[0]
 

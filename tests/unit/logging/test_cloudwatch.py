@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from bunsui.aws.connections import Connections
 from bunsui.aws.log_group import LogGroup
 from bunsui.aws.settings import AwsSettings
-from bunsui.logging import cloudwatch
 from bunsui.logging.cloudwatch import Writer
 from bunsui.logging.cloudwatch_calls import Calls
 from bunsui.logging.cloudwatch_events import MAX_TEXT
@@ -259,14 +258,13 @@ def test_who_blocks_does_not_wait_for_what_is_refused(
     assert (2, 2) == (writer.lost, len(caplog.records))
 
 
-def test_who_blocks_does_not_wait_for_ever(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_blocks_does_not_wait_for_ever(fake_aws: FakeAws) -> None:
     """After a minute for one record nobody waits any more, before something could be sent."""
-    monkeypatch.setattr(cloudwatch, "BLOCK", 0.2)
-    with writing(fake_aws, "block", most_events=1) as writer:
+    with writing(fake_aws, "block", most_events=1, block=0.5) as writer:
         hung = fake_aws.faults.hang("logs")
         put(writer, "a")
         assert 0 == put(writer, "b")
-        monkeypatch.setattr(cloudwatch, "BLOCK", 3600.0)
+        writer._block = 3600.0
         assert 0 == put(writer, "c")
         hung.end()
         assert writer.flush(60)
@@ -303,21 +301,27 @@ def test_a_record_that_nobody_takes(fake_aws: FakeAws) -> None:
     assert (1, True) == (writer.lost, "<1: CloudWatch Logs has refused them>" in lines)
 
 
-def test_a_fault_of_ours_ends_nothing(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread goes on, and so do other streams."""
-    before, broken = Calls.put, [True]
+class Faulty(Calls):
+    """Has a fault of its own, once."""
 
-    def put_(self: Calls, stream: str, events: Any) -> Any:
-        if stream == "s" and broken:
-            broken.clear()
+    is_broken = True
+
+    def put(self, stream: str, events: Any) -> Any:
+        if stream == "s" and self.is_broken:
+            self.is_broken = False
             raise ZeroDivisionError
-        return before(self, stream, events)
+        return super().put(stream, events)
 
-    monkeypatch.setattr(Calls, "put", put_)
-    with writing(fake_aws) as writer:
-        put(writer, "a")
-        put(writer, "b", stream="t")
-        until(lambda: ["b"] == fake_aws.logs.lines(GROUP, "t"))
+
+def test_a_fault_of_ours_ends_nothing(fake_aws: FakeAws) -> None:
+    """The thread goes on, other streams are sent, and at the end what failed is tried once more."""
+    connections = Connections(AwsSettings(endpoints={"": fake_aws.url}))
+    writer = Writer(Faulty(LogGroup(GROUP), connections))
+    put(writer, "a")
+    put(writer, "b", stream="t")
+    until(lambda: ["b"] == fake_aws.logs.lines(GROUP, "t"))
+    writer.close()
+    connections.close()
     assert ["a"] == fake_aws.logs.lines(GROUP, "s")
 
 

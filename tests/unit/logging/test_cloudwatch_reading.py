@@ -18,6 +18,7 @@ from bunsui.aws.settings import AwsSettings
 from bunsui.errors import AwsError
 from bunsui.logging.cloudwatch_calls import Calls
 from bunsui.logging.cloudwatch_events import MAX_TEXT
+from bunsui.logging.cloudwatch_jobs import CloudLogStore
 from bunsui.logging.cloudwatch_logs import CloudLogs
 from bunsui.logging.cloudwatch_reading import GRACE, GroupLogs, Twice
 from bunsui.logging.filters import Filter, make_filter
@@ -247,12 +248,14 @@ def test_a_record_that_is_too_long(fake_aws: FakeAws, logs: CloudLogs, tmp_path:
     assert max(len(each) for each in fake_aws.logs.lines(GROUP.name, f"{SESSION}/a")) <= MAX_TEXT
 
 
-def test_a_log_that_is_full(fake_aws: FakeAws, logs: CloudLogs, tmp_path: Any, monkeypatch: Any) -> None:
+def test_a_log_that_is_full(fake_aws: FakeAws, logs: CloudLogs, tmp_path: Any) -> None:
     """Of an attempt 100 MiB are sent; what follows is counted, and the count is the last record."""
-    from bunsui.logging import cloudwatch_jobs
-
-    monkeypatch.setattr(cloudwatch_jobs.CloudJobLog.__init__, "__defaults__", (1000,))
-    write(logs, tmp_path, *(line(str(n)) for n in range(30)))
+    logs.sinks()
+    assert logs._writer is not None
+    with CloudLogStore(logs._writer, SystemClock(), 1000).taken(tmp_path / SESSION, "a") as log:
+        for n in range(30):
+            log.append(line(str(n)))
+    assert logs._writer.flush(60)
     made = source(fake_aws)
     records = list(Reading(SESSION, made, None, Filter()).records())
     made.close()
