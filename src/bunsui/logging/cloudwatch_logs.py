@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 
 #: Seconds for which who reads waits for what this process has yet to send.
 _OWN = 5.0
-#: What writing and reading take: of the group, and of its streams. What removes a session takes more.
-_OF_GROUP = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams")
-_OF_STREAMS = ("logs:PutLogEvents", "logs:GetLogEvents")
+#: What writing and reading take. What removes a session takes more.
+_USED = (
+    "logs:CreateLogGroup",
+    "logs:CreateLogStream",
+    "logs:DescribeLogStreams",
+    "logs:GetLogEvents",
+    "logs:PutLogEvents",
+)
 _RETENTION = "logs:PutRetentionPolicy"
 
 
@@ -112,11 +117,11 @@ class CloudLogs:
             where: the region and the account in which the group is.
         """
         # "Actions, resources, and condition keys for Amazon CloudWatch Logs" in the service authorization
-        # reference: what is done to a group is asked about its ARN with ":*" at its end, too.
+        # reference: what is done to a group is asked about its ARN, with ":*" at its end in some of AWS's own
+        # policies; what is done to a stream about one that begins so.
         group = where.arn("logs", f"log-group:{self.group.name}")
         more = () if self.group.retention is None else (_RETENTION,)
-        yield Permission([*_OF_GROUP, *more], [group, f"{group}:*"])
-        yield Permission(_OF_STREAMS, [f"{group}:log-stream:*"])
+        yield Permission([*_USED, *more], [group, f"{group}:*"])
 
     def close(self, timeout: float = FLUSH) -> None:
         """Sends what there is, for so many seconds at most, and ends."""
