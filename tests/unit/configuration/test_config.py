@@ -85,7 +85,8 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     """With JSON for lists and tables; one that is empty says nothing."""
     environ = {
         "BUNSUI_STORE": "memory://", "BUNSUI_LEASE": "5", "BUNSUI_MAX_CONCURRENCY": "6",
-        "BUNSUI_LOCAL": "true", "BUNSUI_ARTIFACTS": "large", "BUNSUI_CAPTURE_LOGGING": "true",
+        "BUNSUI_LOCAL": "true", "BUNSUI_ARTIFACTS": "large", "BUNSUI_LOGS": "none",
+        "BUNSUI_CAPTURE_LOGGING": "true",
         "BUNSUI_BINDINGS": "b.yaml", "BUNSUI_ENV": '["A", "B", "A"]',
         "BUNSUI_SECRETS": '{"db": "env:A"}',
         "BUNSUI_POOLS": '{"gpu": 2}',
@@ -110,9 +111,9 @@ def test_nothing(project: Path, user: Path) -> None:
     """Config() is what is configured where nothing is."""
     write(user, "")
     assert Config().settings == load(project, user).settings == {}
-    assert (30.0, 32, False, None, {}, None, False) == (
+    assert (30.0, 32, False, None, {}, None, None, False) == (
         Config().lease, Config().max_concurrency, Config().local, Config().bindings, Config().pools,
-        Config().artifacts, Config().capture_logging,
+        Config().artifacts, Config().logs, Config().capture_logging,
     )  # fmt: skip
     assert Config().store.startswith("sqlite:////")
 
@@ -235,6 +236,27 @@ def test_a_bucket_is_named_by_the_user_only(project: Path, user: Path) -> None:
     assert url == Config.load(project.parent, environ={"BUNSUI_ARTIFACTS": url}, user_file=user).artifacts
 
 
+@pytest.mark.parametrize("place", ["/tmp/other", "..", "~", "cloudwatch:///bunsui/team", "none", "kept"])
+def test_logs_of_a_project_stay_in_its_folder(project: Path, user: Path, place: str) -> None:
+    """A repository that was cloned sends no logs elsewhere: another place is named by the user only."""
+    write(user, "")
+    write(project, f'logs = "{place}"')
+    own = {"none": "none", "kept": str(project.parent / "kept")}
+    if place in own:
+        assert own[place] == load(project, user).logs
+        return
+    assert error(project, user).startswith(
+        f"{project}:1: a project's file may name a folder in its own folder only, such as logs;"
+        " any other place is set in your own file with: bunsui config set --user logs PLACE"
+    )
+    write(project, "")
+    write(user, f'logs = "{place}"')
+    found = load(project, user).logs
+    assert found is not None
+    assert (found == place) == place.startswith(("cloudwatch", "/"))
+    assert place == Config.load(project.parent, environ={"BUNSUI_LOGS": place}, user_file=user).logs
+
+
 def test_paths_begin_at_the_files_folder(project: Path, user: Path, tmp_path: Path) -> None:
     """Wherever the command is run; those of the environment begin where it is."""
     write(project, 'store = "sqlite:///a b/%25.db"\nartifacts = "a b/%25"')
@@ -310,6 +332,15 @@ def test_a_user_file_that_is_not_there(
         ('artifacts = "s3://"', ":1: artifacts is 's3://'; it is the path of a folder, such as"),
         ('artifacts = "gs://bucket"', ":1: artifacts is 'gs://bucket'; it is the path of a folder, such as"),
         ('artifacts = " "', ":1: artifacts is ' '; it is the path of a folder"),
+        (
+            'logs = "s3://bucket"',
+            ":1: logs is 's3://bucket'; it is the path of a folder, such as logs, a group",
+        ),
+        ('logs = "cloudwatch:///a b"', ":1: logs is 'cloudwatch:///a b'; it is the path of a folder"),
+        (
+            'logs = "cloudwatch:///a?retention=2"',
+            ":1: logs: retention of 'cloudwatch:///a?retention=2' is '2'",
+        ),
         ("capture_logging = 1", ":1: capture_logging is 1; it is true or false"),
         ('[pools]\n"a b" = 2', ":2: 'a b' can't be a name in 'pools'"),
     ],
