@@ -37,6 +37,34 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "what was sent twice to CloudWatch Logs is read once",
+        "logging/cloudwatch_reading.py",
+        "if number < below or number in others:",
+        "if False:",
+        ("tests/unit/logging/test_cloudwatch_reading.py",),
+    ),
+    Mutant(
+        "a batch of CloudWatch Logs counts what each event takes beside its text",
+        "logging/cloudwatch_events.py",
+        "return len(self.text) + OVERHEAD",
+        "return len(self.text)",
+        ("tests/unit/logging/test_cloudwatch_queue.py",),
+    ),
+    Mutant(
+        "a sender's own record waits for nobody who waits for room",
+        "logging/cloudwatch_handler.py",
+        "return False if is_sending() else super().handle(record)",
+        "return super().handle(record)",
+        ("tests/unit/logging/test_cloudwatch_handler.py",),
+    ),
+    Mutant(
+        "logs of a table at an emulator stay away from AWS",
+        "stores/dynamodb.py",
+        "if is_emulated and not has_own:",
+        "if False:",
+        ("tests/integration/test_cloudwatch_logs.py::test_the_group_of_a_table",),
+    ),
+    Mutant(
         "no action of a policy gains a resource by another's",
         "aws/policies.py",
         "resources.setdefault((tuple(sorted(of_resource)), conditions), set()).add(resource)",

@@ -331,6 +331,23 @@ def test_prune_keeps_what_it_can_t_remove(fake_aws: FakeAws, store: str) -> None
         assert 1 == len(runner.prune(1).sessions)
 
 
+def test_what_jobs_log_at_aws_is_shown_with_it(fake_aws: FakeAws, store: str) -> None:
+    """The end of a function's log, which its answer has, gives way to the whole, as where it is in a file."""
+
+    def body(*_: Any) -> None:
+        for n in range(300):
+            fake_aws.functions.log(f"[INFO] {n} {'.' * 30}")
+
+    fake_aws.functions.add("load", body)
+    with bunsui.Runner(store, logs=place(fake_aws), aws={"endpoint_url": fake_aws.url}) as runner:
+        session = runner.run(bunsui.Pipeline("p", [bunsui.Job("load", "lambda", {"function": "load"})]))
+        session.raise_for_status()
+        found = [text.split()[1] for text in said(session.logs()) if text.startswith("[INFO]")]
+    kept = fake_aws.logs.lines(GROUP, f"{session.id}/load")
+    assert list(map(str, range(300))) == found
+    assert 0 < len(kept) < 300
+
+
 def test_permissions(fake_aws: FakeAws, store: str) -> None:
     """The policy of a pipeline has what its runner's logs take: of the group, and of its streams."""
     aws = {"endpoint_url": fake_aws.url}
