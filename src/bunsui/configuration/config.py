@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from bunsui.aws.log_group import CLOUDWATCH, LogGroup
 from bunsui.aws.place import SCHEME
 from bunsui.aws.settings import AwsSettings, read_aws
 from bunsui.configuration import files, urls
@@ -121,6 +122,15 @@ class Config:
         None: beside a SQLite store, else in the histories.
         """
         found: str | None = self._value("artifacts")
+        return found
+
+    @property
+    def logs(self) -> str | None:
+        """The folder, or the group of CloudWatch Logs, of the logs of jobs; ``none``: with the Runner only.
+
+        None: as the store has it.
+        """
+        found: str | None = self._value("logs")
         return found
 
     @property
@@ -315,6 +325,8 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
             )
     elif folder is not None and name == "telemetry":
         value = _telemetry(value, folder, where, origin)
+    elif name == "logs":
+        value = _place_of_logs(value, where, origin, folder)
     elif folder is not None and name == "bindings":
         value = str(folder / files.expanded(value))
     elif name == "alerts":
@@ -338,6 +350,27 @@ def _telemetry(value: str, folder: Path, where: str, origin: Origin) -> str:
             hint="any other is set in your own file with: bunsui config set --user telemetry emf:PATH",
         )
     return f"{kind}:{path}"
+
+
+def _place_of_logs(value: str, where: str, origin: Origin, folder: Path | None) -> str:
+    """The place of logs: the folder's path, which begins at that of the file."""
+    in_cloud = value.startswith(CLOUDWATCH)
+    if in_cloud:
+        try:
+            LogGroup.parse(value)
+        except ConfigError as error:
+            raise ConfigError(f"{where}logs: {error.message}", hint=error.hint) from None
+    elif folder is not None and value != "none":
+        value = str(folder / files.expanded(value))
+    is_outside = in_cloud or (
+        folder is not None and value != "none" and not urls.lies_in(Path(value), folder)
+    )
+    if origin.source is Source.PROJECT and is_outside:
+        raise ConfigError(
+            f"{where}a project's file may name a folder in its own folder only, such as logs",
+            hint="any other place is set in your own file with: bunsui config set --user logs PLACE",
+        )
+    return value
 
 
 def _entries(key: str, value: Any) -> Iterator[tuple[str, Any]]:
