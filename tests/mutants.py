@@ -235,7 +235,7 @@ MUTANTS = (
     ),
     Mutant(
         "a deployed function takes over no variable but the trace's",
-        "aws/deployed.py",
+        "concurrency/trace_context.py",
         '"BAGGAGE")',
         '"BAGGAGE", "LD_PRELOAD")',
         ("tests/unit/aws/test_deployed.py",),
@@ -1133,8 +1133,8 @@ MUTANTS = (
     ),
     Mutant(
         "a project's artifacts stay in its folder",
-        "configuration/config.py",
-        "if origin.source is Source.PROJECT and (on_s3 or not urls.lies_in(Path(value), folder)):",
+        "configuration/places.py",
+        "if origin.source is Source.PROJECT and inside is not None:",
         "if False:",
         ["tests/unit/configuration/test_config.py"],
     ),

@@ -10,13 +10,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from bunsui.aws.log_group import CLOUDWATCH, LogGroup
-from bunsui.aws.place import SCHEME
 from bunsui.aws.settings import AwsSettings, read_aws
-from bunsui.configuration import files, urls
+from bunsui.configuration import files
 from bunsui.configuration.checking import check, parsed
 from bunsui.configuration.keys import HIDDEN, KEYS, USER_ONLY, schema_of, variable_of
 from bunsui.configuration.origins import Origin, Setting, Source
+from bunsui.configuration.places import PLACES, place_of
 from bunsui.configuration.settings import Settings, default_store, read_alerts, read_reference
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
@@ -305,30 +304,8 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
             hint=f"set it in your own file with: bunsui config set --user {key} VALUE",
         )
     check(value, schema, where, key, hidden=name in HIDDEN)
-    folder = None if origin.file is None else origin.file.parent
-    if folder is not None and name == "store":
-        value = urls.anchored(value, folder)
-        if origin.source is Source.PROJECT and not urls.stays_in(value, folder):
-            raise ConfigError(
-                f"{where}a project's file may name a store in its own folder only,"
-                " such as sqlite:///bunsui.db",
-                hint="any other is set in your own file with: bunsui config set --user store URL",
-            )
-    elif folder is not None and name == "artifacts":
-        on_s3 = value.startswith(SCHEME)
-        value = value if on_s3 else str(folder / files.expanded(value))
-        if origin.source is Source.PROJECT and (on_s3 or not urls.lies_in(Path(value), folder)):
-            raise ConfigError(
-                f"{where}a project's file may name a folder in its own folder only, such as artifacts",
-                hint="any other is set in your own file with: bunsui config set --user artifacts"
-                f" {'URL' if on_s3 else 'FOLDER'}",
-            )
-    elif folder is not None and name == "telemetry":
-        value = _telemetry(value, folder, where, origin)
-    elif name == "logs":
-        value = _place_of_logs(value, where, origin, folder)
-    elif folder is not None and name == "bindings":
-        value = str(folder / files.expanded(value))
+    if name in PLACES:
+        value = place_of(name, value, where, origin)
     elif name == "alerts":
         read_alerts(value, where)
     elif name in ("env", "aws_allowed_roles"):
@@ -336,41 +313,6 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
     elif name == "aws" and "." in key:
         read_aws({key.partition(".")[2]: value}, f"{where}aws")
     return Setting(value, origin)
-
-
-def _telemetry(value: str, folder: Path, where: str, origin: Origin) -> str:
-    """Where traces and metrics go, as it stands in a file of `folder`."""
-    kind, colon, place = value.partition(":")
-    if not colon or place in ("stdout", "stderr"):
-        return value
-    path = folder / files.expanded(place)
-    if origin.source is Source.PROJECT and not urls.lies_in(path, folder):
-        raise ConfigError(
-            f"{where}a project's file may name a file in its own folder only, such as emf:metrics.jsonl",
-            hint="any other is set in your own file with: bunsui config set --user telemetry emf:PATH",
-        )
-    return f"{kind}:{path}"
-
-
-def _place_of_logs(value: str, where: str, origin: Origin, folder: Path | None) -> str:
-    """The place of logs: the folder's path, which begins at that of the file."""
-    in_cloud = value.startswith(CLOUDWATCH)
-    if in_cloud:
-        try:
-            LogGroup.parse(value)
-        except ConfigError as error:
-            raise ConfigError(f"{where}logs: {error.message}", hint=error.hint) from None
-    elif folder is not None and value != "none":
-        value = str(folder / files.expanded(value))
-    is_outside = in_cloud or (
-        folder is not None and value != "none" and not urls.lies_in(Path(value), folder)
-    )
-    if origin.source is Source.PROJECT and is_outside:
-        raise ConfigError(
-            f"{where}a project's file may name a folder in its own folder only, such as logs",
-            hint="any other place is set in your own file with: bunsui config set --user logs PLACE",
-        )
-    return value
 
 
 def _entries(key: str, value: Any) -> Iterator[tuple[str, Any]]:

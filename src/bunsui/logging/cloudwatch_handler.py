@@ -22,6 +22,7 @@ from bunsui.logging.cloudwatch_calls import PATIENCE, Calls
 from bunsui.logging.cloudwatch_events import fitting_text
 from bunsui.logging.cloudwatch_queue import MOST_BYTES, MOST_EVENTS, Stream
 from bunsui.logging.cloudwatch_sending import is_sending
+from bunsui.logging.formats import JsonFormatter
 
 #: What the name of a stream may be: "CreateLogStream" in the API reference of CloudWatch Logs.
 _STREAM = re.compile(r"[^:*]{1,512}(?![\s\S])")
@@ -36,8 +37,10 @@ class CloudWatchHandler(logging.Handler):
     whatever CloudWatch Logs does: what can't be sent waits and is tried again, and what does not fit is
     counted; the log says how many records are missing, and where. `close`, which `logging.shutdown` calls at
     the program's end, sends what is left. What sending itself logs, such as botocore at ``DEBUG``, is not
-    sent. It takes out no
-    secrets: it knows none.
+    sent.
+
+    A record is a line of JSON, as `bunsui.logging.json_schema` says, in which of what a job logs its secrets
+    are masked. With another formatter it is what that makes of it; that knows no secrets.
 
     Such as::
 
@@ -46,7 +49,6 @@ class CloudWatchHandler(logging.Handler):
         import bunsui.logging
 
         handler = bunsui.logging.CloudWatchHandler("/etl/app", aws={"region": "eu-central-1"})
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
         logging.getLogger("app").addHandler(handler)
         handler.close()
 
@@ -56,9 +58,8 @@ class CloudWatchHandler(logging.Handler):
         stream: its name, made likewise; None: ``HOST/PID``, of each process its own.
         aws: as whom, and where, AWS is called; as that of a Runner. None: as AWS's own tools would.
         policy: what is done where the queue is full: ``drop`` counts the record, with ``block`` who logs
-        waits for
-            room, for up to a minute, and not while CloudWatch Logs refuses what it is sent. None: what the
-            URL says, else ``drop``.
+            waits for room, for up to a minute, and not while CloudWatch Logs refuses what it is sent. None:
+            what the URL says, else ``drop``.
         level: the lowest that is sent.
         most_events: records that wait at most.
         most_bytes: bytes of them.
@@ -81,6 +82,7 @@ class CloudWatchHandler(logging.Handler):
         timeout: float = FLUSH,
     ) -> None:
         super().__init__(level)
+        self.setFormatter(JsonFormatter())
         found = LogGroup.parse(group if str(group).startswith(CLOUDWATCH) else f"{CLOUDWATCH}{group}")
         if policy is not None and policy not in POLICIES:
             raise ConfigError(f"policy is {quoted(policy)}", hint=f"it is {' or '.join(POLICIES)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 import bunsui.logging
@@ -42,21 +44,25 @@ def logger() -> Iterator[logging.Logger]:
 
 
 def add(logger: logging.Logger, server: Any, *given: Any, **more: Any) -> CloudWatchHandler:
-    """A handler of the logger that sends to a server."""
+    """A handler of the logger that sends to a server, the texts of records alone."""
     handler = CloudWatchHandler(GROUP, *given, aws={"endpoint_url": server.url}, **more)
+    handler.setFormatter(None)
     logger.addHandler(handler)
     return handler
 
 
 def test_records_are_sent_as_they_are_formatted(logger: logging.Logger, fake_aws: FakeAws) -> None:
-    """With the formatter that it was given; without one, the message."""
-    handler = add(logger, fake_aws, "s", level="INFO")
+    """With the formatter that it was given; without one, as a line of JSON."""
+    handler = CloudWatchHandler(GROUP, "s", aws={"endpoint_url": fake_aws.url}, level="INFO")
+    logger.addHandler(handler)
     logger.debug("not this")
     logger.info("read %d rows", 3)
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logger.warning("slow")
     handler.close()
-    assert ["read 3 rows", "WARNING slow"] == fake_aws.logs.lines(GROUP, "s")
+    first, second = fake_aws.logs.lines(GROUP, "s")
+    jsonschema.validate(json.loads(first), bunsui.logging.json_schema())
+    assert ("read 3 rows", "WARNING slow") == (json.loads(first)["message"], second)
     assert (0, {GROUP: 90}) == (handler.lost, fake_aws.logs.retention)
 
 
@@ -196,6 +202,7 @@ import logging, sys, time
 import bunsui.logging
 
 handler = bunsui.logging.CloudWatchHandler("/etl/app", "s", aws={"endpoint_url": sys.argv[1]})
+handler.setFormatter(None)
 logging.getLogger().addHandler(handler)
 logging.getLogger().setLevel(logging.INFO)
 for n in range(100):
