@@ -338,18 +338,22 @@ def test_an_unknown_channel_of_the_configuration(make: Callable[..., bunsui.Runn
     assert (runner.sessions(), runner.store.find(watching.KIND)) == ([], [])
 
 
-def test_a_store_that_fails_while_it_is_swept(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+@pytest.mark.parametrize("error", [bunsui.StoreError("the disk is full"), TypeError("a plugin's")], ids=repr)
+@pytest.mark.parametrize("method", ["find", "get"])
+def test_a_store_that_fails_while_it_is_swept(
+    make: Callable[..., bunsui.Runner], recorder: Recorder, method: str, error: Exception
+) -> None:
     """The sessions go on, and all is told once the store works."""
     runner = make()
-    real, broken = runner.store.find, threading.Event()
+    real, broken = getattr(runner.store, method), threading.Event()
 
-    def find(kind: str, *given: Any, **named: Any) -> Any:
+    def fails(kind: str, *given: Any, **named: Any) -> Any:
         if kind == watching.KIND and not broken.is_set():
             broken.set()
-            raise bunsui.StoreError("the disk is full")
+            raise error
         return real(kind, *given, **named)
 
-    runner.store.find = find  # type: ignore[method-assign]
+    setattr(runner.store, method, fails)
     with runner:
         session = runner.run(pipeline(FAILURE))
         assert session.status == "failed"

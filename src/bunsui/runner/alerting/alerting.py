@@ -208,6 +208,6 @@ def _all(sweep: Sweep) -> Swept:
 
     try:
         return sweep.all()
-    except BunsuiError as error:
+    except Exception as error:  # Foreign code: a third party's store.
         _log.debug("sessions can't be watched: %s", error)
         return Swept(errors={"": str(error)})
