@@ -52,10 +52,24 @@ MUTANTS = (
     ),
     Mutant(
         "a tracer that fails fails no run",
-        "runner/driving/telling.py",
-        "        _say(error, live)\n        return None",
-        "        raise",
+        "monitoring/spans.py",
+        "            self.has_failed = True\n            _log",
+        "            raise\n            _log",
         ("tests/integration/test_telemetry.py::test_a_provider_that_fails_fails_no_run",),
+    ),
+    Mutant(
+        "an attempt that was lost does not end the one that follows under its number",
+        "monitoring/spans.py",
+        "            self._begun[trace] = Attempt(spans, describe)",
+        "            self._attempts[job if item is None else (job, item), number] = Attempt(spans, describe)",
+        ("tests/integration/test_telemetry.py::test_resume_after_a_kill",),
+    ),
+    Mutant(
+        "a worker process keeps no session's trace",
+        "local/worker.py",
+        "                os.environ.pop(name, None)\n",
+        "",
+        ("tests/integration/test_telemetry.py::test_a_trace_does_not_reach_the_next_session",),
     ),
     Mutant(
         "a run that is let go of has no result",

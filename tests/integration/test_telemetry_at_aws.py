@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry import baggage, context
 
 import bunsui
+from bunsui.monitoring.conventions import result_of_code
 from bunsui_tests.aws.endpoint import FakeAws
 from bunsui_tests.otlp import SeenSpan
 from bunsui_tests.telemetry import Told
@@ -188,3 +190,58 @@ def test_nothing_is_sent_along_without_a_trace(fake_aws: FakeAws) -> None:
         assert {"load": {"day": 1}} == ran(
             runner, "step_function", state_machine=MACHINE, parameters={"day": 1}
         ).outputs
+
+
+@pytest.fixture
+def much_baggage() -> Iterator[None]:
+    """As much as W3C Baggage allows."""
+    full = baggage.set_baggage("b", "y" * 4000, baggage.set_baggage("a", "x" * 4000))
+    token = context.attach(full)
+    yield
+    context.detach(token)
+
+
+@pytest.mark.usefixtures("much_baggage")
+def test_no_job_fails_for_its_trace(fake_aws: FakeAws, runner: bunsui.Runner) -> None:
+    """What is too much with the trace goes without; nothing of it is needed on S3."""
+    fake_aws.ecs.define("t")
+    fake_aws.batch.add_queue("q")
+    fake_aws.batch.define("d")
+    fake_aws.machines.add("load", lambda given: len(given["text"]))
+    ran(runner, "ecs", task_definition="t", parameters={"day": "2026-01-31"})
+    ran(runner, "batch", job_queue="q", job_definition="d", parameters={"day": "2026-01-31"})
+    session = ran(runner, "step_function", state_machine=MACHINE, parameters={"text": "x" * 260_000})
+    assert {"load": 260_000} == session.outputs
+    assert "TRACEPARENT" not in fake_aws.ecs.tasks[0].environment
+    assert "2026-01-31" == fake_aws.ecs.tasks[0].environment["BUNSUI_PARAM_DAY"]
+    assert "TRACEPARENT" not in fake_aws.batch.jobs[0].environment
+
+
+@pytest.mark.parametrize(
+    ("code", "result"),
+    [
+        ("ValueError", "failure"),
+        ("ExitCode.3", "failure"),
+        ("Lambda.ValueError", "failure"),
+        ("Lambda.TooManyRequestsException", "error"),
+        ("Glue.FAILED", "failure"),
+        ("Glue.TIMEOUT", "timeout"),
+        ("Batch.Timeout", "timeout"),
+        ("Batch.HostTerminated", "error"),
+        ("ECS.NotPlaced", "error"),
+        ("StepFunctions.TimedOut", "timeout"),
+        ("StepFunctions.ExecutionFailed", "failure"),
+        ("StepFunctions.AccessDeniedException", "error"),
+        ("States.TaskFailed", "failure"),
+        ("States.Timeout", "timeout"),
+        ("AwsError", "error"),
+        ("STS.AccessDenied", "error"),
+        ("PermissionDenied", "error"),
+        ("JobLost", "error"),
+        ("JobTimeout", "timeout"),
+        ("JobCancelled", "cancellation"),
+    ],
+)
+def test_results(code: str, result: str) -> None:
+    """By the code of the failure: whose fault it was."""
+    assert result == result_of_code(code)
