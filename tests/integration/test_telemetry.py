@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from opentelemetry import baggage, context, propagate
+from opentelemetry import baggage, context, propagate, trace
 
 import bunsui
 import bunsui_tests
@@ -494,8 +494,6 @@ def names_its_span():
 
 def test_a_trace_goes_on_where_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the API alone a caller's trace reaches the work."""
-    from opentelemetry import trace
-
     context = trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(1))
     with (
         trace.use_span(trace.NonRecordingSpan(context)),
@@ -504,6 +502,18 @@ def test_a_trace_goes_on_where_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -
         session = runner.run(Pipeline("orders", [Job.from_callable(names_its_span, id="load")]))
     assert {"load": [f"{7:032x}", f"{8:016x}"]} == session.outputs
     assert session.jobs["load"].attempts[0].trace is None
+
+
+def test_off_is_off() -> None:
+    """Work is given nothing of a caller's trace."""
+    context = trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(1))
+    command = ["sh", "-c", 'printf %s "\\"$${TRACEPARENT-none}\\"" > "$BUNSUI_OUTPUT"']
+    with (
+        trace.use_span(trace.NonRecordingSpan(context)),
+        bunsui.Runner("memory://", autoload_plugins=False, config={"telemetry": "off"}) as runner,
+    ):
+        session = runner.run(Pipeline("orders", [Job("load", "custom", command=command)]))
+    assert {"load": "none"} == session.outputs
 
 
 # Without OpenTelemetry
@@ -711,9 +721,7 @@ def test_a_trace_does_not_reach_the_next_session(told: InMemory, tmp_path: Path)
     assert tracer is not None
     pipeline = Pipeline("orders", [Job("load", "lambda", function="seen")])
     bindings = tmp_path / "bindings.yaml"
-    with bunsui.Runner(
-        "memory://", autoload_plugins=False, config={"telemetry": "off"}, bindings=bindings
-    ) as runner:
+    with bunsui.Runner("memory://", autoload_plugins=False, config={}, bindings=bindings) as runner:
         token = context.attach(baggage.set_baggage("tenant", "first"))
         with tracer.get_tracer("app").start_as_current_span("request"):
             first = runner.run(pipeline).outputs["load"]

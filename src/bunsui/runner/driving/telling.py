@@ -41,6 +41,8 @@ class Telling:
         Raises:
             ConfigError: what is configured can't be had, such as an extra that is not installed.
         """
+        if self._to == "off":
+            return
         found = self._find()
         if found is not None:
             live.followed = found.follow(live.pipeline, live.machine.state, at)
