@@ -43,8 +43,23 @@ pathlib.Path(os.environ["BUNSUI_OUTPUT"]).write_text(json.dumps("x" * 40_000))
 LAMBDA, S3 = "arn:aws:lambda:eu-central-1:000000000000:function", "arn:aws:s3:::artifacts/etl/*"
 TABLE = "arn:aws:dynamodb:eu-central-1:000000000000:table/etl"
 STORE = "dynamodb://etl"
+GROUP = "arn:aws:logs:eu-central-1:000000000000:log-group:/bunsui/etl"
+#: What keeping the logs of jobs takes, which no run fails without.
+LOGS = [
+    (f"logs:{action}", resource)
+    for action in (
+        "CreateLogGroup",
+        "CreateLogStream",
+        "DescribeLogStreams",
+        "GetLogEvents",
+        "PutLogEvents",
+        "PutRetentionPolicy",
+    )
+    for resource in (GROUP, f"{GROUP}:*")
+]
 #: All that the policy allows.
 ALLOWED = [
+    *LOGS,
     *((action, TABLE) for action in USED),
     *(("dynamodb:Query", f"{TABLE}/index/{index}") for index in INDEXES),
     ("lambda:InvokeFunction", f"{LAMBDA}:extract-function"),
@@ -198,6 +213,33 @@ def test_without_any_one_action_it_does_not_go(
 
     assert comes_to == came_to
     assert f"the caller needs the permission {pair[0]}" in str(wrong)
+
+
+def logged(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, *without: tuple[str, str]) -> list[str]:
+    """What another runner reads of a run's logs, where the one that runs may not do something."""
+    cloud.allow(policy_of(*(each for each in ALLOWED if each not in without)))
+    assert ("succeeded, 40000", None) == cloud.run(monkeypatch)
+    cloud.allow(cloud.policy)
+    with bunsui.Runner(STORE, aws=cloud.settings) as runner:
+        (newest,) = runner.sessions(limit=1)
+        return [record.message for record in runner.session(newest.session_id).logs()]
+
+
+def test_its_logs_are_kept(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And read again, under the same policy."""
+    logs = client("logs", cloud.emulator.url, access_key=ROOT)
+    for group in logs.describe_log_groups(logGroupNamePrefix="/bunsui/")["logGroups"]:
+        logs.delete_log_group(logGroupName=group["logGroupName"])
+    assert logged(cloud, monkeypatch)
+
+
+@pytest.mark.parametrize("action", ["logs:CreateLogStream", "logs:PutLogEvents"])
+def test_without_logs_it_goes_all_the_same(
+    action: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning names what is missing."""
+    assert [] == logged(cloud, monkeypatch, *(each for each in LOGS if each[0] == action))
+    assert f"the caller needs the permission {action}" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Alerts over crashes of real processes: each is told, twice only where it was taken and not noted."""
+"""Alerts over crashes of real processes: each is told, twice only where that it was taken was not noted."""
 
 from __future__ import annotations
 

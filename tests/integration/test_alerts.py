@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import bunsui
+from bunsui.diagnosis.deliveries import deliveries
 from bunsui.model.alerts import AlertRule
 from bunsui.ports.alerts import Alert, AlertChannel
 from bunsui.runner.alerting import watched as watching
@@ -268,6 +269,26 @@ def test_a_channel_that_another_runner_knows(make: Callable[..., bunsui.Runner],
     assert recorder.sent[0].session_id == paused.id
 
 
+def test_alerts_that_are_damaged_keep_no_session_from_going_on(
+    make: Callable[..., bunsui.Runner], tmp_path: Path
+) -> None:
+    """It runs without them, and the doctor says so."""
+    gate = tmp_path / "gate"
+    first = bunsui.Job("a", "custom", command=f"until [ -e '{gate}' ]; do sleep 0.01; done", shell=True)
+    then = bunsui.Job("b", "custom", command=["true"], depends_on=["a"])
+    with make() as runner:
+        session = runner.start(bunsui.Pipeline("Load", [first, then], alerts=[FAILURE]))
+        session.pause()
+        gate.touch()
+        assert session.wait() == "paused"
+        store = runner.store
+        store.put(watching.KIND, session.id, {"rules": 3}, groups=((watching.WATCHED, "0"),))
+        (found,) = deliveries(store)
+        assert (found.status, session.id in found.what) == ("problem", True)
+    with make() as other:
+        assert other.resume(session.id).status == "succeeded"
+
+
 def test_pruned_with_its_session(make: Callable[..., bunsui.Runner]) -> None:
     """What was told goes with what it was about."""
     with make() as runner:
@@ -317,18 +338,22 @@ def test_an_unknown_channel_of_the_configuration(make: Callable[..., bunsui.Runn
     assert (runner.sessions(), runner.store.find(watching.KIND)) == ([], [])
 
 
-def test_a_store_that_fails_while_it_is_swept(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+@pytest.mark.parametrize("error", [bunsui.StoreError("the disk is full"), TypeError("a plugin's")], ids=repr)
+@pytest.mark.parametrize("method", ["find", "get"])
+def test_a_store_that_fails_while_it_is_swept(
+    make: Callable[..., bunsui.Runner], recorder: Recorder, method: str, error: Exception
+) -> None:
     """The sessions go on, and all is told once the store works."""
     runner = make()
-    real, broken = runner.store.find, threading.Event()
+    real, broken = getattr(runner.store, method), threading.Event()
 
-    def find(kind: str, *given: Any, **named: Any) -> Any:
+    def fails(kind: str, *given: Any, **named: Any) -> Any:
         if kind == watching.KIND and not broken.is_set():
             broken.set()
-            raise bunsui.StoreError("the disk is full")
+            raise error
         return real(kind, *given, **named)
 
-    runner.store.find = find  # type: ignore[method-assign]
+    setattr(runner.store, method, fails)
     with runner:
         session = runner.run(pipeline(FAILURE))
         assert session.status == "failed"

@@ -10,17 +10,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import frozen
+from opentelemetry import baggage, context, propagate, trace
 
 import bunsui
 import bunsui_tests
 from bunsui.engine import events as ev
 from bunsui.monitoring.exporting import Providers, providers
+from bunsui.testing import FakeStore
 from bunsui_tests.conditions import until
 from bunsui_tests.otlp import Receiver, SeenPoint, SeenSpan
 from bunsui_tests.telemetry import Told
@@ -107,7 +109,7 @@ def told() -> Iterator[InMemory]:
     made.close()
 
 
-def running(told_to: Providers, store: str = "memory://", **more: Any) -> bunsui.Runner:
+def running(told_to: Providers, store: Any = "memory://", **more: Any) -> bunsui.Runner:
     return bunsui.Runner(store, autoload_plugins=False, config={"telemetry": told_to}, **more)
 
 
@@ -422,7 +424,10 @@ def test_resume_after_a_kill(sink: Any, tmp_path: Path) -> None:
     assert ids_of(starts[0].trace) == [(link.trace_id, link.span_id) for link in attempt.links]
     assert ids_of(starts[1].trace) == [(attempt.trace_id, attempt.span_id)]
     assert starts[1].trace == session.jobs["load"].attempts[-1].trace
-    assert is_within(seen.span("load"), seen.run)
+    # What was lost was the other runner's: this one succeeded, and took until the job's end.
+    job = seen.span("load")
+    assert ("UNSET", None, job.end) == (attempt.status, attempt.attributes.get("error.type"), attempt.end)
+    assert is_within(job, seen.run)
 
 
 def ids_of(trace: str | None) -> list[tuple[str, str]]:
@@ -489,8 +494,6 @@ def names_its_span():
 
 def test_a_trace_goes_on_where_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the API alone a caller's trace reaches the work."""
-    from opentelemetry import trace
-
     context = trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(1))
     with (
         trace.use_span(trace.NonRecordingSpan(context)),
@@ -499,6 +502,18 @@ def test_a_trace_goes_on_where_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -
         session = runner.run(Pipeline("orders", [Job.from_callable(names_its_span, id="load")]))
     assert {"load": [f"{7:032x}", f"{8:016x}"]} == session.outputs
     assert session.jobs["load"].attempts[0].trace is None
+
+
+def test_off_is_off() -> None:
+    """Work is given nothing of a caller's trace."""
+    context = trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(1))
+    command = ["sh", "-c", 'printf %s "\\"$${TRACEPARENT-none}\\"" > "$BUNSUI_OUTPUT"']
+    with (
+        trace.use_span(trace.NonRecordingSpan(context)),
+        bunsui.Runner("memory://", autoload_plugins=False, config={"telemetry": "off"}) as runner,
+    ):
+        session = runner.run(Pipeline("orders", [Job("load", "custom", command=command)]))
+    assert {"load": "none"} == session.outputs
 
 
 # Without OpenTelemetry
@@ -531,17 +546,220 @@ def test_nothing_is_added_without_it(tmp_path: Path) -> None:
     assert "['MainThread', 'bunsui-driver', 'bunsui-heartbeat', 'bunsui-job-1']" == threads
 
 
-def test_a_provider_that_fails_fails_no_run(tmp_path: Path) -> None:
-    """Whatever a tracer raises: the session goes on, and nothing waits for it."""
+class Failing:
+    """A provider whose tracer fails on all spans but those that it is told of."""
+
+    def __init__(self, but: str) -> None:
+        self._but = but
+        self.told = Told()
+
+    def get_tracer(self, *_: Any, **__: Any) -> Any:
+        self._tracer = self.told.tracer_provider.get_tracer("failing")
+        return self
+
+    def start_span(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        if not name.startswith(self._but or "-"):
+            raise RuntimeError("no collector")
+        return self._tracer.start_span(name, *arguments, **keywords)
+
+
+@pytest.mark.parametrize("but", ["", "RUN"], ids=["at once", "later"])
+def test_a_provider_that_fails_fails_no_run(but: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a tracer raises: the session goes on without it, which is said once."""
+    failing: Any = Failing(but)
+    with running(Providers(failing, failing.told.meter_provider)) as runner:
+        session = runner.run(Pipeline("orders", [Job.from_callable(fine, id="load"), after("load")]))
+    assert ("succeeded", {"load": 3, "next": 3}) == (session.status, session.outputs)
+    # Metrics go on.
+    (jobs,) = [point for point in failing.told.points if point.name == "bunsui.job.duration"]
+    assert 2 == jobs.count
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [f"session {session.id} is traced no further: RuntimeError: no collector"] == said
+
+
+def test_a_command_goes_on_with_a_trace(tmp_path: Path) -> None:
+    """Of who has started it, as the variables say; and tells a collector."""
+    definition = tmp_path / "pipeline.yaml"
+    definition.write_text(
+        "{version: '1.0', name: orders, jobs: [{id: load, type: custom, command: ['true']}]}"
+    )
+    with Receiver() as receiver:
+        environment = {
+            **os.environ,
+            "HOME": str(tmp_path),
+            "BUNSUI_TELEMETRY": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+            "TRACEPARENT": f"00-{7:032x}-{8:016x}-01",
+        }
+        command = [sys.executable, "-m", "bunsui", "run", str(definition), "--store", "memory://"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert 0 == done.returncode, done.stderr
+        (run,) = [span for span in receiver.spans if span.name == "RUN orders"]
+        assert (f"{7:032x}", f"{8:016x}") == (run.trace_id, run.parent_id)
+        assert [point for point in receiver.points if point.name == "cicd.pipeline.run.duration"]
+
+
+class Queries(bunsui.RemoteJobType):
+    """Work that fails twice, and is known by a number each time."""
+
+    name = "query"
+    schema: Any = {"type": "object", "properties": {}}
+    poll_interval = 0.01
+
+    def __init__(self) -> None:
+        self.submitted = 0
+
+    def submit(self, call: bunsui.JobCall) -> Any:
+        self.submitted += 1
+        return {"id": self.submitted}
+
+    def poll(self, handles: Any) -> Any:
+        return [
+            bunsui.Succeeded(1) if handle["id"] == 3 else bunsui.Failed("Busy", "too many")
+            for handle in handles
+        ]
+
+    def cancel(self, handle: Any) -> None:
+        raise NotImplementedError
+
+    def find(self, call: bunsui.JobCall) -> Any:
+        return bunsui.NeverRan()
+
+    def span_attributes(self, options: Any, handle: Any) -> Any:
+        if handle is None:
+            return {}
+        return {"query.id": handle["id"], "cicd.pipeline.task.run.url.full": f"https://q/{handle['id']}"}
+
+
+class Plugin:
+    def __init__(self, kind: bunsui.JobType) -> None:
+        self._kind = kind
+
+    @bunsui.hookimpl
+    def bunsui_job_types(self) -> list[bunsui.JobType]:
+        return [self._kind]
+
+
+@pytest.mark.parametrize("delay", [0, 0.1])
+def test_each_attempt_says_what_it_is_known_by(told: InMemory, delay: float) -> None:
+    """However soon the next one follows; the job is found where its last attempt is."""
+    with running(told.providers, plugins=[Plugin(Queries())]) as runner:
+        retry = {"max_attempts": 3, "delay": delay, "jitter": "none"}
+        definition = {
+            "version": "1.0",
+            "name": "orders",
+            "jobs": [{"id": "load", "type": "query", "retry": retry}],
+        }
+        session = runner.run(Pipeline.from_dict(definition, plugins=runner.plugins))
+    seen = told.seen(session)
+    assert [1, 2, 3] == [
+        seen.span("attempt load", bunsui__job__attempt=n).attributes.get("query.id") for n in (1, 2, 3)
+    ]
+    assert "https://q/3" == seen.span("load").attributes["cicd.pipeline.task.run.url.full"]
+
+
+def test_a_cached_job_has_no_duration(told: InMemory, tmp_path: Path) -> None:
+    """It did not run, so how long it took says nothing; its span says whose output it is."""
+    with running(told.providers, f"sqlite:///{tmp_path}/store.db") as runner:
+        pipeline = Pipeline("orders", [Job.from_callable(fine, id="load", cache={"ttl": 60})])
+        first, second = runner.run(pipeline), runner.run(pipeline)
+    seen = told.seen(second)
+    assert [1] == [point.count for point in seen.measured("bunsui.job.duration")]
+    assert second.jobs["load"].cached_from == first.id
+    assert (
+        "success"
+        == seen.span("load", bunsui__job__reused_from=first.id).attributes["cicd.pipeline.task.run.result"]
+    )
+
+
+def test_two_threads_that_start_one_session(told: InMemory) -> None:
+    """Each session is one run with all its attempts, whichever thread's claim it was."""
+    with running(told.providers) as runner:
+        pipeline = Pipeline("orders", [Job.from_callable(fine, id="load")])
+        for n in range(20):
+            threads = [
+                threading.Thread(target=runner.run, args=(pipeline,), kwargs={"idempotency_key": f"{n}"})
+                for _ in range(2)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        session = runner.session(runner.sessions(limit=1)[0].session_id)
+    spans = told.seen(session).spans
+    runs = {span.span_id for span in spans if span.name == "RUN orders"}
+    jobs = {span.span_id: span for span in spans if span.name == "load"}
+    assert (20, 20, 20) == (
+        len([span for span in spans if span.attributes.get("cicd.pipeline.result") == "success"]),
+        len([span for span in jobs.values() if span.parent_id in runs]),
+        len([span for span in spans if span.name == "attempt load" and span.parent_id in jobs]),
+    )
+
+
+def test_a_claim_that_failed_hides_none_that_follows(told: InMemory) -> None:
+    """Nothing is told of a claim that never became durable; the next one of the same session is."""
+    store = FakeStore()
+    with running(told.providers, store) as runner:
+        pipeline = Pipeline("orders", [Job.from_callable(fine, id="load")])
+        store.fail_next(method="append", error=bunsui.StoreError("it is full", lasting=True))
+        with pytest.raises(bunsui.StoreError):
+            runner.run(pipeline, idempotency_key="k")
+        session = runner.run(pipeline, idempotency_key="k")
+    seen = told.seen(session)
+    assert "success" == seen.run.attributes["cicd.pipeline.result"]
+    assert [1] == [point.count for point in seen.measured("cicd.pipeline.run.duration")]
+
+
+def test_a_trace_does_not_reach_the_next_session(told: InMemory, tmp_path: Path) -> None:
+    """Through a process that serves both."""
+    (tmp_path / "steps.py").write_text(
+        "import os\ndef seen(event, context):\n"
+        "    return {name: os.environ.get(name) for name in ('TRACEPARENT', 'BAGGAGE')}\n"
+    )
+    (tmp_path / "bindings.yaml").write_text("lambda: {seen: 'steps:seen'}")
+    tracer = told.providers.tracer_provider
+    assert tracer is not None
+    pipeline = Pipeline("orders", [Job("load", "lambda", function="seen")])
+    bindings = tmp_path / "bindings.yaml"
+    with bunsui.Runner("memory://", autoload_plugins=False, config={}, bindings=bindings) as runner:
+        token = context.attach(baggage.set_baggage("tenant", "first"))
+        with tracer.get_tracer("app").start_as_current_span("request"):
+            first = runner.run(pipeline).outputs["load"]
+        context.detach(token)
+        second = runner.run(pipeline).outputs["load"]
+    assert ("tenant=first", True) == (first["BAGGAGE"], first["TRACEPARENT"] is not None)
+    assert {"TRACEPARENT": None, "BAGGAGE": None} == second
+
+
+def test_a_propagator_that_raises_fails_no_job(told: InMemory) -> None:
+    """The work goes without a trace."""
 
     class Broken:
-        def get_tracer(self, *_: Any, **__: Any) -> Any:
-            return self
+        def inject(self, *_: Any, **__: Any) -> None:
+            raise RuntimeError("no")
 
-        def start_span(self, *_: Any, **__: Any) -> Any:
-            raise RuntimeError("no collector")
+    before = propagate.get_global_textmap()
+    broken: Any = Broken()
+    propagate.set_global_textmap(broken)
+    try:
+        seen = see(told, Job("load", "custom", command=["true"]))
+    finally:
+        propagate.set_global_textmap(before)
+    assert "succeeded" == seen.session.status
 
-    broken: Callable[..., Any] = Broken
-    with running(Providers(broken(), None)) as runner:
-        session = runner.run(Pipeline("orders", [Job.from_callable(fine, id="load")]))
-    assert ("succeeded", {"load": 3}) == (session.status, session.outputs)
+
+def test_providers_that_come_later(told: InMemory) -> None:
+    """A runner looks again for those of the program, as long as it has found none."""
+    code = """
+import bunsui
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+pipeline = bunsui.Pipeline("p", [bunsui.Job.from_callable(lambda: 3, id="a")])
+with bunsui.Runner("memory://", autoload_plugins=False) as runner:
+    print(runner.run(pipeline).jobs["a"].attempts[0].trace)
+    trace.set_tracer_provider(TracerProvider())
+    print(runner.run(pipeline).jobs["a"].attempts[0].trace is not None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ["None", "True"] == done.stdout.split()

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from typing import Any, TypeVar
 
-from bunsui.concurrency.trace_context import gone_on
+from bunsui.concurrency.trace_context import VARIABLES, carried, gone_on
 from bunsui.errors import ConfigError, NotFound, StateError
 from bunsui.ports.job_type import JobCall, current
 
@@ -43,8 +43,6 @@ _FORMS = {
     _ATTEMPT: re.compile(r"[1-9][0-9]{0,8}"),
     _KEY: re.compile(r"[0-9a-f]{1,64}"),
 }
-#: The trace context. No other name is taken over: a function may give its environment to processes.
-_TRACE = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
 #: What jobs log to. One for all of them, as Python keeps each logger for ever.
 _LOGGER = "bunsui.job"
 
@@ -137,7 +135,7 @@ def _custom(context: Any) -> Mapping[str, str]:
     found = getattr(getattr(context, "client_context", None), "custom", None)
     if not isinstance(found, Mapping):
         return {}
-    sent = {name: found.get(name) for name in (*_FORMS, *_TRACE)}
+    sent = {name: found.get(name) for name in (*_FORMS, *VARIABLES)}
     texts = {name: value for name, value in sent.items() if isinstance(value, str)}
     return texts if all(form.fullmatch(texts.get(name, "")) for name, form in _FORMS.items()) else {}
 
@@ -156,7 +154,8 @@ def _call(event: Any, context: Any, custom: Mapping[str, str]) -> JobCall | None
         options={},
         idempotency_key=custom[_KEY],
         deadline=None if remaining is None else time.monotonic() + remaining() / 1000,
-        environment={name: custom[name] for name in _TRACE if name in custom},
+        # No other name is taken over: a function may give its environment to processes.
+        environment=carried(custom),
         workbench=_Bench(custom[_JOB]),
     )
 

@@ -149,7 +149,7 @@ class Background:
             ConfigError: the store is in memory.
             StoreError: the file can't be made.
         """
-        from bunsui.runner.assembly import logs_of  # noqa: PLC0415 - only here
+        from bunsui.runner.log_places import folder_of  # noqa: PLC0415 - only here
         from bunsui.stores.memory import MemoryStore  # noqa: PLC0415 - likewise
         from bunsui.stores.sqlite_errors import not_made, store_error  # noqa: PLC0415 - likewise
 
@@ -159,7 +159,7 @@ class Background:
                 hint="name a file with --store or BUNSUI_STORE, such as sqlite:///bunsui.db",
             )
         path = runner.store.path
-        folder = logs_of(path) or Path(tempfile.gettempdir())
+        folder = folder_of(None, path) or Path(tempfile.gettempdir())
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             log, name = tempfile.mkstemp(prefix="runner-", suffix=".log", dir=folder)  # For its owner alone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 
@@ -25,6 +26,7 @@ from bunsui.cli.group import Commands
 from bunsui.cli.logged import logged
 from bunsui.cli.render import has_colours, printable_lines, refusal
 from bunsui.cli.streams import around, lost, note, unread
+from bunsui.concurrency.trace_context import carried, gone_on
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -91,7 +93,8 @@ def _run(arguments: list[str] | None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            result = cli.main(args=arguments, prog_name="bunsui", standalone_mode=False)
+            with gone_on(carried(os.environ)):  # Of who has started this command, such as a traced scheduler.
+                result = cli.main(args=arguments, prog_name="bunsui", standalone_mode=False)
     except click.ClickException as error:
         with unread():
             error.show()

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _log = logging.getLogger(__name__)
+
+#: W3C Trace Context and Baggage as variables: "Environment Variables as Context Propagation Carriers" in the
+#: specification of OpenTelemetry.
+VARIABLES = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
+
+
+def carried(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of some variables that say which trace to go on with."""
+    return {name: variables[name] for name in VARIABLES if name in variables}
+
+
+class _Variables:
+    """How a propagator looks up what it knows as a header, such as ``traceparent`` or ``X-Amzn-Trace-Id``."""
+
+    def get(self, carrier: Mapping[str, str], key: str) -> list[str] | None:
+        # As variables of an environment they are in capitals.
+        value = carrier.get(key.upper().replace("-", "_"))
+        return None if value is None else [value]
+
+    def keys(self, carrier: Mapping[str, str]) -> list[str]:
+        return [name.lower().replace("_", "-") for name in carrier]
 
 
 @contextlib.contextmanager
@@ -24,9 +45,9 @@ def gone_on(environment: Mapping[str, str]) -> Iterator[None]:
         try:
             from opentelemetry import context, propagate  # noqa: PLC0415 - only where there is a trace
 
-            # As variables of an environment they are in capitals.
-            carrier = {name.lower().replace("_", "-"): value for name, value in environment.items()}
-            token = context.attach(propagate.extract(carrier))
+            getter: Any = _Variables()  # Of no class of the API: that is imported here alone.
+            found = propagate.extract(environment, getter=getter)
+            token = None if found is None else context.attach(found)  # Whatever propagator is configured.
         except Exception as error:  # Whatever a propagator that is configured here raises: the work goes on.
             _log.debug("the trace is not gone on with: %s: %s", type(error).__name__, error)
     try:

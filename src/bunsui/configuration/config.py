@@ -10,12 +10,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from bunsui.aws.place import SCHEME
 from bunsui.aws.settings import AwsSettings, read_aws
-from bunsui.configuration import files, urls
+from bunsui.configuration import files
 from bunsui.configuration.checking import check, parsed
 from bunsui.configuration.keys import HIDDEN, KEYS, USER_ONLY, schema_of, variable_of
 from bunsui.configuration.origins import Origin, Setting, Source
+from bunsui.configuration.places import PLACES, place_of
 from bunsui.configuration.settings import Settings, default_store, read_alerts, read_reference
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
@@ -121,6 +121,15 @@ class Config:
         None: beside a SQLite store, else in the histories.
         """
         found: str | None = self._value("artifacts")
+        return found
+
+    @property
+    def logs(self) -> str | None:
+        """The folder, or the group of CloudWatch Logs, of the logs of jobs; ``none``: with the Runner only.
+
+        None: as the store has it.
+        """
+        found: str | None = self._value("logs")
         return found
 
     @property
@@ -295,28 +304,8 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
             hint=f"set it in your own file with: bunsui config set --user {key} VALUE",
         )
     check(value, schema, where, key, hidden=name in HIDDEN)
-    folder = None if origin.file is None else origin.file.parent
-    if folder is not None and name == "store":
-        value = urls.anchored(value, folder)
-        if origin.source is Source.PROJECT and not urls.stays_in(value, folder):
-            raise ConfigError(
-                f"{where}a project's file may name a store in its own folder only,"
-                " such as sqlite:///bunsui.db",
-                hint="any other is set in your own file with: bunsui config set --user store URL",
-            )
-    elif folder is not None and name == "artifacts":
-        on_s3 = value.startswith(SCHEME)
-        value = value if on_s3 else str(folder / files.expanded(value))
-        if origin.source is Source.PROJECT and (on_s3 or not urls.lies_in(Path(value), folder)):
-            raise ConfigError(
-                f"{where}a project's file may name a folder in its own folder only, such as artifacts",
-                hint="any other is set in your own file with: bunsui config set --user artifacts"
-                f" {'URL' if on_s3 else 'FOLDER'}",
-            )
-    elif folder is not None and name == "telemetry":
-        value = _telemetry(value, folder, where, origin)
-    elif folder is not None and name == "bindings":
-        value = str(folder / files.expanded(value))
+    if name in PLACES:
+        value = place_of(name, value, where, origin)
     elif name == "alerts":
         read_alerts(value, where)
     elif name in ("env", "aws_allowed_roles"):
@@ -324,20 +313,6 @@ def setting(key: str, value: Any, where: str, origin: Origin) -> Setting:
     elif name == "aws" and "." in key:
         read_aws({key.partition(".")[2]: value}, f"{where}aws")
     return Setting(value, origin)
-
-
-def _telemetry(value: str, folder: Path, where: str, origin: Origin) -> str:
-    """Where traces and metrics go, as it stands in a file of `folder`."""
-    kind, colon, place = value.partition(":")
-    if not colon or place in ("stdout", "stderr"):
-        return value
-    path = folder / files.expanded(place)
-    if origin.source is Source.PROJECT and not urls.lies_in(path, folder):
-        raise ConfigError(
-            f"{where}a project's file may name a file in its own folder only, such as emf:metrics.jsonl",
-            hint="any other is set in your own file with: bunsui config set --user telemetry emf:PATH",
-        )
-    return f"{kind}:{path}"
 
 
 def _entries(key: str, value: Any) -> Iterator[tuple[str, Any]]:

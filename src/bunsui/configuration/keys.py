@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from bunsui.aws.log_group import URL_PATTERN as GROUP_PATTERN
 from bunsui.aws.place import URL_PATTERN
 from bunsui.aws.settings import ENTRY_PATTERN, ROLE_PATTERN, RULE
 from bunsui.configuration.checking import fits, rule_of
@@ -44,6 +45,16 @@ SCHEMA: dict[str, Any] = {
             " STORE-artifacts beside a SQLite store's file by default. In a file, a relative path begins at"
             " the file's folder.",
             "examples": ["/var/lib/etl/artifacts", "s3://etl-artifacts/bunsui"],
+        },
+        "logs": {
+            "type": "string",
+            "pattern": rf"{GROUP_PATTERN}|^(?![\s\S]*://)[\s\S]*\S",
+            "title": "the path of a folder, such as logs, a group of CloudWatch Logs, such as"
+            " cloudwatch:///bunsui/team, or none",
+            "description": "Where the logs of jobs are: a folder, a group of CloudWatch Logs, or `none`: with"
+            " the runner only. STORE-logs beside a SQLite store's file by default, and the group"
+            " /bunsui/TABLE for a store on DynamoDB. In a file, a relative path begins at the file's folder.",
+            "examples": ["/var/lib/etl/logs", "cloudwatch:///bunsui/team?retention=30"],
         },
         "lease": {
             "type": "number",

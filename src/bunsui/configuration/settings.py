@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from bunsui.configuration.checking import NAME_RULE, check
 from bunsui.configuration.user_folders import user_folder
-from bunsui.dsl.fields import IDENTIFIER_PATTERN
+from bunsui.dsl.fields import IDENTIFIER_PATTERN, MAX_ALERTS
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
 from bunsui.model.alerts import AlertRule
@@ -134,6 +134,8 @@ def read_alerts(given: Any, where: str) -> tuple[AlertRule, ...]:
     from bunsui.dsl.parser import plain  # noqa: PLC0415 - see above
 
     check(given, KEYS["alerts"], where, "alerts", hidden=False)
+    if len(given) > MAX_ALERTS:
+        raise ConfigError(f"{where}alerts has {len(given)} rules; there may be {MAX_ALERTS}")
     data = plain({"alerts": [dict(rule) for rule in given]})
     for problem in alert_problems(data, data.data["alerts"], None):
         raise ConfigError(f"{where}alerts: {problem.message}", hint=problem.hint)

@@ -20,14 +20,17 @@ from bunsui.diagnosis.check import Check, Status, failed, ok, problem, warning
 from bunsui.diagnosis.sizes import in_bytes
 from bunsui.errors import AwsError, ConfigError, NotFound, StoreError
 from bunsui.model.artifact import Artifact
-from bunsui.runner.assembly import artifacts_of, logs_of
+from bunsui.runner.assembly import artifacts_of
 from bunsui.runner.attempts.artifact_bucket import S3Artifacts
 from bunsui.runner.attempts.artifact_folder import FolderArtifacts
+from bunsui.runner.clock import SystemClock
+from bunsui.runner.log_places import cloud_of, folder_of
 from bunsui.runner.sessions import index, reading
 from bunsui.stores.access import may_write
 
 if TYPE_CHECKING:
     from bunsui.aws.settings import AwsSettings
+    from bunsui.logging.cloudwatch_logs import CloudLogs
     from bunsui.ports.store import Store
     from bunsui.runner.attempts.artifacts import Artifacts
 
@@ -45,29 +48,52 @@ _RESTORE = "restore the file from a backup"
 _Name = Literal["logs", "artifacts"]
 _UNTIL = {
     "logs": "commands fail, and all else runs without logs, until it can be",
+    "group": "all runs without logs, until it can be",
     "artifacts": "a job with a large output fails until it can be",
 }
 
 
-def beside(store: Store, given: str | None = None, aws: AwsSettings | None = None) -> Iterator[Check]:
+def beside(
+    store: Store, given: str | None = None, aws: AwsSettings | None = None, logs: str | None = None
+) -> Iterator[Check]:
     """Where logs and artifacts lie, and whether the newest sessions' artifacts are there.
 
-    A store that is no file has no logs that outlive a runner: there is no check of them then.
+    Logs that are gone with their runner are not looked at.
 
     Args:
         store: can be read.
         given: the configured place of artifacts; None: beside the store, if that is a file.
-        aws: as whom, and where, AWS is called, for a place on S3.
+        aws: as whom, and where, AWS is called, for a place on S3 and for CloudWatch Logs.
+        logs: the configured place of logs; None: as the store has it.
     """
-    path = store.path
-    logs = logs_of(path)
-    if logs is not None:
-        yield folder("logs", logs)
+    yield from _logs(store, logs, aws)
     connections = Connections(aws)
     try:
         yield from _artifacts(store, given, connections)
     finally:
         connections.close()
+
+
+def _logs(store: Store, given: str | None, aws: AwsSettings | None) -> Iterator[Check]:
+    try:
+        place, cloud = folder_of(given, store.path), cloud_of(given, store, aws, SystemClock())
+    except ConfigError as error:
+        yield failed("logs", error, "name another place with: bunsui config set --user logs PLACE")
+        return
+    if cloud is not None:
+        yield group(cloud)
+    elif place is not None:
+        yield folder("logs", place)
+
+
+def group(cloud: CloudLogs) -> Check:
+    """Whether a group of CloudWatch Logs can be asked for its streams. Nothing is written there."""
+    where = f"group {cloud.group.name} of CloudWatch Logs"
+    try:
+        is_there = cloud.is_there()
+    except AwsError as error:
+        return failed("logs", error, f"see to the group, or name another place: {_UNTIL['group']}")
+    return ok("logs", f"{where} can be asked" if is_there else f"{where} is made with the first record")
 
 
 def _artifacts(store: Store, given: str | None, connections: Connections) -> Iterator[Check]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bunsui.diagnosis.check import Check, failed, ok, warning
+from bunsui.diagnosis.check import Check, failed, ok, problem, warning
 from bunsui.errors import StoreError
 from bunsui.runner.alerting.watched import watched
 
@@ -25,9 +25,10 @@ def deliveries(store: Store) -> Iterator[Check]:
         store: can be read.
     """
     waiting: dict[str, list[Delivery]] = {}
+    damaged: list[str] = []
     sessions = 0
     try:
-        for one in islice(watched(store), MOST):
+        for one in islice(watched(store, damaged), MOST):
             sessions += 1
             for delivery in one.deliveries:
                 if delivery.is_waiting:
@@ -35,6 +36,10 @@ def deliveries(store: Store) -> Iterator[Check]:
     except StoreError as error:
         yield failed("alerts", error, "restore the store from a backup")
         return
+    if damaged:
+        named = ", ".join(damaged[:5]) + (", ..." if len(damaged) > 5 else "")
+        what = f"nobody is told of {len(damaged)} sessions whose alerts can't be read: {named}"
+        yield problem("alerts", what, "restore the store from a backup")
     for channel, found in waiting.items():
         errors = [one.error for one in found if one.error is not None]
         count = "1 alert waits" if len(found) == 1 else f"{len(found)} alerts wait"
@@ -45,5 +50,5 @@ def deliveries(store: Store) -> Iterator[Check]:
             else "send them with: bunsui alerts sweep, where the channel is configured"
         )
         yield warning(f"alerts of {channel}", f"{count} for the channel {channel}{why}", remedy)
-    if sessions and not waiting:
+    if sessions and not waiting and not damaged:
         yield ok("alerts", f"{sessions} sessions are watched, and no alert waits")

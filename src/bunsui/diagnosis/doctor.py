@@ -63,7 +63,7 @@ def diagnose(store: str | None = None, again: Callable[[], str] = str) -> Iterat
             except ConfigError as error:
                 yield failed("aws", error, "mend it in an editor")
                 aws = AwsSettings()
-            yield from the_store(url, registry, known.artifacts, again, aws)
+            yield from the_store(url, registry, known.artifacts, again, aws, known.logs)
     if config is not None:
         yield from names(config, registry, os.environ)
         yield from channels(config, registry)
@@ -91,15 +91,16 @@ def the_store(
     artifacts: str | None = None,
     again: Callable[[], str] = str,
     aws: AwsSettings | None = None,
+    logs: str | None = None,
 ) -> Iterator[Check]:
-    """The store that a URL names, its sessions, and what lies beside it, or in the place `artifacts`."""
+    """The store that a URL names, its sessions, and what lies beside it, or in the places that are named."""
     store, checks = open_store(url, registry, aws)
     yield from checks
     if store is None:
         return
     try:
         yield from _opened(store, url, again)
-        yield from beside(store, artifacts, aws)
+        yield from beside(store, artifacts, aws, logs)
     finally:
         store.close()
 

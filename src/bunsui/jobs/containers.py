@@ -57,19 +57,24 @@ def overrides(
         AwsError: the parameters could not be put there.
     """
     text = compact(call.parameters)
-    common = {**call.options.get("environment", {}), **call.environment, **call_variables(call)}
+    common = {**call.options.get("environment", {}), **call_variables(call)}
     if output_url is not None:
         common[OUTPUT_URL] = output_url
     inline = {variable_name(name): render(value) for name, value in call.parameters.items()}
-    found = made({**common, **inline, "BUNSUI_PARAMETERS": text})
-    size = len(compact(found))
-    if size <= limit.characters:
-        return found
+    # The trace is not what a job fails for, nor what its parameters are put elsewhere for.
+    for trace in (call.environment, {}):
+        found = made({**common, **trace, **inline, "BUNSUI_PARAMETERS": text})
+        size = len(compact(found))
+        if size <= limit.characters:
+            return found
     if objects is not None:
         # Measured with a URL of the length that S3 allows, so that nothing is put there in vain.
         longest = made({**common, "BUNSUI_PARAMETERS_URL": "s" * 1100})
         if len(compact(longest)) <= limit.characters:
             url = objects.put_input(call.session_id, text)
+            traced = made({**common, **call.environment, "BUNSUI_PARAMETERS_URL": url})
+            if len(compact(traced)) <= limit.characters:
+                return traced
             return made({**common, "BUNSUI_PARAMETERS_URL": url})
     raise JobError(
         f"the parameters and overrides of the {limit.what} have {size:,} characters; {limit.service} takes at"

@@ -182,6 +182,8 @@ class StepFunctionJobType(AwsRemoteJobType):
             AwsError: it is, and could not be kept on S3.
         """
         text = compact(_traced(call))
+        if len(text.encode()) > MAX_INPUT:  # The trace is not what a job fails for.
+            text = compact(call.parameters)
         size, objects = len(text.encode()), self._runner.objects
         if size <= MAX_INPUT:
             return text

@@ -119,6 +119,7 @@ class _Worker:
             fields["folder"] = Path(fields["folder"])
         fields["callable_folders"] = tuple(map(Path, fields["callable_folders"]))
         call = JobCall(**fields, workbench=_Bench(fields, redactor))
+        before = {name: os.environ.get(name) for name in call.environment}
         os.environ.update(call.environment)
         os.environ.update(call_variables(call))
         token = current.set(call)
@@ -128,6 +129,11 @@ class _Worker:
                 return encode(_complete(output) if hasattr(output, "__await__") else output).text
         finally:
             current.reset(token)
+            # The trace of one session is none of the next one's, which may have none.
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
 
     def end(self, number: int, frame: object) -> None:
         """Takes SIGTERM: raising lets `finally` blocks of the job run; the runner kills after a grace."""

@@ -18,7 +18,7 @@ from bunsui.model.times import to_text
 if TYPE_CHECKING:
     from bunsui.logging.channel import Redactor
     from bunsui.logging.collector import Collector
-    from bunsui.logging.log_store import JobLog, LogStore
+    from bunsui.logging.sinks import JobSink, Sinks
     from bunsui.ports.clock import Clock
 
 #: Characters of the last line that an error quotes.
@@ -41,7 +41,7 @@ class AttemptLog:
 
     def __init__(
         self,
-        store: LogStore,
+        store: Sinks,
         collector: Collector,
         clock: Clock,
         folder: Path,
@@ -59,7 +59,7 @@ class AttemptLog:
         self._item = item
         self._redactor = redactor
         self._lock = threading.Lock()
-        self._log: JobLog | None = None
+        self._log: JobSink | None = None
         #: Who may still write to it: the attempt, and each channel.
         self._users = 1
 
@@ -99,7 +99,7 @@ class AttemptLog:
     def _lose(self, records: int, why: str) -> None:
         self._use(lambda log: log.lose(records, why))
 
-    def _use(self, step: Callable[[JobLog], None]) -> None:
+    def _use(self, step: Callable[[JobSink], None]) -> None:
         with self._lock:
             if self._log is None and self._users:
                 self._log = self._store.take(self._folder, self._job)

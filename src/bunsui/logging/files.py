@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from bunsui.errors import StoreError
 from bunsui.logging.log_store import INDEX, LIMIT, MAX_INDEX, segment_name
 from bunsui.logging.regular import open_regular, regular_size
+from bunsui.logging.sources import JobSource, SessionSource
 
 _NAME = re.compile(r"([^.]+)(?:\.(\d{4}))?\.jsonl")
 #: What the folder's list of jobs may name: no message has anything else that a job has put there.
@@ -19,7 +21,7 @@ _JOB = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 MAX_FILE = LIMIT
 
 
-class JobFiles:
+class JobFiles(JobSource):
     """The log of one job, read in blocks of whole lines. It holds no file open, and its position is exact.
 
     Args:
@@ -28,7 +30,7 @@ class JobFiles:
     """
 
     def __init__(self, folder: Path, job: str) -> None:
-        self.job = job
+        super().__init__(job)
         self._folder = folder
         #: Where the next block begins: the number of a file, and bytes in it.
         self._number = self._offset = 0
@@ -127,6 +129,45 @@ class JobFiles:
                 break
             lines, number = left, number - 1
         self._number, self._offset = number, offset
+
+
+class FolderLogs(SessionSource):
+    """The logs of a session in its folder.
+
+    Args:
+        folder: its name is the session's id; it need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def jobs(self) -> dict[str, int]:
+        """See `SessionSource.jobs`: each with the number of its last file."""
+        return jobs_in(self._folder)
+
+    def source(self, job: str) -> JobFiles:
+        """See `SessionSource.source`."""
+        return JobFiles(self._folder, job)
+
+    def gone(
+        self,
+        read: Mapping[str, JobSource],
+        is_wanted: Callable[[str], bool],
+        expected: Callable[[], Iterable[str]],
+    ) -> list[tuple[str, str]]:
+        """See `SessionSource.gone`: files that the folder, or the session, says were there."""
+        if not self._folder.exists():
+            jobs = [job for job in expected() if is_wanted(job)]
+            if jobs and not self._folder.exists():  # Their runner may have made it just now.
+                return [(job, str(self._first(job))) for job in jobs]
+        # In this order: the file of a job is there before it is noted.
+        noted, there = noted_jobs(self._folder), jobs_in(self._folder)
+        gone = [(job, path) for job, each in read.items() if isinstance(each, JobFiles) for path in each.gone]
+        gone += [(job, self._first(job)) for job in noted - there.keys() - read.keys() if is_wanted(job)]
+        return [(job, str(path)) for job, path in sorted(gone)]
+
+    def _first(self, job: str) -> Path:
+        return self._folder / segment_name(job, 0)
 
 
 def _before_last(path: Path, lines: int, step: int = 1 << 16) -> tuple[int, int]:

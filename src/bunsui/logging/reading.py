@@ -7,14 +7,12 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import UTC, datetime
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from bunsui.errors import NotFound
-from bunsui.logging.files import JobFiles, jobs_in, noted_jobs
 from bunsui.logging.filters import Filter
-from bunsui.logging.log_store import segment_name
 from bunsui.logging.records import from_line
+from bunsui.logging.sources import JobSource, SessionSource
 from bunsui.model.log import LogRecord
 
 #: Bytes of the blocks that are held in memory, over all jobs, and of one of them.
@@ -63,7 +61,8 @@ class Reading:
     """The records of a session, by time, those of each job in the order in which they were written.
 
     Args:
-        folder: of the session's logs; its name is the session's id.
+        session: the session's id.
+        source: its logs.
         wanted: the ids of jobs; None: all.
         chosen: which records are wanted.
         expected: the jobs that must have left a folder here, as far as that is known.
@@ -72,18 +71,20 @@ class Reading:
 
     def __init__(
         self,
-        folder: Path,
+        session: str,
+        source: SessionSource,
         wanted: Container[str] | None,
         chosen: Filter,
         expected: Callable[[], Iterable[str]] = tuple,
         elsewhere: Elsewhere | None = None,
     ) -> None:
-        self._folder = folder
+        self._session = session
+        self._source = source
         self._elsewhere = elsewhere or Elsewhere()
         self._wanted = wanted
         self._filter = chosen
         self._expected = expected
-        self._files: dict[str, JobFiles] = {}
+        self._files: dict[str, JobSource] = {}
 
     def records(self, last: int | None = None, *, ends: bool = True) -> Iterator[LogRecord]:
         """What was written between the last call and this one.
@@ -104,18 +105,18 @@ class Reading:
         yield from found if last is None else deque(found, maxlen=last)
         yield from self._elsewhere.rest()
 
-    def _look(self) -> list[JobFiles]:
+    def _look(self) -> list[JobSource]:
         """The logs, each up to where it ends now: so this pass ends, and the next one has what is new."""
-        there = jobs_in(self._folder)
+        there = self._source.jobs()
         for job in sorted(there.keys() - self._files.keys()):
             if self._wanted is None or job in self._wanted:
-                self._files[job] = JobFiles(self._folder, job)
+                self._files[job] = self._source.source(job)
         for job, files in self._files.items():
             files.look(there.get(job, 0))
         return list(self._files.values())
 
     def _merged(
-        self, files: list[JobFiles], others: list[Iterator[tuple[datetime, LogRecord | None]]], *, ends: bool
+        self, files: list[JobSource], others: list[Iterator[tuple[datetime, LogRecord | None]]], *, ends: bool
     ) -> Iterator[LogRecord]:
         least, most = _BLOCKS
         size = min(max(_MEMORY // max(len(files), 1), least), most)
@@ -135,7 +136,7 @@ class Reading:
             if record is not None and (not own or self._elsewhere.takes(record)):
                 yield record
 
-    def _of_job(self, files: JobFiles, size: int, *, ends: bool) -> Iterator[tuple[datetime, LogRecord]]:
+    def _of_job(self, files: JobSource, size: int, *, ends: bool) -> Iterator[tuple[datetime, LogRecord]]:
         """The records of a job, with a time that never falls."""
         latest = datetime.min.replace(tzinfo=UTC)
         while block := files.block(size) or (files.rest() if ends else b""):
@@ -157,7 +158,8 @@ class Reading:
             for record in self.records(ends=resting):
                 any_new = True
                 yield record
-            if resting and not self._elsewhere.may_grow:
+            # Both are asked: a log that may grow has its last look after that.
+            if resting and not any([self._elsewhere.may_grow, self._source.may_grow()]):
                 return
             wait(any_new)
 
@@ -167,31 +169,19 @@ class Reading:
         Raises:
             NotFound: a log is gone: it names job, session and file.
         """
-        if not self._folder.exists():
-            jobs = [job for job in self._expected() if self._is_wanted(job)]
-            if jobs and not self._folder.exists():  # Their runner may have made it just now.
-                raise self._gone([(job, self._folder / segment_name(job, 0)) for job in jobs])
-        # In this order: the file of a job is there before it is noted.
-        noted, there = noted_jobs(self._folder), jobs_in(self._folder)
-        gone = [(job, path) for job, files in self._files.items() for path in files.gone]
-        gone += [
-            (job, self._folder / segment_name(job, 0))
-            for job in noted - there.keys() - self._files.keys()
-            if self._is_wanted(job)
-        ]
-        if gone:
-            raise self._gone(sorted(gone))
+        if gone := self._source.gone(self._files, self._is_wanted, self._expected):
+            raise self._gone(gone)
 
     def _is_wanted(self, job: str) -> bool:
         return self._wanted is None or job in self._wanted
 
-    def _gone(self, gone: list[tuple[str, Path]]) -> NotFound:
+    def _gone(self, gone: list[tuple[str, str]]) -> NotFound:
         job, path = gone[0]
-        others = [str(each) for _, each in gone[1:_NAMED]] + (["more"] if len(gone) > _NAMED else [])
+        others = [each for _, each in gone[1:_NAMED]] + (["more"] if len(gone) > _NAMED else [])
         also = f"; also {', '.join(others)}" if others else ""
         return NotFound(
-            f"the log of job '{job}' of session {self._folder.name} is gone: {path}{also}",
+            f"the log of job '{job}' of session {self._session} is gone: {path}{also}",
             kind="log",
-            name=str(path),
+            name=path,
             hint="all else that there is has been read" if self._files else None,
         )

@@ -72,11 +72,11 @@ class Fields:
             return self._text(value)
 
     def _json(self, value: Any, depth: int) -> Any:
-        if value is None or value is True or value is False:
-            return value
         self._values -= 1
         if self._values < 0:
             return LEFT_OUT
+        if value is None or value is True or value is False:
+            return value
         if isinstance(value, int | float):
             return self._number(value)
         if depth < MAX_DEPTH and isinstance(value, Mapping):

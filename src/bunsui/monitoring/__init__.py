@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bunsui.monitoring.emf import EmfMetricExporter
+    from bunsui.monitoring.exporting import Providers, providers
     from bunsui.monitoring.figures import JobFigures, Percentiles, PipelineFigures, Snapshot
     from bunsui.monitoring.metrics import MetricsCollector
 
@@ -19,7 +20,9 @@ __all__ = [
     "MetricsCollector",
     "Percentiles",
     "PipelineFigures",
+    "Providers",
     "Snapshot",
+    "providers",
 ]
 
 _HOME = {
@@ -28,7 +31,9 @@ _HOME = {
     "MetricsCollector": "bunsui.monitoring.metrics",
     "Percentiles": "bunsui.monitoring.figures",
     "PipelineFigures": "bunsui.monitoring.figures",
+    "Providers": "bunsui.monitoring.exporting",
     "Snapshot": "bunsui.monitoring.figures",
+    "providers": "bunsui.monitoring.exporting",
 }
 
 if not TYPE_CHECKING:

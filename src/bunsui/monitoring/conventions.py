@@ -85,9 +85,11 @@ RESULTS = MappingProxyType(
 #: The codes of failures that are not of the user's code.
 _ERRORS = frozenset(
     {
+        "AwsError",
         "CommandNotStarted",
         "JobLost",
         "OutcomeUnknown",
+        "PermissionDenied",
         "PluginError",
         "ProcessLost",
         "ProcessNotStarted",
@@ -96,13 +98,25 @@ _ERRORS = frozenset(
     }
 )
 #: How the codes begin that only AWS itself gives.
-_OF_AWS = ("Batch.", "ECS.", "Glue.", "StepFunctions.")
+_OF_AWS = ("Batch.", "ECS.", "Glue.", "LOGS.", "S3.", "SECRETSMANAGER.", "SSM.", "STS.", "StepFunctions.")
 #: What AWS Lambda refuses with. All other codes that begin so are what a function raised.
 _OF_LAMBDA = re.compile(
     r"Lambda\.(AccessDenied|CodeArtifact|EC2|EFS|ENI|Invalid(Security|Subnet|Zip)|KMS|Recursive|Resource"
     r"|S3Files|Serialized|Service|SnapStart|SubnetIP|Throttling|TooManyRequests|Unsupported)\w*Exception"
 )
-_TIMEOUTS = frozenset({"Glue.TIMEOUT", "JobTimeout", "Lambda.Sandbox.Timedout", "SessionTimeout"})
+_TIMEOUTS = frozenset(
+    {
+        "Batch.Timeout",
+        "Glue.TIMEOUT",
+        "JobTimeout",
+        "Lambda.Sandbox.Timedout",
+        "SessionTimeout",
+        "States.Timeout",
+        "StepFunctions.TimedOut",
+    }
+)
+#: What the user's own work came to, as AWS calls it.
+_FAILURES = frozenset({"Glue.ERROR", "Glue.FAILED", "StepFunctions.ExecutionFailed"})
 
 
 def result_of_code(code: str) -> str:
@@ -111,7 +125,7 @@ def result_of_code(code: str) -> str:
         return TIMEOUT
     if code == "JobCancelled":
         return CANCELLATION
-    if code == "Glue.FAILED":  # What its script raised.
+    if code in _FAILURES:
         return FAILURE
     is_error = code in _ERRORS or code.startswith(_OF_AWS) or _OF_LAMBDA.fullmatch(code) is not None
     return ERROR if is_error else FAILURE

@@ -10,6 +10,7 @@ each bucket stands for its values, as in AWS's own exporter for OpenTelemetry's 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.metrics.export import Metric, MetricsData
 
+_log = logging.getLogger(__name__)
 #: Most metrics of a document, and most values of a metric.
 MAX_METRICS = MAX_VALUES = 100
 #: Most dimensions of a set.
@@ -111,6 +113,8 @@ class EmfMetricExporter(MetricExporter):
             )
         self._stream = stream
         self._path = None if path is None else os.fspath(path)
+        #: Whether the last lines could not be written.
+        self._has_failed = False
         self._namespace = namespace
         self._lock = threading.Lock()
         self._process = os.getpid()
@@ -130,8 +134,13 @@ class EmfMetricExporter(MetricExporter):
         lines = (f"{json.dumps(document)}\n" for document in documents(metrics_data, self._namespace))
         try:
             self._write("".join(lines))
-        except (OSError, ValueError):  # A full disk; a stream that is closed.
+        except (OSError, ValueError) as error:  # A full disk; a stream that is closed.
+            if not self._has_failed:  # Said once, not with each export: nobody else says so.
+                self._has_failed = True
+                why = getattr(error, "strerror", None) or error
+                _log.warning("metrics can't be written to %s: %s", self._path or "the stream", why)
             return MetricExportResult.FAILURE
+        self._has_failed = False
         return MetricExportResult.SUCCESS
 
     def _write(self, lines: str) -> None:

@@ -66,8 +66,7 @@ class Outcomes:
         )
         self._state: str | None = None
         self._status = SessionStatus.RUNNING
-        #: Attributes of attempts at services, from their handles.
-        self.describing: dict[Unit, Callable[[Any], Mapping[str, AttributeValue]]] = {}
+        self._has_begun = False
         #: Whether the run has ended, or goes on elsewhere.
         self.is_over = False
 
@@ -91,6 +90,7 @@ class Outcomes:
 
     def _claimed(self, event: ev.RunnerClaimed) -> None:
         del event
+        self._has_begun = True
         self._enter(names.PENDING if self._started_at is None else names.EXECUTING)
 
     def _started(self, event: ev.SessionStarted) -> None:
@@ -148,7 +148,7 @@ class Outcomes:
         if self.is_over:
             return
         self._enter(None)
-        if self._spans is not None:
+        if self._spans is not None and self._has_begun:
             self._spans.run_ended(at, None, str(self._status))
         self.is_over = True
 
@@ -159,6 +159,8 @@ class Outcomes:
 
     def _job_started(self, event: ev.JobStarted | ev.ItemStarted) -> None:
         self._begin(event.job, event.at)
+        if self._spans is not None:
+            self._spans.attempt_began(_unit(event), event.attempt, event.trace)
 
     def _fanned_out(self, event: ev.FanOutStarted) -> None:
         self._begin(event.job, event.at)
@@ -166,16 +168,17 @@ class Outcomes:
             self._spans.fanned_out(event.job, event.at)
 
     def _submitted(self, event: ev.JobSubmitted | ev.ItemSubmitted) -> None:
-        unit = _unit(event)
-        describe = self.describing.pop(unit, None)
-        if self._spans is not None and describe is not None:
-            self._spans.described(event.job, unit, event.attempt, describe(event.handle.value))
+        if self._spans is not None:
+            self._spans.submitted(event.job, _unit(event), event.attempt, event.handle.value)
 
     def _attempt_succeeded(self, event: ev.JobSucceeded | ev.ItemSucceeded) -> None:
         self._end_attempt(event, event.attempt, None)
         if isinstance(event, ev.JobSucceeded):
-            attributes = {} if event.cached_from is None else {names.REUSED_FROM: event.cached_from}
-            self._end_job(event, names.SUCCESS, None, attributes)
+            if event.cached_from is None:
+                self._end_job(event, names.SUCCESS)
+            else:  # It did not run: how long it took says nothing.
+                self._began.pop(event.job, None)
+                self._end_job(event, names.SUCCESS, None, {names.REUSED_FROM: event.cached_from})
 
     def _attempt_failed(self, event: ev.AttemptFailed | ev.ItemAttemptFailed) -> None:
         self._end_attempt(event, event.attempt, event.error)
@@ -215,9 +218,7 @@ class Outcomes:
 
     def _end_attempt(self, event: ev.JobEvent, number: int | None, failure: Failure | None) -> None:
         if self._spans is not None:
-            unit = _unit(event)
-            self.describing.pop(unit, None)
-            self._spans.attempt_ended(unit, number, event.at, failure)
+            self._spans.attempt_ended(_unit(event), number, event.at, failure)
 
     def _end_job(
         self,

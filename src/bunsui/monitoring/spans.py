@@ -16,13 +16,17 @@ own, which is linked to the one before.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from attrs import frozen
 from opentelemetry.context import attach, detach
 from opentelemetry.propagate import inject
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Link,
     SpanContext,
     SpanKind,
@@ -35,8 +39,6 @@ from opentelemetry.trace import (
 from bunsui.monitoring import conventions as names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
@@ -44,6 +46,12 @@ if TYPE_CHECKING:
     from bunsui.engine.units import Unit
     from bunsui.model.session import Failure
 
+P = ParamSpec("P")
+T = TypeVar("T")
+#: Gives the attributes of an attempt, from its handle, or None before it was submitted.
+Describe = Callable[[Any], Mapping[str, "AttributeValue"]]
+
+_log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: How a run or a job ended that went wrong.
@@ -101,58 +109,102 @@ class Carried:
         """What the configured propagator says of it, as variables: ``TRACEPARENT`` and so on."""
         if self._environment is None:
             carrier: dict[str, str] = {}
-            inject(carrier, self.context)
+            try:
+                inject(carrier, self.context)
+            except Exception as error:  # Foreign code: whatever propagator is configured. The work goes on.
+                _log.warning("the trace is not handed on: %s: %s", type(error).__name__, error)
+                carrier = {}
             # As the specification of environment variables as carriers has it.
-            self._environment = {key.upper().replace("-", "_"): value for key, value in carrier.items()}
+            named = {key.upper().replace("-", "_"): value for key, value in carrier.items()}
+            self._environment = {name: value for name, value in named.items() if type(value) is str}
         return self._environment
+
+
+@frozen
+class Attempt:
+    """The spans of an attempt, outermost first, and what says more of them once it was submitted."""
+
+    spans: Sequence[Span]
+    describe: Describe | None = None
+
+
+def _guarded(
+    method: Callable[Concatenate[SessionSpans, P], T],
+) -> Callable[Concatenate[SessionSpans, P], T | None]:
+    """A method that does nothing once the application's tracer has failed, and lets it fail nobody else."""
+
+    @wraps(method)
+    def call(self: SessionSpans, /, *arguments: P.args, **keywords: P.kwargs) -> T | None:
+        if self.has_failed:
+            return None
+        try:
+            return method(self, *arguments, **keywords)
+        except Exception as error:  # Foreign code: the tracer, its sampler and its processors.
+            self.has_failed = True
+            _log.warning("%s is traced no further: %s: %s", self, type(error).__name__, error)
+            return None
+
+    return call
 
 
 class SessionSpans:
     """See the module.
 
-    `attempt` is called by the driver, all else in the order of the history by one other thread.
+    `begin` and `attempt` are called before what they begin is durable, by its driver; all else in the order
+    of the history, by one other thread. None of them raises.
 
     Args:
         tracer: starts them.
         session: its id.
         pipeline: its name.
-        at: when the run begins.
-        parent: the context in which somebody wanted the run; None: none.
-        earlier: the span of the run before this one of the same session, as the history names it.
     """
 
-    def __init__(
-        self,
-        tracer: Tracer,
-        session: str,
-        pipeline: str,
-        at: datetime,
-        parent: Context | None,
-        earlier: str | None = None,
-    ) -> None:
+    def __init__(self, tracer: Tracer, session: str, pipeline: str) -> None:
         self._tracer = tracer
         self._session = session
-        self._run = tracer.start_span(
-            f"RUN {pipeline}",
+        self._pipeline = pipeline
+        self._run: Span = INVALID_SPAN
+        self._context: Context | None = None
+        #: The run's span, as the history has it.
+        self.trace: str | None = None
+        self._jobs: dict[str, tuple[Span, Context]] = {}
+        #: Attempts whose start is not known to be durable, by their spans as the history has them.
+        self._begun: dict[str | None, Attempt] = {}
+        self._attempts: dict[tuple[Unit, int], Attempt] = {}
+        self._fanned_out: dict[str, datetime] = {}
+        #: Whether the application's tracer has failed: nothing is told any more.
+        self.has_failed = False
+
+    def __str__(self) -> str:
+        return f"session {self._session}"
+
+    # The driver's side
+
+    @_guarded
+    def begin(self, at: datetime, parent: Context | None, earlier: str | None) -> None:
+        """Starts the span of the run.
+
+        Args:
+            at: when it begins.
+            parent: the context in which somebody wanted the run; None: none.
+            earlier: the span of the run before this one of the same session, as the history names it.
+        """
+        self._run = self._tracer.start_span(
+            f"RUN {self._pipeline}",
             parent,
             SpanKind.SERVER,
             {
-                names.PIPELINE_NAME: pipeline,
+                names.PIPELINE_NAME: self._pipeline,
                 names.PIPELINE_ACTION: "RUN",
-                names.RUN_ID: session,
+                names.RUN_ID: self._session,
             },
             links_to(earlier),
             nanoseconds(at),
         )
         self._context = set_span_in_context(self._run, parent)
-        #: The run's span, as the history has it.
         self.trace = to_trace(self._run.get_span_context())
-        self._jobs: dict[str, tuple[Span, Context]] = {}
-        self._attempts: dict[tuple[Unit, int], Sequence[Span]] = {}
-        self._fanned_out: dict[str, datetime] = {}
 
-    # The driver's side
-
+    @_guarded
     def attempt(
         self,
         job: str,
@@ -160,8 +212,10 @@ class SessionSpans:
         item: int | None,
         number: int,
         at: datetime,
-        attributes: Mapping[str, AttributeValue],
+        describe: Describe | None,
         earlier: str | None = None,
+        *,
+        is_durable: bool = False,
     ) -> Carried:
         """Starts the span of an attempt, and that of its job where this is the first one.
 
@@ -171,10 +225,12 @@ class SessionSpans:
             item: the index of a fan-out's item.
             number: starts at 1.
             at: when it begins.
-            attributes: what the job type says of it.
+            describe: gives what the job type says of it, from its handle, or None before it has one.
             earlier: the span that an earlier runner started for the same job, as the history names it.
+            is_durable: whether an earlier runner has begun it, so that no start of it will be seen.
         """
         in_job = self._job(job, job_type, at, earlier)
+        attributes = {} if describe is None else describe(None)
         about: dict[str, AttributeValue] = {names.JOB_ATTEMPT: number}
         if item is not None:
             about[names.JOB_ITEM] = item
@@ -193,7 +249,11 @@ class SessionSpans:
             )
             context = set_span_in_context(called, context)
             spans.append(called)
-        self._attempts[job if item is None else (job, item), number] = spans
+        if is_durable:
+            self._attempts[job if item is None else (job, item), number] = Attempt(spans, describe)
+        else:
+            # Not by its number: an attempt that was lost begins again under the same one.
+            self._begun[trace] = Attempt(spans, describe)
         return Carried(context, trace)
 
     def _job(self, job: str, job_type: str, at: datetime, earlier: str | None = None) -> Context:
@@ -217,30 +277,44 @@ class SessionSpans:
 
     # The side of who is shown the events
 
+    @_guarded
     def fanned_out(self, job: str, at: datetime) -> None:
         """A job's list was evaluated: its span begins, if not with an item, then with this."""
         self._fanned_out[job] = at
 
-    def described(self, job: str, unit: Unit, number: int, attributes: Mapping[str, AttributeValue]) -> None:
+    @_guarded
+    def attempt_began(self, unit: Unit, number: int, trace: str | None) -> None:
+        """The start of an attempt is durable, which has this span."""
+        found = self._begun.pop(trace, None)
+        if found is not None:
+            self._attempts[unit, number] = found
+
+    @_guarded
+    def submitted(self, job: str, unit: Unit, number: int, handle: Any) -> None:
         """Takes in what a service has said of an attempt."""
-        found = dict(attributes)
+        attempt = self._attempts.get((unit, number))
+        if attempt is None or attempt.describe is None:
+            return
+        found = dict(attempt.describe(handle))
         url = found.pop(names.TASK_RUN_URL, None)
         if url is not None and isinstance(unit, str) and job in self._jobs:
             self._jobs[job][0].set_attribute(names.TASK_RUN_URL, url)
-        for span in self._attempts.get((unit, number), ())[:1]:
-            span.set_attributes(found)
+        attempt.spans[0].set_attributes(found)
 
+    @_guarded
     def attempt_ended(self, unit: Unit, number: int | None, at: datetime, failure: Failure | None) -> None:
         """Ends the span of an attempt; with None those of all that the unit has."""
         found = (
             [(unit, number)] if number is not None else [key for key in [*self._attempts] if key[0] == unit]
         )
         for key in found:
-            for span in reversed(self._attempts.pop(key, ())):
+            attempt = self._attempts.pop(key, None)
+            for span in reversed(() if attempt is None else attempt.spans):
                 if failure is not None:
                     _fail(span, failure.code, failure.message)
                 span.end(nanoseconds(at))
 
+    @_guarded
     def job_ended(
         self,
         job: str,
@@ -258,6 +332,7 @@ class SessionSpans:
             _fail(span, failure.code, failure.message)
         span.end(nanoseconds(at))
 
+    @_guarded
     def run_ended(
         self, at: datetime, result: str | None, status: str, error: str | None = None, message: str = ""
     ) -> None:
@@ -284,6 +359,6 @@ class SessionSpans:
         self._run.end(nanoseconds(at))
 
 
-def _fail(span: Any, code: str, message: str) -> None:
+def _fail(span: Span, code: str, message: str) -> None:
     span.set_attribute(names.ERROR_TYPE, code)
     span.set_status(Status(StatusCode.ERROR, message))

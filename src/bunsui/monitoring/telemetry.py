@@ -17,17 +17,18 @@ from bunsui.monitoring import conventions as names
 from bunsui.monitoring.outcomes import Outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import Tracer
     from opentelemetry.util.types import AttributeValue
 
     from bunsui.engine.fold import Fold
     from bunsui.model.pipeline import Job, Pipeline
     from bunsui.monitoring.exporting import Providers
     from bunsui.monitoring.instruments import Instruments
-    from bunsui.monitoring.spans import Carried, SessionSpans
+    from bunsui.monitoring.spans import Carried, Describe, SessionSpans
     from bunsui.ports.job_type import JobType
 
 _log = logging.getLogger(__name__)
@@ -62,29 +63,23 @@ class Telemetry:
     """
 
     def __init__(self, to: Providers) -> None:
-        tracer_provider, meter_provider = to.tracer_provider, to.meter_provider
-        self._tracer = None
+        self._tracer: Tracer | None = None
         self._instruments: Instruments | None = None
-        if tracer_provider is not None:
+        if to.tracer_provider is not None:
             from importlib.metadata import version  # noqa: PLC0415 - see the module
 
-            self._tracer = tracer_provider.get_tracer(names.SCOPE, version("bunsui"))
-        if meter_provider is not None:
+            self._tracer = to.tracer_provider.get_tracer(names.SCOPE, version("bunsui"))
+        if to.meter_provider is not None:
             from bunsui.monitoring.instruments import Instruments  # noqa: PLC0415 - see the module
 
-            self._instruments = Instruments(meter_provider)
-        #: By session and claim, until the claim is durable.
-        self._claimed: dict[tuple[str, int], Followed] = {}
-        #: By session.
-        self._followed: dict[str, Followed] = {}
+            self._instruments = Instruments(to.meter_provider)
 
-    def follow(self, pipeline: Pipeline, state: Fold, epoch: int, at: datetime) -> Followed:
+    def follow(self, pipeline: Pipeline, state: Fold, at: datetime) -> Followed:
         """Begins to tell of a session that a runner is about to claim; in the thread of who wants that.
 
         Args:
             pipeline: its definition.
             state: what is known of it.
-            epoch: of the claim.
             at: when it is claimed.
         """
         created = state.created
@@ -93,56 +88,29 @@ class Telemetry:
         if self._tracer is not None:
             from bunsui.monitoring.spans import SessionSpans  # noqa: PLC0415 - see the module
 
-            parent = current_context()
-            spans = SessionSpans(
-                self._tracer, created.session_id, pipeline.name, at, parent, earlier=state.trace
-            )
-        followed = Followed(pipeline, state, epoch, spans, self._instruments)
-        self._claimed[created.session_id, epoch] = followed
-        return followed
-
-    def take(self, session: str, event: ev.Event) -> None:
-        """Takes in what has become durable of a session, in the order of its history; in one thread."""
-        if isinstance(event, Left):
-            self._leave(session, event)
-            return
-        if type(event) is ev.RunnerClaimed:
-            claimed = self._claimed.pop((session, event.epoch), None)
-            if claimed is not None:
-                self._followed[session] = claimed
-        followed = self._followed.get(session)
-        if followed is None:
-            return
-        followed.take(event)
-        if followed.is_over:
-            del self._followed[session]
-
-    def _leave(self, session: str, left: Left) -> None:
-        self._claimed.pop((session, left.followed.epoch), None)
-        if self._followed.get(session) is left.followed:
-            del self._followed[session]
-        left.followed.leave(left.at)
+            spans = SessionSpans(self._tracer, created.session_id, pipeline.name)
+            spans.begin(at, current_context(), state.trace)
+        return Followed(pipeline, state, spans, self._instruments)
 
 
 @frozen
 class Left(ev.Event):
     """That a runner drives a session no more, whatever its history says: it takes the place of an event."""
 
-    followed: Followed
-
 
 class Followed:
-    """A session that a runner drives, and whatever is told of it: spans, or metrics, or both."""
+    """A session that a runner has claimed, and whatever is told of it: spans, or metrics, or both.
+
+    Of a claim that never becomes durable nothing is told: what was begun for it is let go of.
+    """
 
     def __init__(
         self,
         pipeline: Pipeline,
         state: Fold,
-        epoch: int,
         spans: SessionSpans | None,
         instruments: Instruments | None,
     ) -> None:
-        self.epoch = epoch
         self._spans = spans
         self._outcomes = Outcomes(pipeline, state, spans, instruments)
         #: What an earlier runner has left of jobs: the spans that theirs are linked to.
@@ -163,6 +131,8 @@ class Followed:
         item: int | None,
         number: int,
         at: datetime,
+        *,
+        is_durable: bool = False,
     ) -> Carried | None:
         """Begins to tell of an attempt; what it is to be given of that. None: it is given nothing.
 
@@ -173,37 +143,28 @@ class Followed:
             item: the index of a fan-out's item.
             number: starts at 1.
             at: when it begins.
+            is_durable: whether its start is in the history already.
         """
-        spans = self._spans
-        if spans is None:
+        if self._spans is None:
             return None
-        attributes: Mapping[str, AttributeValue] = {}
-        if job_type is not None and (describe := _describing(job_type, options)) is not None:
-            attributes = describe(None)
-            self._outcomes.describing[job.id if item is None else (job.id, item)] = describe
-        return spans.attempt(
-            job.id, job.type, item, number, at, attributes, self._earlier.pop((job.id, item), None)
+        describe = None if job_type is None else _describing(job_type, options)
+        earlier = self._earlier.pop((job.id, item), None)
+        return self._spans.attempt(
+            job.id, job.type, item, number, at, describe, earlier, is_durable=is_durable
         )
 
     # The side of who is shown the events
 
-    @property
-    def is_over(self) -> bool:
-        """Whether there is no more to tell."""
-        return self._outcomes.is_over
-
-    def take(self, event: ev.Event) -> None:
-        """Takes in an event."""
-        self._outcomes.take(event)
-
-    def leave(self, at: datetime) -> None:
-        """Ends all that has not ended: the runner drives the session no more."""
-        self._outcomes.leave(at)
+    def take(self, session: str, event: ev.Event) -> None:
+        """Takes in what has become durable, in the order of the history; in one thread."""
+        del session
+        if isinstance(event, Left):
+            self._outcomes.leave(event.at)
+        elif not self._outcomes.is_over:
+            self._outcomes.take(event)
 
 
-def _describing(
-    job_type: JobType, options: Mapping[str, Any]
-) -> Callable[[Any], Mapping[str, AttributeValue]] | None:
+def _describing(job_type: JobType, options: Mapping[str, Any]) -> Describe | None:
     """What gives the attributes of an attempt's span, from its handle; None: its type says nothing."""
     from bunsui.ports.job_type import JobType  # noqa: PLC0415 - see the module
 

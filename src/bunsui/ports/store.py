@@ -106,6 +106,20 @@ class Store(ABC):
         del where
         return ()
 
+    def log_group(self) -> tuple[str, AwsSettings] | None:
+        """The group of CloudWatch Logs that has the logs of jobs, unless the configuration names a place.
+
+        By default none: then they are beside `path`, if that is a file, and else gone with their runner.
+
+        Such as::
+
+            print(runner.store.log_group())  # None
+
+        Returns:
+            Its URL, such as ``cloudwatch:///bunsui/team``, and as whom and where it is called.
+        """
+        return None
+
     @abstractmethod
     def append(self, appends: Sequence[Append]) -> list[Appended]:
         """Appends commits to several histories, durably, and says for each what became of it.

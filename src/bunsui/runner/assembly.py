@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,6 @@ from attrs import evolve, frozen
 from bunsui.aws.connections import Connections
 from bunsui.aws.place import SCHEME, Place
 from bunsui.configuration.settings import Settings
-from bunsui.dsl.problems import quoted
-from bunsui.errors import ConfigError
 from bunsui.local.supervisor import Supervisor
 from bunsui.model.artifact import INLINE
 from bunsui.ports.services import Services
@@ -24,14 +21,15 @@ from bunsui.runner.attempts.captured import Captured
 from bunsui.runner.attempts.event_loop import EventLoop
 from bunsui.runner.attempts.host import Host
 from bunsui.runner.attempts.keeping import Keeping
-from bunsui.runner.attempts.logs import Logs
 from bunsui.runner.attempts.places import Places
 from bunsui.runner.attempts.pool import Pools
 from bunsui.runner.attempts.secrets import Secrets
 from bunsui.runner.attempts.starting import EVENT_MARGIN, Starter
 from bunsui.runner.driving.observers import CLOSING, Observers
 from bunsui.runner.driving.telling import Telling
+from bunsui.runner.folders import beside, named
 from bunsui.runner.job_types import JobTypes
+from bunsui.runner.log_places import logs_of
 from bunsui.runner.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from bunsui.ports.clock import Clock
     from bunsui.runner.attempts.artifacts import Artifacts
     from bunsui.runner.attempts.caching import Caching
+    from bunsui.runner.attempts.logs import Logs
     from bunsui.runner.attempts.pool import Pool
     from bunsui.runner.driving.driver import Driver
     from bunsui.runner.driving.heartbeat import Heartbeat
@@ -122,16 +121,6 @@ class Parts:
         self.observers.warn()  # Last: where warnings are errors, nothing is left open.
 
 
-def logs_of(store: Path | None) -> Path | None:
-    """The folder of the logs: beside the store's file, if it is one."""
-    return None if store is None else _beside(store, "logs")
-
-
-def _beside(store: Path, name: str) -> Path:
-    # Of the file itself, as SQLite's own log is: whatever link the store is named by, it is the same folder.
-    return Path(f"{os.path.realpath(store)}-{name}")
-
-
 def artifacts_of(given: str | Path | None, store: Path | None, aws: Connections) -> Artifacts | None:
     """Where large outputs lie: in the place that was given, else beside the store's file, if it is one.
 
@@ -141,30 +130,21 @@ def artifacts_of(given: str | Path | None, store: Path | None, aws: Connections)
         ConfigError: what was given is neither a folder's path nor a place on S3.
     """
     if given is None:
-        return None if store is None else FolderArtifacts(_beside(store, "artifacts"))
+        return None if store is None else FolderArtifacts(beside(store, "artifacts"))
     text = str(given)
     if isinstance(given, str) and text.startswith(SCHEME):
         # Few keep them there.
         from bunsui.runner.attempts.artifact_bucket import S3Artifacts  # noqa: PLC0415 - see above
 
         return S3Artifacts(Place.parse(text), aws)
-    # A Path makes one slash of two; and one who forgets both means no folder of that name.
-    is_url = "://" in text or text.startswith("s3:")
-    if not isinstance(given, str | Path) or not text.strip() or is_url:
-        raise ConfigError(
-            f"artifacts is {given!r}",
-            hint="it is the path of a folder, such as 'artifacts' or '/var/lib/bunsui/artifacts', or a place"
+    return FolderArtifacts(
+        named(
+            given,
+            "artifacts",
+            "it is the path of a folder, such as 'artifacts' or '/var/lib/bunsui/artifacts', or a place"
             " on S3 as a text, such as 's3://bucket/prefix'",
         )
-    try:
-        folder = Path(given).expanduser().absolute()
-        is_taken = folder.exists() and not folder.is_dir()
-    except (OSError, RuntimeError, ValueError) as error:  # Too long; no such user's home; a NUL.
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"artifacts is {quoted(str(given))}: {reason}", hint="name a folder") from error
-    if is_taken:
-        raise ConfigError(f"artifacts is {folder}, which is no folder", hint="name a folder, or a new path")
-    return FolderArtifacts(folder)
+    )
 
 
 def assemble(
@@ -176,6 +156,7 @@ def assemble(
     pools: Mapping[str, int] | None = None,
     surroundings: Surroundings | None = None,
     artifacts: str | Path | None = None,
+    logs: str | Path | None = None,
     *,
     capture_logging: bool = False,
     aws: AwsSettings | None = None,
@@ -183,7 +164,7 @@ def assemble(
     """The parts of a Runner; see its arguments. Without `surroundings` they are those of this machine.
 
     Raises:
-        ConfigError: the store's URL or the place of artifacts is wrong, or a secret's source is not
+        ConfigError: the store's URL or the place of artifacts or logs is wrong, or a secret's source is not
             registered.
         PluginError: the configuration names secrets, and a plugin's secret sources are wrong.
         StoreError: the store can't be opened.
@@ -207,7 +188,7 @@ def assemble(
     pool = around.pool(max_concurrency)
     calls = Pools(lambda: around.pool(CALLS))
     event_loop = EventLoop()
-    logs = Logs(logs_of(path), clock)
+    kept_logs = logs_of(logs, opened, aws, clock)
     kept = artifacts_of(artifacts, path, connections)
     keeping = Keeping(kept, clock, lease, min(INLINE, opened.max_commit_bytes - EVENT_MARGIN))
 
@@ -218,7 +199,7 @@ def assemble(
 
     objects = None if kept is None else kept.objects
     job_types = JobTypes(plugins, evolve(services, objects=objects))
-    host = Host(supervisor, logs, clock, secrets.get, event_loop, keeping, caching, around.machine_time)
+    host = Host(supervisor, kept_logs, clock, secrets.get, event_loop, keeping, caching, around.machine_time)
     driver = around.driver(
         runner_id,
         opened,
@@ -262,7 +243,7 @@ def assemble(
         pool=pool,
         calls=calls,
         event_loop=event_loop,
-        logs=logs,
+        logs=kept_logs,
         aws=connections,
         job_types=job_types,
         artifacts=kept,

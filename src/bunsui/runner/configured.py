@@ -32,6 +32,7 @@ class Configured:
     #: Seconds.
     lease: float
     artifacts: str | Path | None
+    logs: str | Path | None
     capture_logging: bool
     #: As whom, and where, AWS is called.
     aws: AwsSettings
@@ -49,6 +50,7 @@ def configured(
     pools: Mapping[str, int] | None,
     lease: float | None,
     artifacts: str | Path | None,
+    logs: str | Path | None,
     capture_logging: bool | None,
     aws: Mapping[str, Any] | AwsSettings | None,
 ) -> Configured:
@@ -82,6 +84,7 @@ def configured(
         store = found.store
     # With the store: what is in it names files of that folder.
     artifacts = found.artifacts if artifacts is None else artifacts
+    logs = found.logs if logs is None else logs
     if names is not None:  # Then it is all that is configured, beside the store.
         found = Config()
     return Configured(
@@ -92,6 +95,7 @@ def configured(
         pools=MappingProxyType(dict(found.pools if pools is None else pools)),
         lease=found.lease if lease is None else lease,
         artifacts=artifacts,
+        logs=logs,
         capture_logging=found.capture_logging if capture_logging is None else capture_logging,
         aws=found.aws if aws is None else read_aws(aws),
         names=found.names if names is None else names,

@@ -63,6 +63,10 @@ class Runner(Launching):
         artifacts: the folder of outputs above 32 KiB, or a place on S3, such as ``s3://bucket/prefix``, which
             nothing is asked of before it is needed; None: the configured one, else ``STORE-artifacts`` beside
             a SQLite store, and for any other store its histories.
+        logs: where the logs of jobs are kept: a folder, a group of CloudWatch Logs, such as
+            ``cloudwatch:///bunsui/team?retention=30``, or ``none``: with the Runner only. None: as
+            configured, else ``STORE-logs`` beside a SQLite store, the group ``/bunsui/TABLE`` for one on
+            DynamoDB, and with the Runner for any other.
         plugins: further plugins; see `Plugins`. Or one of these: then it is all that there is.
         autoload_plugins: whether installed entry points are imported.
         authenticator: None; a later version takes who checks what may be done here.
@@ -72,7 +76,7 @@ class Runner(Launching):
         config: what counts where an argument is None. None: `Config.load()`, so files and environment. A
             mapping says what definitions may name: ``env``, a list of variables, and ``secrets``, where each
             is found, such as ``{"env": ["REGION"], "secrets": {"db": "env:DB_PASSWORD"}}``; then nothing
-            else is configured but the store and the place of artifacts.
+            else is configured but the store and the places of artifacts and logs.
 
     Raises:
         ConfigError: an argument is wrong.
@@ -92,6 +96,7 @@ class Runner(Launching):
         lease: float | None = None,
         aws: Mapping[str, Any] | AwsSettings | None = None,
         artifacts: str | Path | None = None,
+        logs: str | Path | None = None,
         plugins: Sequence[Any] | Plugins = (),
         autoload_plugins: bool = True,
         authenticator: None = None,
@@ -111,14 +116,14 @@ class Runner(Launching):
         self.plugins = plugins if isinstance(plugins, Plugins) else Plugins(plugins, autoload_plugins)
         use = configured(
             config, store=store, bindings=bindings, local=local, max_concurrency=max_concurrency, pools=pools,
-            lease=lease, artifacts=artifacts, capture_logging=capture_logging, aws=aws,
+            lease=lease, artifacts=artifacts, logs=logs, capture_logging=capture_logging, aws=aws,
         )  # fmt: skip
         self._bindings = use.bindings
         self._local = use.local
         given = use.bindings if isinstance(use.bindings, Mapping) else {}
         parts = assemble(
             self.plugins, use.store, use.max_concurrency, use.lease, use.names, use.pools,
-            self._surroundings(), use.artifacts, capture_logging=use.capture_logging, aws=use.aws,
+            self._surroundings(), use.artifacts, use.logs, capture_logging=use.capture_logging, aws=use.aws,
         )  # fmt: skip
         # Who only looks at sessions needs no job type.
         self._control = Control(parts, given, use.lease)

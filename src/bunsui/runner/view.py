@@ -241,7 +241,7 @@ class View:
     def log_folder(self) -> Path:
         """The folder of the log files, ``JOB.jsonl``, a line of JSON for each record; see `logs`.
 
-        There is none before one is written.
+        There is none before one is written. Where logs are kept in CloudWatch Logs, they are not in it.
         """
         return self._control.logs.session_folder(self._id)
 
@@ -283,11 +283,12 @@ class View:
             ConfigError: a level, time or expression is wrong.
             NotFound: the session has no such job. When all else has been read: a log is gone.
             StoreError: the store can't be read.
+            AwsError: the logs are in CloudWatch Logs, and can't be read there.
         """
         from bunsui.runner.sessions import session_logs  # noqa: PLC0415 - where logs are read
 
         given = (job, level, since, until, grep, follow, fields, last)
-        return session_logs.read(self, self.log_folder, self._control.parts.clock.now(), *given)
+        return session_logs.read(self, self._control.parts.clock.now(), *given)
 
     def events(self, follow: bool = False) -> Iterator[Event]:
         """Its facts so far, oldest first; with `follow`, further ones as they come, until it rests.

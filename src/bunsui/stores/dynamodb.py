@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -88,6 +89,24 @@ class DynamoDbStore(Store):
         table = evolve(where, region=region).arn("dynamodb", f"table/{self._url.table}")
         indexes = [f"{table}/index/{name}" for name in INDEXES]
         return [Permission(USED, [table]), Permission(["dynamodb:Query"], indexes)]
+
+    def log_group(self) -> tuple[str, AwsSettings] | None:
+        """See `Store.log_group`: ``/bunsui/TABLE``, in the table's region.
+
+        None where the table is an emulator's, unless CloudWatch Logs has an endpoint of its own, too: else
+        the logs of a test would go to AWS.
+        """
+        settings = self._calls.settings
+        variables = os.environ.get
+        is_emulated = settings.endpoint("dynamodb") or variables("AWS_ENDPOINT_URL_DYNAMODB")
+        has_own = (
+            settings.endpoint("logs")
+            or variables("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS")
+            or variables("AWS_ENDPOINT_URL")
+        )
+        if is_emulated and not has_own:
+            return None
+        return f"cloudwatch:///bunsui/{self._url.table}", settings
 
     def create(self) -> Made:
         """Makes the table, billed by request, with expiry and point-in-time recovery; see `Store.create`."""

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from bunsui.logging.attempt import AttemptLog
 from bunsui.logging.collector import Collector
+from bunsui.logging.files import FolderLogs
 from bunsui.logging.filters import Filter
 from bunsui.logging.log_store import LogStore
 from bunsui.logging.reading import Reading
@@ -64,7 +65,7 @@ class AttemptLogs:
 def said(folder: Path, name: str = "a") -> list[str]:
     """What is in the log of an attempt, with level and logger where it was logged."""
     found = []
-    for record in Reading(folder / "logs" / "s", {name}, Filter()).records():
+    for record in Reading("s", FolderLogs(folder / "logs" / "s"), {name}, Filter()).records():
         source = "" if record.logger is None else f"{record.level} {record.logger}: "
         found += f"{source}{record.message}".split("\n")
         found += [] if record.exception is None else record.exception.split("\n")

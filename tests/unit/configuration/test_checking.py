@@ -120,7 +120,7 @@ def test_a_text_is_read_by_the_type_of_its_key(key: str, text: str, expected: An
         ("lease.x", "there is no key 'lease.x'; 'lease' has no parts"),
         ("pools.a.b", "'a.b' can't be a name in 'pools'; a name is a letter"),
         ("pools.", "'' can't be a name in 'pools'"),
-        ("", "there is no key ''; the keys are store, artifacts, lease,"),
+        ("", "there is no key ''; the keys are store, artifacts, logs, lease,"),
     ],
 )
 def test_a_key_that_is_none(key: str, expected: str) -> None:

@@ -87,7 +87,7 @@ def test_every_key_has_its_variable(project: Path, user: Path) -> None:
     """With JSON for lists and tables; one that is empty says nothing."""
     environ = {
         "BUNSUI_STORE": "memory://", "BUNSUI_LEASE": "5", "BUNSUI_MAX_CONCURRENCY": "6",
-        "BUNSUI_LOG_LEVEL": "info", "BUNSUI_LOG_FORMAT": "json",
+        "BUNSUI_LOG_LEVEL": "info", "BUNSUI_LOG_FORMAT": "json", "BUNSUI_LOGS": "none",
         "BUNSUI_LOCAL": "true", "BUNSUI_ARTIFACTS": "large", "BUNSUI_CAPTURE_LOGGING": "true",
         "BUNSUI_TELEMETRY": "emf:m.jsonl",
         "BUNSUI_BINDINGS": "b.yaml", "BUNSUI_ENV": '["A", "B", "A"]',
@@ -121,9 +121,9 @@ def test_nothing(project: Path, user: Path) -> None:
     """Config() is what is configured where nothing is."""
     write(user, "")
     assert Config().settings == load(project, user).settings == {}
-    assert (30.0, 32, False, None, {}, None, False, "auto") == (
+    assert (30.0, 32, False, None, {}, None, None, False, "auto") == (
         Config().lease, Config().max_concurrency, Config().local, Config().bindings, Config().pools,
-        Config().artifacts, Config().capture_logging, Config().telemetry,
+        Config().artifacts, Config().logs, Config().capture_logging, Config().telemetry,
     )  # fmt: skip
     assert (None, None) == (Config().log_level, Config().log_format)
     assert Config().store.startswith("sqlite:////")
@@ -272,6 +272,27 @@ def test_where_a_projects_telemetry_goes(project: Path, user: Path, kind: str) -
     assert kind == load(project, user).telemetry
 
 
+@pytest.mark.parametrize("place", ["/tmp/other", "..", "~", "cloudwatch:///bunsui/team", "none", "kept"])
+def test_logs_of_a_project_stay_in_its_folder(project: Path, user: Path, place: str) -> None:
+    """A repository that was cloned sends no logs elsewhere: another place is named by the user only."""
+    write(user, "")
+    write(project, f'logs = "{place}"')
+    own = {"none": "none", "kept": str(project.parent / "kept")}
+    if place in own:
+        assert own[place] == load(project, user).logs
+        return
+    assert error(project, user).startswith(
+        f"{project}:1: a project's file may name a folder in its own folder only, such as logs;"
+        " any other place is set in your own file with: bunsui config set --user logs PLACE"
+    )
+    write(project, "")
+    write(user, f'logs = "{place}"')
+    found = load(project, user).logs
+    assert found is not None
+    assert (found == place) == place.startswith(("cloudwatch", "/"))
+    assert place == Config.load(project.parent, environ={"BUNSUI_LOGS": place}, user_file=user).logs
+
+
 def test_paths_begin_at_the_files_folder(project: Path, user: Path, tmp_path: Path) -> None:
     """Wherever the command is run; those of the environment begin where it is."""
     write(project, 'store = "sqlite:///a b/%25.db"\nartifacts = "a b/%25"\ntelemetry = "emf:m.jsonl"')
@@ -350,6 +371,15 @@ def test_a_user_file_that_is_not_there(
         ('artifacts = " "', ":1: artifacts is ' '; it is the path of a folder"),
         ('telemetry = "grpc"', ":1: telemetry is 'grpc'; it is auto, otlp, emf, emf:stdout, emf:PATH or off"),
         ('telemetry = "emf:"', ":1: telemetry is 'emf:'; it is auto"),
+        (
+            'logs = "s3://bucket"',
+            ":1: logs is 's3://bucket'; it is the path of a folder, such as logs, a group",
+        ),
+        ('logs = "cloudwatch:///a b"', ":1: logs is 'cloudwatch:///a b'; it is the path of a folder"),
+        (
+            'logs = "cloudwatch:///a?retention=2"',
+            ":1: logs: retention of 'cloudwatch:///a?retention=2' is '2'",
+        ),
         ("capture_logging = 1", ":1: capture_logging is 1; it is true or false"),
         ('[pools]\n"a b" = 2', ":2: 'a b' can't be a name in 'pools'"),
     ],

@@ -180,3 +180,33 @@ class TestRunner:
         with pytest.raises(ConfigError) as caught:
             Runner(f"sqlite:///{tmp_path}/below/a.db", autoload_plugins=False, **arguments)
         assert (expected, []) == (str(caught.value), list(tmp_path.iterdir()))
+
+
+class TestAlerts:
+    """Rules for alerts of a configuration."""
+
+    def test_those_of_a_mapping(self) -> None:
+        """They are as in a definition, and may be for one pipeline."""
+        rule = {"on": "duration", "above": "2h", "channel": ["ops", "log"], "pipeline": "Load"}
+        (found,) = read_settings({"alerts": [rule]}).alerts
+        assert (7200, ("ops", "log"), "Load") == (found.above, found.channels, found.pipeline)
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (3, "config.alerts is 3; it is a list of alerts"),
+            (["failure"], "config.alerts[0] is 'failure'; it is a table"),
+            (
+                [{"on": "failed", "channel": "ops"}],
+                "config.alerts: 'on' of alert 1 is 'failed'; it must be one",
+            ),
+            ([{"on": "failure"}], "config.alerts: alert 1 (on: failure) needs 'channel'"),
+            ([{"on": "failure", "channel": "ops", "pipeline": ""}], "must have at least 1 character, not 0"),
+            ([{"on": "failure", "channel": "ops"}] * 51, "config.alerts has 51 rules; there may be 50"),
+        ],
+    )
+    def test_wrong(self, given: Any, expected: str) -> None:
+        """What is wrong, and of which."""
+        with pytest.raises(ConfigError) as caught:
+            read_settings({"alerts": given})
+        assert expected in str(caught.value)

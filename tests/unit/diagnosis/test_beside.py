@@ -16,6 +16,7 @@ from bunsui.diagnosis.doctor import the_store
 from bunsui.runner.attempts.artifact_folder import FolderArtifacts
 from bunsui.stores.memory import MemoryStore
 from bunsui.stores.sqlite import SqliteStore
+from bunsui_tests.aws.endpoint import FakeAws
 
 #: Characters of an output that is an artifact.
 LARGE = 100_000
@@ -171,3 +172,35 @@ def test_a_configured_folder_of_artifacts(path: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (check,) = (check for check in beside(MemoryStore(), str(tmp_path / "file")))
     assert (Status.PROBLEM, True) == (check.status, "which is no folder" in check.what)
+
+
+def test_logs_in_cloudwatch_logs(fake_aws: FakeAws, path: Path, aws_environment: dict[str, str]) -> None:
+    """The group is asked for, and nothing written: it is there, is made later, or may not be asked for."""
+    del aws_environment
+    url = f"cloudwatch:///bunsui/team?region=eu-central-1&endpoint_url={fake_aws.url}"
+
+    def look_at(logs: str) -> Check:
+        checks = the_store(f"sqlite:///{path}", Plugins(autoload=False), logs=logs)
+        return next(check for check in checks if check.name == "logs")
+
+    group = "group /bunsui/team of CloudWatch Logs"
+    assert (Status.OK, f"{group} is made with the first record") == (look_at(url).status, look_at(url).what)
+    fake_aws.logs.put("/bunsui/team", "s", "x")
+    assert (Status.OK, f"{group} can be asked") == (look_at(url).status, look_at(url).what)
+    fake_aws.faults.deny("logs")
+    found = look_at(url)
+    assert (Status.PROBLEM, True) == (found.status, "logs DescribeLogStreams" in found.what)
+    assert "logs:DescribeLogStreams" in str(found.remedy)
+    assert Status.PROBLEM is look_at("cloudwatch:///a b").status
+    assert {"DescribeLogStreams"} == {call.action for call in fake_aws.calls}
+
+
+def test_logs_in_another_folder(path: Path, tmp_path: Path) -> None:
+    """The one that is configured is looked at; logs that go with the runner are not."""
+    given = str(tmp_path / "kept")
+    checks = list(the_store(f"sqlite:///{path}", Plugins(autoload=False), logs=given))
+    assert [f"{given} is not there yet: it is made with the first of them"] == [
+        check.what for check in checks if check.name == "logs"
+    ]
+    checks = list(the_store(f"sqlite:///{path}", Plugins(autoload=False), logs="none"))
+    assert [] == [check for check in checks if check.name == "logs"]

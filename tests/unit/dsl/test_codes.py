@@ -28,6 +28,9 @@ CODE = re.compile(r"[a-z]+(-[a-z]+)+|syntax|cycle|denied")
 NOT_CODES = {
     "utf-8",
     "bunsui-alerts",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
     "bunsui-driver",
     "bunsui-heartbeat",
     "bunsui-logs",

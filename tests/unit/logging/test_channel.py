@@ -19,6 +19,7 @@ from bunsui.logging import log_store
 from bunsui.logging.attempt import AttemptLog
 from bunsui.logging.channel import MAX_LINE, Channel
 from bunsui.logging.collector import Collector
+from bunsui.logging.files import FolderLogs
 from bunsui.logging.filters import Filter
 from bunsui.logging.log_store import JobLog, LogStore
 from bunsui.logging.reading import Reading
@@ -42,7 +43,7 @@ def log_in(folder: Path, collector: Collector, redactor: Redactor | None = None)
 
 
 def records(folder: Path) -> list[LogRecord]:
-    return list(Reading(folder / "s", None, Filter()).records())
+    return list(Reading("s", FolderLogs(folder / "s"), None, Filter()).records())
 
 
 def structured(n: object, **others: object) -> bytes:

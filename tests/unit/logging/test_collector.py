@@ -15,6 +15,7 @@ import pytest
 from bunsui.logging.attempt import AttemptLog
 from bunsui.logging.channel import Channel
 from bunsui.logging.collector import Collector
+from bunsui.logging.files import FolderLogs
 from bunsui.logging.filters import Filter
 from bunsui.logging.log_store import LogStore
 from bunsui.logging.reading import Reading
@@ -50,7 +51,7 @@ def log_in(folder: Path, collector: Collector, clock: Clock = CLOCK) -> AttemptL
 
 
 def records(folder: Path) -> list[LogRecord]:
-    return list(Reading(folder / "s", None, Filter()).records())
+    return list(Reading("s", FolderLogs(folder / "s"), None, Filter()).records())
 
 
 def open_files() -> set[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bunsui.logging.files import FolderLogs
 from bunsui.logging.filters import Filter
 from bunsui.logging.log_store import INDEX, LIMIT, SEGMENT, JobLog, LogStore
 from bunsui.logging.reading import Reading
@@ -36,13 +37,17 @@ def open_log(folder: Path, segment: int = SEGMENT, limit: int = LIMIT) -> JobLog
 
 def said(folder: Path) -> list[str]:
     """The messages that are kept, damaged lines in brackets."""
-    records = Reading(folder / "s", None, Filter()).records()
+    records = Reading("s", FolderLogs(folder / "s"), None, Filter()).records()
     return [f"[{r.message}]" if r.damaged else r.message.rstrip(".") for r in records]
 
 
 def lost(folder: Path) -> list[Any]:
     """What records say that some are missing."""
-    return [r.fields["lost"] for r in Reading(folder / "s", None, Filter()).records() if "lost" in r.fields]
+    return [
+        r.fields["lost"]
+        for r in Reading("s", FolderLogs(folder / "s"), None, Filter()).records()
+        if "lost" in r.fields
+    ]
 
 
 @contextmanager
@@ -218,7 +223,7 @@ def test_who_follows_is_not_disturbed_by_that(tmp_path: Path) -> None:
         folder = tmp_path / str(room)
         log = open_log(folder)
         log.append(b"".join(line(str(n)) for n in range(6)))
-        reading = Reading(folder / "s", None, Filter())
+        reading = Reading("s", FolderLogs(folder / "s"), None, Filter())
         with file_size((folder / "s" / "a.jsonl").stat().st_size + room):
             log.append(b"".join(line(str(n)) for n in range(6, 9)))
             found = list(reading.records(ends=False))

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bunsui.errors import NotFound, StoreError
+from bunsui.logging.files import FolderLogs
 from bunsui.logging.filters import Filter, make_filter
 from bunsui.logging.log_store import JobLog
 from bunsui.logging.reading import Reading
@@ -45,7 +46,10 @@ def read(folder: Path, *wanted: str, last: int | None = None, **given: Any) -> l
     """The messages."""
     names = ("level", "since", "until", "grep", "fields")
     chosen = make_filter(*(given.get(name) for name in names), now=NOW)
-    return [each.message for each in Reading(folder, wanted or None, chosen).records(last)]
+    return [
+        each.message
+        for each in Reading(folder.name, FolderLogs(folder), wanted or None, chosen).records(last)
+    ]
 
 
 def test_by_time(tmp_path: Path) -> None:
@@ -84,7 +88,11 @@ def test_merge(tmp_path_factory, logs, segment, least) -> None:
     folder = tmp_path_factory.mktemp("logs")
     for job, said in logs.items():
         write(folder, job, *(record(job, text, second) for second, text in said), segment=segment)
-    found = list(Reading(folder, None, make_filter(None, least, None, None, None, NOW)).records())
+    found = list(
+        Reading(
+            folder.name, FolderLogs(folder), None, make_filter(None, least, None, None, None, NOW)
+        ).records()
+    )
     for job, said in logs.items():
         of_job = [(each.time, each.message) for each in found if each.job == job]
         expected = [(NOW + timedelta(seconds=second), text) for second, text in said]
@@ -99,7 +107,7 @@ def test_torn(tmp_path: Path) -> None:
     with (tmp_path / "a.jsonl").open("ab") as file:
         file.write(b'{"time":"2026-01-31T12:00')
     (tmp_path / "a.0001.jsonl").write_bytes(record("a", "two") + b'{"tim')
-    found = list(Reading(tmp_path, None, Filter()).records())
+    found = list(Reading(tmp_path.name, FolderLogs(tmp_path), None, Filter()).records())
     assert [("one", False), ('{"time":"2026-01-31T12:00', True), ("two", False), ('{"tim', True)] == [
         (each.message, each.damaged) for each in found
     ]
@@ -125,7 +133,7 @@ def test_other_files(tmp_path: Path) -> None:
 
 def check(folder: Path, *wanted: str, expected: tuple[str, ...] = ()) -> list[str]:
     """The messages, once all that should be there was."""
-    reading = Reading(folder, wanted or None, Filter(), lambda: expected)
+    reading = Reading(folder.name, FolderLogs(folder), wanted or None, Filter(), lambda: expected)
     found = [each.message for each in reading.records()]
     reading.check()
     return found
@@ -138,7 +146,7 @@ def test_gone(tmp_path: Path) -> None:
         write(folder, job, record(job, job))
     (folder / "a.jsonl").unlink()
     said = f"^the log of job 'a' of session session1 is gone: {folder}/a.jsonl"
-    reading = Reading(folder, None, Filter())
+    reading = Reading(folder.name, FolderLogs(folder), None, Filter())
     assert ["b"] == [each.message for each in reading.records()]
     with pytest.raises(NotFound, match=said):
         reading.check()
@@ -153,7 +161,7 @@ def test_part_gone(tmp_path: Path, number: int) -> None:
     write(tmp_path, "a", *(record("a", str(n)) for n in range(4)), segment=1)
     path = tmp_path / ("a.jsonl" if number == 0 else f"a.{number:04}.jsonl")
     path.unlink()
-    reading = Reading(tmp_path, None, Filter())
+    reading = Reading(tmp_path.name, FolderLogs(tmp_path), None, Filter())
     assert [str(n) for n in range(4) if n != number] == [each.message for each in reading.records()]
     with pytest.raises(NotFound, match=f"is gone: {path}; all else"):
         reading.check()
@@ -176,7 +184,7 @@ def test_silent(tmp_path: Path) -> None:
 def test_starts_meanwhile(tmp_path: Path) -> None:
     """A job that begins to log while others are read is not gone."""
     write(tmp_path, "a", record("a", "a"))
-    reading = Reading(tmp_path, None, Filter())
+    reading = Reading(tmp_path.name, FolderLogs(tmp_path), None, Filter())
     for _ in reading.records():
         write(tmp_path, "b", record("b", "b"))
     reading.check()
@@ -194,7 +202,9 @@ def test_unreadable(tmp_path: Path) -> None:
 
 def follow(folder: Path, rests: Callable[[], bool], wait: Callable[[bool], None]) -> Iterator[str]:
     """The messages of a log that is followed from its beginning."""
-    return (each.message for each in Reading(folder, None, Filter()).follow(rests, wait))
+    return (
+        each.message for each in Reading(folder.name, FolderLogs(folder), None, Filter()).follow(rests, wait)
+    )
 
 
 def test_follow(tmp_path: Path) -> None:

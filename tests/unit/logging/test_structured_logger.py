@@ -323,8 +323,14 @@ class TestValues:
 
     @pytest.mark.parametrize(
         "value",
-        [circle(), list(range(10**6)), {str(i): "x" * 1000 for i in range(10_000)}, ["x" * 10**5] * 100],
-        ids=["circle", "long", "wide", "large"],
+        [
+            circle(),
+            list(range(10**6)),
+            [None, True] * 10**6,
+            {str(i): "x" * 1000 for i in range(10_000)},
+            ["x" * 10**5] * 100,
+        ],
+        ids=["circle", "long", "constants", "wide", "large"],
     )
     def test_a_huge_value_is_bounded(self, value: Any, kept: Kept) -> None:
         """What is left out is said."""

@@ -285,15 +285,22 @@ def test_stdout_as_it_is_then(capsys):
     assert 1 == checked(capsys.readouterr().out)["c"]
 
 
-def test_where_nothing_can_be_written(written, tmp_path):
-    """It is a failure of the export, not an exception: metrics are lost, and no run."""
+def test_where_nothing_can_be_written(written, tmp_path, caplog):
+    """It is a failure of the export, not an exception: metrics are lost, which is said once, and no run."""
     written.meter.create_counter("c").add(1)
     written.stream.close()
     written.provider.force_flush()
     elsewhere = Written(path=tmp_path / "none" / "metrics.jsonl")
     elsewhere.meter.create_counter("c").add(1)
     elsewhere.provider.force_flush()
+    elsewhere.provider.force_flush()
     assert not (tmp_path / "none").exists()
+    path = tmp_path / "none" / "metrics.jsonl"
+    said = [record.getMessage() for record in caplog.records if record.name == "bunsui.monitoring.emf"]
+    assert [
+        "metrics can't be written to the stream: I/O operation on closed file",
+        f"metrics can't be written to {path}: No such file or directory",
+    ] == said
 
 
 def test_a_forked_process_writes_nothing(tmp_path):

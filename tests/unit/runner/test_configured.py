@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     user.chmod(0o600)
     monkeypatch.setenv("BUNSUI_CONFIG", str(user))
     (tmp_path / "bunsui.toml").write_text(
-        'store = "sqlite:///p.db"\nlease = 5\nmax_concurrency = 6\nartifacts = "large"\n'
+        'store = "sqlite:///p.db"\nlease = 5\nmax_concurrency = 6\nartifacts = "large"\nlogs = "said"\n'
     )
     (tmp_path / "bunsui.toml").chmod(0o644)
     monkeypatch.chdir(tmp_path)
@@ -45,6 +45,7 @@ def use(config: Any = None, **arguments: Any) -> Configured:
         "pools",
         "lease",
         "artifacts",
+        "logs",
         "capture_logging",
         "aws",
     )
@@ -55,7 +56,7 @@ def test_none_is_what_is_configured(folder: Path) -> None:
     """In files and environment."""
     expected = Configured(
         store=f"sqlite:///{folder}/p.db", bindings=str(folder / "b.yaml"), local=True, max_concurrency=6,
-        pools={"cpu": 4}, lease=5.0, artifacts=str(folder / "large"),
+        pools={"cpu": 4}, lease=5.0, artifacts=str(folder / "large"), logs=str(folder / "said"),
         capture_logging=True, aws=AwsSettings(region="eu-west-1"),
         names=Settings(("A",), {"db": SecretReference("env", "B")}),
     )  # fmt: skip
@@ -66,7 +67,7 @@ def test_none_is_what_is_configured(folder: Path) -> None:
     ("name", "value"),
     [
         ("store", "memory://"), ("bindings", {}), ("local", False), ("max_concurrency", 32), ("pools", {}),
-        ("lease", 30.0), ("artifacts", "elsewhere"), ("capture_logging", False),
+        ("lease", 30.0), ("artifacts", "elsewhere"), ("logs", "none"), ("capture_logging", False),
         ("aws", AwsSettings(profile="etl")),
     ],
 )  # fmt: skip
@@ -84,19 +85,20 @@ def vars_of(found: Configured) -> list[str]:
 def test_a_config_is_all_there_is(folder: Path) -> None:
     """No file is read, nor the environment."""
     found = use(Config())
-    assert (False, 32, {}, 30.0, Settings(), None, None, False) == (
+    assert (False, 32, {}, 30.0, Settings(), None, None, None, False) == (
         found.local, found.max_concurrency, found.pools, found.lease, found.names, found.bindings,
-        found.artifacts, found.capture_logging,
+        found.artifacts, found.logs, found.capture_logging,
     )  # fmt: skip
     assert 7.0 == use(Config.load(folder, environ={}, lease=7)).lease
 
 
 def test_a_mapping_is_all_there_is_beside_the_store(folder: Path) -> None:
-    """As the names that definitions may use were given before there were files. Artifacts are the store's."""
+    """As names were given before there were files. Artifacts and logs are the store's."""
     found = use({"env": ["X"]})
-    assert (f"sqlite:///{folder}/p.db", f"{folder}/large", Settings(("X",)), 30.0, {}, False, False) == (
-        found.store, found.artifacts, found.names, found.lease, found.pools, found.local,
-        found.capture_logging,
+    places = (f"sqlite:///{folder}/p.db", f"{folder}/large", f"{folder}/said")
+    assert places == (found.store, found.artifacts, found.logs)
+    assert (Settings(("X",)), 30.0, {}, False, False) == (
+        found.names, found.lease, found.pools, found.local, found.capture_logging,
     )  # fmt: skip
     (folder / "bunsui.toml").write_text("nonsense")
     assert "memory://" == use({}, store="memory://").store

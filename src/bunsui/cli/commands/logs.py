@@ -88,7 +88,7 @@ def _followed(
 
     look, now = noting_unattended(session, at), datetime.now(UTC)
     given = (jobs, level, since, until, grep, follow, fields, last)
-    return read(session, session.log_folder, now, *given, look)
+    return read(session, now, *given, look)
 
 
 def _fields(assignments: tuple[str, ...]) -> dict[str, str]:

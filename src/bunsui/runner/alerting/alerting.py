@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bunsui.concurrency.threads import Sole
 from bunsui.dsl.problems import did_you_mean, quoted
-from bunsui.errors import BunsuiError, ConfigError, Conflict
+from bunsui.errors import BunsuiError, ConfigError, Conflict, StoreError
 from bunsui.runner.alerting import watched as watching
 from bunsui.runner.alerting.watched import Watched
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 #: Seconds between two looks at all sessions that are watched, while the runner drives one of its own.
 EVERY = 60.0
-#: Seconds after which is looked again where the store failed, and at least where something is to be done.
+#: Seconds after which is looked again where the store failed, twice as many each time, and at least where
+#: something is to be done.
 AGAIN, SOON = 5.0, 0.1
 #: Seconds that closing waits for what is due.
 LAST = 10.0
@@ -74,6 +75,8 @@ class Alerting:
         self._news: dict[str, None] = {}
         self._is_closing = False
         self._sweep: Sweep | None = None
+        #: Sweeps, one after the other, in which something could not be looked at.
+        self._failures = 0
 
     def rules_of(self, pipeline: Pipeline) -> tuple[AlertRule, ...]:
         """The rules for a session of a pipeline: its own, and those of the configuration."""
@@ -114,7 +117,14 @@ class Alerting:
         Raises:
             StoreError: the store failed.
         """
-        one = watching.of_session(self._store, live.id)
+        try:
+            one = watching.of_session(self._store, live.id)
+        except StoreError as error:
+            if not error.lasting:
+                raise
+            # Its jobs matter more than who is told.
+            _log.warning("session %s goes on without alerts: %s", live.id, error)
+            one = None
         live.alerts = () if one is None else one.rules
         self._watch(live)
 
@@ -173,7 +183,10 @@ class Alerting:
         seconds = math.inf
         if swept.next_at is not None:
             seconds = max((swept.next_at - self._clock.now()).total_seconds(), SOON)
-        return self._clock.monotonic() + (min(seconds, AGAIN) if swept.errors else seconds)
+        self._failures = self._failures + 1 if swept.errors else 0
+        if self._failures:
+            seconds = min(seconds, AGAIN * 2 ** min(self._failures - 1, 10), EVERY)
+        return self._clock.monotonic() + seconds
 
     def close(self, seconds: float = LAST) -> None:
         """Sends what is due of this runner's sessions, for a bounded time; what is left is left to others."""
@@ -195,6 +208,6 @@ def _all(sweep: Sweep) -> Swept:
 
     try:
         return sweep.all()
-    except BunsuiError as error:
+    except Exception as error:  # Foreign code: a third party's store.
         _log.debug("sessions can't be watched: %s", error)
         return Swept(errors={"": str(error)})

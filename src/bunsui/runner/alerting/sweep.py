@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, evolve, field
 
-from bunsui.errors import AlertNotTaken, BunsuiError, Conflict, NotFound, StoreError
+from bunsui.errors import AlertNotTaken, BunsuiError, Conflict, NotFound
 from bunsui.monitoring.alerts import due, looks_back, next_look
 from bunsui.monitoring.wording import MOST, alert_of
 from bunsui.runner.alerting import watched as watching
@@ -136,7 +136,7 @@ class Sweep:
                 break
             try:
                 one = watching.of_session(self._store, session)
-            except StoreError as error:
+            except Exception as error:  # See `_look`.
                 swept.errors[session] = str(error)
             else:
                 if one is not None and not one.is_done:
@@ -152,7 +152,7 @@ class Sweep:
             # Somebody else is at it, whose turn it is then.
             swept.wait_until(self._clock.now() + timedelta(seconds=FIRST))
             return
-        except BunsuiError as error:
+        except Exception as error:  # Foreign code: a third party's store.
             swept.errors[one.session] = str(error)
             _log.debug("alerts of session %s: %s", one.session, error)
             return

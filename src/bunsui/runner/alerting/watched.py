@@ -181,8 +181,12 @@ def _delivery_value(one: Delivery) -> dict[str, Any]:
     return value
 
 
-def watched(store: Store) -> Iterator[Watched]:
-    """The sessions that are watched, by when they were started; those whose document is damaged are left out.
+def watched(store: Store, damaged: list[str] | None = None) -> Iterator[Watched]:
+    """The sessions that are watched, by when they were started.
+
+    Args:
+        store: where they are.
+        damaged: gets the ids of those whose document can't be read; the others are watched all the same.
 
     Raises:
         StoreError: the store can't be read.
@@ -192,7 +196,9 @@ def watched(store: Store) -> Iterator[Watched]:
         for document in page:
             try:
                 found = _read(document)
-            except StoreError:  # It stays, for 'bunsui doctor' to find; the others are watched.
+            except StoreError:
+                if damaged is not None:
+                    damaged.append(document.key)
                 continue
             yield found
         if len(page) < PAGE:

@@ -166,7 +166,7 @@ class Attempts:
         if work is None:
             self._results.lost(live, lost, self._starter.on_lost(live, lost, ran_here=ran_here), why)
             return
-        tell(live, work, live.at(self._clock.now()))
+        tell(live, work, live.at(self._clock.now()), is_durable=True)
         self._take(live, work)
         live.then.append(partial(self._follow, work))
 

@@ -19,11 +19,19 @@ from bunsui.local.log_records import CallLogger, RecordHandler
 from bunsui.local.process import clear
 from bunsui.logging.attempt import AttemptLog, files_of
 from bunsui.logging.collector import Collector
+from bunsui.logging.files import FolderLogs
 from bunsui.logging.log_store import LogStore
+from bunsui.runner import folders
 from bunsui.runner.clock import SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from bunsui.local.redaction import Redactor
+    from bunsui.logging.cloudwatch_logs import CloudLogs
+    from bunsui.logging.sinks import Sinks
+    from bunsui.logging.sources import SessionSource
     from bunsui.ports.clock import Clock
 
 #: How the temporary folder of a runner begins, and the file in it that says whose it is.
@@ -37,14 +45,18 @@ class Logs:
     Args:
         folder: of all sessions; None: a temporary one, gone with this object.
         clock: what records take their times from; None: the system's.
+        cloud: where they are kept in place of the folder, which then has only what attempts work with.
     """
 
-    def __init__(self, folder: Path | None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, folder: Path | None, clock: Clock | None = None, cloud: CloudLogs | None = None
+    ) -> None:
         self._folder = folder
         self._clock = clock or SystemClock()
         self._making = threading.Lock()
         self._temporary: weakref.finalize[Any, Any] | None = None
-        self._store = LogStore(self._clock)
+        self.cloud = cloud
+        self._sinks: Sinks | None = None
         self._collector = Collector()
 
     def session_folder(self, session: str) -> Path:
@@ -63,7 +75,50 @@ class Logs:
     ) -> AttemptLog:
         """The log of an attempt; the values that `redactor` knows do not come into it."""
         folder = self.session_folder(session)
-        return AttemptLog(self._store, self._collector, self._clock, folder, job, attempt, item, redactor)
+        if self._sinks is None:  # Of two threads that come at once, both have to get the same.
+            with self._making:
+                if self._sinks is None:
+                    self._sinks = LogStore(self._clock) if self.cloud is None else self.cloud.sinks()
+        return AttemptLog(self._sinks, self._collector, self._clock, folder, job, attempt, item, redactor)
+
+    def source(
+        self,
+        session: str,
+        ended: Callable[[], datetime | None] = lambda: None,
+        since: datetime | None = None,
+        *,
+        is_followed: bool = False,
+    ) -> SessionSource:
+        """The logs of a session, to be read; who has read them closes it.
+
+        Args:
+            session: the session's id.
+            ended: when it came to rest; None: that is not known.
+            since: nothing before is wanted; None: all is.
+            is_followed: whether it is looked at again and again.
+        """
+        if self.cloud is None:
+            return FolderLogs(self.session_folder(session))
+        return self.cloud.source(session, ended, since, is_followed=is_followed)
+
+    def size(self, session: str) -> int:
+        """Bytes that the logs of a session take here; what a service keeps is not known.
+
+        Raises:
+            OSError: they can't be looked at.
+        """
+        return folders.size(self.session_folder(session))
+
+    def remove(self, session: str) -> None:
+        """Removes the logs of a session.
+
+        Raises:
+            OSError: they can't be removed here.
+            AwsError: the same, there.
+        """
+        folders.remove(self.session_folder(session))
+        if self.cloud is not None:
+            self.cloud.remove(session)
 
     def clear(self, session: str, job: str, attempt: int, item: int | None) -> None:
         """Ends and removes what an attempt whose runner is gone left: its process, and files with secrets."""
@@ -71,8 +126,10 @@ class Logs:
             clear(files_of(self._folder / session, job, attempt, item))
 
     def close(self) -> None:
-        """Takes in what processes have written, and ends."""
+        """Takes in what processes have written, sends what has yet to be sent, and ends."""
         self._collector.close()
+        if self.cloud is not None:
+            self.cloud.close()
 
 
 def logger(log: AttemptLog, name: str) -> logging.LoggerAdapter[Any]:

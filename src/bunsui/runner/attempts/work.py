@@ -260,8 +260,7 @@ class Work(Stoppable):
         self.output = self._safe(output if type(output) is Json else encode(output))
 
     def _take_error(self, error: BaseException) -> None:
-        redact = None if self.redactor is None else self.redactor.redact
-        self.failure = failure(error, redact)
+        self.failure = failure(error, None if self.redactor is None else self.redactor.redact)
         self.missing = self.failure.message if is_missing(error) else None
         self.in_doubt = is_in_doubt(error)
         if (found := of_failure(error)) is not None:

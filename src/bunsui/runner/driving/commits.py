@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import define, field
 
 from bunsui.errors import StoreError
-from bunsui.monitoring.telemetry import Left
 from bunsui.ports.store import Appended
 from bunsui.runner.driving.narrating import narrate
 
@@ -71,7 +70,7 @@ class Commits:
                     live.confirmed_at = began if live.in_doubt_since is None else live.in_doubt_since
                     live.in_doubt_since = None
                     events = live.sent(append)
-                    self._observers.show(live.id, events)
+                    self._observers.show(live.id, events, live.followed)
                     trace = None if live.followed is None else live.followed.trace
                     narrate(live.id, live.pipeline, events, trace)
                     if append.document is None and live.is_behind:
@@ -85,7 +84,7 @@ class Commits:
     def left(self, live: Live) -> None:
         """Ends what is told of a session that is driven here no more."""
         if live.followed is not None:
-            self._observers.left(live.id, Left(live.at(self._clock.now()), live.followed))
+            self._observers.left(live.id, live.followed, live.at(self._clock.now()))
 
     def append(self, appends: list[Append]) -> list[Appended]:
         """What became of each append; an exception of the store is a failure of all of them."""

@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import frozen
 
 from bunsui.engine.events import MAPPINGS, detached
+from bunsui.monitoring.telemetry import Left
+from bunsui.plugins.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from bunsui.engine.events import Event
-    from bunsui.monitoring.telemetry import Left
-    from bunsui.plugins.observer import Observer
+    from bunsui.monitoring.telemetry import Followed
     from bunsui.plugins.registry import Plugins
 
 _log = logging.getLogger(__name__)
@@ -62,6 +64,8 @@ class Shown(NamedTuple):
     events: Sequence[Event]
     #: Whether any of them has what an observer could change; each is then given a copy.
     can_be_changed: bool
+    #: Who follows the session, in place of the observer of the lane.
+    followed: Followed | None = None
 
 
 class Lane:
@@ -104,14 +108,25 @@ class Lane:
 
     # The driver's side
 
-    def put(self, now: float, commit: Shown) -> None:
-        """Queues a commit's events, or counts them as lost; never waits and never raises."""
+    @property
+    def is_dropped(self) -> bool:
+        """Whether it is shown nothing more."""
+        return self._dropped is not None
+
+    def put(self, now: float, commit: Shown, *, is_last: bool = False) -> None:
+        """Queues a commit's events, or counts them as lost; never waits and never raises.
+
+        Args:
+            now: the monotonic time.
+            commit: what is to be shown.
+            is_last: whether it ends a session for the observer: one for each is queued however many wait.
+        """
         count = len(commit.events)
         self._look(now)
         if self._dropped is not None:
             self._lost += count
             return
-        if self._taken_in - self._shown >= self._limits.capacity:
+        if self._taken_in - self._shown >= self._limits.capacity and not is_last:
             if not self._lost:
                 _say("observer %s is too slow: %d events wait for it, and further ones are lost to it",
                      self._observer.origin, self._taken_in - self._shown)  # fmt: skip
@@ -151,7 +166,8 @@ class Lane:
         session_id = commit.session_id
         events: Iterable[Event] = map(detached, commit.events) if commit.can_be_changed else commit.events
         # With 20 observers this is done 20 times for each event: what is looked up here is not in the loop.
-        call, monotonic, budget = self._observer.call, self._monotonic, self._limits.budget
+        call = self._observer.call if commit.followed is None else commit.followed.take
+        monotonic, budget = self._monotonic, self._limits.budget
         shown, has_failed = self._shown, self._failed_in_a_row > 0
         now = monotonic()
         for event in events:
@@ -243,21 +259,39 @@ class Observers:
         self._monotonic = monotonic
         self._closing = threading.Event()
         self._lanes = [Lane(observer, limits, monotonic, self._closing) for observer in plugins.observers]
-        self._follower: Lane | None = None
+        self._limits = limits
+        #: The lane of those who follow single sessions; None: nobody does.
+        self._following: Lane | None = None
 
-    def add(self, follower: Observer) -> None:
-        """Shows an observer of bunsui's own what is committed from now on, too. From any thread."""
-        self._follower = lane = Lane(follower, LIMITS, self._monotonic, self._closing)
-        self._lanes.append(lane)
+    def follow(self) -> None:
+        """Makes a lane for those who follow sessions. From any thread, before the first of them."""
+        follower = Observer("of OpenTelemetry", _nobody)
+        self._following = Lane(follower, self._limits, self._monotonic, self._closing)
 
-    def left(self, session_id: str, left: Left) -> None:
-        """Tells the observer that was added that a session is driven here no more. On the driver's thread."""
-        if self._follower is not None:
-            self._follower.put(self._monotonic(), Shown(session_id, (left,), False))
+    @property
+    def follows(self) -> bool:
+        """Whether who follows a session is shown its events; not any more where one has taken too long."""
+        return self._following is not None and not self._following.is_dropped
 
-    def show(self, session_id: str, events: Sequence[Event]) -> None:
-        """Queues events that have been committed; never waits. On the driver's thread."""
-        if not self._lanes or not events:
+    def left(self, session_id: str, followed: Followed, at: datetime) -> None:
+        """Tells who follows a session that it is driven here no more. On the driver's thread."""
+        if self._following is not None:
+            last = Shown(session_id, (Left(at),), False, followed)
+            self._following.put(self._monotonic(), last, is_last=True)
+
+    def show(self, session_id: str, events: Sequence[Event], followed: Followed | None = None) -> None:
+        """Queues events that have been committed; never waits. On the driver's thread.
+
+        Args:
+            session_id: the session's.
+            events: of one commit.
+            followed: who follows the session, if anybody does.
+        """
+        if not events:
+            return
+        if followed is not None and self._following is not None:
+            self._following.put(self._monotonic(), Shown(session_id, events, False, followed))
+        if not self._lanes:
             return
         now = self._monotonic()
         commit = Shown(session_id, events, any(type(event) in MAPPINGS for event in events))
@@ -268,10 +302,14 @@ class Observers:
         """Waits until all that is queued was shown, for `timeout` seconds at most."""
         by = time.monotonic() + timeout
         self._closing.set()
-        for lane in self._lanes:
+        lanes = self._all()
+        for lane in lanes:
             lane.end()
-        for lane in self._lanes:
+        for lane in lanes:
             lane.join(by)
+
+    def _all(self) -> list[Lane]:
+        return self._lanes if self._following is None else [*self._lanes, self._following]
 
     def warn(self) -> None:
         """Says once which observers did not see everything: to be called when nothing is left to close.
@@ -279,11 +317,15 @@ class Observers:
         Raises:
             RuntimeWarning: where the host makes errors of warnings.
         """
-        lanes, self._lanes = self._lanes, []
+        lanes, self._lanes, self._following = self._all(), [], None
         complaints = [text for lane in lanes if (text := lane.complaint()) is not None]
         if complaints:
             # At who called Runner.close.
             warnings.warn("\n".join(complaints), RuntimeWarning, stacklevel=5)
+
+
+def _nobody(session_id: str, event: Event) -> None:
+    """What is shown in this lane is shown to who follows its session."""
 
 
 def _say(text: str, *arguments: object, error: BaseException | None = None) -> None:

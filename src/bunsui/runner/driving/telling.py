@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING
 
 from bunsui.monitoring import telemetry
-from bunsui.plugins.observer import Observer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from bunsui.runner.driving.live import Live
     from bunsui.runner.driving.observers import Observers
 
-_log = logging.getLogger(__name__)
 #: Seconds that closing waits for what is left to be sent, where that is this runner's affair.
 CLOSING = 5.0
 
@@ -44,25 +41,25 @@ class Telling:
         Raises:
             ConfigError: what is configured can't be had, such as an extra that is not installed.
         """
+        if self._to == "off":
+            return
         found = self._find()
-        try:
-            if found is not None:
-                live.followed = found.follow(live.pipeline, live.machine.state, live.epoch, at)
-            elif (context := telemetry.current_context()) is not None:
-                from bunsui.monitoring.spans import Carried  # noqa: PLC0415 - imports OpenTelemetry
+        if found is not None:
+            live.followed = found.follow(live.pipeline, live.machine.state, at)
+        if (context := telemetry.current_context()) is not None:
+            from bunsui.monitoring.spans import Carried  # noqa: PLC0415 - imports OpenTelemetry
 
-                live.carried = Carried(context)
-        except Exception as error:  # Foreign code: the application's tracer. The session goes on without it.
-            _say(error, live)
+            live.carried = Carried(context)
 
     def _find(self) -> Telemetry | None:
+        """Whom to tell; None: nobody, for now."""
         with self._finding:
-            if self._providers is None:
+            if self._telemetry is None:  # A program may set its providers at any time.
                 self._providers = telemetry.providers_of(self._to)
                 if self._providers.tracer_provider or self._providers.meter_provider:
                     self._telemetry = telemetry.Telemetry(self._providers)
-                    self._observers.add(Observer("of OpenTelemetry", self._telemetry.take))
-            return self._telemetry
+                    self._observers.follow()
+            return self._telemetry if self._observers.follows else None
 
     def close(self) -> None:
         """Sends what is left, where the providers are this runner's own."""
@@ -70,8 +67,14 @@ class Telling:
             self._providers.shutdown(CLOSING)
 
 
-def tell(live: Live, work: Work, at: datetime) -> str | None:
+def tell(live: Live, work: Work, at: datetime, *, is_durable: bool = False) -> str | None:
     """Begins to tell of an attempt, and gives it the trace that it belongs to; on the driver's thread.
+
+    Args:
+        live: the session.
+        work: the attempt.
+        at: when it begins.
+        is_durable: whether its start is in the history already.
 
     Returns:
         The attempt's span, as the history has it; None: nobody is told.
@@ -80,17 +83,10 @@ def tell(live: Live, work: Work, at: datetime) -> str | None:
     if live.followed is None:
         return None
     kind = work.job_type if work.bound is None else None
-    try:
-        carried = live.followed.attempt(work.job, kind, work.options, work.item_index, work.attempt, at)
-    except Exception as error:  # Foreign code, as above.
-        _say(error, live)
-        return None
+    carried = live.followed.attempt(
+        work.job, kind, work.options, work.item_index, work.attempt, at, is_durable=is_durable
+    )
     if carried is None:
         return None
     work.carried = carried
     return carried.trace
-
-
-def _say(error: Exception, live: Live) -> None:
-    live.followed = None
-    _log.warning("session %s is traced no further: %s: %s", live.id, type(error).__name__, error)

@@ -197,6 +197,7 @@ class _Calls:
             found += artifacts.permissions(self._where(None, None), leaves_output=leaves_output)
         role = self._parts.aws.settings.role
         self._take(found, role)
+        self._of_logs()
         if role == self._asked.role:
             self._unnamed += [((), "the store", each.why) for each in found if isinstance(each, Unnamed)]
 
@@ -221,6 +222,13 @@ class _Calls:
             if role == self._asked.role:
                 reasons = [each.why for each in found if isinstance(each, Unnamed)]
                 self._unnamed += [(path, f"alert channel '{name}'", why) for why in reasons]
+
+    def _of_logs(self) -> None:
+        """What keeping the logs of jobs calls, where they are kept at AWS."""
+        cloud = self._parts.logs.cloud
+        if cloud is not None:
+            where = self._where(cloud.settings.region, None)
+            self._take(cloud.permissions(where), cloud.settings.role)
 
     def _take(self, found: Iterable[Permission | Unnamed], role: str | None) -> None:
         for each in found:

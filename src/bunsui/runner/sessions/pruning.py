@@ -15,7 +15,6 @@ from bunsui.dsl.schema import seconds
 from bunsui.errors import AwsError, ConfigError, Conflict, StoreError
 from bunsui.local.identity import is_dead, this_process
 from bunsui.ports.store import Store
-from bunsui.runner import folders
 from bunsui.runner.alerting.watched import KIND as ALERTS
 from bunsui.runner.driving import requests
 from bunsui.runner.sessions import index
@@ -47,7 +46,7 @@ class PrunedSession:
     status: SessionStatus
     #: When it ended, in UTC.
     finished_at: datetime
-    #: Bytes of its logs.
+    #: Bytes of its logs; 0 where they are in CloudWatch Logs, which does not tell.
     log_bytes: int
     #: Bytes of its artifacts.
     artifact_bytes: int
@@ -157,7 +156,7 @@ def _weighed(control: Control, summary: index.SessionSummary) -> PrunedSession |
     if ended is None or not _ID.match(session):
         return KeptSession(session, summary.pipeline, "its id is none that bunsui gives")
     try:
-        logs = folders.size(control.logs.session_folder(session))
+        logs = control.logs.size(session)
         artifacts = 0 if control.artifacts is None else control.artifacts.size(session)
     except (OSError, AwsError) as error:
         return KeptSession(session, summary.pipeline, _reason(error))
@@ -176,7 +175,7 @@ def _removed(control: Control, session: PrunedSession, asked: Sequence[str]) -> 
     """
     session_id = session.session_id
     try:
-        folders.remove(control.logs.session_folder(session_id))
+        control.logs.remove(session_id)
         if control.artifacts is not None:
             control.artifacts.remove(session_id)
     except (OSError, AwsError) as error:

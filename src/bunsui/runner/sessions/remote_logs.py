@@ -21,7 +21,6 @@ from attrs import evolve
 
 from bunsui.aws.connections import Connections
 from bunsui.errors import AwsError, BunsuiError
-from bunsui.logging.files import JobFiles
 from bunsui.logging.reading import Elsewhere
 from bunsui.logging.records import OWN, from_line
 from bunsui.model.log import LogRecord
@@ -35,6 +34,7 @@ from bunsui.runner.sessions.remote_source import Source, checked
 
 if TYPE_CHECKING:
     from bunsui.logging.filters import Filter
+    from bunsui.logging.sources import SessionSource
     from bunsui.model.pipeline import Job
     from bunsui.model.session import Attempt
     from bunsui.runner.control import Control
@@ -69,11 +69,19 @@ class RemoteLogs(Elsewhere):
         session: the session's id.
         jobs: those that may have such logs.
         chosen: which records are wanted.
+        source: the jobs' own logs.
         follow: whether they are waited for: then there is a next look at what can't be read now.
     """
 
     def __init__(
-        self, control: Control, session: str, jobs: list[Job], chosen: Filter, *, follow: bool
+        self,
+        control: Control,
+        session: str,
+        jobs: list[Job],
+        chosen: Filter,
+        source: SessionSource,
+        *,
+        follow: bool,
     ) -> None:
         self._control = control
         self._session = session
@@ -84,14 +92,13 @@ class RemoteLogs(Elsewhere):
         # Its own: those of a runner are closed with it, and a session stays readable.
         self._aws = Connections(parts.aws.settings, random=parts.surroundings.random, wait=parts.aws.wait)
         self._givens = Givens(parts.secrets.get)
-        folder = control.logs.session_folder(session)
         self._kinds: dict[str, JobType] = {}
         self._notices: list[LogRecord] = []
         #: What was said already: the job, and what kind of failure it was.
         self._said: set[tuple[str, str]] = set()
         self._find_kinds(jobs)
         #: The jobs' own logs, looked through for tails.
-        self._own = {job: JobFiles(folder, job) for job in self._kinds}
+        self._own = {job: source.source(job) for job in self._kinds}
         self._tailed: set[str] = set()
         self._live: Live | None = None
         self._sources: dict[Key, Source | None] = {}

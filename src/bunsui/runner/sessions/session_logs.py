@@ -11,13 +11,14 @@ from bunsui.errors import ConfigError, NotFound
 from bunsui.logging.filters import make_filter
 from bunsui.logging.reading import Reading
 from bunsui.model.status import JobStatus
+from bunsui.model.times import from_text
 from bunsui.runner.waiting import POLL, pauses
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from bunsui.logging.filters import Filter
+    from bunsui.logging.sources import SessionSource
     from bunsui.model.log import LogRecord
     from bunsui.model.pipeline import Job, Pipeline
     from bunsui.model.session import JobState
@@ -30,7 +31,6 @@ _OF_A_PROCESS = ("ExitCode.", "Signal.")
 
 def read(
     session: View,
-    folder: Path,
     now: datetime,
     job: str | Iterable[str] | None,
     level: str | None,
@@ -42,7 +42,7 @@ def read(
     last: int | None,
     idle: Callable[[], object] = lambda: None,
 ) -> Iterator[LogRecord]:
-    """The records of a session, whose logs are in `folder`; see `Session.logs` for all the rest.
+    """The records of a session; see `Session.logs` for all the rest.
 
     Where the session is followed and a look has found nothing new, `idle` is called before the next one.
     """
@@ -50,13 +50,16 @@ def read(
         raise ConfigError(f"last is {quoted(last)}; it is a number of records, such as 10")
     chosen = make_filter(level, since, until, grep, fields, now)
     wanted = None if job is None else _jobs(session.definition, job)
-    remote = _remote(session, wanted, chosen, follow=follow)
-    reading = Reading(folder, wanted, chosen, lambda: _ran_as_processes(session), remote)
-    return _records(session, reading, remote, last, idle, follow=follow)
+    begin = from_text(chosen.since) if chosen.since else None
+    logs = session._control.logs  # noqa: SLF001 - this is a part of it
+    source = logs.source(session.id, lambda: session.finished_at, begin, is_followed=follow)
+    remote = _remote(session, wanted, chosen, source, follow=follow)
+    reading = Reading(session.id, source, wanted, chosen, lambda: _ran_as_processes(session), remote)
+    return _records(session, reading, remote, source, last, idle, follow=follow)
 
 
 def _remote(
-    session: View, wanted: frozenset[str] | None, chosen: Filter, *, follow: bool
+    session: View, wanted: frozenset[str] | None, chosen: Filter, source: SessionSource, *, follow: bool
 ) -> RemoteLogs | None:
     """The logs that its jobs may have at services; None: they have none."""
     jobs = [job for job in session.definition.jobs if wanted is None or job.id in wanted]
@@ -66,13 +69,14 @@ def _remote(
     from bunsui.runner.sessions.remote_logs import RemoteLogs  # noqa: PLC0415 - see above
 
     control = session._control  # noqa: SLF001 - this is a part of it
-    return RemoteLogs(control, session.id, jobs, chosen, follow=follow)
+    return RemoteLogs(control, session.id, jobs, chosen, source, follow=follow)
 
 
 def _records(
     session: View,
     reading: Reading,
     remote: RemoteLogs | None,
+    source: SessionSource,
     last: int | None,
     idle: Callable[[], object],
     *,
@@ -81,6 +85,7 @@ def _records(
     try:
         yield from _read(session, reading, last, idle, follow=follow)
     finally:
+        source.close()
         if remote is not None:
             remote.close()
 

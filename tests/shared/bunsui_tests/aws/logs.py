@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 import threading
@@ -13,6 +14,31 @@ from attrs import define, field, frozen
 
 from bunsui_tests.aws.messages import Call, Refusal
 from bunsui_tests.aws.protocols import JsonService
+
+_DAYS = {
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+}
 
 
 @frozen
@@ -58,6 +84,10 @@ class FakeLogs(JsonService):
         self._numbers = itertools.count(1)
         #: How many events a page has at most, whatever is asked for.
         self.page = 10_000
+        #: The days that groups keep their events, as far as that was said.
+        self.retention: dict[str, int] = {}
+        #: A batch with a message in which this stands is refused.
+        self.poison = ""
         #: After how many reads the lines of Lambda functions can be seen.
         self.delay = 0
 
@@ -85,7 +115,107 @@ class FakeLogs(JsonService):
 
     @property
     def actions(self) -> dict[str, Callable[[Call], dict[str, Any]]]:
-        return {"GetLogEvents": self._get, "FilterLogEvents": self._filter}
+        return {
+            "GetLogEvents": self._get,
+            "FilterLogEvents": self._filter,
+            "CreateLogGroup": self._create_group,
+            "CreateLogStream": self._create_stream,
+            "DeleteLogStream": self._delete_stream,
+            "DescribeLogStreams": self._describe,
+            "PutLogEvents": self._put,
+            "PutRetentionPolicy": self._retain,
+        }
+
+    def lines(self, group: str, stream: str) -> list[str]:
+        """What a stream holds, in the order in which it is read."""
+        with self._lock:
+            found = self._groups.get(group, {}).get(stream, _Stream())
+            return [event.message for event in found.events]
+
+    def _create_group(self, call: Call) -> dict[str, Any]:
+        name = call.parameters["logGroupName"]
+        with self._lock:
+            if not re.fullmatch(r"[\w./#-]{1,512}", name, re.ASCII) or name.startswith("aws/"):
+                raise Refusal("InvalidParameterException", f"{name} can't be a log group")
+            if name in self._groups:
+                raise Refusal("ResourceAlreadyExistsException", "The specified log group already exists", 400)
+            self._groups[name] = {}
+        return {}
+
+    def _create_stream(self, call: Call) -> dict[str, Any]:
+        name = call.parameters["logStreamName"]
+        with self._lock:
+            group = self._group(call)
+            if not re.fullmatch(r"[^:*]{1,512}", name):
+                raise Refusal("InvalidParameterException", f"{name} can't be a log stream")
+            if name in group:
+                raise Refusal("ResourceAlreadyExistsException", "The specified log stream already exists")
+            group[name] = _Stream()
+        return {}
+
+    def _delete_stream(self, call: Call) -> dict[str, Any]:
+        with self._lock:
+            if self._group(call).pop(call.parameters["logStreamName"], None) is None:
+                raise Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
+        return {}
+
+    def _retain(self, call: Call) -> dict[str, Any]:
+        days = call.parameters["retentionInDays"]
+        with self._lock:
+            self._group(call)
+            if days not in _DAYS:
+                raise Refusal("InvalidParameterException", f"{days} days is no retention")
+            self.retention[call.parameters["logGroupName"]] = days
+        return {}
+
+    def _describe(self, call: Call) -> dict[str, Any]:
+        """Pages of the streams of a group, by name; a token is the number of the next one."""
+        prefix, start = call.parameters.get("logStreamNamePrefix", ""), int(
+            call.parameters.get("nextToken", 0)
+        )
+        limit = call.parameters.get("limit", 50)
+        if not 1 <= limit <= 50:
+            raise Refusal("InvalidParameterException", f"limit {limit} is not between 1 and 50")
+        with self._lock:
+            names = sorted(name for name in self._group(call) if name.startswith(prefix))
+        page = [{"logStreamName": name, "storedBytes": 0} for name in names[start : start + limit]]
+        more = {"nextToken": str(start + limit)} if start + limit < len(names) else {}
+        return {"logStreams": page} | more
+
+    def _put(self, call: Call) -> dict[str, Any]:
+        """All limits of "PutLogEvents" in the API reference."""
+        batch, now = call.parameters["logEvents"], int(time.time() * 1000)
+        times = [event["timestamp"] for event in batch]
+        sizes = [len(event["message"].encode()) for event in batch]
+        with self._lock:
+            stream = self._group(call).get(call.parameters["logStreamName"])
+            if stream is None:
+                raise Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
+            if not 1 <= len(batch) <= 10_000 or not all(sizes) or max(sizes) > 1_000_000:
+                raise Refusal("InvalidParameterException", "1 to 10,000 events, each of 1 byte to 1 MB")
+            if sum(sizes) + 26 * len(batch) > 1_048_576:
+                raise Refusal("InvalidParameterException", "Upload too large: bytes exceed limit of 1048576")
+            if times != sorted(times):
+                raise Refusal(
+                    "InvalidParameterException", "Log events in a batch must be in chronological order"
+                )
+            old, new = now - 14 * 86_400_000, now + 2 * 3_600_000
+            valid = [event for event in batch if old <= event["timestamp"] <= new]
+            if valid and valid[-1]["timestamp"] - valid[0]["timestamp"] >= 86_400_000:
+                raise Refusal("InvalidParameterException", "The batch spans more than 24 hours")
+            if any(self.poison in event["message"] for event in valid if self.poison):
+                raise Refusal("InvalidParameterException", "it is a record that nobody takes")
+            for event in valid:
+                self._insert(stream, call.parameters["logStreamName"], event)
+        too_old, too_new = sum(at < old for at in times), sum(at > new for at in times)
+        told = {"tooOldLogEventEndIndex": too_old} if too_old else {}
+        told |= {"tooNewLogEventStartIndex": len(batch) - too_new} if too_new else {}
+        return {"rejectedLogEventsInfo": told} if told else {}
+
+    def _insert(self, stream: _Stream, name: str, event: dict[str, Any]) -> None:
+        """Events are read by their times, those of one time in the order in which they came."""
+        made = LogEvent(name, event["timestamp"], event["message"], f"{next(self._numbers):056}")
+        bisect.insort(stream.events, made, key=lambda each: each.timestamp)
 
     def _group(self, call: Call) -> dict[str, _Stream]:
         named = call.parameters.get("logGroupName") or call.parameters.get("logGroupIdentifier", "")

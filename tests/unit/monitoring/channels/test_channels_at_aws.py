@@ -29,13 +29,15 @@ pytestmark = pytest.mark.usefixtures("aws_environment")
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"
 WHERE = Where("eu-central-1", "123456789012")
 #: Seconds until a call that hangs is given up, here.
-PATIENCE = 1.0
+PATIENCE = 3.0
 
 
-def channel_at(kind: type[SnsChannel] | type[EventBridgeChannel], url: str) -> AlertChannel:
+def channel_at(
+    kind: type[SnsChannel] | type[EventBridgeChannel], url: str, patience: float | None = None
+) -> AlertChannel:
     """As a runner uses it that calls this endpoint."""
     aws = Connections(
-        AwsSettings(region="eu-central-1", endpoints={"": url}), random=Random(0), patience=PATIENCE
+        AwsSettings(region="eu-central-1", endpoints={"": url}), random=Random(0), patience=patience
     )
     return kind().for_runner(Services(aws, FakeClock(), Random(0)))
 
@@ -201,7 +203,7 @@ class TestEventBridge(AlertChannelSuite):
     def channel(self, fake_aws: FakeAws) -> AlertChannel:
         self.aws, self.events = fake_aws, FakeEvents()
         fake_aws.add(self.events)
-        return channel_at(EventBridgeChannel, fake_aws.url)
+        return channel_at(EventBridgeChannel, fake_aws.url, PATIENCE)
 
     def received(self) -> Sequence[str]:
         return [entry["Detail"] for entry in self.events.entries]
@@ -226,7 +228,7 @@ class TestSns(AlertChannelSuite):
     def channel(self, fake_aws: FakeAws) -> AlertChannel:
         self.aws, self.sns = fake_aws, FakeSns()
         fake_aws.add(self.sns)
-        return channel_at(SnsChannel, fake_aws.url)
+        return channel_at(SnsChannel, fake_aws.url, PATIENCE)
 
     def received(self) -> Sequence[str]:
         return [each["Message"] for each in self.sns.published]
