@@ -77,6 +77,8 @@ MUTANTS = (
         "        return self._given <= _digests(secrets)",
         "        return True",
         ("tests/unit/local/test_worker.py",),
+    ),
+    Mutant(
         "a run that goes on is linked to its past",
         "monitoring/telemetry.py",
         "earlier=state.trace",

@@ -31,7 +31,7 @@ from bunsui.runner.attempts import remotes
 from bunsui.stores.memory import MemoryStore
 from bunsui_tests.aws.alerts import FakeEvents, FakeSns
 from bunsui_tests.aws.endpoint import FakeAws
-from bunsui_tests.aws.environment import environment
+from bunsui_tests.aws.environment import REGION, environment
 from bunsui_tests.canary import SECRETS, TINY, CommandLines, found, names_found
 from bunsui_tests.leaking import Plugin, parameters_of, write
 from bunsui_tests.otlp import Receiver as OtlpReceiver
@@ -201,12 +201,14 @@ class Stage:
 def run(folder: Path, *, is_secret: bool) -> Ran:
     """Runs it with a store in files, and a smaller one with a store in memory."""
     ran = Ran(folder, is_secret=is_secret)
-    for part in ("with-files", "in-memory"):
+    for part in ("with-files", "in-memory", "in-cloudwatch"):
         (folder / part).mkdir()
     with ExitStack() as stack:
         run_with_files(ran, folder / "with-files", stack)
     with ExitStack() as stack:
         run_in_memory(ran, folder / "in-memory", stack)
+    with ExitStack() as stack:
+        run_in_cloudwatch(ran, folder / "in-cloudwatch", stack)
     return ran
 
 
@@ -293,6 +295,30 @@ def run_in_memory(ran: Ran, folder: Path, stack: ExitStack) -> None:
     ran.see("the log as text", stage.written.getvalue())
 
 
+def run_in_cloudwatch(ran: Ran, folder: Path, stack: ExitStack) -> None:
+    stage = Stage(folder, stack)
+    given = {"is_secret": ran.is_secret, "with_processes": False, "with_plugins": False}
+    path = write(folder, **given)
+    config = config_of(folder, stage.hook.url(), "off")
+    sys.modules.pop("leaking", None)
+    aws = {"endpoint_url": stage.aws.url, "region": REGION}
+    handler = bunsui.logging.CloudWatchHandler("/canary/app", "app", aws=aws)
+    stack.enter_context(CommandLines(folder, os.getpid()))
+    for name in ("bunsui", "foreign"):
+        logging.getLogger(name).addHandler(handler)
+        stack.callback(logging.getLogger(name).removeHandler, handler)
+    options: Any = {"config": config, "autoload_plugins": False, "capture_logging": True, "aws": aws}
+    logs = f"cloudwatch:///canary/jobs?region={REGION}&endpoint_url={stage.aws.url}"
+    with bunsui.Runner("memory://", logs=logs, **options) as runner:
+        session = runner.run(runner.load(path), parameters_of(is_secret=ran.is_secret))
+        ran.see("records from CloudWatch Logs", *map(repr, session.logs()))
+    handler.close()
+    puts = [call.parameters for call in stage.aws.called("logs", "PutLogEvents")]
+    for group in ("app", "jobs"):
+        sent = [repr(put) for put in puts if put["logGroupName"] == f"/canary/{group}"]
+        ran.see(f"CloudWatch Logs: {group}", *sent)
+
+
 @pytest.fixture(scope="module")
 def secret(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """With secrets."""
@@ -315,6 +341,7 @@ SINKS = (
     "the store while it is open", "the store", "the logs", "the artifacts", "the documents",
     "the histories in memory", "the documents in memory", "the logs of a store in memory",
     "the log as json", "the log as text", "the log of the program's own handlers", "the program's streams",
+    "records from CloudWatch Logs", "CloudWatch Logs: app", "CloudWatch Logs: jobs",
     "spans", "metrics", "otlp", "webhooks", "commands", "sns", "eventbridge", "command lines",
 )  # fmt: skip
 #: What shows only names, whatever the values are.
