@@ -81,8 +81,8 @@ MUTANTS = (
     Mutant(
         "a run that goes on is linked to its past",
         "monitoring/telemetry.py",
-        "earlier=state.trace",
-        "earlier=None",
+        "spans.begin(at, current_context(), state.trace)",
+        "spans.begin(at, current_context(), None)",
         ("tests/integration/test_telemetry.py::test_resume_after_a_kill",),
     ),
     Mutant(
@@ -665,7 +665,7 @@ MUTANTS = (
     Mutant(
         "what waits for an observer is bounded",
         "runner/driving/observers.py",
-        "if self._taken_in - self._shown >= self._limits.capacity:",
+        "if self._taken_in - self._shown >= self._limits.capacity and not is_last:",
         "if False:",
         ("tests/unit/runner/driving/test_observers.py",),
     ),
