@@ -109,15 +109,15 @@ MUTANTS = (
     Mutant(
         "alerts: what is to be watched is written before the session's first commit",
         "runner/alerting/alerting.py",
-        "                one.put(self._store, self._clock.now())",
+        "                evolve(one, version=0 if left is None else left.version).put(self._store, now)",
         "                pass",
         ("tests/faults/test_alerts.py::test_killed_between_the_end_and_the_alert",),
     ),
     Mutant(
         "alerts: of two who would send one, one does",
-        "runner/alerting/sweep.py",
-        "        one = one.with_delivery(claimed).put(self._store, self._clock.now())",
-        "        one = one.with_delivery(claimed)",
+        "runner/alerting/ledger.py",
+        "                return changed.put(self._store, self._clock.now()), attempts",
+        "                return changed, attempts",
         ("tests/unit/runner/alerting/test_sweep.py",),
     ),
     Mutant(
@@ -130,9 +130,23 @@ MUTANTS = (
     Mutant(
         "alerts: who ends has told first",
         "runner/assembly.py",
-        "        self.alerting.close()\n",
+        "        self.alerting.close(timeout)\n",
         "",
         ("tests/faults/test_alerts.py::test_a_short_lived_process_tells_before_it_ends",),
+    ),
+    Mutant(
+        "alerts: what another runner did meanwhile is looked at before anything is sent",
+        "runner/alerting/ledger.py",
+        "                self.forget(session)\n",
+        "                self._documents[session] = evolve(one, version=one.version + 1)\n",
+        ("tests/unit/runner/alerting/test_sweep.py::test_what_another_sends_meanwhile_is_not_sent_again",),
+    ),
+    Mutant(
+        "alerts: rules of a start that died do not hold",
+        "runner/launching.py",
+        "may_be_left=idempotency_key is not None",
+        "may_be_left=False",
+        ("tests/integration/test_alerts.py",),
     ),
     Mutant(
         "what was sent twice to CloudWatch Logs is read once",

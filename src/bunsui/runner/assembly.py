@@ -104,7 +104,7 @@ class Parts:
     def close(self, timeout: float) -> None:
         """Ends all of them, in the order in which they need each other."""
         self.driver.stop(timeout)
-        self.alerting.close()
+        self.alerting.close(timeout)
         self.observers.close(CLOSING)
         self.telling.close()
         self.heartbeat.close()

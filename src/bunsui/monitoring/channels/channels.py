@@ -174,7 +174,8 @@ class Channels:
         While it does, nothing more is sent through it.
 
         Raises:
-            AlertNotTaken: also where it has not ended in time, or an earlier attempt still hangs.
+            AlertNotTaken: also where it has not ended in time, an earlier attempt still hangs, or it raised
+                what is no `BunsuiError`.
             BunsuiError: as `send`.
         """
         self._channel(name)
@@ -199,8 +200,10 @@ class Channels:
             with self._lock:
                 self._hanging[name] = sending
             raise AlertNotTaken(f"alert channel {quoted(name)} has not taken it in {seconds:g} seconds")
-        if failures:
+        if failures and isinstance(failures[0], BunsuiError):
             raise failures[0]
+        if failures:  # No Ctrl-C comes into that thread: it is foreign code that raised it.
+            raise AlertNotTaken(f"alert channel {quoted(name)} raised {type(failures[0]).__name__}")
 
     def _revealed(self, value: Any, known: list[str]) -> Any:
         """The values of the secrets that an option names; `known` gets them, too."""
@@ -278,8 +281,12 @@ def _failure(
     if not isinstance(shown, AlertNotTaken):
         return AlertNotTaken(f"{what} raised {type(shown).__name__}")
     hint = None if shown.hint is None else redactor.redact(shown.hint)
+    after: object = shown.retry_after
+    is_number = isinstance(after, int | float) and not isinstance(after, bool)
     return AlertNotTaken(
-        f"{what}: {redactor.redact(shown.message)}", hint=hint, retry_after=shown.retry_after
+        f"{what}: {redactor.redact(str(shown.message))}",
+        hint=hint,
+        retry_after=shown.retry_after if is_number else None,
     )
 
 
