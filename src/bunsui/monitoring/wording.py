@@ -113,6 +113,8 @@ def _recovery(found: Due, known: Known, about: str) -> tuple[str, dict[str, Any]
     del known  # That it succeeded is why it is due.
     failed = int(found.figures[0]) if found.figures else 1
     runs = "the run before it had" if failed == 1 else f"the {failed} runs before it had"
+    if failed > found.rule.runs:
+        runs = f"at least {runs}"  # No more of them were looked at.
     return f"{about} succeeded; {runs} failed", {"failed_runs": failed}
 
 

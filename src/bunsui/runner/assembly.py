@@ -230,6 +230,7 @@ def assemble(
         lambda: driver.is_busy,
         has_channels=around.sends_alerts and bool(settings.alert_channels),
         configured=settings.alerts,
+        place=settings.alerts_place,
         is_on=around.sends_alerts,
     )
     return Parts(

@@ -205,6 +205,15 @@ class Channels:
         if failures:  # No Ctrl-C comes into that thread: it is foreign code that raised it.
             raise AlertNotTaken(f"alert channel {quoted(name)} raised {type(failures[0]).__name__}")
 
+    def close(self) -> None:
+        """Ends what channels have left running, as far as that can be ended."""
+        with self._lock:
+            made = list(self._made.values())
+        for kind in made:
+            end = getattr(kind, "close", None)
+            if end is not None and _is_builtin(kind):  # The port has no such method.
+                end()
+
     def _revealed(self, value: Any, known: list[str]) -> Any:
         """The values of the secrets that an option names; `known` gets them, too."""
         if isinstance(value, str):
@@ -276,7 +285,7 @@ def _failure(
         return AlertNotTaken(f"{what} raised {type(error).__name__}")
     else:
         return None
-    if type(kind).__module__.startswith("bunsui.") and not isinstance(shown, AlertNotTaken):
+    if _is_builtin(kind) and not isinstance(shown, AlertNotTaken):
         return shown  # What is called at AWS says what helps.
     if not isinstance(shown, AlertNotTaken):
         return AlertNotTaken(f"{what} raised {type(shown).__name__}")
@@ -288,6 +297,10 @@ def _failure(
         hint=hint,
         retry_after=shown.retry_after if is_number else None,
     )
+
+
+def _is_builtin(kind: AlertChannel) -> bool:
+    return type(kind).__module__.startswith("bunsui.")
 
 
 def _needed(kind: AlertChannel, channel: ConfiguredChannel, where: Where) -> list[Permission | Unnamed]:

@@ -18,13 +18,13 @@ from bunsui.runner.alerting.watched import Watched
 from bunsui.runner.sessions import index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from bunsui.model.alerts import AlertRule
     from bunsui.model.pipeline import Pipeline
+    from bunsui.monitoring.channels.channels import Channels
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
-    from bunsui.runner.alerting.outbox import Sender
     from bunsui.runner.alerting.sweep import Sweep
     from bunsui.runner.driving.live import Live
 
@@ -40,6 +40,23 @@ LAST, ENDING = 10.0, 1.0
 TRIES = 5
 
 
+def require_channels(rules: Iterable[AlertRule], names: Collection[str], place: str) -> None:
+    """Makes sure that there are the channels that rules of a configuration name.
+
+    Args:
+        rules: the rules.
+        names: the channels that there are.
+        place: where the rules stand.
+
+    Raises:
+        ConfigError: there is one that is not.
+    """
+    for name in (name for rule in rules for name in rule.channels if name not in names):
+        hint = did_you_mean(name, names) or f"there are: {', '.join(names)}"
+        at = f"{place}: alerts" if place else "alerts"
+        raise ConfigError(f"{at}: there is no alert channel {quoted(name)}", hint=hint)
+
+
 class Alerting:
     """Watches sessions for one runner. May be used from any thread; none of its calls waits for a channel.
 
@@ -51,19 +68,21 @@ class Alerting:
         is_driving: whether the runner drives any session.
         has_channels: whether the runner was given channels: then it watches the sessions of others, too.
         configured: the rules of the runner's configuration.
+        place: where these stand.
         is_on: whether sessions have alerts.
     """
 
     def __init__(
         self,
         store: Store,
-        channels: Callable[[], Sender],
+        channels: Callable[[], Channels],
         clock: Clock,
         thread: Callable[..., threading.Thread],
         is_driving: Callable[[], bool],
         *,
         has_channels: bool,
         configured: Sequence[AlertRule] = (),
+        place: str = "",
         is_on: bool = True,
     ) -> None:
         self._store = store
@@ -73,6 +92,7 @@ class Alerting:
         self._is_driving = is_driving
         self._has_channels = has_channels
         self._configured = configured
+        self._place = place
         self._is_on = is_on
         self._lock = threading.Lock()
         self._sole = Sole()
@@ -83,6 +103,7 @@ class Alerting:
         #: When closing stops waiting (monotonic): the first call says so for all.
         self._deadline = math.inf
         self._sweep: Sweep | None = None
+        self._channels: Channels | None = None
         #: Sweeps, one after the other, in which something could not be looked at.
         self._failures = 0
 
@@ -106,12 +127,9 @@ class Alerting:
             may_be_left: whether somebody may have begun to start it before, and died.
 
         Raises:
-            ConfigError: a rule of the configuration names a channel that there is not; nothing was written.
             StoreError: the store failed.
         """
         live.alerts = self.rules_of(live.pipeline)
-        if live.alerts:
-            self.require_channels(live.alerts)
         if live.alerts or (may_be_left and self._is_on):
             self._put(live, may_be_left=may_be_left)
         self._watch(live)
@@ -135,16 +153,16 @@ class Alerting:
             else:
                 return
 
-    def require_channels(self, rules: Sequence[AlertRule]) -> None:
-        """Makes sure that there are the channels of rules.
+    def require_channels(self, pipeline: Pipeline) -> None:
+        """Makes sure that there are the channels of the configuration's rules for a pipeline.
+
+        Those of its own rules are a matter of its definition.
 
         Raises:
             ConfigError: there is one that is not.
         """
-        names = self._make_channels().names
-        for name in (name for rule in rules for name in rule.channels if name not in names):
-            hint = did_you_mean(name, names) or f"there are: {', '.join(names)}"
-            raise ConfigError(f"alerts: there is no alert channel {quoted(name)}", hint=hint)
+        if rules := [rule for rule in self.rules_of(pipeline) if rule in self._configured]:
+            require_channels(rules, self._make_channels().names, self._place)
 
     def go_on(self, live: Live) -> None:
         """Has a session watched on that is taken over: by the rules that it was started with.
@@ -191,12 +209,13 @@ class Alerting:
         from bunsui.runner.alerting.sweep import Sweep  # noqa: PLC0415 - few runners have alerts
 
         try:
-            sweep = Sweep(self._store, self._make_channels(), self._clock, self._event.set)
+            channels = self._make_channels()
+            sweep = Sweep(self._store, channels, self._clock, self._event.set)
         except Exception as error:  # Foreign code: a plugin's. The channels of others are left to them.
             _log.warning("no alerts are sent by this runner: %s", error)
             return
         with self._lock:
-            self._sweep = sweep
+            self._sweep, self._channels = sweep, channels
             if self._is_stopped:
                 return
         next_look = self._clock.monotonic()
@@ -264,6 +283,8 @@ class Alerting:
     def close(self, seconds: float = LAST) -> None:
         """Sends what is due of this runner's sessions, for a bounded time; what is left is left to others.
 
+        Programs that still run for an alert then are ended.
+
         Args:
             seconds: that it may take, at most `LAST`, from the first call on; 0: nothing is waited for.
         """
@@ -283,6 +304,8 @@ class Alerting:
                 self._is_stopped = True
                 if self._sweep is not None:
                     self._sweep.stop()
+                if self._channels is not None:
+                    self._channels.close()
             self._event.set()
         # It waits for no channel any more, but may be in a call of the store, which is closed next.
         thread.join(ENDING)
