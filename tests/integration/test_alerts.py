@@ -498,9 +498,11 @@ def test_an_unknown_channel_is_a_problem_with_its_place(
 def test_an_unknown_channel_of_the_configuration(make: Callable[..., bunsui.Runner]) -> None:
     """It is the configuration's mistake, said before anything is written."""
     runner = make({**CHANNELS, "alerts": [{"on": "failure", "channel": "opps"}]})
-    with pytest.raises(bunsui.ConfigError, match=r"no alert channel 'opps'; did you mean 'ops'\?"):
-        runner.start(pipeline())
+    for ask in (runner.start, runner.plan, runner.check):
+        with pytest.raises(bunsui.ConfigError, match=r"no alert channel 'opps'; did you mean 'ops'\?"):
+            ask(pipeline())  # type: ignore[operator]
     assert (runner.sessions(), runner.store.find(watching.KIND)) == ([], [])
+    assert runner.store.find("definition") == []
 
 
 @pytest.mark.parametrize("error", [bunsui.StoreError("the disk is full"), TypeError("a plugin's")], ids=repr)

@@ -176,7 +176,7 @@ class CommandChannel(AlertChannel):
                 _kill(process)
             with self._lock:
                 self._running.discard(process)
-        return code, said.end()
+        return code, b"" if code == 0 else said.end()
 
 
 class _Said:
@@ -198,7 +198,7 @@ class _Said:
                     self._kept = (self._kept + chunk)[-KEPT:]
 
     def end(self) -> bytes:
-        """The last of it. What the program has left running may hold the pipe open: that is not waited for."""
+        """The last of it. What the program left running may hold the pipe open: that is not waited for."""
         self._reading.join(LINGERS)
         with self._lock:
             return self._kept
