@@ -67,8 +67,8 @@ MUTANTS = (
     Mutant(
         "the command of a channel shows nothing of the variables that it is given by name",
         "monitoring/channels/command.py",
-        "hidden.redact(said.read()",
-        "str(said.read()",
+        "hidden.redact(said.decode(",
+        "str(said.decode(",
         ("tests/unit/monitoring/channels/test_command.py",),
     ),
     Mutant(
@@ -165,15 +165,15 @@ MUTANTS = (
     Mutant(
         "alerts: what is to be watched is written before the session's first commit",
         "runner/alerting/alerting.py",
-        "                one.put(self._store, self._clock.now())",
+        "                evolve(one, version=0 if left is None else left.version).put(self._store, now)",
         "                pass",
         ("tests/faults/test_alerts.py::test_killed_between_the_end_and_the_alert",),
     ),
     Mutant(
         "alerts: of two who would send one, one does",
-        "runner/alerting/sweep.py",
-        "        one = one.with_delivery(claimed).put(self._store, self._clock.now())",
-        "        one = one.with_delivery(claimed)",
+        "runner/alerting/ledger.py",
+        "                return changed.put(self._store, self._clock.now()), attempts",
+        "                return changed, attempts",
         ("tests/unit/runner/alerting/test_sweep.py",),
     ),
     Mutant(
@@ -186,9 +186,23 @@ MUTANTS = (
     Mutant(
         "alerts: who ends has told first",
         "runner/assembly.py",
-        "        self.alerting.close()\n",
+        "        self.alerting.close(timeout)\n",
         "",
         ("tests/faults/test_alerts.py::test_a_short_lived_process_tells_before_it_ends",),
+    ),
+    Mutant(
+        "alerts: what another runner did meanwhile is looked at before anything is sent",
+        "runner/alerting/ledger.py",
+        "                if delivery is None or not delivery.may_be_sent(self._clock.now()):",
+        "                if delivery is None:",
+        ("tests/unit/runner/alerting/test_sweep.py::test_what_another_sends_meanwhile_is_not_sent_again",),
+    ),
+    Mutant(
+        "alerts: rules of a start that died do not hold",
+        "runner/launching.py",
+        "may_be_left=idempotency_key is not None",
+        "may_be_left=False",
+        ("tests/integration/test_alerts.py",),
     ),
     Mutant(
         "what was sent twice to CloudWatch Logs is read once",

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,3 +133,15 @@ def test_two_at_once_tell_once(place: Place) -> None:
     place.run("sweeps")
     assert len(place.told) == 10
     assert len({about for _, _, about in place.told}) == 10
+
+
+def test_two_at_once_tell_each_once(place: Place) -> None:
+    """The same where each session has three alerts to send, by two channels."""
+    for _ in range(6):
+        assert place.run("dies-before-more")[0] == CRASHED
+    sweepers = [place.start("sweeps") for _ in range(4)]
+    for sweeper in sweepers:
+        assert sweeper.wait(LONG) == 0
+    place.run("sweeps")
+    counts = Counter(id_ for id_, _, _ in place.told)
+    assert sorted(counts.values()) == [1] * 6 + [2] * 6  # Of a job by one channel, of the session by two.

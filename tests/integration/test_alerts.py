@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 import bunsui
 from bunsui.diagnosis.deliveries import deliveries
 from bunsui.model.alerts import AlertRule
+from bunsui.model.times import to_text
 from bunsui.ports.alerts import Alert, AlertChannel
 from bunsui.runner.alerting import watched as watching
+from bunsui.runner.sessions import creation
 
 #: Seconds for whatever is to come.
 LONG = 60.0
@@ -138,6 +142,72 @@ def test_a_channel_that_hangs_delays_no_session(
     assert {alert.session_id for alert in recorder.sent} == {first.id, *(one.id for one in others)}
 
 
+def test_a_channel_that_hangs_keeps_no_other_from_being_told(
+    make: Callable[..., bunsui.Runner], recorder: Recorder
+) -> None:
+    """Alerts of sessions before hang at another channel: a short run has told before it ends all the same."""
+    config = {"alert_channels": {"ops": {"type": "recorder"}, "hangs": {"type": "recorder"}}}
+    opened = threading.Event()
+
+    def hang(alert: Alert) -> None:
+        if "b" in alert.details["failed_jobs"]:
+            assert opened.wait(LONG)
+
+    recorder.does = hang
+    job = bunsui.Job.from_callable(boom, id="b")
+    try:
+        with make(config) as runner:
+            for _ in range(3):
+                runner.run(bunsui.Pipeline("Hangs", [job], alerts=[AlertRule("failure", "hangs")]))
+            runner.close(0)
+        with make(config) as runner:
+            session = runner.run(pipeline(FAILURE))
+        assert [told.state for told in session.alerts] == ["delivered"]
+    finally:
+        opened.set()
+
+
+@pytest.fixture
+def hanging(make: Callable[..., bunsui.Runner], recorder: Recorder) -> Iterator[bunsui.Runner]:
+    """A runner whose channel hangs in an alert."""
+    opened, entered = threading.Event(), threading.Event()
+
+    def hang(_: Alert) -> None:
+        entered.set()
+        assert opened.wait(LONG)
+
+    recorder.does = hang
+    runner = make()
+    runner.run(pipeline(FAILURE))
+    assert entered.wait(LONG)
+    yield runner
+    opened.set()
+
+
+def ends(call: Callable[[], None]) -> bool:
+    """Whether it does, however long that may take."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(LONG / 2)
+    return not thread.is_alive()
+
+
+def test_who_is_in_a_hurry_waits_for_no_channel(
+    hanging: bunsui.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after Ctrl-C."""
+    monkeypatch.setattr("bunsui.runner.alerting.alerting.LAST", 1000.0)
+    assert ends(lambda: hanging.close(timeout=0))
+
+
+def test_all_closes_wait_once(hanging: bunsui.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``with`` closes what somebody has closed before."""
+    monkeypatch.setattr("bunsui.runner.alerting.alerting.LAST", 0.2)
+    hanging.close()
+    monkeypatch.setattr("bunsui.runner.alerting.alerting.LAST", 1000.0)
+    assert ends(lambda: hanging.close(timeout=1000))
+
+
 def test_a_channel_that_fails_fails_no_session(
     make: Callable[..., bunsui.Runner], recorder: Recorder
 ) -> None:
@@ -153,6 +223,44 @@ def test_a_channel_that_fails_fails_no_session(
     (told,) = session.alerts
     assert (told.state, told.attempts) == ("pending", 1)
     assert told.error == "AlertNotTaken: alert channel 'ops': nobody is there"
+
+
+class Exiting(Recorder):
+    """Its channels can't be had."""
+
+    def for_runner(self, services: Any) -> AlertChannel:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "raises", [KeyboardInterrupt, bunsui.AlertNotTaken("x", retry_after="soon")], ids=repr  # type: ignore[arg-type]
+)
+def test_whatever_a_channel_raises_others_are_told(
+    make: Callable[..., bunsui.Runner], recorder: Recorder, raises: Any
+) -> None:
+    """The session's alert by another channel, and those of the next session."""
+    config = {"alert_channels": {"ops": {"type": "recorder"}, "odd": {"type": "recorder"}}}
+
+    def odd(alert: Alert) -> None:
+        if alert.on == "duration":
+            raise raises
+
+    recorder.does = odd
+    rules = [AlertRule("duration", ["odd", "ops"], above=0.000001), FAILURE]
+    with make(config) as runner:
+        for count in (1, 2):
+            runner.run(pipeline(*rules))
+            until(lambda count=count: len(recorder.sent) == count)  # type: ignore[misc]
+    assert {alert.on for alert in recorder.sent} == {"failure"}
+
+
+def test_a_channel_that_cant_be_made(make: Callable[..., bunsui.Runner]) -> None:
+    """Whatever it raises, the session's others are told."""
+    config = {"alert_channels": {"odd": {"type": "recorder"}}}
+    rules = [AlertRule("failure", "odd"), AlertRule("failure", "log", job="a")]
+    runner = make(config, plugins=[Exiting()])
+    session = runner.run(pipeline(*rules))
+    until(lambda: sorted(told.attempts for told in session.alerts) == [1, 1])
 
 
 def test_a_channel_that_is_foreign_code(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
@@ -213,6 +321,63 @@ def test_the_configurations_alerts(make: Callable[..., bunsui.Runner], recorder:
     with make({**CHANNELS, "alerts": rules}) as runner:
         runner.run(pipeline())
     assert [alert.job for alert in recorder.sent] == [None, "a"]
+
+
+def left_by_a_start_that_died(store: Any, key: str, rules: Any) -> str:
+    """What is to be watched of a session whose first commit never came."""
+    session = creation.session_id_of(key)
+    value = {"pipeline": "Load", "since": to_text(datetime.now(UTC)), "rules": rules}
+    store.put(watching.KIND, session, value, groups=((watching.WATCHED, value["since"]),))
+    return session
+
+
+@pytest.mark.parametrize("left", [[], [{"on": "recovery", "channel": "log"}], 7], ids=repr)
+def test_a_start_that_died_before(make: Callable[..., bunsui.Runner], recorder: Recorder, left: Any) -> None:
+    """With other rules: those of the start that came about hold."""
+    with make() as runner:
+        id_ = left_by_a_start_that_died(runner.store, "k", left)
+        before = runner.store.get(watching.KIND, id_)
+        session = runner.run(pipeline(FAILURE), idempotency_key="k")
+        found = runner.store.get(watching.KIND, session.id)
+        assert before is not None and found is not None  # noqa: PT018 - one fact: it is there
+        assert found.value["since"] > before.value["since"]  # Else it could be forgotten before it begins.
+    assert [alert.session_id for alert in recorder.sent] == [session.id]
+
+
+def test_a_start_that_died_before_and_had_alerts(
+    make: Callable[..., bunsui.Runner], recorder: Recorder
+) -> None:
+    """The start that came about has none: nobody is told."""
+    with make() as runner:
+        left_by_a_start_that_died(runner.store, "k", [{"on": "failure", "channel": "ops"}])
+        session = runner.run(pipeline(), idempotency_key="k")
+        runner.sweep_alerts()
+    assert (session.status, recorder.sent, session.alerts) == ("failed", [], ())
+
+
+def test_a_start_again_changes_no_rules(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+    """Of a session that has begun."""
+    with make() as runner:
+        session = runner.run(pipeline(FAILURE), idempotency_key="k")
+        assert runner.run(pipeline(FAILURE), idempotency_key="k").id == session.id
+    assert len(recorder.sent) == 1
+
+
+def test_who_is_to_blame(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
+    """Not a job that may fail, and of the others the one that failed first."""
+    jobs = [
+        bunsui.Job("optional", "custom", command=["false"], allow_failure=True),
+        bunsui.Job("later", "custom", command=["false"], depends_on=["optional"]),
+        bunsui.Job("first", "custom", command=["false"]),
+    ]
+    jobs[1:2] = [evolve(jobs[1], depends_on=["optional", "slow"])]
+    jobs.append(bunsui.Job("slow", "custom", command=["sleep", "0.3"]))
+    definition = bunsui.Pipeline("Load", jobs, alerts=[FAILURE], on_failure="continue")
+    with make() as runner:
+        runner.run(definition)
+    (alert,) = recorder.sent
+    assert "job 'first': " in alert.summary
+    assert alert.details["failed_jobs"] == ["first", "later"]
 
 
 def test_rules_that_say_the_same_are_one(make: Callable[..., bunsui.Runner], recorder: Recorder) -> None:
@@ -333,9 +498,11 @@ def test_an_unknown_channel_is_a_problem_with_its_place(
 def test_an_unknown_channel_of_the_configuration(make: Callable[..., bunsui.Runner]) -> None:
     """It is the configuration's mistake, said before anything is written."""
     runner = make({**CHANNELS, "alerts": [{"on": "failure", "channel": "opps"}]})
-    with pytest.raises(bunsui.ConfigError, match=r"no alert channel 'opps'; did you mean 'ops'\?"):
-        runner.start(pipeline())
+    for ask in (runner.start, runner.plan, runner.check):
+        with pytest.raises(bunsui.ConfigError, match=r"no alert channel 'opps'; did you mean 'ops'\?"):
+            ask(pipeline())  # type: ignore[operator]
     assert (runner.sessions(), runner.store.find(watching.KIND)) == ([], [])
+    assert runner.store.find("definition") == []
 
 
 @pytest.mark.parametrize("error", [bunsui.StoreError("the disk is full"), TypeError("a plugin's")], ids=repr)

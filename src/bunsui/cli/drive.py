@@ -16,6 +16,7 @@ from bunsui.cli.stores import again
 from bunsui.cli.streams import note
 from bunsui.errors import StoreError
 from bunsui.model.status import SessionStatus
+from bunsui.runner.alerting.alerting import LAST
 from bunsui.runner.runner import Runner
 from bunsui.stores.sqlite_errors import LOCKED, RESUMABLE, of_session
 
@@ -108,12 +109,14 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
         form: ``text`` or ``json``.
         at: what names the store in the commands that are proposed; see `again`.
     """
+    timeout = 0.0
     with termination_interrupts():
         try:
             # What jobs in threads print must not stand before the JSON.
             with contextlib.redirect_stdout(sys.stderr) if form == "json" else contextlib.nullcontext():
                 session = begin()
                 session.wait()
+            timeout = LAST  # Nothing runs any more; but somebody may have to be told.
         except KeyboardInterrupt:
             return _let_go(runner, progress, at)
         except StoreError as error:
@@ -121,7 +124,7 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
         finally:
             # Once more Ctrl-C: the claim then ends with this process.
             with contextlib.suppress(KeyboardInterrupt):
-                runner.close(timeout=0)
+                runner.close(timeout=timeout)
     state = session.state
     if form == "json":
         render.data(render.session_data(session), form)

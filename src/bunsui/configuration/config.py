@@ -207,7 +207,8 @@ class Config:
             for name, text in self._table("secrets").items()
         }
         env = tuple(dict.fromkeys(self._value("env")))
-        return Settings(env, references, self.alert_channels, self.alerts, self.telemetry)
+        place = str(self.origin("alerts")) if "alerts" in self.settings else ""
+        return Settings(env, references, self.alert_channels, self.alerts, self.telemetry, place)
 
     @property
     def alerts(self) -> tuple[AlertRule, ...]:

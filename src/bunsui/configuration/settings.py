@@ -74,6 +74,8 @@ class Settings:
     alerts: tuple[AlertRule, ...] = ()
     #: Whom OpenTelemetry's traces and metrics go to: see `bunsui.monitoring.exporting`; or the providers.
     telemetry: str | Providers = "auto"
+    #: Where the alerts were configured, such as a file and a line; "" where that is not known.
+    alerts_place: str = field(default="", eq=False)
 
 
 _KEYS = ("env", "secrets", "alert_channels", "alerts", "telemetry")
@@ -137,8 +139,9 @@ def read_alerts(given: Any, where: str) -> tuple[AlertRule, ...]:
     if len(given) > MAX_ALERTS:
         raise ConfigError(f"{where}alerts has {len(given)} rules; there may be {MAX_ALERTS}")
     data = plain({"alerts": [dict(rule) for rule in given]})
-    for problem in alert_problems(data, data.data["alerts"], None):
-        raise ConfigError(f"{where}alerts: {problem.message}", hint=problem.hint)
+    if problems := list(alert_problems(data, data.data["alerts"], None)):
+        text = "; ".join(dict.fromkeys(problem.message for problem in problems))
+        raise ConfigError(f"{where}alerts: {text}", hint=problems[0].hint)
     return tuple(to_rule(rule) for rule in data.data["alerts"])
 
 

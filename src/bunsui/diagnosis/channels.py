@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from bunsui.aws.connections import Connections
 from bunsui.diagnosis.check import Check, failed, ok
-from bunsui.errors import BunsuiError
+from bunsui.errors import BunsuiError, ConfigError
 from bunsui.monitoring.channels.channels import Channels
 from bunsui.ports.services import Services
+from bunsui.runner.alerting.alerting import require_channels
 from bunsui.runner.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def channels(config: Config, plugins: Plugins) -> Iterator[Check]:
-    """Each configured channel: its type, its options, the secrets that it names."""
+    """Each configured channel: its type, its options, the secrets that it names; and those of alerts."""
     settings = config.names
-    if not settings.alert_channels:
+    if not settings.alert_channels and not settings.alerts:
         return
     services = Services(Connections(), SystemClock(), Random())  # noqa: S311 - for jitter
     # Nobody asks for a secret here.
@@ -36,3 +37,7 @@ def channels(config: Config, plugins: Plugins) -> Iterator[Check]:
         else:
             what = f"its type {channel.type} takes its options; 'bunsui alerts test {name}' sends something"
             yield ok(f"alert channel {name}", what)
+    try:
+        require_channels(settings.alerts, found.names, settings.alerts_place)
+    except ConfigError as error:
+        yield failed("configured alerts", error, "name a channel that is configured")

@@ -43,7 +43,9 @@ def deliveries(store: Store) -> Iterator[Check]:
     for channel, found in waiting.items():
         errors = [one.error for one in found if one.error is not None]
         count = "1 alert waits" if len(found) == 1 else f"{len(found)} alerts wait"
-        why = f"; the last attempt failed: {errors[-1]}" if errors else ", which nobody has tried to send"
+        why = f"; the last attempt failed: {errors[-1]}" if errors else ""
+        if not errors and not any(one.attempts for one in found):
+            why = ", which nobody has tried to send"
         remedy = (
             f"try the channel with: bunsui alerts test {channel}"
             if errors

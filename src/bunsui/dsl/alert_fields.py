@@ -30,6 +30,7 @@ ALERT_FIELDS: dict[str, Any] = {
         "pattern": IDENTIFIER_PATTERN,
         "minItems": 1,
         "maxItems": MAX_CHANNELS,
+        "uniqueItems": True,
         "items": _NAME,
         "examples": ["ops", ["ops", "log"]],
     },

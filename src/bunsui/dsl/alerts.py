@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -63,21 +62,11 @@ def _rule(
         else:
             hint = "such as above: 2h, or above_median: 3"
             yield document.problem("one-of", f"{what} needs {names}", path, hint=hint)
-    channels = rule.get("channel")
-    if isinstance(channels, list):
-        texts = [name for name in channels if isinstance(name, str)]
-        for name in (name for name, count in Counter(texts).items() if count > 1):
-            message = f"'channel' of {what} names {quoted(name)} twice"
-            yield document.problem("bad-value", message, (*path, "channel", _second(channels, name)))
     job = rule.get("job")
     if jobs is not None and isinstance(job, str) and "job" in _fields(kind) and job not in jobs:
         message = f"'job' of {what} is {quoted(job)}, which does not exist"
         hint = unknown_job(job, jobs, near)
         yield document.problem("unknown-job", message, (*path, "job"), hint=hint)
-
-
-def _second(names: list[Any], name: str) -> int:
-    return names.index(name, names.index(name) + 1)
 
 
 def _fields(kind: str | None) -> Collection[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any
 
 from bunsui.dsl.problems import printable
@@ -11,6 +12,8 @@ from bunsui.model.times import to_text
 from bunsui.ports.alerts import Alert
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bunsui.model.alerts import AlertRule
     from bunsui.model.session import Failure
     from bunsui.monitoring.alerts import Due, Known
@@ -37,7 +40,7 @@ def span(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def alert_of(found: Due, known: Known, session: str, pipeline: str) -> Alert:
+def alert_of(found: Due, known: Known, session: str, pipeline: str, allowed: Collection[str] = ()) -> Alert:
     """The alert that is sent.
 
     Args:
@@ -45,11 +48,15 @@ def alert_of(found: Due, known: Known, session: str, pipeline: str) -> Alert:
         known: what is known of the session.
         session: its id.
         pipeline: the pipeline's name.
+        allowed: the jobs that may fail without the session failing by it: they are not to blame.
     """
     rule = found.rule
     whose = f"session {session} of '{pipeline}'"
     about = whose if rule.job is None else f"job '{rule.job}' of {whose}"
-    said, details = _SAY[rule.on](found, known, about)
+    if rule.on == "failure":
+        said, details = _failure(found, known, about, allowed)
+    else:
+        said, details = _SAY[rule.on](found, known, about)
     details["status"] = str(known.status)
     for name, at in (("started_at", known.started_at), ("finished_at", known.finished_at)):
         if at is not None:
@@ -66,23 +73,32 @@ def alert_of(found: Due, known: Known, session: str, pipeline: str) -> Alert:
     )
 
 
-def _failure(found: Due, known: Known, about: str) -> tuple[str, dict[str, Any]]:
-    job = found.rule.job
-    if job is None:
-        job = next((id_ for id_, state in known.jobs.items() if state.status is JobStatus.FAILED), None)
-    error = known.error if job is None or known.error is not None else known.jobs[job].error
+def _failure(found: Due, known: Known, about: str, allowed: Collection[str]) -> tuple[str, dict[str, Any]]:
+    job, error = found.rule.job, known.error
     what = "took longer than its timeout" if known.status is SessionStatus.TIMED_OUT else "failed"
-    if found.rule.job is not None:
-        what = "failed"
     details: dict[str, Any] = {}
-    if found.rule.job is None:
-        failed = [id_ for id_, state in known.jobs.items() if state.status is JobStatus.FAILED]
+    by = ""
+    if job is not None:
+        what, error = "failed", known.jobs[job].error
+    else:
+        failed = _failed(known, allowed)
         details["failed_jobs"] = failed[:20]
+        if error is None and failed:
+            error, by = known.jobs[failed[0]].error, f"job '{failed[0]}': "
     if error is None:
         return f"{about} {what}", details
     details["error"] = {"code": error.code, "message": _cut(error.message)}
-    by = f"job '{job}': " if found.rule.job is None and known.error is None else ""
     return f"{about} {what}: {by}{_error(error)}", details
+
+
+def _failed(known: Known, allowed: Collection[str]) -> list[str]:
+    """The jobs by which a session failed, the first one first: what came after it may be due to it."""
+    failed = [
+        (math.inf if state.finished_at is None else state.finished_at.timestamp(), id_)
+        for id_, state in known.jobs.items()
+        if state.status is JobStatus.FAILED and id_ not in allowed
+    ]
+    return [id_ for _, id_ in sorted(failed, key=lambda one: one[0])]
 
 
 def _error(error: Failure) -> str:
@@ -97,6 +113,8 @@ def _recovery(found: Due, known: Known, about: str) -> tuple[str, dict[str, Any]
     del known  # That it succeeded is why it is due.
     failed = int(found.figures[0]) if found.figures else 1
     runs = "the run before it had" if failed == 1 else f"the {failed} runs before it had"
+    if failed > found.rule.runs:
+        runs = f"at least {runs}"  # No more of them were looked at.
     return f"{about} succeeded; {runs} failed", {"failed_runs": failed}
 
 
@@ -132,7 +150,6 @@ def _stalled(found: Due, known: Known, about: str) -> tuple[str, dict[str, Any]]
 
 
 _SAY = {
-    "failure": _failure,
     "recovery": _recovery,
     "duration": _duration,
     "success_rate": _success_rate,

@@ -104,7 +104,7 @@ class Parts:
     def close(self, timeout: float) -> None:
         """Ends all of them, in the order in which they need each other."""
         self.driver.stop(timeout)
-        self.alerting.close()
+        self.alerting.close(timeout)
         self.observers.close(CLOSING)
         self.telling.close()
         self.heartbeat.close()
@@ -230,6 +230,7 @@ def assemble(
         lambda: driver.is_busy,
         has_channels=around.sends_alerts and bool(settings.alert_channels),
         configured=settings.alerts,
+        place=settings.alerts_place,
         is_on=around.sends_alerts,
     )
     return Parts(

@@ -168,7 +168,7 @@ class Launching(Register):
             return self.session(live.id)
         creation.keep_definition(self.store, pipeline)
         control.know(pipeline)
-        control.parts.alerting.begin(live)
+        control.parts.alerting.begin(live, may_be_left=idempotency_key is not None)
         control.claim(live)
         control.drive(live)
         if idempotency_key is not None and live.lost:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bunsui.configuration.config import Config
     from bunsui.model.pipeline import Pipeline
     from bunsui.ports.store import Store
-    from bunsui.runner.alerting.sweep import Swept
+    from bunsui.runner.alerting.swept import Swept
     from bunsui.runner.handle import Session
     from bunsui.runner.sessions.index import SessionSummary
     from bunsui.runner.sessions.pruning import Pruned

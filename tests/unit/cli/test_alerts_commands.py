@@ -168,3 +168,15 @@ def test_in_files(
     assert f"{path}:1: alert_channels.page.command[0] is not a text" in capsys.readouterr().err
     assert 0 == run(["config", "unset", "--user", "alert_channels.page"])
     assert "page" not in path.read_text()
+
+
+def test_a_run_tells_before_it_ends(configure: Any, tmp_path: Path) -> None:
+    """Also by a channel that takes a moment, while nobody is in a hurry."""
+    told = tmp_path / "told"
+    configure(slow={"type": "command", "command": ["sh", "-c", f"sleep 0.5; cat > {told}"]})
+    jobs = [{"id": "a", "type": "custom", "command": ["false"]}]
+    alerts = [{"on": "failure", "channel": "slow"}]
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"version": "1.0", "name": "Load", "jobs": jobs, "alerts": alerts}))
+    assert 1 == run(["run", str(path), "--store", f"sqlite:///{tmp_path / 'store.db'}"])
+    assert json.loads(told.read_text())["on"] == "failure"

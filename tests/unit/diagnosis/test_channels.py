@@ -42,6 +42,15 @@ def test_what_is_wrong() -> None:
     assert "hunter2" not in repr(found)
 
 
+def test_alerts_that_name_no_channel() -> None:
+    """With their place; they would keep every session from being started."""
+    variables = {"BUNSUI_ALERTS": '[{"on": "failure", "channel": ["log", "opsx"]}]'}
+    config = Config.load("/", environ={"BUNSUI_CONFIG": os.environ["BUNSUI_CONFIG"], **variables})
+    (found,) = channels(config, Plugins(autoload=False))
+    assert ("configured alerts", "problem") == (found.name, found.status)
+    assert "BUNSUI_ALERTS: alerts: there is no alert channel 'opsx'" == found.what
+
+
 def test_nothing_configured() -> None:
     """There is nothing to say."""
     assert {} == look()

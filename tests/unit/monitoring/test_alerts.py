@@ -262,6 +262,13 @@ def test_the_next_look_misses_nothing(
             None,
             "session s1 of 'Load' succeeded; the 2 runs before it had failed",
         ),
+        (
+            RECOVERY,
+            ended(SUCCEEDED),
+            (BAD,) * 21,
+            None,
+            "session s1 of 'Load' succeeded; at least the 21 runs before it had failed",
+        ),
         (ABOVE, ended(SUCCEEDED, 7325), (), None, "session s1 of 'Load' took 2 h 2 min, more than 1 min"),
         (ABOVE, Seen(), (), 90, "session s1 of 'Load' has taken 1 min 30 s so far, more than 1 min"),
         (

@@ -174,7 +174,8 @@ class Channels:
         While it does, nothing more is sent through it.
 
         Raises:
-            AlertNotTaken: also where it has not ended in time, or an earlier attempt still hangs.
+            AlertNotTaken: also where it has not ended in time, an earlier attempt still hangs, or it raised
+                what is no `BunsuiError`.
             BunsuiError: as `send`.
         """
         self._channel(name)
@@ -199,8 +200,19 @@ class Channels:
             with self._lock:
                 self._hanging[name] = sending
             raise AlertNotTaken(f"alert channel {quoted(name)} has not taken it in {seconds:g} seconds")
-        if failures:
+        if failures and isinstance(failures[0], BunsuiError):
             raise failures[0]
+        if failures:  # No Ctrl-C comes into that thread: it is foreign code that raised it.
+            raise AlertNotTaken(f"alert channel {quoted(name)} raised {type(failures[0]).__name__}")
+
+    def close(self) -> None:
+        """Ends what channels have left running, as far as that can be ended."""
+        with self._lock:
+            made = list(self._made.values())
+        for kind in made:
+            end = getattr(kind, "close", None)
+            if end is not None and _is_builtin(kind):  # The port has no such method.
+                end()
 
     def _revealed(self, value: Any, known: list[str]) -> Any:
         """The values of the secrets that an option names; `known` gets them, too."""
@@ -273,14 +285,22 @@ def _failure(
         return AlertNotTaken(f"{what} raised {type(error).__name__}")
     else:
         return None
-    if type(kind).__module__.startswith("bunsui.") and not isinstance(shown, AlertNotTaken):
+    if _is_builtin(kind) and not isinstance(shown, AlertNotTaken):
         return shown  # What is called at AWS says what helps.
     if not isinstance(shown, AlertNotTaken):
         return AlertNotTaken(f"{what} raised {type(shown).__name__}")
     hint = None if shown.hint is None else redactor.redact(shown.hint)
+    after: object = shown.retry_after
+    is_number = isinstance(after, int | float) and not isinstance(after, bool)
     return AlertNotTaken(
-        f"{what}: {redactor.redact(shown.message)}", hint=hint, retry_after=shown.retry_after
+        f"{what}: {redactor.redact(str(shown.message))}",
+        hint=hint,
+        retry_after=shown.retry_after if is_number else None,
     )
+
+
+def _is_builtin(kind: AlertChannel) -> bool:
+    return type(kind).__module__.startswith("bunsui.")
 
 
 def _needed(kind: AlertChannel, channel: ConfiguredChannel, where: Where) -> list[Permission | Unnamed]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from bunsui.ports.alerts import Alert
     from bunsui.ports.permissions import Permission, Where
+    from bunsui.ports.services import Services
 
 #: Seconds for one run, where nothing else is said; and at most, so that it ends before it is given up.
 TIMEOUT, MAX_TIMEOUT = 20.0, 50.0
@@ -27,8 +29,10 @@ TIMEOUT, MAX_TIMEOUT = 20.0, 50.0
 MAX_VARIABLE = 32_000
 #: Characters of what a program that failed has written to its standard error, the last ones.
 MAX_SAID = 500
-#: Bytes of it that are read.
-MOST_READ = 64 * 1024
+#: Bytes of that which are kept, and read at once.
+KEPT, CHUNK = 4096, 65_536
+#: Seconds that are waited for the last of it, once the program has ended.
+LINGERS = 0.5
 #: The variables of the environment that each program is given. Secrets may stand in any other.
 VARIABLES = (
     "DBUS_SESSION_BUS_ADDRESS",
@@ -91,6 +95,11 @@ class CommandChannel(AlertChannel):
     }
     user_only: ClassVar[bool] = True
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_closed = False
+
     def send(self, alert: Alert, options: Mapping[str, Any]) -> None:
         """See `AlertChannel.send`.
 
@@ -99,25 +108,100 @@ class CommandChannel(AlertChannel):
                 that it has started in its group.
         """
         seconds = options.get("timeout", TIMEOUT)
-        # Files, not pipes: what a program leaves running can't hold their other ends open.
-        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+        more = options.get("env", ())
+        # A file, not a pipe: what a program leaves running can't hold its other end open.
+        with tempfile.TemporaryFile() as given:
             given.write(f"{as_json(alert)}\n".encode())
             given.seek(0)
-            code = _run(
-                [*options["command"]], _environment(alert, options.get("env", ())), given, said, seconds
-            )
-            if code == 0:
-                return
-            name = quoted(options["command"][0])
-            what = f"took longer than {seconds:g} seconds" if code is None else f"exited with {code}"
-            # A secret may stand in a variable that it is given by name: what it says of that is not shown.
-            hidden = Redactor(os.environ[each] for each in options.get("env", ()) if each in os.environ)
-            raise AlertNotTaken(f"the command {name} {what}{_end_of(said, hidden)}")
+            code, said = self._run([*options["command"]], _environment(alert, more), given, seconds)
+        if code == 0:
+            return
+        name = quoted(options["command"][0])
+        what = f"took longer than {seconds:g} seconds" if code is None else f"exited with {code}"
+        raise AlertNotTaken(f"the command {name} {what}{_shown(said, more)}")
+
+    def for_runner(self, services: Services) -> CommandChannel:
+        """See `AlertChannel.for_runner`."""
+        del services
+        return CommandChannel()
+
+    def close(self) -> None:
+        """Ends the programs that still run: nobody would, once the process has ended."""
+        with self._lock:
+            self._is_closed = True
+            running = list(self._running)
+        for process in running:
+            if process.poll() is None:
+                _kill(process)
 
     def permissions(self, options: Mapping[str, Any], where: Where) -> Iterable[Permission]:
         """See `AlertChannel.permissions`: nothing is called at AWS by bunsui."""
         del options, where
         return ()
+
+    def _run(
+        self, command: list[str], environment: Mapping[str, str], given: Any, seconds: float
+    ) -> tuple[int | None, bytes]:
+        """The exit code of a program, None where it took too long, and the end of what it said.
+
+        Raises:
+            AlertNotTaken: it could not be started.
+        """
+        try:
+            with self._lock:
+                if self._is_closed:
+                    raise AlertNotTaken("the runner is closed")
+                process = subprocess.Popen(  # noqa: S603 - the user's own configuration says which
+                    command,
+                    stdin=given,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                    start_new_session=True,  # So that it can be ended with what it has started.
+                )
+                self._running.add(process)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise AlertNotTaken(
+                f"the command {quoted(command[0])} could not be run: {reason}",
+                hint="name a program that is there, by its path, or on the PATH",
+            ) from None
+        said = _Said(process)
+        try:
+            code: int | None = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            if process.poll() is None:  # Also where somebody interrupts the wait.
+                _kill(process)
+            with self._lock:
+                self._running.discard(process)
+        return code, b"" if code == 0 else said.end()
+
+
+class _Said:
+    """Reads what a program writes to its standard error, and keeps the end of it: it may be endless."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._from = process.stderr
+        self._lock = threading.Lock()
+        self._kept = b""
+        self._reading = threading.Thread(target=self._read, name="bunsui-alert-stderr", daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        if self._from is None:
+            return
+        with self._from:
+            while chunk := os.read(self._from.fileno(), CHUNK):
+                with self._lock:
+                    self._kept = (self._kept + chunk)[-KEPT:]
+
+    def end(self) -> bytes:
+        """The last of it. What the program left running may hold the pipe open: that is not waited for."""
+        self._reading.join(LINGERS)
+        with self._lock:
+            return self._kept
 
 
 def _environment(alert: Alert, more: Iterable[str]) -> dict[str, str]:
@@ -128,38 +212,6 @@ def _environment(alert: Alert, more: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _run(
-    command: list[str], environment: Mapping[str, str], given: Any, said: Any, seconds: float
-) -> int | None:
-    """The exit code of a program; None: it took too long.
-
-    Raises:
-        AlertNotTaken: it could not be started.
-    """
-    try:
-        process = subprocess.Popen(  # noqa: S603 - the user's own configuration says which
-            command,
-            stdin=given,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            env=environment,
-            start_new_session=True,  # So that it can be ended with what it has started.
-        )
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise AlertNotTaken(
-            f"the command {quoted(command[0])} could not be run: {reason}",
-            hint="name a program that is there, by its path, or on the PATH",
-        ) from None
-    try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        if process.poll() is None:  # Also where somebody interrupts the wait.
-            _kill(process)
-
-
 def _kill(process: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
@@ -168,10 +220,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _end_of(said: Any, hidden: Redactor) -> str:
-    """What a program wrote to its standard error, the end of it."""
-    size = said.seek(0, os.SEEK_END)
-    said.seek(max(0, size - MOST_READ))
-    # Before it is made one line, and cut: half of a value would not be found.
-    text = printable(" ".join(hidden.redact(said.read().decode(errors="replace")).split()))
+def _shown(said: bytes, variables: Iterable[str]) -> str:
+    """The end of what a program wrote, without the values of variables that it was given by name."""
+    secret = [os.environ.get(name, "") for name in variables if name not in VARIABLES]
+    hidden = Redactor(value for value in secret if value)
+    # Before anything is cut or joined: half of a value would not be found.
+    text = printable(" ".join(hidden.redact(said.decode(errors="replace")).split()))
     return f": {text[-MAX_SAID:]}" if text else ""

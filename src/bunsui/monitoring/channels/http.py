@@ -107,7 +107,8 @@ def _posted(
         response = HTTPResponse(cast("socket.socket", _Bounded(link, deadline)), method="POST")
         with response:
             response.begin()
-            return Answer(response.status, _retry_after(response.getheader("Retry-After"), now))
+            after = None if 200 <= response.status < 300 else response.getheader("Retry-After")
+            return Answer(response.status, _retry_after(after, now))
     finally:
         link.close()
 
@@ -158,6 +159,6 @@ def _retry_after(text: str | None, now: datetime) -> float | None:
         return min(float(text), MAX_RETRY_AFTER)
     try:
         seconds = (parsedate_to_datetime(text) - now).total_seconds()
-    except (ValueError, TypeError):  # No time, or one without a zone.
+    except (ValueError, TypeError, OverflowError):  # No time, one without a zone, or in one that is none.
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)

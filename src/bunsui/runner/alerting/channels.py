@@ -48,11 +48,15 @@ def channels_without_runner(config: Config, plugins: Plugins) -> Iterator[Channe
     """
     settings = config.names
     connections = Connections(config.aws)
+    found: Channels | None = None
     try:
         services = Services(connections, SystemClock(), Random())  # noqa: S311 - for jitter
         sources = plugins.usable.secret_sources if settings.secrets else {}
-        yield channels_of(settings, plugins, services, Secrets(settings.secrets, sources, services))
+        found = channels_of(settings, plugins, services, Secrets(settings.secrets, sources, services))
+        yield found
     finally:
+        if found is not None:
+            found.close()
         connections.close()
 
 

@@ -83,7 +83,7 @@ def _entries(store: Store, pipeline: str) -> Iterator[Document]:
 def _took(store: Store, session: str, jobs: Collection[str]) -> dict[str, float]:
     """How long those of some jobs took that ran and succeeded, in seconds."""
     try:
-        fold = folded(store, session)
+        fold, _ = history(store, session)
     except BunsuiError:
         return {}
     states = ((job, fold.jobs[job]) for job in jobs if job in fold.jobs)
@@ -97,8 +97,8 @@ def _took(store: Store, session: str, jobs: Collection[str]) -> dict[str, float]
     }
 
 
-def folded(store: Store, session: str) -> Fold:
-    """What the history of a session amounts to.
+def history(store: Store, session: str) -> tuple[Fold, frozenset[str]]:
+    """What the history of a session amounts to, and the jobs whose failure lets its session succeed.
 
     Raises:
         NotFound: there is no such session.
@@ -107,4 +107,4 @@ def folded(store: Store, session: str) -> Fold:
     pipeline = reading.pipeline_of(store, reading.created(store, session))
     fold = Fold(pipeline.graph.upstream)
     reading.replay(store, session, fold.apply)
-    return fold
+    return fold, frozenset(job.id for job in pipeline.jobs if job.allow_failure)

@@ -9,164 +9,172 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import evolve
 
-from bunsui.errors import AlertNotTaken, BunsuiError, Conflict, NotFound
+from bunsui.errors import Conflict, NotFound
 from bunsui.monitoring.alerts import due, looks_back, next_look
-from bunsui.monitoring.wording import MOST, alert_of
+from bunsui.monitoring.wording import alert_of
 from bunsui.runner.alerting import watched as watching
-from bunsui.runner.alerting.past import folded, runs_before
-from bunsui.runner.alerting.silence import Silence
-from bunsui.runner.alerting.watched import DELIVERED, FAILED, PENDING, SENDING, SILENCED, Delivery, Watched
+from bunsui.runner.alerting.ledger import FIRST, UNKNOWN
+from bunsui.runner.alerting.outbox import Outbox
+from bunsui.runner.alerting.past import history, runs_before
+from bunsui.runner.alerting.swept import Swept
+from bunsui.runner.alerting.watched import Delivery, Watched
 from bunsui.runner.sessions import index
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from bunsui.engine.fold import Fold
     from bunsui.model.alerts import AlertRule
     from bunsui.monitoring.alerts import Run
-    from bunsui.ports.alerts import Alert
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Document, Store
+    from bunsui.runner.alerting.outbox import Sender
 
 _log = logging.getLogger(__name__)
-#: Seconds for which an alert is tried after it was found to be due.
-TRIED = 24 * 3600.0
-#: Seconds for which one waits for a runner that knows its channel.
-UNKNOWN = 7 * 24 * 3600.0
-#: Seconds before the second attempt, and between two attempts at most.
-FIRST, LONGEST = 5.0, 600.0
-#: Seconds that one attempt may take; see `Channels.send_within`.
-PATIENCE = 60.0
-#: Seconds more after which whoever sends is taken for gone, where that can't be told from here.
-MARGIN = 30.0
 #: Seconds after which a session that was never begun is not waited for any more.
 ABANDONED = 24 * 3600.0
 
 
-class Sender(Protocol):
-    """By what alerts are sent: the channels of a runner."""
-
-    @property
-    def names(self) -> Collection[str]:
-        """The channels that it knows."""
-
-    def send_within(self, name: str, alert: Alert, seconds: float) -> None:
-        """Sends an alert; when it returns, somebody has taken it. It ends in time."""
-
-
-@define
-class Swept:
-    """What a sweep has done."""
-
-    #: How many alerts were sent.
-    delivered: int = 0
-    #: How many attempts failed.
-    failed: int = 0
-    #: How many alerts wait, those of channels that are not known here included.
-    waiting: int = 0
-    #: How many sessions are still watched.
-    watched: int = 0
-    #: The channels that alerts wait for and that are not known here.
-    unknown: set[str] = field(factory=set)
-    #: Sessions that could not be looked at, each with the reason.
-    errors: dict[str, str] = field(factory=dict)
-    #: When something is to be done next, as far as it is known.
-    next_at: datetime | None = None
-
-    def wait_until(self, at: datetime | None) -> None:
-        """Something is to be done at that time."""
-        if at is not None and (self.next_at is None or at < self.next_at):
-            self.next_at = at
-
-
 class Sweep:
-    """Looks at sessions that are watched. One thread uses it at a time.
+    """Looks at sessions that are watched. One thread uses it at a time, but for `stop`.
 
     Args:
         store: where they are.
         channels: by what alerts are sent.
         clock: says what time it is.
+        woken: called by the threads of the channels when `step` has something to do.
     """
 
-    def __init__(self, store: Store, channels: Sender, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, channels: Sender, clock: Clock, woken: Callable[[], None] = lambda: None
+    ) -> None:
         self._store = store
         self._channels = channels
         self._clock = clock
+        self._outbox = Outbox(store, channels, clock, woken)
         #: When a session has to be looked at again because time passes, and what its entry in the index said
         #: to be due when it was looked at.
         self._looks: dict[str, tuple[datetime | None, frozenset[str]]] = {}
-        #: What became of alerts that could not be noted, as the store failed in that moment.
-        self._unnoted: dict[tuple[str, str, str], Delivery] = {}
-        #: Whether whoever uses it is about to end: no further session is begun.
-        self.is_hurried = False
-        #: Whether nothing more is to be begun, and the store is not to be touched.
-        self.is_stopped = False
+
+    def stop(self) -> None:
+        """Nothing more is begun, and the store is not touched any more; any thread may call it."""
+        self._outbox.stop()
+
+    # For who waits
 
     def all(self) -> Swept:
-        """Looks at all sessions that are watched.
+        """Looks at all sessions that are watched, and returns when all was tried that is due.
 
         Raises:
             StoreError: the store can't be read.
         """
         swept = Swept()
-        sessions = set()
-        for one in watching.watched(self._store):
-            if self.is_stopped or self.is_hurried:
-                return swept
-            sessions.add(one.session)
-            self._look(one, swept, PATIENCE)
-        self._looks = {session: at for session, at in self._looks.items() if session in sessions}
+        looked: dict[str, Watched] = {}
+        self._around(swept, looked, lambda: True)
+        return self._finished(looked, swept)
+
+    def some(self, sessions: Iterable[str]) -> Swept:
+        """The same for some sessions; those that are not watched are left out."""
+        swept = Swept()
+        looked: dict[str, Watched] = {}
+        self._at(sessions, swept, looked)
+        return self._finished(looked, swept)
+
+    def _finished(self, looked: dict[str, Watched], swept: Swept) -> Swept:
+        for one in self._outbox.finish(swept):
+            looked[one.session] = one
+        for one in looked.values():
+            self._count(one, swept)
         return swept
 
-    def some(self, sessions: Iterable[str], patience: float = PATIENCE) -> Swept:
-        """Looks at some sessions, of which something is new.
+    # For a thread that waits for no channel
+
+    def look_around(self, swept: Swept, go_on: Callable[[], bool]) -> None:
+        """Notes what is due of all sessions that are watched, and begins to send it.
 
         Args:
-            sessions: their ids; those that are not watched are left out.
-            patience: seconds that an attempt to send may take.
+            swept: gets what was done.
+            go_on: called after each; whether to go on.
+
+        Raises:
+            StoreError: the store can't be read.
         """
-        swept = Swept()
+        looked: dict[str, Watched] = {}
+        self._around(swept, looked, go_on)
+        for one in looked.values():
+            self._count(one, swept)
+
+    def look_at(self, sessions: Iterable[str], swept: Swept) -> None:
+        """The same for some sessions, whose alerts come before those of others from now on."""
+        looked: dict[str, Watched] = {}
+        self._at(sessions, swept, looked)
+        for one in looked.values():
+            self._count(one, swept)
+
+    def step(self, swept: Swept) -> None:
+        """Notes what channels have done meanwhile, and gives them what is next."""
+        for one in self._outbox.step(swept):
+            self._count(one, swept)
+
+    def finish(self, swept: Swept, seconds: float) -> None:
+        """Waits for the alerts that come first, for a time; no others are begun."""
+        until = self._clock.monotonic() + seconds
+        self._outbox.patience = max(seconds, 1.0)
+        for one in self._outbox.finish(swept, until, only_first=True):
+            self._count(one, swept)
+
+    # Looking
+
+    def _around(self, swept: Swept, looked: dict[str, Watched], go_on: Callable[[], bool]) -> None:
+        seen = set()
+        for one in watching.watched(self._store):
+            seen.add(one.session)
+            self._look(one, swept, looked)
+            if self._outbox.is_stopped or not go_on():
+                return
+        self._looks = {session: at for session, at in self._looks.items() if session in seen}
+
+    def _at(self, sessions: Iterable[str], swept: Swept, looked: dict[str, Watched]) -> None:
         for session in sessions:
-            if self.is_stopped:
-                break
+            if self._outbox.is_stopped:
+                return
             try:
                 one = watching.of_session(self._store, session)
             except Exception as error:  # See `_look`.
                 swept.errors[session] = str(error)
             else:
                 if one is not None and not one.is_done:
-                    self._look(one, swept, patience)
-        return swept
+                    self._look(one, swept, looked, first=True)
 
-    def _look(self, one: Watched, swept: Swept, patience: float) -> None:
+    def _look(self, one: Watched, swept: Swept, looked: dict[str, Watched], *, first: bool = False) -> None:
         try:
             found = self._brought_up_to_date(one)
             if found is not None:
-                found = self._sent(found, swept, patience)
+                looked[one.session] = self._outbox.add(found, first=first)
         except Conflict:
             # Somebody else is at it, whose turn it is then.
             swept.wait_until(self._clock.now() + timedelta(seconds=FIRST))
-            return
         except Exception as error:  # Foreign code: a third party's store.
             swept.errors[one.session] = str(error)
             _log.debug("alerts of session %s: %s", one.session, error)
-            return
-        if found is None:
-            return
-        swept.watched += not found.is_done
+
+    def _count(self, one: Watched, swept: Swept) -> None:
+        swept.watched += not one.is_done
         swept.wait_until(self._looks.get(one.session, (None,))[0])
-        for delivery in found.deliveries:
-            if delivery.is_waiting:
-                swept.waiting += 1
-                if delivery.channel in self._channels.names:
-                    swept.wait_until(delivery.next_at)
-                else:
-                    swept.unknown.add(delivery.channel)
+        for delivery in one.deliveries:
+            if not delivery.is_waiting:
+                continue
+            swept.waiting += 1
+            if delivery.channel not in self._channels.names:
+                swept.unknown.add(delivery.channel)
+            elif not self._outbox.holds(one.session, delivery):
+                times = (delivery.next_at, self._outbox.rests_until(delivery.channel))
+                swept.wait_until(max((at for at in times if at is not None), default=self._clock.now()))
 
     # What is due
 
@@ -180,21 +188,23 @@ class Sweep:
         if one.is_settled or not self._is_to_be_read(one, entry, now):
             return one
         try:
-            fold = folded(self._store, one.session)
+            fold, allowed = history(self._store, one.session)
         except NotFound:  # It was removed in this moment.
             return None
         open_rules = [rule for rule in one.rules if not one.is_found(rule)]
         past = self._past(one, open_rules, fold)
         found = due(open_rules, fold, past, now)
-        is_over = fold.status.is_terminal
+        # Rules of a newer version are left to its runners for a time.
+        ended_at = fold.finished_at
+        is_known = not one.unread or (ended_at is not None and now - ended_at > timedelta(seconds=UNKNOWN))
+        is_over = fold.status.is_terminal and is_known
         left = [rule for rule in open_rules if all(each.rule is not rule for each in found)]
         told = frozenset(entry.value.get(index.ALERTS, ()))
         self._looks[one.session] = next_look(left, fold, past, now), told
-        deliveries = [
-            Delivery(each.rule.id, channel, alert_of(each, fold, one.session, one.pipeline), found_at=now)
-            for each in found
-            for channel in each.rule.channels
-        ]
+        deliveries = []
+        for each in found:
+            alert = alert_of(each, fold, one.session, one.pipeline, allowed)
+            deliveries += [Delivery(each.rule.id, name, alert, found_at=now) for name in each.rule.channels]
         if not deliveries and not is_over:
             return one
         changed = evolve(one, deliveries=(*one.deliveries, *deliveries), is_settled=is_over)
@@ -226,95 +236,9 @@ class Sweep:
         )
 
     def _forget_abandoned(self, one: Watched, now: datetime) -> None:
-        """Forgets a session whose first commit never came, or that was removed."""
+        """Forgets a session whose first commit never came, or that was removed.
+
+        By its version: somebody may start the session in this moment.
+        """
         if now - one.since >= timedelta(seconds=ABANDONED):
-            self._store.delete(watching.KIND, one.session)
-
-    # Sending
-
-    def _sent(self, one: Watched, swept: Swept, patience: float) -> Watched:
-        """The same session after each alert was sent whose time it is."""
-        for delivery in one.deliveries:
-            now = self._clock.now()
-            if self.is_stopped or not delivery.is_waiting:
-                continue
-            if (reason := self._given_up(delivery, now)) is not None:
-                one = one.with_delivery(delivery.ended(FAILED, reason)).put(self._store, now)
-                if (silence := self._silence(one, delivery)) is not None:
-                    silence.leave()
-            elif (ended := self._unnoted.get((one.session, delivery.rule, delivery.channel))) is not None:
-                one = self._noted(one, ended)
-            elif delivery.channel in self._channels.names and delivery.may_be_sent(now):
-                one = self._attempt(one, delivery, swept, patience)
-        return one
-
-    def _given_up(self, delivery: Delivery, now: datetime) -> str | None:
-        """Why an alert is not tried any more; None: it is."""
-        if delivery.found_at is None or delivery.state != PENDING:
-            return None
-        age = (now - delivery.found_at).total_seconds()
-        if delivery.attempts and age >= TRIED:
-            return delivery.error
-        if not delivery.attempts and age >= UNKNOWN and delivery.channel not in self._channels.names:
-            return f"no runner that was here knew a channel {delivery.channel!r}"
-        return None
-
-    def _attempt(self, one: Watched, delivery: Delivery, swept: Swept, patience: float) -> Watched:
-        """The session after one attempt to send one of its alerts; it is claimed first."""
-        claimed = delivery.claimed(self._clock.now(), patience + MARGIN)
-        one = one.with_delivery(claimed).put(self._store, self._clock.now())
-        silence, count = self._silence(one, delivery), 0
-        if silence is not None:
-            entered = silence.enter(self._clock.now())
-            if entered is None:
-                return one.with_delivery(claimed.ended(SILENCED)).put(self._store, self._clock.now())
-            count = entered
-        ended = self._tried(evolve(claimed, alert=evolve(claimed.alert, silenced=count)), patience)
-        if self.is_stopped:
-            return one  # The store may be closed: it is sent again by somebody else.
-        if ended.state == DELIVERED:
-            swept.delivered += 1
-        else:
-            swept.failed += 1
-        self._unnoted[one.session, ended.rule, ended.channel] = ended
-        one = self._noted(one, ended)
-        if silence is not None and ended.state == DELIVERED:
-            silence.told(count, self._clock.now())
-        return one
-
-    def _noted(self, one: Watched, ended: Delivery) -> Watched:
-        """The session with what became of an attempt, also where somebody else has found more to be due."""
-        key = one.session, ended.rule, ended.channel
-        while True:
-            there = one.delivery(ended.rule, ended.channel)
-            if there is None or there.state != SENDING or there.attempts != ended.attempts:
-                break  # Somebody else took this runner for gone.
-            try:
-                one = one.with_delivery(ended).put(self._store, self._clock.now())
-            except Conflict:
-                found = watching.of_session(self._store, one.session)
-                if found is None:  # It was removed.
-                    raise
-                one = found
-            else:
-                break
-        self._unnoted.pop(key, None)
-        return one
-
-    def _tried(self, delivery: Delivery, patience: float) -> Delivery:
-        """What became of one attempt to send."""
-        try:
-            self._channels.send_within(delivery.channel, delivery.alert, patience)
-        except BunsuiError as error:
-            wait = min(FIRST * 2 ** min(delivery.attempts - 1, 20), LONGEST)
-            if isinstance(error, AlertNotTaken) and error.retry_after is not None:
-                wait = min(max(wait, error.retry_after), TRIED)
-            at = self._clock.now() + timedelta(seconds=wait)
-            return delivery.ended(PENDING, f"{type(error).__name__}: {error.message}"[:MOST], at)
-        return delivery.ended(DELIVERED)
-
-    def _silence(self, one: Watched, delivery: Delivery) -> Silence | None:
-        rule = next((rule for rule in one.rules if rule.id == delivery.rule), None)
-        if rule is None or rule.silence is None:
-            return None
-        return Silence(self._store, delivery, rule.silence)
+            evolve(one, deliveries=(), is_settled=True).put(self._store, now)

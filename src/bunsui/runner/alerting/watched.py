@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 from bunsui.dsl.definition import to_rule
 from bunsui.errors import StoreError
 from bunsui.local.identity import is_dead, this_process
-from bunsui.model.alerts import AlertRule
+from bunsui.model.alerts import KINDS, AlertRule
 from bunsui.model.times import from_text, to_text
 from bunsui.ports.alerts import Alert
 from bunsui.stores.records import DAMAGED
@@ -33,6 +33,8 @@ WATCHED = "watched"
 KEPT = 30 * 24 * 3600.0
 #: Sessions that are read at once.
 PAGE = 200
+#: The fields that any rule may have.
+_ALWAYS = ("on", "channel", "silence", "pipeline")
 #: What still has to be done: nobody has tried, or has succeeded; somebody tries just now.
 PENDING, SENDING = "pending", "sending"
 #: What is done: it was taken; an earlier one stands for it; it was given up.
@@ -108,6 +110,8 @@ class Watched:
     is_settled: bool = False
     #: Of the document; 0: there is none yet.
     version: int = 0
+    #: Rules that are not understood here, as a newer version wrote them; they are kept for its runners.
+    unread: tuple[Any, ...] = ()
 
     @property
     def is_done(self) -> bool:
@@ -155,7 +159,7 @@ class Watched:
         value: dict[str, Any] = {
             "pipeline": self.pipeline,
             "since": to_text(self.since),
-            "rules": [rule.to_dict() for rule in self.rules],
+            "rules": [*(rule.to_dict() for rule in self.rules), *self.unread],
         }
         if self.deliveries:
             # Each alert once, however many channels it goes to.
@@ -219,11 +223,13 @@ def of_session(store: Store, session: str) -> Watched | None:
 def _read(document: Document) -> Watched:
     value = document.value
     try:
+        rules = [(rule, _rule(rule)) for rule in value["rules"]]
         return Watched(
             session=document.key,
             pipeline=value["pipeline"],
             since=from_text(value["since"]),
-            rules=tuple(to_rule(rule) for rule in value["rules"]),
+            rules=tuple(rule for _, rule in rules if rule is not None),
+            unread=tuple(given for given, rule in rules if rule is None),
             deliveries=tuple(
                 _delivery(one, value["alerts"][one["rule"]]) for one in value.get("deliveries", ())
             ),
@@ -233,6 +239,18 @@ def _read(document: Document) -> Watched:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         text = f"the alerts of session {document.key!r} are damaged"
         raise StoreError(text, hint=DAMAGED, lasting=True) from error
+
+
+def _rule(given: Any) -> AlertRule | None:
+    """A rule; None: of a kind, or with a field, that this version does not know.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it is none.
+    """
+    needed, others = KINDS.get(given["on"], ((), ()))
+    if given["on"] not in KINDS or set(given) - {*_ALWAYS, *needed, *others}:
+        return None
+    return to_rule(given)
 
 
 def _delivery(value: Mapping[str, Any], told: Mapping[str, Any]) -> Delivery:

@@ -85,6 +85,7 @@ def take_in(
         names = (lambda: parts.channels().names) if parts.surroundings.sends_alerts else None
         env = meet(wanted, parts.settings, parts.pools, parts.surroundings.environ, names)
     parts.secrets.require(wanted.secrets)
+    parts.alerting.require_channels(pipeline)
     bindings = given_bindings(given, pipeline, job_types)
     with placing(pipeline, parameters):
         used = preflight.used_bindings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -154,6 +155,60 @@ def test_what_it_leaves_running() -> None:
     started = time.monotonic()
     CommandChannel().send(minimal(), {"command": ["sh", "-c", "sleep 30 & exit 0"], "timeout": 20})
     assert time.monotonic() - started < 20  # Where it waited, it would have been given up then.
+
+
+def test_what_it_leaves_running_when_it_fails() -> None:
+    """Likewise, and what it has said is in the error."""
+    with pytest.raises(AlertNotTaken, match=r"exited with 3: nobody$"):
+        CommandChannel().send(
+            minimal(), {"command": ["sh", "-c", "sleep 30 & echo nobody >&2; exit 3"], "timeout": 20}
+        )
+
+
+def test_one_that_says_endlessly_much(tmp_path: Path) -> None:
+    """The end of it is kept; what it writes to is no file, which would fill the disk."""
+    script = (
+        f"readlink /proc/self/fd/2 > {tmp_path}/to; head -c 5000000 /dev/zero >&2; echo the end >&2; exit 1"
+    )
+    with pytest.raises(AlertNotTaken) as caught:
+        CommandChannel().send(minimal(), {"command": ["sh", "-c", script]})
+    assert caught.value.message.endswith("the end")
+    assert (tmp_path / "to").read_text().startswith("pipe:")
+
+
+def test_no_secret_of_its_environment_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a variable that it was given by name."""
+    monkeypatch.setenv("PAGER_TOKEN", "hunter2-hunter2")
+    options = {"command": ["sh", "-c", "echo key=$PAGER_TOKEN >&2; exit 1"], "env": ["PAGER_TOKEN"]}
+    with pytest.raises(AlertNotTaken, match=r"exited with 1: key=\*\*\*$"):
+        CommandChannel().send(minimal(), options)
+
+
+def test_closing_ends_what_runs(tmp_path: Path) -> None:
+    """And nothing is started any more."""
+    path = tmp_path / "pid"
+    channel = CommandChannel()
+    options = {"command": ["sh", "-c", f"echo $$ > {path}.new; mv {path}.new {path}; sleep 600"]}
+    failures: list[AlertNotTaken] = []
+
+    def send() -> None:
+        try:
+            channel.send(minimal(), options)
+        except AlertNotTaken as error:
+            failures.append(error)
+
+    sending = threading.Thread(target=send, daemon=True)
+    sending.start()
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    channel.close()
+    sending.join(15)  # Its own limit is 20 seconds.
+    assert len(failures) == 1
+    assert not _runs(int(path.read_text()))
+    with pytest.raises(AlertNotTaken, match="closed"):
+        channel.send(minimal(), options)
 
 
 def test_its_children_end_with_it(tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ def test_what_is_not_taken(receiver: Receiver, status: int) -> None:
         ((NOW - timedelta(seconds=90)).strftime("%a, %d %b %Y %H:%M:%S GMT"), 0.0),
         ("-5", None),
         ("soon", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", None),
         ("1.5", None),
         (None, None),
     ],
@@ -165,6 +166,13 @@ def test_when_to_ask_again(receiver: Receiver, said: str | None, expected: float
     with pytest.raises(AlertNotTaken) as caught:
         made().send(minimal(), {"url": receiver.url()})
     assert expected == caught.value.retry_after
+
+
+def test_when_to_ask_again_after_it_was_taken(receiver: Receiver) -> None:
+    """Whatever stands there, the alert was taken."""
+    receiver.status = 200
+    receiver.headers["Retry-After"] = "Mon, 01 Jan 2024 00:00:00 +99999999999999"
+    made().send(minimal(), {"url": receiver.url()})
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,11 @@ from bunsui.model.alerts import AlertRule
 from bunsui.monitoring.alerts import due
 from bunsui.ports.alerts import Alert
 from bunsui.ports.store import Append, Commit, Store
+from bunsui.runner.alerting import ledger as sending
 from bunsui.runner.alerting import sweep as sweeping
 from bunsui.runner.alerting import watched as watching
-from bunsui.runner.alerting.sweep import Sweep, Swept
+from bunsui.runner.alerting.sweep import Sweep
+from bunsui.runner.alerting.swept import Swept
 from bunsui.runner.alerting.watched import Watched
 from bunsui.runner.sessions import creation, index
 from bunsui.stores.dynamodb import DynamoDbStore
@@ -35,6 +37,8 @@ from bunsui.stores.sqlite import SqliteStore
 from bunsui.testing import FakeClock
 
 FAILURE = AlertRule("failure", "ops")
+#: Seconds for whatever is to come.
+LONG = 60.0
 
 
 class Recorder:
@@ -210,7 +214,7 @@ def test_each_channel_gets_it(world: World) -> None:
     world.channels.names = ("ops", "log")
     world.ran("s", AlertRule("failure", ["ops", "log"]))
     assert world.all().delivered == 2
-    assert [name for name, _ in world.channels.sent] == ["ops", "log"]
+    assert sorted(name for name, _ in world.channels.sent) == ["log", "ops"]
     assert len({alert.id for _, alert in world.channels.sent}) == 1
 
 
@@ -263,11 +267,48 @@ def test_it_is_given_up_after_a_day(world: World) -> None:
     session = world.ran("s", FAILURE)
     world.channels.fails = failing(bunsui.AlertNotTaken("busy"))
     world.all()
-    world.clock.advance(sweeping.TRIED)
+    world.clock.advance(sending.TRIED)
     swept = world.all()
     assert (swept.failed, swept.watched) == (0, 0)
     assert world.states(session) == ["failed"]
     assert delivered_of(world, session)[0].error == "AlertNotTaken: busy"
+
+
+def test_who_is_asked_to_come_again_in_a_day_does(world: World) -> None:
+    """It is tried once more then, and given up where it fails."""
+    session = world.ran("s", FAILURE)
+    world.channels.fails = failing(bunsui.AlertNotTaken("busy", retry_after=sending.TRIED))
+    world.all()
+    world.clock.advance(sending.TRIED)
+    assert world.all().failed == 1
+    assert world.states(session) == ["failed"]
+
+
+@pytest.mark.parametrize("given", ["soon", float("nan"), float("inf"), -1e9, True, [1]], ids=repr)
+def test_what_no_channel_can_mean_by_a_time(given: Any) -> None:
+    """It says nothing, and the alert is tried again as any other."""
+    world = World(MemoryStore())
+    world.ran("s", FAILURE)
+    world.channels.fails = failing(bunsui.AlertNotTaken("busy", retry_after=given))
+    assert world.all().next_at == world.at(5)
+
+
+def test_a_channel_that_is_no_more_while_it_was_sent(world: World) -> None:
+    """Who sent it died, and nobody has that channel: it is given up after a week as others are."""
+    session = world.ran("s", FAILURE)
+    claim(world, session, {**this_process(), "started": 1})
+    world.channels.names = ("log",)
+    assert world.all().waiting == 1
+    world.clock.advance(sending.UNKNOWN)
+    assert (world.all().watched, world.states(session)) == (0, ["failed"])
+
+
+def test_an_alert_that_kills_whoever_sends_it(world: World) -> None:
+    """It is given up as others are, after a day."""
+    session = world.ran("s", FAILURE)
+    claim(world, session, {**this_process(), "started": 1})
+    world.clock.advance(sending.TRIED + sending.LONGEST)
+    assert (world.all().failed, world.states(session)) == (0, ["failed"])
 
 
 def test_a_channel_that_is_not_known_here_is_left_to_others(world: World) -> None:
@@ -275,14 +316,14 @@ def test_a_channel_that_is_not_known_here_is_left_to_others(world: World) -> Non
     session = world.ran("s", AlertRule("failure", "pager"))
     swept = world.all()
     assert (swept.waiting, swept.unknown, swept.next_at) == (1, {"pager"}, None)
-    world.clock.advance(sweeping.TRIED)
+    world.clock.advance(sending.TRIED)
     assert world.all().waiting == 1
     other = Sweep(world.store, knows := Recorder("pager"), world.clock)
     assert other.all().delivered == 1
     assert knows.told == [("failure", session)]
     late = world.ran("late", AlertRule("failure", "pager"))
     world.all()
-    world.clock.advance(sweeping.UNKNOWN)
+    world.clock.advance(sending.UNKNOWN)
     world.all()
     assert world.states(late) == ["failed"]
 
@@ -297,7 +338,7 @@ def test_who_died_before_it_was_sent_leaves_it(world: World) -> None:
     with pytest.raises(SystemExit):
         world.all()
     world.channels.fails = lambda _: None
-    world.clock.advance(sweeping.PATIENCE + sweeping.MARGIN)
+    world.clock.advance(sending.PATIENCE + sending.MARGIN)
     assert world.another().all().delivered == 1
 
 
@@ -309,7 +350,7 @@ def test_who_died_while_it_was_sent_is_not_waited_for(world: World) -> None:
     other = world.ran("other", FAILURE)
     claim(world, other, {"host": "elsewhere", "pid": 7})
     assert world.all().delivered == 0
-    world.clock.advance(sweeping.PATIENCE + sweeping.MARGIN)
+    world.clock.advance(sending.PATIENCE + sending.MARGIN)
     assert world.all().delivered == 1
 
 
@@ -321,7 +362,7 @@ def claim(world: World, session: str, process: dict[str, Any]) -> None:
     found = watching.of_session(world.store, session)
     assert found is not None
     (delivery,) = found.deliveries
-    claimed = delivery.claimed(world.clock.now(), sweeping.PATIENCE + sweeping.MARGIN)
+    claimed = delivery.claimed(world.clock.now(), sending.PATIENCE + sending.MARGIN)
     found.with_delivery(evolve(claimed, sender=process)).put(world.store, world.clock.now())
 
 
@@ -344,6 +385,100 @@ def test_two_at_once_send_one(world: World) -> None:
     world.all()
     assert len(swept) == 4
     assert sorted(world.channels.told) == sorted(("failure", session) for session in sessions)
+
+
+def test_what_another_sends_meanwhile_is_not_sent_again(world: World) -> None:
+    """While one is sent, somebody else sends the session's others: each is looked at anew before it is."""
+    world.ran("s", AlertRule("failure", "ops"), AlertRule("failure", "ops", job="a"))
+    other = world.another()
+
+    def meanwhile(_: str) -> None:
+        world.channels.fails = lambda _: None
+        other.all()
+
+    world.channels.fails = meanwhile
+    assert world.all().delivered == 1
+    assert sorted(str(alert.job) for _, alert in world.channels.sent) == ["None", "a"]
+
+
+def test_several_at_once_send_each_once(world: World) -> None:
+    """Sessions with several alerts at several channels, and four who sweep them."""
+    world.channels.names = ("ops", "log", "pager")
+    rules = AlertRule("failure", ["ops", "log", "pager"]), AlertRule("failure", ["ops", "log"], job="a")
+    for i in range(6):
+        world.ran(f"s{i}", *rules)
+    gate = threading.Barrier(4)
+
+    def look() -> None:
+        one = world.another()
+        gate.wait()
+        one.all()
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    world.all()
+    sent = [(name, alert.id) for name, alert in world.channels.sent]
+    assert (len(sent), len(set(sent))) == (30, 30)
+
+
+def test_a_channel_that_hangs_holds_up_no_other(world: World) -> None:
+    """What others have to tell is told while it hangs."""
+    world.channels.names = ("ops", "log")
+    others = {world.ran(f"o{i}", AlertRule("failure", "ops")) for i in range(2)}
+    fine = [world.ran(f"s{i}", AlertRule("failure", "log")) for i in range(2)]
+    told = threading.Event()
+
+    def hangs(name: str) -> None:
+        if name == "ops":
+            assert told.wait(LONG), "the other channel had to wait"
+        elif len(world.channels.sent) == 1:
+            told.set()
+
+    world.channels.fails = hangs
+    assert world.all().delivered == 4
+    assert world.channels.told[0][1] in fine
+    assert {session for _, session in world.channels.told} == {*others, *fine}
+
+
+def test_a_channel_that_seems_to_hang_is_left_alone(world: World) -> None:
+    """What else waits for it waits on, and is not tried one after the other for as long each."""
+    for i in range(3):
+        world.ran(f"s{i}", FAILURE)
+
+    def slow(_: str) -> None:
+        world.clock.advance(20)
+        raise bunsui.AlertNotTaken("no answer in 20 seconds")
+
+    world.channels.fails = slow
+    swept = world.all()
+    assert (swept.failed, swept.waiting, swept.next_at) == (1, 3, world.at(5))
+    world.channels.fails = lambda _: None
+    world.clock.advance(5)
+    assert world.all().delivered == 3
+
+
+def test_what_is_due_is_noted_before_anything_is_sent(world: World) -> None:
+    """Also of the sessions whose turn comes later: who is killed while a channel hangs loses none."""
+    sessions = [world.ran(f"s{i}", FAILURE) for i in range(3)]
+    noted: list[list[str]] = []
+    world.channels.fails = lambda _: noted.append([state for one in sessions for state in world.states(one)])
+    world.all()
+    assert sorted(noted[0]) == ["pending", "pending", "sending"]
+
+
+def test_alerts_of_one_session_are_claimed_together(world: World) -> None:
+    """One write for all channels, not one for each."""
+    world.channels.names = tuple("abcdefgh")
+    world.ran("s", AlertRule("failure", list("abcdefgh")))
+    gate = threading.Barrier(8)
+    world.channels.fails = lambda _: gate.wait(LONG) and None
+    before = world.channels.sent[:]
+    puts = counted(world.store, "put")
+    assert world.all().delivered == 8
+    assert (before, len(puts) <= 2 + 8) == ([], True)
 
 
 def test_more_that_is_due_meanwhile_is_not_lost(world: World) -> None:
@@ -428,6 +563,26 @@ def test_a_session_that_never_began_is_forgotten(world: World) -> None:
     assert world.store.get(watching.KIND, "x") is None
 
 
+def test_a_rule_of_a_newer_version_holds_up_no_other(world: World) -> None:
+    """It is kept for whoever knows it; the session's other rules, and other sessions, are told of."""
+    newer = [{"on": "odd", "channel": "ops"}, {"on": "failure", "channel": "ops", "newer": 1}]
+    session = world.ran("s", FAILURE)
+    found = world.store.get(watching.KIND, session)
+    assert found is not None
+    value = {**found.value, "rules": [*newer, *found.value["rules"]]}
+    groups = ((watching.WATCHED, "0"),)
+    world.store.put(watching.KIND, session, value, if_version=found.version, groups=groups)
+    other = world.ran("o", FAILURE)
+    swept = world.all()
+    assert (swept.errors, swept.watched) == ({}, 1)
+    assert sorted(world.channels.told) == sorted([("failure", session), ("failure", other)])
+    found = world.store.get(watching.KIND, session)
+    assert found is not None
+    assert [rule for rule in found.value["rules"] if rule in newer] == newer
+    world.clock.advance(sending.UNKNOWN + 1)
+    assert world.all().watched == 0
+
+
 # Silence
 
 
@@ -451,28 +606,62 @@ def test_silence(world: World) -> None:
 
 
 def test_silence_begins_with_what_was_sent(world: World) -> None:
-    """While a channel is down the first one waits, the others count; of one that is given up none is left."""
+    """While a channel is down all wait; one stands for the others once it was delivered, not if given up."""
     rule = AlertRule("failure", "ops", silence=86400 * 3)
     first = world.ran("first", rule)
     world.channels.fails = failing(bunsui.AlertNotTaken("down"))
     world.all()
     second = world.ran("second", rule)
     world.all()
-    assert (world.states(first), world.states(second)) == (["pending"], ["silenced"])
+    assert (world.states(first), world.states(second)) == (["pending"], ["pending"])
     world.channels.fails = lambda _: None
     world.clock.advance(60)
     world.all()
     assert world.channels.told == [("failure", first)]
+    assert (world.states(first), world.states(second)) == (["delivered"], ["silenced"])
     given_up = AlertRule("failure", "ops", silence=86400 * 4)
     world.ran("third", given_up)
     world.channels.fails = failing(bunsui.AlertNotTaken("down"))
     world.all()
-    world.clock.advance(sweeping.TRIED)
+    world.clock.advance(sending.TRIED)
     world.all()
     world.channels.fails = lambda _: None
     fourth = world.ran("fourth", given_up)
     world.all()
     assert world.channels.told[1:] == [("failure", fourth)]
+
+
+def test_no_alert_stands_for_others_that_nobody_got(world: World) -> None:
+    """The first is given up: of those that were due meanwhile one is told, with how many there were."""
+    rule = AlertRule("failure", "ops", silence=86400 * 3)
+    before = world.ran("before", rule)
+    world.all()
+    swallowed = world.ran("swallowed", rule)
+    world.all()
+    assert (world.states(before), world.states(swallowed)) == (["delivered"], ["silenced"])
+    world.clock.advance(86400 * 3)
+    world.ran("first", rule)
+    world.channels.fails = failing(bunsui.AlertNotTaken("down"))
+    world.all()
+    second, third = world.ran("second", rule), world.ran("third", rule)
+    world.all()
+    world.clock.advance(sending.TRIED)
+    world.channels.fails = lambda _: None
+    world.all()
+    assert [session for _, session in world.channels.told[1:]] in ([second], [third])
+    assert world.channels.sent[-1][1].silenced == 1
+    assert sorted(world.states(second) + world.states(third)) == ["delivered", "silenced"]
+
+
+def test_a_silence_that_is_damaged_silences_nobody(world: World) -> None:
+    """Nobody knows since when it lasts."""
+    rule = AlertRule("failure", "ops", silence=3600)
+    world.ran("first", rule)
+    world.all()
+    (found,) = world.store.find("alert-silence")
+    world.store.put("alert-silence", found.key, {**found.value, "at": 7, "silenced": "x"})
+    world.ran("second", rule)
+    assert world.all().delivered == 1
 
 
 # What time and the past decide
