@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bunsui.aws.connections import Connections
-from bunsui.logging.cloudwatch import FLUSH, SENDERS, Writer
+from bunsui.logging.cloudwatch import CLOSING, FLUSH, Writer
 from bunsui.logging.cloudwatch_calls import PATIENCE, Calls
 from bunsui.logging.cloudwatch_jobs import CloudLogStore, stream_name
 from bunsui.logging.cloudwatch_reading import GroupLogs
@@ -53,7 +53,7 @@ class CloudLogs:
         """What attempts write to. What is written by it is sent until `close`."""
         with self._making:
             if self._writer is None:
-                self._written = Connections(self.settings, concurrency=SENDERS, patience=PATIENCE)
+                self._written = Connections(self.settings, concurrency=CLOSING, patience=PATIENCE)
                 self._writer = Writer(
                     Calls(self.group, self._written),
                     self.group.policy,
@@ -123,8 +123,15 @@ class CloudLogs:
         more = () if self.group.retention is None else (_RETENTION,)
         yield Permission([*_USED, *more], [group, f"{group}:*"])
 
+    def ending(self) -> None:
+        """Says that `close` follows; see `Writer.ending`."""
+        with self._making:
+            writer = self._writer
+        if writer is not None:
+            writer.ending()
+
     def close(self, timeout: float = FLUSH) -> None:
-        """Sends what there is, for so many seconds at most, and ends."""
+        """Sends what there is, and ends; see `Writer.close`."""
         with self._making:
             writer, connections = self._writer, self._written
         if writer is not None:

@@ -127,6 +127,8 @@ class Logs:
 
     def close(self) -> None:
         """Takes in what processes have written, sends what has yet to be sent, and ends."""
+        if self.cloud is not None:  # First: the thread that collects may wait for room there.
+            self.cloud.ending()
         self._collector.close()
         if self.cloud is not None:
             self.cloud.close()
