@@ -337,15 +337,16 @@ class Writer:
             with self._lock:
                 self._hurries -= 1
 
-    def ending(self, timeout: float = FLUSH) -> None:
+    def ending(self, within: float, timeout: float = FLUSH) -> None:
         """Says that `close` follows: nobody waits for room for longer than that would go on.
 
         Args:
+            within: seconds until then.
             timeout: see `close`.
         """
         with self._lock:
             if self._ending is None:
-                self._ending = Patience(self._monotonic(), timeout)
+                self._ending = Patience(self._monotonic() + within, timeout)
         self._tell_progress()
 
     def close(self, timeout: float = FLUSH) -> None:

@@ -15,6 +15,8 @@ from bunsui.logging.cloudwatch_reading import GroupLogs
 from bunsui.ports.permissions import Permission, Where
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bunsui.aws.log_group import LogGroup
     from bunsui.aws.settings import AwsSettings
     from bunsui.ports.clock import Clock
@@ -68,11 +70,13 @@ class CloudLogs:
         since: datetime | None = None,
         *,
         is_followed: bool = False,
+        beside: Path | None = None,
     ) -> GroupLogs:
         """The logs of a session; see `GroupLogs`. Who has read closes it."""
         return GroupLogs(
-            self._calls(), session, self._clock, ended, since, is_followed=is_followed, flush=self._flush
-        )
+            self._calls(), session, self._clock, ended, since, is_followed=is_followed, flush=self._flush,
+            beside=beside,
+        )  # fmt: skip
 
     def _flush(self) -> None:
         if self._writer is not None:
@@ -123,12 +127,12 @@ class CloudLogs:
         more = () if self.group.retention is None else (_RETENTION,)
         yield Permission([*_USED, *more], [group, f"{group}:*"])
 
-    def ending(self) -> None:
-        """Says that `close` follows; see `Writer.ending`."""
+    def ending(self, timeout: float) -> None:
+        """Says that `close` follows in so many seconds; see `Writer.ending`."""
         with self._making:
             writer = self._writer
         if writer is not None:
-            writer.ending()
+            writer.ending(timeout)
 
     def close(self, timeout: float = FLUSH) -> None:
         """Sends what there is, and ends; see `Writer.close`."""

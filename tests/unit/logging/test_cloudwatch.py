@@ -507,7 +507,7 @@ def test_who_waits_for_room_does_not_outlive_the_end(fake_aws: FakeAws) -> None:
         waiting = [threading.Thread(target=put, args=(writer, text)) for text in "bc"]
         waiting[0].start()
         until(lambda: writer._hurries == 1)
-        writer.ending(0.1)
+        writer.ending(0.0, 0.1)
         waiting[0].join(30)
         assert not waiting[0].is_alive()
         writer._given_up, writer._ending = False, None
