@@ -178,9 +178,9 @@ MUTANTS = (
     ),
     Mutant(
         "nobody waits for room in CloudWatch Logs beyond the end of the runner",
-        "runner/assembly.py",
-        "        self.logs.ending(timeout)\n",
-        "",
+        "runner/attempts/logs.py",
+        "            self.cloud.ending(timeout)\n",
+        "            pass\n",
         ("tests/integration/test_cloudwatch_logs.py::test_the_end_of_a_runner_whose_jobs_wait_for_room",),
     ),
     Mutant(

@@ -346,8 +346,13 @@ def test_who_takes_over_has_a_clock_that_is_behind(fake_aws: FakeAws, last: int 
 
     def put(text: str, at: int, event: str) -> None:
         record = line(text)[:-2] + (f',"event":"{event}"}}'.encode() if event else b"}")
-        fake_aws.logs.put(GROUP.name, name, record.decode(), timestamp=at)
+        # By the call: so it stands where its time is.
+        event_ = {"timestamp": at, "message": record.decode()}
+        client.put_log_events(logGroupName=GROUP.name, logStreamName=name, logEvents=[event_])
 
+    client = fake_aws.client("logs")
+    client.create_log_group(logGroupName=GROUP.name)
+    client.create_log_stream(logGroupName=GROUP.name, logStreamName=name)
     put("another's", now - 2000, "")
     put("before", now - 2000, "a.0-0")
     put("first", now, "a.0-1")
