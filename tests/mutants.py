@@ -207,8 +207,8 @@ MUTANTS = (
     Mutant(
         "what was sent twice to CloudWatch Logs is read once",
         "logging/cloudwatch_reading.py",
-        "if number < below or number in others:",
-        "if False:",
+        "        if at % 2:",
+        "        if False:",
         ("tests/unit/logging/test_cloudwatch_reading.py",),
     ),
     Mutant(
@@ -221,9 +221,30 @@ MUTANTS = (
     Mutant(
         "a sender's own record waits for nobody who waits for room",
         "logging/cloudwatch_handler.py",
-        "return False if is_sending() else super().handle(record)",
-        "return super().handle(record)",
+        "if is_sending() or record.threadName == THREAD:",
+        "if False:",
         ("tests/unit/logging/test_cloudwatch_handler.py",),
+    ),
+    Mutant(
+        "the end of the logs in CloudWatch Logs lasts while something is sent",
+        "logging/cloudwatch_pace.py",
+        "max(self.begun, sent_at) + self.timeout",
+        "self.begun + self.timeout",
+        ("tests/unit/logging/test_cloudwatch.py::test_the_end_lasts_while_something_is_sent",),
+    ),
+    Mutant(
+        "nobody waits for room in CloudWatch Logs beyond the end of the runner",
+        "runner/attempts/logs.py",
+        "            self.cloud.ending(timeout)\n",
+        "            pass\n",
+        ("tests/integration/test_cloudwatch_logs.py::test_the_end_of_a_runner_whose_jobs_wait_for_room",),
+    ),
+    Mutant(
+        "who follows logs has what a machine whose clock is behind has put before",
+        "logging/cloudwatch_reading.py",
+        "            self._go_back()\n",
+        "            pass\n",
+        ("tests/unit/logging/test_cloudwatch_reading.py",),
     ),
     Mutant(
         "logs of a table at an emulator stay away from AWS",

@@ -75,6 +75,18 @@ def test_it_prints_the_id_alone_and_goes_on(folder: Path) -> None:
     assert f"session {session} succeeded in" in log.read_text(encoding="utf-8")
 
 
+def test_its_messages_outlive_it_where_logs_do_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are no log of a job: they stay beside the store, also where the logs go with the runner."""
+    monkeypatch.setenv("BUNSUI_LOGS", "none")
+    (folder / "go").touch()
+    started = bunsui(folder, "session", "start", "p.yaml", "--detach")
+    session = started.stdout.strip()
+    log = Path(started.stderr.removeprefix("it runs in the background; log: ").strip())
+    until(lambda: not processes(folder))
+    assert f"s.db-logs/runner-{session}.log" in str(log)
+    assert f"session {session} succeeded in" in log.read_text(encoding="utf-8")
+
+
 def test_it_outlives_its_terminal(folder: Path) -> None:
     """A terminal that is closed, and the SIGHUP to all that stood in it, do not reach it."""
     master, slave = pty.openpty()

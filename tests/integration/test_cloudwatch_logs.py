@@ -20,6 +20,7 @@ import bunsui
 from bunsui.aws.settings import AwsSettings
 from bunsui.cli.main import run as command
 from bunsui.errors import AwsError, ConfigError
+from bunsui.logging import cloudwatch, cloudwatch_logs
 from bunsui.model.log import LogRecord
 from bunsui.runner.clock import SystemClock
 from bunsui.runner.surroundings import Surroundings
@@ -199,6 +200,16 @@ def test_a_session_that_is_taken_over_has_one_log(table: Callable[..., bunsui.Ru
             AwsSettings(endpoints={"logs": "http://logs"}),
             "cloudwatch:///bunsui/team",
         ),
+        *(
+            (f"dynamodb://team?endpoint_url=https://{host}", AwsSettings(), "cloudwatch:///bunsui/team")
+            for host in (
+                "vpce-0a-b.dynamodb.eu-central-1.vpce.amazonaws.com",
+                "dynamodb-fips.us-east-1.amazonaws.com",
+                "dynamodb.cn-north-1.amazonaws.com.cn",
+                "dynamodb.us-east-1.api.aws",
+            )
+        ),
+        ("dynamodb://team?endpoint_url=https://amazonaws.com.local", AwsSettings(), None),
     ],
 )
 def test_the_group_of_a_table(url: str, settings: AwsSettings, expected: str | None) -> None:
@@ -280,7 +291,8 @@ def test_cloudwatch_logs_is_down(
         session = runner.run(logging_("one", "two"))
         runner.close()
     session.raise_for_status()
-    assert ["2 records of logs are missing in group /bunsui/team"] == [
+    some = "up to " if how == "hang" else ""
+    assert [f"{some}2 records of logs are missing in group /bunsui/team"] == [
         each.getMessage().partition(":")[0] for each in caplog.records if "missing" in each.getMessage()
     ]
     fake_aws.faults.abandon()
@@ -437,3 +449,67 @@ def test_a_runner_that_is_killed_loses_what_waits(fake_aws: FakeAws, store: str,
         process.wait(60)
         fake_aws.faults.abandon()
         assert list(map(str, range(100))) == said(session.logs())
+
+
+def test_failed_jobs_ask_for_nothing(
+    fake_aws: FakeAws,
+    store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """``bunsui run`` says how to see their logs; to ask for each would take minutes where AWS hangs."""
+    flow = tmp_path / "p.yaml"
+    flow.write_text(
+        'version: "1.0"\nname: p\njobs:\n'
+        '  - {id: a, type: custom, command: [sh, -c, "echo one; exit 3"]}\n'
+        '  - {id: b, type: custom, command: [sh, -c, "exit 4"]}\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("BUNSUI_STORE", store)
+    monkeypatch.setenv("BUNSUI_LOGS", place(fake_aws))
+    assert 1 == command(["run", str(flow)])
+    printed = capsys.readouterr().out
+    assert [True, True] == [f"--job {job}" in printed for job in "ab"]
+    asked = {call.action for call in fake_aws.called("logs")}
+    assert "PutLogEvents" in asked
+    assert not asked & {"DescribeLogStreams", "GetLogEvents", "FilterLogEvents"}
+
+
+def test_logs_that_are_kept_elsewhere(fake_aws: FakeAws, store: str) -> None:
+    """Who reads where they are not is told so: they have never looked as if nobody had logged."""
+    with bunsui.Runner(store) as runner:
+        session = runner.run(prints()).id
+    with bunsui.Runner(store, logs=place(fake_aws)) as runner:
+        with pytest.raises(bunsui.NotFound, match="not in group /bunsui/team, but in /") as raised:
+            list(runner.session(session).logs())
+        assert "the key logs" in str(raised.value.hint)
+        session = runner.run(prints()).id
+    with bunsui.Runner(store) as runner:
+        with pytest.raises(bunsui.NotFound, match="is gone") as raised:
+            list(runner.session(session).logs())
+        assert "the key logs" in str(raised.value.hint)
+
+
+def test_the_end_of_a_runner_whose_jobs_wait_for_room(
+    fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What collects what a command prints waits no longer than the end itself would."""
+    monkeypatch.setattr(cloudwatch.Writer.ending, "__defaults__", (0.5,))
+    monkeypatch.setattr(cloudwatch.Writer.close, "__defaults__", (0.5,))
+    monkeypatch.setattr(cloudwatch_logs.CloudLogs.close, "__defaults__", (0.5,))
+    monkeypatch.setitem(cloudwatch.Writer.__init__.__kwdefaults__, "block", 3600.0)
+    hung = fake_aws.faults.hang("logs")
+    code = "while True: print('x' * 10_000)"
+    runner = bunsui.Runner("memory://", logs=place(fake_aws, "&policy=block"))
+    runner.start(bunsui.Pipeline("p", [bunsui.Job("a", "custom", {"command": [sys.executable, "-c", code]})]))
+    hung.wait()
+    writer = runner._control.parts.logs.cloud._writer
+    until(lambda: writer._hurries > 0)
+    ending = threading.Thread(target=runner.close, args=(0,), daemon=True)
+    ending.start()
+    ending.join(30)
+    outlives = ending.is_alive()
+    hung.end()
+    ending.join(30)
+    assert not outlives

@@ -71,6 +71,8 @@ BUSY_OF: Mapping[str, frozenset[str]] = {
     ),
     # Of a single write, with a transaction or with another region's that is on its way.
     "dynamodb": frozenset({"ReplicatedWriteConflictException", "TransactionConflictException"}),
+    # Where others make the same group: "CreateLogGroup" in the API reference of CloudWatch Logs.
+    "logs": frozenset({"OperationAbortedException"}),
     # Of a conditional write, with another that is on its way.
     "s3": frozenset({"ConditionalRequestConflict", "OperationAborted"}),
     # As many executions as may run do: one has to end first. And of the key that a machine is encrypted with.

@@ -173,11 +173,19 @@ class Background:
         os.close(log)
 
     def began(self, session: Session) -> None:
-        """Tells that the session is durable; its messages then stand with the logs of its jobs."""
+        """Tells that the session is durable; its messages then stand with the logs of its jobs.
+
+        Where these are kept elsewhere, or go with the runner, they stay where they are, under its name.
+        """
+        from bunsui.runner.sessions.session_logs import is_kept_here  # noqa: PLC0415 - only here
+
         if self.log is not None:
             with contextlib.suppress(OSError):  # Then it stays where it is.
-                session.log_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self.log = self.log.rename(session.log_folder / "runner.log")
+                if is_kept_here(session):
+                    session.log_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self.log = self.log.rename(session.log_folder / "runner.log")
+                else:
+                    self.log = self.log.rename(self.log.with_name(f"runner-{session.id}.log"))
         self.has_begun = True
         self.tell(session=session.id, log=str(self.log))
 

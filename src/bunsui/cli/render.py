@@ -231,9 +231,11 @@ def ending(state: SessionState) -> str:
 
 
 def _log_command(session: Session, job: str, at: str) -> None:
-    """Says how to see the log of a failed job, where it has one."""
+    """Says how to see the log of a failed job, where it has one, or asking for that may take its time."""
+    from bunsui.runner.sessions.session_logs import costs_calls  # noqa: PLC0415 - where a job failed
+
     try:
-        if not any(session.logs(job, last=1)):
+        if not costs_calls(session) and not any(session.logs(job, last=1)):
             return
     except (BunsuiError, OSError) as error:
         say(f"    log: {printable(str(error))}")

@@ -27,6 +27,7 @@ from bunsui.runner.clock import SystemClock
 from bunsui.runner.log_places import cloud_of, folder_of
 from bunsui.runner.sessions import index, reading
 from bunsui.stores.access import may_write
+from bunsui.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from bunsui.aws.settings import AwsSettings
@@ -84,6 +85,8 @@ def _logs(store: Store, given: str | None, aws: AwsSettings | None) -> Iterator[
         yield group(cloud)
     elif place is not None:
         yield folder("logs", place)
+    elif not isinstance(store, MemoryStore):  # Of that nothing outlives the runner.
+        yield ok("logs", "they are kept for as long as the runner is: neither a folder nor a group is named")
 
 
 def group(cloud: CloudLogs) -> Check:

@@ -7,39 +7,34 @@ longer and longer waits, and meanwhile waits in a queue that is bounded; see
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from random import Random
 from typing import TYPE_CHECKING
 
 from bunsui.concurrency.notice import Notice
 from bunsui.concurrency.threads import start
-from bunsui.errors import AwsError
-from bunsui.logging.cloudwatch_calls import INVALID, Calls
+from bunsui.logging.cloudwatch_calls import Calls
+from bunsui.logging.cloudwatch_failures import Failures
+from bunsui.logging.cloudwatch_pace import Patience
 from bunsui.logging.cloudwatch_queue import FULL, MOST_BYTES, MOST_EVENTS, Queue, Stream
 from bunsui.logging.cloudwatch_sending import as_sender, is_sending
-from bunsui.performance.retrying import Backoff, RetryBudget, SharedBudget
 
 if TYPE_CHECKING:
     from bunsui.logging.cloudwatch_events import Event
 
+#: The name of the threads that send.
+THREAD = "bunsui-cloudwatch"
 #: Threads that send, at most: one is enough for 20 streams that are written to all the time.
 SENDERS = 4
-#: Seconds before a call that was refused is tried again: somebody may have given the right meanwhile.
-REST = 30.0
-#: Seconds for which it fails before a warning says so, where it may pass; at once, where it was refused.
-SILENCE = 30.0
+#: The same of one that is being closed: of many short jobs each has a stream of its own to be sent.
+CLOSING = 8
 #: Seconds for which one record waits for room, at most, with the policy ``block``. After that none waits
 #: before something could be sent.
 BLOCK = 60.0
-#: Seconds for which `Writer.close` goes on sending.
+#: Seconds for which `Writer.close` goes on where nothing can be sent; see `Patience`.
 FLUSH = 10.0
-BACKOFF = Backoff(first=0.2, longest=10.0)
-
-_log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -71,6 +66,7 @@ class Writer:
         thread: Callable[..., threading.Thread] = threading.Thread,
     ) -> None:
         self._calls = calls
+        self._group = calls.group.name
         self._policy = policy
         self._most = most_events, most_bytes
         self._block = block
@@ -82,7 +78,7 @@ class Writer:
         #: Guards all below.
         self._lock = threading.Lock()
         self._queue = Queue(*self._most)
-        self._budget = SharedBudget(Random(), RetryBudget(backoff=BACKOFF))  # noqa: S311 - for jitter
+        self._failures = Failures(self._group)
         self._threads: set[threading.Thread] = set()
         #: How many of them wait for something to do.
         self._idle = 0
@@ -90,11 +86,12 @@ class Writer:
         self._news, self._progress = Notice(), Notice()
         self._hurries = 0
         self._closed = self._stopped = False
+        #: How long it goes on, where it is to be closed.
+        self._ending: Patience | None = None
+        #: When something was sent last (monotonic).
+        self._sent_at = float("-inf")
         #: Whether nobody waits for room: nothing can be sent for now.
         self._given_up = False
-        self._failing_since: float | None = None
-        self._warned = False
-        self._warnings: list[tuple[object, ...]] = []
         self._pid = os.getpid()
 
     def _begin_if_forked(self) -> None:
@@ -162,10 +159,12 @@ class Writer:
         if self._policy != "block" or is_sending():
             return False
         with self._lock:
-            if self._closed or self._given_up:
+            if self._closed or self._given_up or self._queue.is_too_large(size):
                 return False
             if self._queue.has_room(size):
                 return True
+            if self._ending is not None:
+                until = min(until, self._ending.until(self._sent_at))
             progress = self._progress
             self._hurries += 1
         try:
@@ -197,12 +196,15 @@ class Writer:
             starts = (
                 not self._closed
                 and not self._idle
-                and len(self._threads) < SENDERS
+                and self._may_start()
                 and self._queue.next_at(at_once=True) is not None
             )
         if starts:
             self._start()
         news.set()
+
+    def _may_start(self) -> bool:
+        return len(self._threads) < (CLOSING if self._closed else SENDERS)
 
     def _start(self) -> None:
         # boto3 imports it with the first call. That may be when the interpreter ends already, as of a program
@@ -210,9 +212,9 @@ class Writer:
         import concurrent.futures.thread  # noqa: PLC0415, F401 - see above
 
         with self._lock:
-            if len(self._threads) >= SENDERS:
+            if not self._may_start():
                 return
-            made = self._make_thread(target=self._run, name="bunsui-cloudwatch", daemon=True)
+            made = self._make_thread(target=self._run, name=THREAD, daemon=True)
             self._threads.add(made)
         try:
             start(made)
@@ -269,7 +271,7 @@ class Writer:
         failed: Exception | None = None
         lost, why = 0, ""
         if not stream.tries:
-            self._budget.earn()
+            self._failures.earn()
         try:
             rejected = self._calls.put(stream.name, batch)
             lost = rejected.too_old + rejected.too_new
@@ -281,55 +283,23 @@ class Writer:
         now, at = self._monotonic(), int(self._wall() * 1000)
         with self._lock:
             if failed is None:
-                self._failing_since, self._given_up = None, False
+                self._given_up, self._sent_at = False, now
+                self._failures.passed()
                 if lost:
                     self._queue.lose(stream, lost, why)
-                    self._warn("%d records were rejected by group %s: %s", lost, self._calls.group.name, why)
+                    self._failures.say("%d records were rejected by group %s: %s", lost, self._group, why)
                 self._queue.sent(stream, len(batch), now)
                 self._queue.settle_all(at, now)
             else:
-                self._fail(stream, batch, failed, now)
+                wait = self._failures.judge(failed, stream, batch, self._queue, now, closing=self._closed)
+                self._given_up = self._given_up or self._failures.is_refused
+                self._queue.failed(stream, now + wait)
         self._tell_progress()
         self.warn()
 
-    def _fail(self, stream: Stream, batch: list[Event], error: Exception, now: float) -> None:
-        """What becomes of a batch that was not sent."""
-        stream.tries += 1
-        passes = isinstance(error, AwsError) and error.kind in ("busy", "open")
-        if isinstance(error, AwsError) and error.code == INVALID:
-            # One of them is what is wrong with it: it is found by halves.
-            if len(batch) > 1:
-                stream.most = len(batch) // 2
-            else:
-                self._queue.drop(stream, 1, "CloudWatch Logs has refused them")
-                self._warn("group %s refuses a record: %s", self._calls.group.name, error)
-            self._queue.failed(stream, now)
-            return
-        if self._failing_since is None:
-            self._failing_since = now
-        self._given_up = self._given_up or not passes
-        wait = self._budget.wait(stream.tries) if passes else REST
-        self._queue.failed(stream, now + wait)
-        if not passes or now - self._failing_since >= SILENCE:
-            text = str(error) if isinstance(error, AwsError) else type(error).__name__
-            self._warn(
-                "logs can't be sent to group %s: %s; they wait, and what does not fit is counted",
-                self._calls.group.name,
-                text,
-            )
-
-    def _warn(self, *said: object) -> None:
-        if not self._warned:
-            self._warned = True
-            self._warnings.append(said)
-
     def warn(self) -> None:
         """Logs what there is to say about the log itself, as warnings."""
-        if self._warnings:
-            with self._lock:
-                warnings, self._warnings = self._warnings, []
-            for text, *values in warnings:
-                _log.warning(str(text), *values)
+        self._failures.warn()
 
     def _tell_progress(self) -> None:
         with self._lock:
@@ -339,61 +309,84 @@ class Writer:
     # The end
 
     def flush(self, timeout: float = FLUSH) -> bool:
-        """Sends what there is, as far as so many seconds allow; whether all of it was sent."""
+        """Sends what there is now; whether all of it was sent.
+
+        Args:
+            timeout: seconds for which nothing gets through; see `Patience`.
+        """
         if self._pid != os.getpid():
             return True
-        until = self._monotonic() + timeout
+        patience = Patience(self._monotonic(), timeout)
         with self._lock:
             self._hurries += 1
+            waited = [(each, each.taken + len(each.events)) for each in self._queue.streams.values()]
         try:
             while True:
                 with self._lock:
-                    progress = self._progress
-                    is_empty = not self._queue.events
-                if is_empty:
+                    progress, now = self._progress, self._monotonic()
+                    waited = [(each, last) for each, last in waited if each.taken < last]
+                    until = patience.until(self._sent_at)
+                    is_in_vain = self._queue.idle_until(until)
+                if not waited:
                     return True
                 self._wake()
-                left = until - self._monotonic()
-                if left <= 0 or not self._threads:
+                if is_in_vain or now >= until or not self._threads:
                     return False
-                progress.wait(left)
+                progress.wait(until - now)
         finally:
             with self._lock:
                 self._hurries -= 1
 
+    def ending(self, within: float, timeout: float = FLUSH) -> None:
+        """Says that `close` follows: nobody waits for room for longer than that would go on.
+
+        Args:
+            within: seconds until then.
+            timeout: see `close`.
+        """
+        with self._lock:
+            if self._ending is None:
+                self._ending = Patience(self._monotonic() + within, timeout)
+        self._tell_progress()
+
     def close(self, timeout: float = FLUSH) -> None:
-        """Sends what there is, as far as so many seconds allow, and ends. What is lost is warned of."""
+        """Sends what there is, and ends. What is lost is warned of.
+
+        Args:
+            timeout: seconds for which nothing gets through; see `Patience`.
+        """
         if self._pid != os.getpid():
             return
         with self._lock:
             has_ended, self._closed = self._closed, True
+            if self._ending is None or not self._given_up:  # Else it was waited for in vain already.
+                self._ending = Patience(self._monotonic(), timeout)
+            patience = self._ending
             self._queue.hurry()
+        self._tell_progress()  # Who waits for room waits no more.
         if has_ended:
             return
-        until = self._monotonic() + timeout
-        self._finish(until)
+        self._finish(patience)
         with self._lock:
+            was_sending = self._queue.abandon()
+            self._failures.end(self._queue.lost, at_most=was_sending)
             self._stopped = True
-            self._queue.abandon()
-            if lost := self._queue.lost:
-                text = "%d records of logs are missing in group %s: %s"
-                why = "the queue was full, or they could not be sent before the end"
-                self._warnings.append((text, lost, self._calls.group.name, why))
             news = self._news
         news.set()
         self.warn()
 
-    def _finish(self, until: float) -> None:
-        while (left := until - self._monotonic()) > 0:
+    def _finish(self, patience: Patience) -> None:
+        while True:
             with self._lock:
-                progress, news = self._progress, self._news
+                progress, news, now = self._progress, self._news, self._monotonic()
                 is_empty, has_threads = not self._queue.events, bool(self._threads)
+                until = patience.until(self._sent_at)
                 is_in_vain = self._queue.idle_until(until)
             news.set()
-            if is_in_vain or (is_empty and not has_threads):
+            if now >= until or is_in_vain or (is_empty and not has_threads):
                 return
             if has_threads:
-                progress.wait(left)
+                progress.wait(until - now)
             else:
                 with as_sender():  # There can be none of this one's threads.
                     if not self._step(waits=False):

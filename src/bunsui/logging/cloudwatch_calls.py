@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,7 @@ from attrs import frozen
 from bunsui.aws.asking import ask
 from bunsui.aws.connections import Caller, Connections
 from bunsui.errors import AwsError
+from bunsui.logging.cloudwatch_pace import Pace
 
 if TYPE_CHECKING:
     from bunsui.aws.log_group import LogGroup
@@ -26,6 +30,10 @@ _THERE = "ResourceAlreadyExistsException"
 #: What a batch is refused with that no other try will have taken.
 INVALID = "InvalidParameterException"
 _CALLER = Caller()
+#: Seconds before a retention that was refused is set again.
+_AGAIN = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 @frozen
@@ -43,6 +51,13 @@ def is_missing(error: AwsError) -> bool:
     return error.code == _MISSING
 
 
+def _not_yet(error: AwsError) -> AwsError:
+    """The error of a call about what was just made: AWS may see that a moment later."""
+    if is_missing(error):
+        error.kind = "busy"
+    return error
+
+
 class Calls:
     """Calls about one group. Any number of threads may use it at once.
 
@@ -56,6 +71,11 @@ class Calls:
         self.connections = connections
         #: The streams that are there, as a dict for its order.
         self._made: dict[str, None] = {}
+        self._pace = Pace()
+        #: AWS refuses those who make one group at the same time, all but one.
+        self._making_group = threading.Lock()
+        #: When a retention is set that could not be set with its group (monotonic).
+        self._retained_at: float | None = None
 
     def _call(self, action: str, resource: str | None = None, **parameters: Any) -> dict[str, Any]:
         given = {"logGroupName": self.group.name, **parameters}
@@ -85,7 +105,10 @@ class Calls:
                 raise
             self._made.pop(stream, None)  # Somebody has removed it.
             self._make(stream)
-            answer = self._put(stream, batch)
+            try:
+                answer = self._put(stream, batch)
+            except AwsError as again:
+                raise _not_yet(again) from None
         told = answer.get("rejectedLogEventsInfo") or {}
         # The indexes of both ends of what was taken: "RejectedLogEventsInfo" in the API reference.
         too_old = max(told.get("tooOldLogEventEndIndex", 0), told.get("expiredLogEventEndIndex", 0))
@@ -103,18 +126,28 @@ class Calls:
         except AwsError as error:
             if not is_missing(error):
                 raise
-            self._make_group()
-            self._make_stream(stream)
+            with self._making_group:
+                self._make_group()
+            try:
+                self._make_stream(stream)
+            except AwsError as again:
+                raise _not_yet(again) from None
         self._made[stream] = None
         while len(self._made) > _KNOWN:
             self._made.pop(next(iter(self._made), ""), None)
+        if self._retained_at is not None and time.monotonic() >= self._retained_at:
+            self._retain()
 
     def _make_stream(self, stream: str) -> None:
+        self._pace.wait()
         try:
             self._call("CreateLogStream", f"{self.group.name}:{stream}", logStreamName=stream)
         except AwsError as error:
+            if error.kind == "busy":
+                self._pace.slower()
             if error.code != _THERE:
                 raise
+        self._pace.faster()
 
     def _make_group(self) -> None:
         try:
@@ -124,7 +157,23 @@ class Calls:
                 raise
             return  # What it keeps is the affair of who has made it.
         if self.group.retention is not None:
+            self._retain()
+
+    def _retain(self) -> None:
+        """Has the group keep its events for so long; where that fails they are sent all the same."""
+        is_first, self._retained_at = self._retained_at is None, time.monotonic() + _AGAIN
+        try:
             self._call("PutRetentionPolicy", retentionInDays=self.group.retention)
+        except AwsError as error:
+            if is_first:
+                _log.warning(
+                    "group %s keeps logs for ever, and not %s days, until its retention can be set: %s",
+                    self.group.name,
+                    self.group.retention,
+                    error,
+                )
+            return
+        self._retained_at = None
 
     # Reading
 

@@ -17,9 +17,9 @@ from bunsui.aws.log_group import CLOUDWATCH, POLICIES, LogGroup
 from bunsui.aws.settings import AwsSettings, read_aws
 from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
-from bunsui.logging.cloudwatch import FLUSH, SENDERS, Writer
+from bunsui.logging.cloudwatch import CLOSING, FLUSH, THREAD, Writer
 from bunsui.logging.cloudwatch_calls import PATIENCE, Calls
-from bunsui.logging.cloudwatch_events import fitting_text
+from bunsui.logging.cloudwatch_events import MAX_BATCH, fitting_text
 from bunsui.logging.cloudwatch_queue import MOST_BYTES, MOST_EVENTS, Stream
 from bunsui.logging.cloudwatch_sending import is_sending
 from bunsui.logging.formats import JsonFormatter
@@ -63,10 +63,12 @@ class CloudWatchHandler(logging.Handler):
         level: the lowest that is sent.
         most_events: records that wait at most.
         most_bytes: bytes of them.
-        timeout: seconds for which `flush` and `close` go on sending.
+            At least 1,048,576, as much as is sent at once.
+        timeout: seconds for which `flush` and `close` go on where nothing can be sent; where something is, up
+            to 6 times as long.
 
     Raises:
-        ConfigError: a group, stream or policy is none, or `aws` is wrong.
+        ConfigError: a group, stream or policy is none, `aws` is wrong, or a number is too small.
     """
 
     def __init__(
@@ -91,10 +93,17 @@ class CloudWatchHandler(logging.Handler):
                 f"stream is {quoted(stream)}",
                 hint="its name has 1 to 512 characters, none of them ':' or '*'",
             )
+        for name, value, least in (
+            ("most_events", most_events, 1),
+            ("most_bytes", most_bytes, MAX_BATCH),
+            ("timeout", timeout, 0),
+        ):
+            if not value >= least:  # NaN, too.
+                raise ConfigError(f"{name} is {value}", hint=f"it is {least} or more")
         self._group = evolve(found, policy=policy or found.policy)
         self._name = stream
         settings = self._group.settings(None if aws is None else read_aws(aws))
-        self._connections = Connections(settings, concurrency=SENDERS, patience=PATIENCE)
+        self._connections = Connections(settings, concurrency=CLOSING, patience=PATIENCE)
         self._writer = Writer(
             Calls(self._group, self._connections),
             self._group.policy,
@@ -114,8 +123,17 @@ class CloudWatchHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> Any:
         """See `logging.Handler.handle`."""
-        # Before the lock: a thread that holds it may wait for this one to have sent something.
-        return False if is_sending() else super().handle(record)
+        # Its own records: here, or from a `QueueListener`, in whose thread they come.
+        if is_sending() or record.threadName == THREAD:
+            return False
+        # Without the handler's lock: who waits for room would hold it, and `logging.shutdown` takes it first.
+        # The writer takes records from any thread.
+        taken = self.filter(record)
+        if isinstance(taken, logging.LogRecord):  # Since Python 3.12 a filter may give another one.
+            record = taken
+        if taken:
+            self.emit(record)
+        return taken
 
     def emit(self, record: logging.LogRecord) -> None:
         """Has a record sent."""
@@ -140,7 +158,7 @@ class CloudWatchHandler(logging.Handler):
         return self._stream[0]
 
     def flush(self) -> None:
-        """Sends what there is, for so many seconds as `timeout` says."""
+        """Sends what there is, for as long as `timeout` says."""
         if not is_sending():
             self._in_vain = not self._writer.flush(self._timeout)
 

@@ -56,6 +56,8 @@ class CloudJobLog:
         self._mark = mark
         self._lock = threading.Lock()
         self._number = 0
+        #: Numbers of what says what is missing: it is no record that anybody has appended.
+        self._notices = count()
         self._left = limit
         self._limit = limit
         #: Records that came after the limit was reached.
@@ -91,8 +93,8 @@ class CloudJobLog:
         if texts:
             self._number += self._writer.put(self._stream, self._now(), texts)
 
-    def _named(self, line: bytes, number: int) -> bytes:
-        end = f',"event":"{self._mark}-{number}"}}'.encode()
+    def _named(self, line: bytes, number: int, more: str = "") -> bytes:
+        end = f',"event":"{self._mark}{more}-{number}"}}'.encode()
         return fitting_line(line, MAX_TEXT - _END)[:-1] + end
 
     def _now(self) -> int:
@@ -129,7 +131,7 @@ class CloudJobLog:
 
     def _notice(self, lost: int, why: str) -> bytes:
         text = f"{lost} {'record is' if lost == 1 else 'records are'} missing here: {why}"
-        return self._own(text, {"lost": lost})
+        return self._named(self._own(text, {"lost": lost}), next(self._notices), ".n")
 
     def _own(self, message: str, fields: dict[str, Any]) -> bytes:
         record = {

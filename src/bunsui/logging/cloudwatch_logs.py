@@ -8,13 +8,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bunsui.aws.connections import Connections
-from bunsui.logging.cloudwatch import FLUSH, SENDERS, Writer
+from bunsui.logging.cloudwatch import CLOSING, FLUSH, Writer
 from bunsui.logging.cloudwatch_calls import PATIENCE, Calls
 from bunsui.logging.cloudwatch_jobs import CloudLogStore, stream_name
 from bunsui.logging.cloudwatch_reading import GroupLogs
 from bunsui.ports.permissions import Permission, Where
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bunsui.aws.log_group import LogGroup
     from bunsui.aws.settings import AwsSettings
     from bunsui.ports.clock import Clock
@@ -53,7 +55,7 @@ class CloudLogs:
         """What attempts write to. What is written by it is sent until `close`."""
         with self._making:
             if self._writer is None:
-                self._written = Connections(self.settings, concurrency=SENDERS, patience=PATIENCE)
+                self._written = Connections(self.settings, concurrency=CLOSING, patience=PATIENCE)
                 self._writer = Writer(
                     Calls(self.group, self._written),
                     self.group.policy,
@@ -68,11 +70,13 @@ class CloudLogs:
         since: datetime | None = None,
         *,
         is_followed: bool = False,
+        beside: Path | None = None,
     ) -> GroupLogs:
         """The logs of a session; see `GroupLogs`. Who has read closes it."""
         return GroupLogs(
-            self._calls(), session, self._clock, ended, since, is_followed=is_followed, flush=self._flush
-        )
+            self._calls(), session, self._clock, ended, since, is_followed=is_followed, flush=self._flush,
+            beside=beside,
+        )  # fmt: skip
 
     def _flush(self) -> None:
         if self._writer is not None:
@@ -123,8 +127,15 @@ class CloudLogs:
         more = () if self.group.retention is None else (_RETENTION,)
         yield Permission([*_USED, *more], [group, f"{group}:*"])
 
+    def ending(self, timeout: float) -> None:
+        """Says that `close` follows in so many seconds; see `Writer.ending`."""
+        with self._making:
+            writer = self._writer
+        if writer is not None:
+            writer.ending(timeout)
+
     def close(self, timeout: float = FLUSH) -> None:
-        """Sends what there is, for so many seconds at most, and ends."""
+        """Sends what there is, and ends; see `Writer.close`."""
         with self._making:
             writer, connections = self._writer, self._written
         if writer is not None:

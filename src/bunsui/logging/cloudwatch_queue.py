@@ -51,6 +51,8 @@ class Stream:
         self.tries = 0
         #: When its first event came, and before when nothing is sent (monotonic).
         self.since = self.not_before = 0.0
+        #: How many of its events were sent, or dropped.
+        self.taken = 0
         self._time = 0
 
     def stamp(self, time: int) -> int:
@@ -99,6 +101,10 @@ class Queue:
     def _forget(self, stream: Stream) -> None:
         if not (stream.users or stream.events or stream.owed or stream.is_sending):
             self.streams.pop(stream.name, None)
+
+    def is_too_large(self, size: int) -> bool:
+        """Whether an event that counts so many bytes never fits."""
+        return size > self._most_bytes
 
     def has_room(self, size: int) -> bool:
         """Whether an event that counts so many bytes fits."""
@@ -210,6 +216,7 @@ class Queue:
     def _take(self, stream: Stream, count: int) -> list[Event]:
         taken = [stream.events.popleft() for _ in range(min(count, len(stream.events)))]
         size = sum(event.size for event in taken)
+        stream.taken += len(taken)
         stream.size -= size
         self.size -= size
         self.events -= len(taken)
@@ -218,14 +225,21 @@ class Queue:
     def hurry(self) -> None:
         """Has all streams tried once more, whatever has failed before."""
         for stream in self.streams.values():
-            stream.not_before = 0.0
+            stream.not_before, stream.tries = 0.0, 0
 
-    def abandon(self) -> None:
-        """Drops everything, and counts it; nobody will say so in the log."""
+    def abandon(self) -> bool:
+        """Drops everything, and counts it; nobody will say so in the log.
+
+        Returns:
+            Whether some of it was on its way, and may have come to be there.
+        """
+        was_sending = False
         for stream in list(self.streams.values()):
+            was_sending |= stream.is_sending and bool(stream.events)
             self.drop(stream, len(stream.events), FULL)
             stream.owed = 0
         self._owing.clear()
+        return was_sending
 
 
 def whole_lines(data: bytes) -> Iterable[bytes]:

@@ -12,6 +12,7 @@ over::
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from bunsui.logging.cloudwatch_jobs import stream_name
 from bunsui.logging.sources import JobSource, SessionSource
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bunsui.ports.clock import Clock
 
 #: How long after the end of a session lines may still come.
@@ -36,8 +39,10 @@ PATIENCE = 60.0
 SKEW = timedelta(minutes=5)
 #: Lines that are held in memory, over all streams, as long as each has some; and the fewest of one page.
 LINES, FEWEST = 20_000, 100
-#: Numbers of one writer that are held in memory; of what is older it is taken for granted that it was read.
-_WINDOW = 100_000
+#: Ranges of numbers of one writer that are held in memory; of more, the lowest are taken for one.
+_RANGES = 10_000
+#: How the name of a file ends with which a log goes on.
+_GOES_ON = re.compile(r"\.\d{4,}\Z")
 _NAMED = re.compile(rb',"event":"([0-9a-z.]{1,40})-(\d{1,15})"\}\Z')
 
 
@@ -45,26 +50,33 @@ class Twice:
     """Tells events that were sent twice from others, by their names; see `cloudwatch_jobs`."""
 
     def __init__(self) -> None:
-        #: By writer: all numbers below have been read; and which others.
-        self._read: dict[bytes, tuple[int, set[int]]] = {}
+        #: By writer: the numbers that were read, as the first of each range and what comes behind its last.
+        #: Mostly there is one: but where a clock fell, what was sent later is read first.
+        self._read: dict[bytes, list[int]] = {}
 
     def line(self, text: bytes) -> bytes | None:
         """The line that an event is, as its job's log has it; None where it was read already."""
         found = _NAMED.search(text)
         if found is None:  # Somebody else's.
             return text
-        mark, number = found[1], int(found[2])
-        below, others = self._read.get(mark) or (number, set())
-        if number < below or number in others:
+        number, read = int(found[2]), self._read.setdefault(found[1], [])
+        at = bisect_right(read, number)
+        if at % 2:  # Behind the beginning of a range, and not behind its end.
             return None
-        others.add(number)
-        while below in others:
-            others.discard(below)
-            below += 1
-        if len(others) > _WINDOW:  # What is between them was never taken.
-            below, others = max(others) + 1, set()
-        self._read[mark] = below, others
+        # It goes on with the range before, or begins that behind, or joins both; else it is one of its own.
+        joins_before, joins_behind = (
+            at > 0 and read[at - 1] == number,
+            at < len(read) and read[at] == number + 1,
+        )
+        new = ([] if joins_before else [number]) + ([] if joins_behind else [number + 1])
+        read[at - joins_before : at + joins_behind] = new
+        if len(read) > 2 * _RANGES:
+            del read[1:3]
         return text[: found.start()] + b"}"
+
+    def is_named(self, text: bytes) -> bool:
+        """Whether an event has a name by which it is known again."""
+        return _NAMED.search(text) is not None
 
 
 class JobStream(JobSource):
@@ -89,8 +101,11 @@ class JobStream(JobSource):
         self._due_at = 0.0
         self._is_at_end = self._is_last = False
         self._failing_since: float | None = None
-        #: The time of the last event that was read.
-        self._last = 0
+        #: The time of the last event that was read; and before what time nothing is wanted, where it was
+        #: begun with the last lines.
+        self._last = self._floor = 0
+        #: Up to where it is read again: events without a name were read.
+        self._read_to = 0
 
     def look(self, last: int) -> None:
         """See `JobSource.look`."""
@@ -100,6 +115,13 @@ class JobStream(JobSource):
         self._is_at_end = now < self._due_at and not is_last
         if not self._is_at_end:
             self._until = milliseconds(self._session.clock.now() + SKEW)
+        if is_last and self._last and self._session.is_followed:
+            self._go_back()
+
+    def _go_back(self) -> None:
+        """Reads again what another machine whose clock is behind may have put before the last event."""
+        self._read_to, self._token = self._last, None
+        self._start = max(self._last - int(SKEW.total_seconds() * 1000), self._start or 0, self._floor)
 
     def block(self, size: int) -> bytes:
         """See `JobSource.block`; a page is 1 MiB at most."""
@@ -115,8 +137,14 @@ class JobStream(JobSource):
         return b""
 
     def _lines(self, events: Iterable[Mapping[str, Any]]) -> list[bytes]:
-        found = (self._twice.line(str(event.get("message", "")).encode()) for event in events)
-        return [line.rstrip(b"\r\n") for line in found if line is not None]
+        lines = []
+        for event in events:
+            text = str(event.get("message", "")).encode()
+            was_read = int(event.get("timestamp", 0)) <= self._read_to and not self._twice.is_named(text)
+            line = None if was_read else self._twice.line(text)
+            if line is not None:
+                lines.append(line.rstrip(b"\r\n"))
+        return lines
 
     def rest(self) -> bytes:
         """See `JobSource.rest`: an event is whole."""
@@ -126,8 +154,9 @@ class JobStream(JobSource):
         """See `JobSource.go_to_last`: a page or more, from the end on."""
         found: list[Mapping[str, Any]] = []
         token: str | None = None
-        while len(found) < max(lines, 1):
-            answer = self._ask(token, max(lines, 1) - len(found), forward=False)
+        got: list[bytes] = []
+        while len(got) < max(lines, 1):
+            answer = self._ask(token, max(lines, 1) - len(got), forward=False)
             if answer is None:
                 return
             if token is None:
@@ -136,9 +165,14 @@ class JobStream(JobSource):
             token, before = answer.get("nextBackwardToken"), token
             if token is None or token == before:
                 break
+            # Events that were sent twice are one line: so many lines may be more events.
+            self._twice = Twice()
+            got = self._lines(found)
+        self._twice = Twice()
+        got = self._lines(found)
         if found:
-            self._last = int(found[-1]["timestamp"])
-        self._first = self._lines(found)[-lines:] if lines else None
+            self._last, self._floor = int(found[-1]["timestamp"]), int(found[0]["timestamp"]) + 1
+        self._first = got[-lines:] if lines else None
 
     def _page(self) -> list[Mapping[str, Any]]:
         """The next events; `_is_at_end` is set where there are none now."""
@@ -150,7 +184,10 @@ class JobStream(JobSource):
         self._token = answer.get("nextForwardToken", token)
         if events:
             self._last = int(events[-1]["timestamp"])
-        if self._token == token or self._last > self._until:
+        # Who follows comes back for what is written meanwhile; else the end is where AWS says that it is: the
+        # clock of who has written may be ahead of this one.
+        is_new = self._session.is_followed and not self._is_last and self._last > self._until
+        if self._token == token or is_new:
             self._end()
         return events
 
@@ -198,6 +235,7 @@ class GroupLogs(SessionSource):
         since: nothing before is wanted; None: all is.
         is_followed: whether it is looked at again and again.
         flush: sends what this process has yet to send.
+        beside: the folder where they would be if they were kept beside the store; None: there is none.
     """
 
     def __init__(
@@ -210,6 +248,7 @@ class GroupLogs(SessionSource):
         *,
         is_followed: bool = False,
         flush: Callable[[], object] = lambda: None,
+        beside: Path | None = None,
     ) -> None:
         self.calls = calls
         self.session = session
@@ -219,6 +258,7 @@ class GroupLogs(SessionSource):
         self.start = None if since is None else max(milliseconds(since - SKEW), 0)
         #: Whether nothing will be asked after this look.
         self.is_last = self._was_last = False
+        self._beside = beside
         self._ended = ended
         self._ended_at: datetime | None = None
         self._flush: Callable[[], object] | None = flush
@@ -259,9 +299,16 @@ class GroupLogs(SessionSource):
         is_wanted: Callable[[str], bool],
         expected: Callable[[], Iterable[str]],
     ) -> list[tuple[str, str]]:
-        """See `SessionSource.gone`: none. AWS deletes what is old, and nothing else notes who has logged."""
-        del read, is_wanted, expected
-        return []
+        """See `SessionSource.gone`: those whose files are beside the store, where the group has nothing.
+
+        Of others nobody can tell: AWS deletes what is old, and nothing else notes who has logged.
+        """
+        del expected
+        if read or self._jobs or self._beside is None or not self._beside.is_dir():
+            return []
+        group = self.calls.group.name
+        found = sorted((_GOES_ON.sub("", path.stem), path) for path in self._beside.glob("*.jsonl"))
+        return [(job, f"it is not in group {group}, but in {path}") for job, path in found if is_wanted(job)]
 
     def may_grow(self) -> bool:
         """See `SessionSource.may_grow`: until a look that is `GRACE` behind the session's end."""

@@ -183,5 +183,5 @@ class Reading:
             f"the log of job '{job}' of session {self._session} is gone: {path}{also}",
             kind="log",
             name=path,
-            hint="all else that there is has been read" if self._files else None,
+            hint="all else that there is has been read" if self._files else self._source.hint,
         )

@@ -45,6 +45,11 @@ class JobSource(ABC):
 class SessionSource(ABC):
     """The logs of one session."""
 
+    #: What helps where all of them are gone.
+    hint = (
+        "logs are where the session's runner kept them: the key logs of the configuration may name that place"
+    )
+
     @abstractmethod
     def jobs(self) -> dict[str, int]:
         """The jobs that have logged something, each with what its `JobSource.look` is told."""

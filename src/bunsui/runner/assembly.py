@@ -103,6 +103,7 @@ class Parts:
 
     def close(self, timeout: float) -> None:
         """Ends all of them, in the order in which they need each other."""
+        self.logs.ending(timeout)
         self.driver.stop(timeout)
         self.alerting.close(timeout)
         self.observers.close(CLOSING)

@@ -76,4 +76,5 @@ def logs_of(
         ConfigError: what was given is nothing where logs can be.
     """
     clock = clock or SystemClock()
-    return Logs(folder_of(given, store.path), clock, cloud_of(given, store, aws, clock))
+    beside = folder_of(None, store.path)
+    return Logs(folder_of(given, store.path), clock, cloud_of(given, store, aws, clock), beside)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from attrs import evolve
 
@@ -40,6 +41,8 @@ USED = (
 #: Seconds after which `DynamoDbStore.changed` gives a false alarm: who put a document may have died before
 #: the bell was rung.
 ALARM = 5.0
+#: How the names of AWS's own endpoints end, in a VPC and with FIPS, too.
+_OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 class DynamoDbStore(Store):
@@ -94,11 +97,12 @@ class DynamoDbStore(Store):
         """See `Store.log_group`: ``/bunsui/TABLE``, in the table's region.
 
         None where the table is an emulator's, unless CloudWatch Logs has an endpoint of its own, too: else
-        the logs of a test would go to AWS.
+        the logs of a test would go to AWS. An endpoint of AWS's own, such as one in a VPC, is none.
         """
         settings = self._calls.settings
         variables = os.environ.get
-        is_emulated = settings.endpoint("dynamodb") or variables("AWS_ENDPOINT_URL_DYNAMODB")
+        endpoint = settings.endpoint("dynamodb") or variables("AWS_ENDPOINT_URL_DYNAMODB")
+        is_emulated = endpoint and not (urlsplit(endpoint).hostname or "").endswith(_OF_AWS)
         has_own = (
             settings.endpoint("logs")
             or variables("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS")

@@ -22,6 +22,8 @@ from bunsui.logging.cloudwatch_calls import Calls
 from bunsui.logging.cloudwatch_events import MAX_TEXT
 from bunsui.logging.cloudwatch_sending import is_sending
 from bunsui_tests.aws.endpoint import FakeAws
+from bunsui_tests.aws.faults import Fault
+from bunsui_tests.aws.messages import Refusal
 from bunsui_tests.conditions import until
 
 pytestmark = pytest.mark.usefixtures("aws_environment")
@@ -387,3 +389,190 @@ def test_what_sending_logs_is_marked(fake_aws: FakeAws, caplog: pytest.LogCaptur
     finally:
         logger.removeHandler(handler)
     assert ({True}, False) == (set(found), is_sending())
+
+
+def slow(fake_aws: FakeAws, seconds: float) -> None:
+    """Has every call take its time, as AWS does."""
+    fault = Fault(lambda *_: time.sleep(seconds), lambda _: True, after=False, times=None, every=1, share=1.0)
+    fake_aws.faults._added(fault)
+
+
+def test_the_end_lasts_while_something_is_sent(fake_aws: FakeAws) -> None:
+    """Of many streams, as short jobs have them, nothing is lost where AWS takes it one after the other."""
+    with writing(fake_aws) as writer:
+        slow(fake_aws, 0.1)
+        for n in range(150):
+            put(writer, str(n), stream=str(n))
+        writer.close(1.5)  # 300 calls of 0.1 s, of 8 threads.
+    assert 0 == writer.lost
+    assert [str(n) for n in range(150)] == [fake_aws.logs.lines(GROUP, str(n))[0] for n in range(150)]
+
+
+def test_the_end_of_what_never_ends(fake_aws: FakeAws) -> None:
+    """It has a limit, however much gets through; what was on its way may be there all the same."""
+    with writing(fake_aws) as writer:
+        put(writer, "first")
+        assert writer.flush(30)
+        slow(fake_aws, 0.05)
+        for n in range(1000):
+            put(writer, str(n), stream=str(n))
+        writer.close(0.5)
+    assert 0 < writer.lost < 1000
+
+
+def test_streams_are_made_as_fast_as_aws_takes_it(fake_aws: FakeAws) -> None:
+    """Where others make some, too, those that are refused are made a little later: nothing is lost."""
+    made: list[float] = []
+
+    def act(*_: Any) -> None:
+        now = time.monotonic()
+        if sum(now - each < 1 for each in made) >= 20:
+            raise Refusal("ThrottlingException", "Rate exceeded", 400)
+        made.append(now)
+
+    fault = Fault(act, lambda c: c.action == "CreateLogStream", after=False, times=None, every=1, share=1.0)
+    with writing(fake_aws) as writer:
+        fake_aws.faults._added(fault)
+        for n in range(80):
+            put(writer, str(n), stream=str(n))
+        writer.close()
+    assert 0 == writer.lost
+    # About two of each in vain, not one for each try of each stream.
+    assert len(fake_aws.called("logs", "CreateLogStream")) < 2 * 80
+
+
+@pytest.mark.parametrize("code", ["OperationAbortedException", "conflict"])
+def test_a_group_that_several_make(fake_aws: FakeAws, code: str, caplog: pytest.LogCaptureFixture) -> None:
+    """AWS refuses all but one who make it at the same time, here or on another machine."""
+    if code == "conflict":
+        making = threading.Lock()
+
+        def act(*_: Any) -> None:
+            if not making.acquire(blocking=False):
+                raise Refusal("OperationAbortedException", "Multiple concurrent requests", 400)
+            time.sleep(0.2)
+            making.release()
+
+        which = lambda call: call.action == "CreateLogGroup"  # noqa: E731 - as above
+        fake_aws.faults._added(Fault(act, which, after=False, times=None, every=1, share=1.0))
+    else:
+        fake_aws.faults.throttle("logs", "CreateLogGroup", code=code, times=2)
+    with writing(fake_aws) as writer:
+        for name in "abcdefgh":
+            put(writer, "x", stream=name)
+    assert (0, []) == (writer.lost, caplog.records)
+    assert [["x"]] * 8 == [fake_aws.logs.lines(GROUP, name) for name in "abcdefgh"]
+    assert {GROUP: 30} == fake_aws.logs.retention
+
+
+def test_what_was_just_made_is_not_seen_yet(fake_aws: FakeAws, caplog: pytest.LogCaptureFixture) -> None:
+    """The second call about it comes too early: it is made again soon."""
+    fake_aws.faults.throttle("logs", "PutLogEvents", code="ResourceNotFoundException", times=4)
+    with writing(fake_aws) as writer:
+        put(writer, "a")
+    assert (["a"], 0, []) == (fake_aws.logs.lines(GROUP, "s"), writer.lost, caplog.records)
+
+
+def test_a_retention_that_can_t_be_set(fake_aws: FakeAws, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said, and nothing is lost for it; it is set as soon as somebody gives the right."""
+    fake_aws.faults.deny("logs", "PutRetentionPolicy", times=1)
+    with writing(fake_aws) as writer:
+        put(writer, "a")
+        assert writer.flush(30)
+        assert {} == fake_aws.logs.retention
+        writer._calls._retained_at = 0.0  # Half a minute later.
+        put(writer, "b", stream="t")
+    assert ["a"] == fake_aws.logs.lines(GROUP, "s")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "keeps logs for ever" in said
+    assert "logs:PutRetentionPolicy" in said
+    assert {GROUP: 30} == fake_aws.logs.retention
+
+
+def test_what_is_refused_is_tried_once_more_at_the_end(fake_aws: FakeAws) -> None:
+    """As where a right that was just given is not known everywhere."""
+    with writing(fake_aws) as writer:
+        fault = fake_aws.faults.deny("logs", "PutLogEvents", times=1)
+        put(writer, "a")
+        writer.close()
+    assert (1, ["a"]) == (fault.hits, fake_aws.logs.lines(GROUP, "s"))
+
+
+def test_who_waits_for_room_does_not_outlive_the_end(fake_aws: FakeAws) -> None:
+    """Neither from when it is said that it comes, nor where it comes at once."""
+    with writing(fake_aws, "block", most_events=1, block=3600.0) as writer:
+        hung = fake_aws.faults.hang("logs")
+        put(writer, "a")
+        hung.wait()
+        waiting = [threading.Thread(target=put, args=(writer, text)) for text in "bc"]
+        waiting[0].start()
+        until(lambda: writer._hurries == 1)
+        writer.ending(0.0, 0.1)
+        waiting[0].join(30)
+        assert not waiting[0].is_alive()
+        writer._given_up, writer._ending = False, None
+        waiting[1].start()
+        until(lambda: writer._hurries == 1)
+        writer.close(0.1)
+        waiting[1].join(30)
+        assert not waiting[1].is_alive()
+        hung.end()
+    assert 3 == writer.lost
+
+
+def test_a_group_that_refuses_all_records(fake_aws: FakeAws) -> None:
+    """Not they are wrong, but it: after a few they wait, as for whatever is refused."""
+    fake_aws.logs.poison = "bad"
+    with writing(fake_aws) as writer:
+        put(writer, *["bad"] * 500)
+        assert not writer.flush(30)
+        assert writer.lost <= 10
+        assert len(fake_aws.called("logs", "PutLogEvents")) < 40
+    assert 500 == writer.lost
+
+
+def test_a_stream_that_is_refused_drops_no_record(fake_aws: FakeAws) -> None:
+    """The records are innocent of it: they wait."""
+    fault = fake_aws.faults.throttle("logs", "CreateLogStream", code="InvalidParameterException")
+    with writing(fake_aws) as writer:
+        put(writer, "a")
+        assert not writer.flush(30)
+        assert (0, 1) == (writer.lost, fault.hits)
+        fault.end()
+        writer.close()
+    assert ["a"] == fake_aws.logs.lines(GROUP, "s")
+
+
+def test_nobody_waits_for_what_is_not_tried_before(fake_aws: FakeAws) -> None:
+    """Who flushes knows at once that nothing will be sent, and that only later ones have yet to be."""
+    clock = [0.0]
+    with writing(fake_aws, monotonic=lambda: clock[0]) as writer:
+        fault = fake_aws.faults.deny("logs")
+        put(writer, "a")
+        assert not writer.flush(20)  # By a clock that stands still it would never end.
+        assert not writer.flush(20)
+        assert 1 == fault.hits
+        fault.end()
+        clock[0] += 60
+        assert writer.flush(20)
+
+
+def test_a_record_that_never_fits_is_not_waited_for(fake_aws: FakeAws) -> None:
+    """However long one would wait for room."""
+    with writing(fake_aws, "block", most_bytes=10, block=3600.0) as writer:
+        assert 0 == put(writer, "x" * 11)
+        assert 1 == put(writer, "x" * 10)
+    assert 1 == writer.lost
+
+
+def test_what_was_on_its_way_at_the_end(fake_aws: FakeAws, caplog: pytest.LogCaptureFixture) -> None:
+    """It may be there: the number is one at most, and what becomes of it later is not said."""
+    with writing(fake_aws) as writer:
+        hung = fake_aws.faults.hang("logs")
+        put(writer, "a", "b")
+        hung.wait()
+        writer.close(0.1)
+    hung.end()
+    until(lambda: threads() == [])
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("up to 2 records of logs are missing")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import os
+import queue
 import re
 import signal
 import socket
@@ -150,6 +152,7 @@ def test_the_end_is_waited_for_once(logger: logging.Logger, fake_aws: FakeAws) -
     hung = fake_aws.faults.hang("logs")
     handler = add(logger, fake_aws, "s", timeout=0.2)
     logger.info("one")
+    hung.wait()
     handler.flush()
     handler._timeout = 3600.0
     handler.close()
@@ -243,3 +246,56 @@ def test_a_program_that_is_killed_loses_what_waits(fake_aws: FakeAws, tmp_path: 
     held.abandon()
     until(lambda: len(fake_aws.logs.lines(GROUP, "s")) >= 100)
     assert list(map(str, range(100))) == fake_aws.logs.lines(GROUP, "s")[:100]
+
+
+def test_shutdown_does_not_wait_for_who_waits_for_room(logger: logging.Logger, fake_aws: FakeAws) -> None:
+    """It takes the handler's lock first: a thread that waits for room must not have it."""
+    hung = fake_aws.faults.hang("logs")
+    handler = add(logger, fake_aws, "s", policy="block", most_events=1, timeout=0.2)
+    handler._writer._block = 3600.0
+    logger.info("one")
+    hung.wait()
+    waiting = threading.Thread(target=logger.info, args=("two",), daemon=True)
+    waiting.start()
+    until(lambda: handler._writer._hurries == 1)
+    ending = threading.Thread(target=logging.shutdown, args=([lambda: handler],), daemon=True)
+    ending.start()
+    for thread in (ending, waiting):
+        thread.join(30)
+        assert not thread.is_alive()
+    assert 2 == handler.lost
+    hung.end()
+
+
+def test_behind_a_queue_it_does_not_feed_itself(fake_aws: FakeAws) -> None:
+    """What its sending logs comes back from the listener's thread."""
+    root, level = logging.getLogger(), logging.getLogger().level
+    handler = CloudWatchHandler(GROUP, "s", aws={"endpoint_url": fake_aws.url})
+    handler.setFormatter(None)
+    waiting: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    listener = logging.handlers.QueueListener(waiting, handler)
+    before = logging.handlers.QueueHandler(waiting)
+    root.addHandler(before)
+    root.setLevel(logging.DEBUG)
+    listener.start()
+    try:
+        root.info("one")
+        until(lambda: fake_aws.logs.lines(GROUP, "s") != [])
+        handler.flush()
+        root.info("two")
+        until(lambda: "two" in fake_aws.logs.lines(GROUP, "s"))
+    finally:
+        root.setLevel(level)
+        root.removeHandler(before)
+        listener.stop()
+        handler.close()
+    assert ["one", "two"] == fake_aws.logs.lines(GROUP, "s")
+
+
+@pytest.mark.parametrize(
+    "given", [{"most_events": 0}, {"most_bytes": 1000}, {"timeout": -1.0}, {"timeout": float("nan")}]
+)
+def test_numbers_that_are_too_small(given: Any) -> None:
+    """No record would ever fit, or nothing be sent at the end."""
+    with pytest.raises(ConfigError, match=next(iter(given))):
+        CloudWatchHandler(GROUP, **given)

@@ -16,9 +16,10 @@ from bunsui.aws.connections import Connections
 from bunsui.aws.log_group import LogGroup
 from bunsui.aws.settings import AwsSettings
 from bunsui.errors import AwsError
+from bunsui.logging.cloudwatch import Writer
 from bunsui.logging.cloudwatch_calls import Calls
 from bunsui.logging.cloudwatch_events import MAX_TEXT
-from bunsui.logging.cloudwatch_jobs import CloudLogStore
+from bunsui.logging.cloudwatch_jobs import CloudJobLog, CloudLogStore
 from bunsui.logging.cloudwatch_logs import CloudLogs
 from bunsui.logging.cloudwatch_reading import GRACE, GroupLogs, Twice
 from bunsui.logging.filters import Filter, make_filter
@@ -295,3 +296,98 @@ def test_as_files(fake_aws: FakeAws, tmp_path_factory: Any, steps: list[tuple[st
             found += block
         assert (path.read_bytes() if path.exists() else b"") == found
         made.close()
+
+
+def numbered(number: int, mark: str = "ab.0") -> bytes:
+    return b'{"n":%d,"event":"%s-%d"}' % (number, mark.encode(), number)
+
+
+@given(st.permutations(range(12)), st.lists(st.integers(0, 11), max_size=12))
+def test_twice_in_any_order(order: list[int], again: list[int]) -> None:
+    """Where a clock fell, what was sent later is read first: each is given once, and only ranges are held."""
+    twice = Twice()
+    assert order == [n for n in order if twice.line(numbered(n)) is not None]
+    assert [None] * len(again) == [twice.line(numbered(n)) for n in again]
+    assert {b"ab.0": [0, 12]} == twice._read
+
+
+def test_a_clock_that_falls(fake_aws: FakeAws) -> None:
+    """By more than an hour: what was logged before is read, too."""
+    connections = Connections(AwsSettings(endpoints={"": fake_aws.url}))
+    writer, clock = Writer(Calls(GROUP, connections)), Clock()
+    log = CloudJobLog(writer, SESSION, "a", clock, "ab.0")
+    for ahead in (5400.0, 0.0):
+        clock.ahead = ahead
+        for n in range(3):
+            log.append(line(f"{ahead} {n}"))
+    log.close()
+    writer.close(30)
+    connections.close()
+    expected = [f"{ahead} {n}" for ahead in (5400.0, 0.0) for n in range(3)]
+    assert sorted(expected) == sorted(read(fake_aws))
+    assert sorted(expected) == sorted(read(fake_aws, last=10))
+
+
+def test_a_reader_whose_clock_is_behind(fake_aws: FakeAws, logs: CloudLogs, tmp_path: Any) -> None:
+    """It reads to the end, which AWS tells, on as many pages as there are."""
+    write(logs, tmp_path, *(line(str(n)) for n in range(50)))
+    fake_aws.logs.page = 7
+    clock = Clock()
+    clock.ahead = -600.0
+    made = source(fake_aws, clock)
+    assert list(map(str, range(50))) == [each.message for each in Reading(SESSION, made, None, ALL).records()]
+    made.close()
+
+
+@pytest.mark.parametrize("last", [None, 2])
+def test_who_takes_over_has_a_clock_that_is_behind(fake_aws: FakeAws, last: int | None) -> None:
+    """What it logs stands before what was read: who follows has it with the last look, and nothing twice."""
+    name, now = f"{SESSION}/a", int(time.time() * 1000)
+
+    def put(text: str, at: int, event: str) -> None:
+        record = line(text)[:-2] + (f',"event":"{event}"}}'.encode() if event else b"}")
+        # By the call: so it stands where its time is.
+        event_ = {"timestamp": at, "message": record.decode()}
+        client.put_log_events(logGroupName=GROUP.name, logStreamName=name, logEvents=[event_])
+
+    client = fake_aws.client("logs")
+    client.create_log_group(logGroupName=GROUP.name)
+    client.create_log_stream(logGroupName=GROUP.name, logStreamName=name)
+    put("another's", now - 2000, "")
+    put("before", now - 2000, "a.0-0")
+    put("first", now, "a.0-1")
+    put("last", now + 5, "a.0-2")
+    clock = Clock()
+    made = source(fake_aws, clock, is_followed=True)
+    reading, found = Reading(SESSION, made, None, Filter()), []
+    found += [each.message for each in reading.records(last)]
+    put("second", now - 1000 if last is None else now + 2, "b.0-0")
+    rests = iter([False])
+
+    def wait(_: bool) -> None:
+        clock.ahead += 6
+
+    found += [each.message for each in reading.follow(lambda: next(rests, True), wait)]
+    assert ["another's", "before", "first", "last", "second"][last or 0 :] == found
+    made.close()
+
+
+def test_what_is_missing_is_said_once(fake_aws: FakeAws, tmp_path: Any) -> None:
+    """Also where the answer to it was lost; and so many lines are read as are wanted, not events."""
+    fake_aws.logs.put(GROUP.name, "other", "x")
+    connections = Connections(AwsSettings(endpoints={"": fake_aws.url}))
+    writer = Writer(Calls(GROUP, connections))
+    log = CloudJobLog(writer, SESSION, "a", Clock(), "ab.0")
+    fake_aws.faults.drop_after("logs", "PutLogEvents", times=1)
+    log.append(b"".join(line(str(n)) for n in range(5)))
+    log.lose(3, "why")
+    log.append(line("end"))
+    log.close()
+    assert writer.flush(30)
+    writer.close(30)
+    connections.close()
+    expected = [*map(str, range(5)), "3 records are missing here: why", "end"]
+    assert 14 == len(fake_aws.logs.lines(GROUP.name, f"{SESSION}/a"))
+    assert expected == read(fake_aws)
+    for last in (1, 6, 10):
+        assert expected[-last:] == read(fake_aws, last=last)

@@ -150,7 +150,7 @@ def test_gone(tmp_path: Path) -> None:
     assert ["b"] == [each.message for each in reading.records()]
     with pytest.raises(NotFound, match=said):
         reading.check()
-    with pytest.raises(NotFound, match=said + "$"):
+    with pytest.raises(NotFound, match=said + "; logs are where the session's runner kept them"):
         check(folder, "a")
     assert ["b"] == check(folder, "b")
 

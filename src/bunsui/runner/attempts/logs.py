@@ -46,16 +46,24 @@ class Logs:
         folder: of all sessions; None: a temporary one, gone with this object.
         clock: what records take their times from; None: the system's.
         cloud: where they are kept in place of the folder, which then has only what attempts work with.
+        beside: where they would be if nothing were said of that; None: in no folder that is kept.
     """
 
     def __init__(
-        self, folder: Path | None, clock: Clock | None = None, cloud: CloudLogs | None = None
+        self,
+        folder: Path | None,
+        clock: Clock | None = None,
+        cloud: CloudLogs | None = None,
+        beside: Path | None = None,
     ) -> None:
         self._folder = folder
         self._clock = clock or SystemClock()
         self._making = threading.Lock()
         self._temporary: weakref.finalize[Any, Any] | None = None
+        self._beside = beside
         self.cloud = cloud
+        #: Whether they stand in a folder that outlives this object.
+        self.is_kept_here = folder is not None and cloud is None
         self._sinks: Sinks | None = None
         self._collector = Collector()
 
@@ -99,7 +107,8 @@ class Logs:
         """
         if self.cloud is None:
             return FolderLogs(self.session_folder(session))
-        return self.cloud.source(session, ended, since, is_followed=is_followed)
+        beside = None if self._beside is None else self._beside / session
+        return self.cloud.source(session, ended, since, is_followed=is_followed, beside=beside)
 
     def size(self, session: str) -> int:
         """Bytes that the logs of a session take here; what a service keeps is not known.
@@ -125,8 +134,14 @@ class Logs:
         if self._folder is not None:
             clear(files_of(self._folder / session, job, attempt, item))
 
+    def ending(self, timeout: float) -> None:
+        """Says that `close` follows in so many seconds: nobody must wait for room for longer."""
+        if self.cloud is not None:
+            self.cloud.ending(timeout)
+
     def close(self) -> None:
         """Takes in what processes have written, sends what has yet to be sent, and ends."""
+        self.ending(0.0)
         self._collector.close()
         if self.cloud is not None:
             self.cloud.close()

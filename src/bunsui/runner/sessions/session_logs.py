@@ -58,6 +58,16 @@ def read(
     return _records(session, reading, remote, source, last, idle, follow=follow)
 
 
+def costs_calls(session: View) -> bool:
+    """Whether each question about the session's own logs is calls of AWS, which may take their time."""
+    return session._control.logs.cloud is not None  # noqa: SLF001 - this is a part of it
+
+
+def is_kept_here(session: View) -> bool:
+    """Whether the session's own logs stand in its folder, and outlive its runner."""
+    return session._control.logs.is_kept_here  # noqa: SLF001 - this is a part of it
+
+
 def _remote(
     session: View, wanted: frozenset[str] | None, chosen: Filter, source: SessionSource, *, follow: bool
 ) -> RemoteLogs | None:
