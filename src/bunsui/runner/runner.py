@@ -364,6 +364,11 @@ class Runner(Launching):
     def close(self, timeout: float = 30.0) -> None:
         """Starts nothing more, lets running jobs end, and releases what it has claimed.
 
+        Then what there is to tell is sent, each for a bounded time where the other side hangs: alerts up to
+        10 seconds, and no longer than `timeout`; plugins' observers up to 10; OpenTelemetry's collector up
+        to 5, where the runner has it by its configuration; logs in CloudWatch Logs up to 10 without
+        progress, and 60 in all.
+
         Such as::
 
             runner = bunsui.Runner("memory://")
