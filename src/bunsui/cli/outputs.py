@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bunsui.cli.streams import note
 from bunsui.dsl.problems import printable
 from bunsui.errors import NotFound, StoreError
+from bunsui.model.lazy import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
 
 from bunsui.dsl.problems import Problem, Span, pointer
+from bunsui.model.lazy import cached_property
 
 # A node's place is start << PLACE_BITS | end, in characters; both fit, as a text has at most 2**24
 # of them. A container's is ~(start << PLACE_BITS | index of the first node after it), so that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from bunsui.dsl.acceptor import Accepts, Compile, acceptor, by_python
 from bunsui.dsl.problems import Problem
 from bunsui.dsl.schema_errors import explain
 from bunsui.expressions.references import Path
+from bunsui.model.lazy import cached_property
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError

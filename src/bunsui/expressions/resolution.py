@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
@@ -20,6 +19,7 @@ from bunsui.expressions.kinds import describe
 from bunsui.expressions.references import Reference, parse
 from bunsui.model.artifact import Unread
 from bunsui.model.json import compact, whole
+from bunsui.model.lazy import cached_property
 from bunsui.model.status import JobStatus
 from bunsui.model.times import to_text
 

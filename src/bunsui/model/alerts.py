@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any
 
 from attrs import fields, frozen
 
 from bunsui.model.json import canonical
+from bunsui.model.lazy import cached_property
 
 __all__ = ["KINDS", "RUNS", "AlertRule"]
 

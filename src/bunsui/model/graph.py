@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import cached_property
 from typing import TYPE_CHECKING
+
+from bunsui.model.lazy import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, frozen
@@ -13,6 +12,7 @@ from bunsui.model.graph import Graph
 from bunsui.model.job import CachePolicy, Job, RetryPolicy, no_job, with_keywords
 from bunsui.model.json import canonical
 from bunsui.model.later import missing
+from bunsui.model.lazy import cached_property
 
 if TYPE_CHECKING:
     from pathlib import Path

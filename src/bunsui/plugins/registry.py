@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import partial
 from importlib.util import find_spec
 from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -15,6 +15,7 @@ import pluggy
 from bunsui import __version__
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import BunsuiError, ConfigError, PluginError
+from bunsui.model.lazy import cached_property
 from bunsui.plugins import builtins, contributions, hookspecs
 from bunsui.plugins.contributions import Wrong
 from bunsui.plugins.faults import DISABLE_AUTOLOAD, Claim, claimed_twice, said, traceback_of, warn_of

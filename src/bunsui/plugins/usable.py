@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from bunsui.model.lazy import cached_property
 from bunsui.plugins import contributions
 
 if TYPE_CHECKING:

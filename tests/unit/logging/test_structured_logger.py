@@ -137,11 +137,11 @@ class TestLevels:
     def test_what_is_not_enabled_is_not_looked_at(self, kept: Kept) -> None:
         """No value is asked for its text, and no record is made."""
         with bunsui.logging.set_level("bunsui.orders", "ERROR"):
-            logger = StructuredLogger("orders")
+            logger, asked = StructuredLogger("orders"), Hostile.asked
             logger.warning("m", value=Hostile())
             assert not logger.is_enabled("WARNING")
             assert logger.is_enabled(LogLevel.ERROR)
-        assert ([], 0) == (kept.records, Hostile.asked)
+        assert ([], asked) == (kept.records, Hostile.asked)
 
 
 class Hostile:

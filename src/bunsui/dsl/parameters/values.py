@@ -8,7 +8,6 @@ comparisons. How many there may be is known before the first is made.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -18,6 +17,7 @@ from bunsui.dsl.parameters.keywords import patterns
 from bunsui.dsl.parameters.patterns import quick, search, size
 from bunsui.dsl.shapes import Shape, schema_problems
 from bunsui.expressions.references import Path
+from bunsui.model.lazy import cached_property
 
 if TYPE_CHECKING:
     from bunsui.dsl.document import Document
