@@ -181,6 +181,7 @@ ROOMS = {
     "jobs/custom.py": "the job type: a command or a callable",
     "local/callables.py": "calls a function with the parameters as keywords",
     "local/results.py": "what was returned, encoded, or why it can't be",
+    "model/lazy.py": "attributes that are computed once, without a lock",
     "model/json.py": "JSON as its text; plain data as text, canonical text, or a copy",
     "model/pipeline.py": "the `Pipeline`, and its public doors to `dsl`",
     "model/session.py": "where a job stands, with its output",
