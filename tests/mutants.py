@@ -81,8 +81,8 @@ MUTANTS = (
     Mutant(
         "a run that goes on is linked to its past",
         "monitoring/telemetry.py",
-        "spans.begin(at, current_context(), state.trace)",
-        "spans.begin(at, current_context(), None)",
+        "spans.begin(at, parent, state.trace)",
+        "spans.begin(at, parent, None)",
         ("tests/integration/test_telemetry.py::test_resume_after_a_kill",),
     ),
     Mutant(

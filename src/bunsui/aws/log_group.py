@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from attrs import evolve, frozen
 
+from bunsui.aws.entries import read_entries
 from bunsui.aws.settings import AwsSettings, read_aws
-from bunsui.dsl.problems import did_you_mean, quoted
+from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,19 +72,7 @@ class LogGroup:
                 hint=f"{_HINT}: a name has 1 to 512 letters, digits and '_', '-', '/', '.' and '#', and does"
                 " not begin with aws/",
             )
-        found: dict[str, str] = {}
-        for key, value in parse_qsl(query, keep_blank_values=True):
-            if key not in _ENTRIES:
-                hint = did_you_mean(key, _ENTRIES) or f"there are {', '.join(_ENTRIES)}"
-                raise ConfigError(f"{quoted(url)} has no entry {quoted(key)}", hint=hint)
-            if key in found:
-                raise ConfigError(f"{quoted(url)} says {quoted(key)} twice", hint=_HINT)
-            found[key] = value
-        if "@" in urlsplit(found.get("endpoint_url", "")).netloc:
-            raise ConfigError(
-                f"the endpoint_url of {CLOUDWATCH}{name} has a user or a password in it",
-                hint="calls are signed: leave it out, and give credentials as to AWS's own tools",
-            )
+        found = read_entries(query, _ENTRIES, quoted(url), f"{CLOUDWATCH}{name}", _HINT)
         policy = found.pop("policy", POLICIES[0])
         if policy not in POLICIES:
             raise ConfigError(

@@ -16,7 +16,6 @@ from bunsui.cli.stores import again
 from bunsui.cli.streams import note
 from bunsui.errors import StoreError
 from bunsui.model.status import SessionStatus
-from bunsui.runner.alerting.alerting import LAST
 from bunsui.runner.runner import Runner
 from bunsui.stores.sqlite_errors import LOCKED, RESUMABLE, of_session
 
@@ -116,6 +115,8 @@ def drive(runner: Runner, begin: Callable[[], Session], progress: Progress, form
             with contextlib.redirect_stdout(sys.stderr) if form == "json" else contextlib.nullcontext():
                 session = begin()
                 session.wait()
+            from bunsui.runner.alerting.alerting import LAST  # noqa: PLC0415 - what has run has imported it
+
             timeout = LAST  # Nothing runs any more; but somebody may have to be told.
         except KeyboardInterrupt:
             return _let_go(runner, progress, at)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_log = logging.getLogger(__name__)
 
 #: W3C Trace Context and Baggage as variables: "Environment Variables as Context Propagation Carriers" in the
 #: specification of OpenTelemetry.
@@ -49,7 +46,11 @@ def gone_on(environment: Mapping[str, str]) -> Iterator[None]:
             found = propagate.extract(environment, getter=getter)
             token = None if found is None else context.attach(found)  # Whatever propagator is configured.
         except Exception as error:  # Whatever a propagator that is configured here raises: the work goes on.
-            _log.debug("the trace is not gone on with: %s: %s", type(error).__name__, error)
+            import logging  # noqa: PLC0415 - commands import this, and rarely log
+
+            logging.getLogger(__name__).debug(
+                "the trace is not gone on with: %s: %s", type(error).__name__, error
+            )
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
@@ -20,7 +20,9 @@ from bunsui.configuration.settings import Settings, default_store, read_alerts, 
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import ConfigError
 from bunsui.model.alerts import AlertRule
-from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
+
+if TYPE_CHECKING:
+    from bunsui.monitoring.channels.configured import ConfiguredChannel
 
 #: How those begin that a job is given, and one that is near to a key's: bunsui's own tests have it.
 _OF_OTHERS = ("BUNSUI_PARAM", "BUNSUI_OUTPUT", "BUNSUI_FAULTS")
@@ -218,9 +220,14 @@ class Config:
     @property
     def alert_channels(self) -> Mapping[str, ConfiguredChannel]:
         """The channels that alerts are sent through, by name."""
+        table = self._table("alert_channels")
+        if not table:
+            return {}
+        from bunsui.monitoring.channels.configured import configured  # noqa: PLC0415 - few have channels
+
         return {
             name: configured(value, str(self.origin(f"alert_channels.{name}")))
-            for name, value in self._table("alert_channels").items()
+            for name, value in table.items()
         }
 
     def origin(self, key: str) -> Origin:

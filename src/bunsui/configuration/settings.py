@@ -15,10 +15,10 @@ from bunsui.dsl.fields import IDENTIFIER_PATTERN, MAX_ALERTS
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError
 from bunsui.model.alerts import AlertRule
-from bunsui.monitoring.channels.configured import ConfiguredChannel, configured
 from bunsui.stores.urls import sqlite_url
 
 if TYPE_CHECKING:
+    from bunsui.monitoring.channels.configured import ConfiguredChannel
     from bunsui.monitoring.exporting import Providers
 
 #: What a variable of the environment may be called.
@@ -147,6 +147,7 @@ def read_alerts(given: Any, where: str) -> tuple[AlertRule, ...]:
 
 def _channels(given: Any) -> Mapping[str, ConfiguredChannel]:
     from bunsui.configuration.keys import KEYS  # noqa: PLC0415 - it imports this module
+    from bunsui.monitoring.channels.configured import configured  # noqa: PLC0415 - few have channels
 
     check(given, KEYS["alert_channels"], "config.", "alert_channels", hidden=True)
     return {name: configured(value, "config") for name, value in given.items()}

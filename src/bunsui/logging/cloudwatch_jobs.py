@@ -7,10 +7,9 @@ and its number. By that it is known again where it was sent twice, as the answer
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from bunsui.logging.cloudwatch_events import MAX_TEXT, fitting_line
 from bunsui.logging.cloudwatch_queue import whole_lines
 from bunsui.logging.log_store import LIMIT
 from bunsui.logging.records import LOG, OWN, to_line
+from bunsui.logging.sinks import Sinks
 from bunsui.model.times import to_text
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class CloudJobLog:
         return to_line(record)[:-1]
 
 
-class CloudLogStore:
+class CloudLogStore(Sinks):
     """The logs that are being written, each once however many attempts write to it; see `LogStore`.
 
     Args:
@@ -189,11 +189,3 @@ class CloudLogStore:
                 return
         log.close()
         log.warn()
-
-    @contextlib.contextmanager
-    def taken(self, folder: Path, job: str) -> Iterator[CloudJobLog]:
-        """The log of a job, while this lasts."""
-        try:
-            yield self.take(folder, job)
-        finally:
-            self.give_back(folder, job)

@@ -13,13 +13,13 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bunsui.logging.last_notice import write_over_end
 from bunsui.logging.records import LOG, OWN, to_line
 from bunsui.logging.regular import open_regular
+from bunsui.logging.sinks import Sinks
 from bunsui.model.times import to_text
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ def _is_last(line: bytes) -> bool:
         return False
 
 
-class LogStore:
+class LogStore(Sinks):
     """The logs that are being written, each once however many attempts write to it.
 
     Args:
@@ -350,11 +350,3 @@ class LogStore:
             # Within the lock: who takes it next has to see all that was written.
             log.close()
         log.warn()
-
-    @contextlib.contextmanager
-    def taken(self, folder: Path, job: str) -> Iterator[JobLog]:
-        """The log of a job, while this lasts."""
-        try:
-            yield self.take(folder, job)
-        finally:
-            self.give_back(folder, job)

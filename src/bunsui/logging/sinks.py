@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +35,10 @@ class Sinks(Protocol):
         """Ends the log of a job where nobody else has taken it."""
         ...
 
-    def taken(self, folder: Path, job: str) -> AbstractContextManager[JobSink]:
+    @contextlib.contextmanager
+    def taken(self, folder: Path, job: str) -> Iterator[JobSink]:
         """The log of a job, while this lasts."""
-        ...
+        try:
+            yield self.take(folder, job)
+        finally:
+            self.give_back(folder, job)

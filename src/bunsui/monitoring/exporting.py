@@ -29,6 +29,7 @@ from attrs import field, frozen
 
 from bunsui.errors import ConfigError
 from bunsui.monitoring.extra import missing_extra
+from bunsui.monitoring.looking import may_be_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +50,6 @@ SERVICE = "bunsui"
 #: How OTLP is sent: by `opentelemetry-exporter-otlp-proto-http`, which knows this protocol alone.
 PROTOCOL = "http/protobuf"
 _STREAMS = ("stdout", "stderr")
-#: Variables with which OpenTelemetry itself is told to set a global provider.
-_VARIABLES = {"trace": "OTEL_PYTHON_TRACER_PROVIDER", "metrics": "OTEL_PYTHON_METER_PROVIDER"}
 #: Classes of providers that do nothing, or stand there until one is set; not all of them have public names.
 _IDLE = frozenset({"NoOpTracerProvider", "ProxyTracerProvider", "NoOpMeterProvider", "_ProxyMeterProvider"})
 
@@ -119,20 +118,15 @@ def providers(kind: str) -> Providers:
 def _set_by_the_application() -> Providers:
     tracer: TracerProvider | None = None
     meter: MeterProvider | None = None
-    if _may_be_set("trace"):
+    if may_be_set("trace"):
         from opentelemetry.trace import get_tracer_provider  # noqa: PLC0415 - only where somebody uses it
 
         tracer = _at_work(get_tracer_provider())
-    if _may_be_set("metrics"):
+    if may_be_set("metrics"):
         from opentelemetry.metrics import get_meter_provider  # noqa: PLC0415 - likewise
 
         meter = _at_work(get_meter_provider())
     return Providers(tracer, meter)
-
-
-def _may_be_set(room: str) -> bool:
-    """Whether there may be a global provider: there is none without the module, or the variable."""
-    return f"opentelemetry.{room}" in sys.modules or bool(os.environ.get(_VARIABLES[room]))
 
 
 def _at_work(provider: Provider) -> Provider | None:

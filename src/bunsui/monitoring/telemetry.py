@@ -7,7 +7,6 @@ imported, no span is started, and no thread.
 from __future__ import annotations
 
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -34,27 +33,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def providers_of(to: str | Providers) -> Providers:
-    """The providers for a value of the configuration's ``telemetry``, or those that were given.
-
-    Raises:
-        ConfigError: as `bunsui.monitoring.exporting.providers` does.
-    """
-    from bunsui.monitoring.exporting import providers  # noqa: PLC0415 - see the module
-
-    return providers(to) if isinstance(to, str) else to
-
-
-def current_context() -> Context | None:
-    """The context of OpenTelemetry here, where a span is under way in it; None: there is none."""
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is None or not trace.get_current_span().get_span_context().is_valid:
-        return None
-    from opentelemetry.context import get_current  # noqa: PLC0415 - see the module
-
-    return get_current()
-
-
 class Telemetry:
     """What one runner tells OpenTelemetry.
 
@@ -74,13 +52,14 @@ class Telemetry:
 
             self._instruments = Instruments(to.meter_provider)
 
-    def follow(self, pipeline: Pipeline, state: Fold, at: datetime) -> Followed:
+    def follow(self, pipeline: Pipeline, state: Fold, at: datetime, parent: Context | None) -> Followed:
         """Begins to tell of a session that a runner is about to claim; in the thread of who wants that.
 
         Args:
             pipeline: its definition.
             state: what is known of it.
             at: when it is claimed.
+            parent: the context in which that is wanted; None: none.
         """
         created = state.created
         assert created is not None  # noqa: S101 - what can be claimed exists
@@ -89,7 +68,7 @@ class Telemetry:
             from bunsui.monitoring.spans import SessionSpans  # noqa: PLC0415 - see the module
 
             spans = SessionSpans(self._tracer, created.session_id, pipeline.name)
-            spans.begin(at, current_context(), state.trace)
+            spans.begin(at, parent, state.trace)
         return Followed(pipeline, state, spans, self._instruments)
 
 

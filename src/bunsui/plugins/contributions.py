@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, get_args
 from attrs import frozen
 
 from bunsui.dsl.fields import IDENTIFIER_PATTERN, IDENTIFIER_RULE, PRINTABLE_PATTERN
-from bunsui.ports.alerts import AlertChannel
 from bunsui.ports.job_type import JobType, OnLost
 from bunsui.ports.secrets import SecretSource
 
 if TYPE_CHECKING:
+    from bunsui.ports.alerts import AlertChannel
     from bunsui.ports.remote import RemoteJobType
     from bunsui.ports.store import Store
 
@@ -172,6 +172,8 @@ def _secret_sources(result: Any, built_in: bool) -> Iterable[tuple[str, SecretSo
 
 
 def _alert_channels(result: Any, built_in: bool) -> Iterable[tuple[str, AlertChannel]]:
+    from bunsui.ports.alerts import AlertChannel  # noqa: PLC0415 - few sessions have alerts
+
     for name, channel in _mapped("bunsui_alert_channels", result):
         if not isinstance(name, str) or not re.match(IDENTIFIER_PATTERN, name):
             raise Wrong(f"{name!r} is not a name for an alert channel: {IDENTIFIER_RULE}")

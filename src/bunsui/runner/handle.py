@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import ConfigError, StateError
 from bunsui.local.identity import is_dead
-from bunsui.logging.context import redactor
 from bunsui.model.status import SessionStatus
 from bunsui.runner import awaiting
 from bunsui.runner.control import has_ended
@@ -167,6 +166,8 @@ class Session(View):
             raise ConfigError(
                 f"the reason is {reason!r}", hint="it is a text, such as 'maintenance', or None"
             )
+        from bunsui.logging.context import redactor  # noqa: PLC0415 - it imports Python's logging: 6 ms
+
         if reason is not None and (redact := redactor()) is not None:
             reason = redact(reason)  # A job says so, which was given secrets.
         complete(self._asking(action, reason))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from bunsui.ports.job_type import JobType
+from bunsui.ports.made import made_for
 from bunsui.ports.registered import Registered, left_out
-from bunsui.runner.made import made_for
 
 if TYPE_CHECKING:
     from bunsui.aws.connections import Connections

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from attrs import evolve, frozen
 
+from bunsui.aws.entries import read_entries
 from bunsui.aws.settings import AwsSettings, read_aws
-from bunsui.dsl.problems import did_you_mean, quoted
+from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,19 +46,7 @@ class DynamoDbUrl:
                 f"store {quoted(url)} names no table",
                 hint=f"{_HINT}: the name has 3 to 255 letters, digits, '_', '-' and '.'",
             )
-        given: dict[str, str] = {}
-        for key, value in parse_qsl(query, keep_blank_values=True):
-            if key not in _ENTRIES:
-                hint = did_you_mean(key, _ENTRIES) or f"there are {', '.join(_ENTRIES)}"
-                raise ConfigError(f"store {quoted(url)} has no entry {quoted(key)}", hint=hint)
-            if key in given:
-                raise ConfigError(f"store {quoted(url)} says {quoted(key)} twice", hint=_HINT)
-            given[key] = value
-        if "@" in urlsplit(given.get("endpoint_url", "")).netloc:
-            raise ConfigError(
-                f"the endpoint_url of store dynamodb://{name} has a user or a password in it",
-                hint="calls are signed: leave it out, and give credentials as to AWS's own tools",
-            )
+        given = read_entries(query, _ENTRIES, f"store {quoted(url)}", f"store {DYNAMODB}{name}", _HINT)
         read_aws(given, f"store {quoted(url)}: aws")
         return cls(name, given)
 

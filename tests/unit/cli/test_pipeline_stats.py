@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 import bunsui
+from bunsui.cli.commands.stats import stats_command
 from bunsui.cli.main import run
+from bunsui.monitoring.figures import LIMIT
 from bunsui.stores.sessions import ALL, SESSION
 
 JOB_KEYS = ["runs", "success_rate", "duration", "queue_time", "attempts", "retries"]
@@ -120,3 +122,9 @@ def test_wrong_options(store: str, capsys: pytest.CaptureFixture[str], given: li
     """They are wrong usage."""
     assert 2 == run(["pipeline", "stats", *given])
     assert said in capsys.readouterr().err
+
+
+def test_the_limit_is_the_one_of_a_snapshot() -> None:
+    """The help says it by itself: what has it is imported by who counts."""
+    limit = next(option for option in stats_command.params if option.name == "limit")
+    assert f"{LIMIT} by default" in str(getattr(limit, "help", ""))

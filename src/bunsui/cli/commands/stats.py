@@ -9,7 +9,6 @@ import click
 from bunsui.cli import render
 from bunsui.cli.options import format_option, store_option
 from bunsui.cli.streams import note
-from bunsui.monitoring.figures import LIMIT
 from bunsui.runner.runner import Runner
 
 if TYPE_CHECKING:
@@ -22,21 +21,22 @@ _COLUMNS = ("RUNS", "SUCCESS", "P50", "P95", "P99", "QUEUE P95", "RETRIES")
 @click.command("stats")
 @click.argument("name", required=False)
 @click.option("--since", metavar="TIME", help="Only runs since then: RFC 3339, or how long ago, such as 7d.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=LIMIT, show_default=True, help="The newest runs, at most."
-)
+@click.option("--limit", type=click.IntRange(1), help="The newest runs, at most; 1000 by default.")
 @store_option
 @format_option("table", "json", "yaml")
-def stats_command(name: str | None, since: str | None, limit: int, store: str | None, form: str) -> None:
+def stats_command(
+    name: str | None, since: str | None, limit: int | None, store: str | None, form: str
+) -> None:
     """Say how the past runs of pipeline NAME went and how long they took; without NAME, those of all.
 
     Success is the part of the runs that succeeded, of those that succeeded, failed or timed out; the
     durations are of the same. The time in which a session is paused is in none of them.
     """
     from bunsui.monitoring import MetricsCollector  # noqa: PLC0415 - with all that reads histories
+    from bunsui.monitoring.figures import LIMIT  # noqa: PLC0415 - as above
 
     with Runner(store) as runner:
-        found = MetricsCollector(runner).snapshot(name, since, limit)
+        found = MetricsCollector(runner).snapshot(name, since, LIMIT if limit is None else limit)
     if form == "table":
         _show(found, with_jobs=name is not None)
     else:

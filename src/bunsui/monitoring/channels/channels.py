@@ -12,6 +12,7 @@ from bunsui.local.redaction import Redactor
 from bunsui.monitoring.channels.configured import ConfiguredChannel
 from bunsui.monitoring.channels.options import check_options, needs_none
 from bunsui.ports.alerts import AlertChannel
+from bunsui.ports.made import made_for
 from bunsui.ports.permissions import Permission, Unnamed
 from bunsui.ports.registered import left_out, unavailable, with_left_out
 
@@ -230,7 +231,9 @@ class Channels:
         with self._lock:
             found = self._made.get(name)
             if found is None:
-                found = self._made[name] = _made(self._types[name], name, self._services)
+                found = self._made[name] = made_for(
+                    self._services, self._types[name], AlertChannel, "alert channel", name, says=False
+                )
         return found
 
     # What it needs
@@ -251,20 +254,6 @@ class Channels:
             channel = self._channel(name)
             found += _needed(self._types[channel.type], channel, where)
         return found
-
-
-def _made(kind: AlertChannel, name: str, services: Services) -> AlertChannel:
-    try:
-        made: object = kind.for_runner(services)
-    except KeyboardInterrupt:  # Of who waits for this.
-        raise
-    except BaseException as error:  # Foreign code: it may raise SystemExit, too.
-        text = f"for_runner() of alert channel '{name}' failed: {type(error).__name__}"
-        raise PluginError(text, plugin=name) from error
-    if not isinstance(made, AlertChannel):
-        text = f"for_runner() of alert channel '{name}' gave {type(made).__name__}, which is none"
-        raise PluginError(text, plugin=name)
-    return made
 
 
 def _failure(

@@ -7,14 +7,10 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from bunsui.concurrency.threads import Sole
 from bunsui.dsl.problems import did_you_mean, quoted
 from bunsui.errors import ConfigError, Conflict, StoreError
-from bunsui.runner.alerting import watched as watching
 from bunsui.runner.alerting.swept import Swept
-from bunsui.runner.alerting.watched import Watched
 from bunsui.runner.sessions import index
 
 if TYPE_CHECKING:
@@ -136,8 +132,12 @@ class Alerting:
 
     def _put(self, live: Live, *, may_be_left: bool) -> None:
         """Writes by which rules the session is watched, in place of what a start that died has left."""
+        from attrs import evolve  # noqa: PLC0415 - few sessions have alerts, as below
+
+        from bunsui.runner.alerting.watched import KIND, Watched  # noqa: PLC0415
+
         for _ in range(TRIES):
-            left = self._store.get(watching.KIND, live.id) if may_be_left else None
+            left = self._store.get(KIND, live.id) if may_be_left else None
             if left is None and not live.alerts:
                 return
             if left is not None and self._store.get(index.KIND, live.id) is not None:
@@ -174,8 +174,10 @@ class Alerting:
         self._watch(live)
 
     def _rules_of_session(self, session: str) -> tuple[AlertRule, ...]:
+        from bunsui.runner.alerting.watched import of_session  # noqa: PLC0415 - only who takes over
+
         try:
-            one = watching.of_session(self._store, session)
+            one = of_session(self._store, session)
         except StoreError as error:
             if not error.lasting:
                 raise

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from bunsui.dsl.problems import did_you_mean
 from bunsui.errors import AwsError, BunsuiError, ConfigError, JobError, PluginError
+from bunsui.ports.made import made_for
 from bunsui.ports.registered import left_out, unavailable, with_left_out
 from bunsui.ports.secrets import SecretSource
 from bunsui.runner.attempts.event_loop import drop
 from bunsui.runner.attempts.missing import is_missing
-from bunsui.runner.made import made_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -13,7 +13,6 @@ from bunsui.concurrency.notice import Notice
 from bunsui.engine.decide import Machine
 from bunsui.engine.events import RunnerReleased
 from bunsui.errors import BunsuiError, StoreError
-from bunsui.monitoring.alerts import due
 from bunsui.ports.store import Append, Commit
 from bunsui.runner.attempts.kept_secrets import KeptSecrets
 from bunsui.runner.driving.tempo import INDEX_DELAY
@@ -227,6 +226,8 @@ class Live:
         """The ids of the rules by which somebody may have to be told of something, as far as facts say it."""
         if not self.alerts:
             return ()
+        from bunsui.monitoring.alerts import due  # noqa: PLC0415 - few sessions have alerts
+
         return tuple(found.rule.id for found in due(self.alerts, self.machine.state))
 
     def alert(self) -> None:

@@ -10,13 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bunsui.engine import events as happened
-from bunsui.logging.context import about
-from bunsui.logging.structured_logger import write
 from bunsui.model.session import Failure
 
 if TYPE_CHECKING:
@@ -30,8 +26,7 @@ _log = logging.getLogger(LOGGER)
 _DEPTH = 2
 
 
-@frozen
-class Line:
+class Line(NamedTuple):
     """How an event is told."""
 
     level: int
@@ -111,6 +106,9 @@ def _tell(session: str, pipeline: Pipeline, event: Event, line: Line, trace: str
             fields |= {"code": value.code, "error": value.message, "retryable": value.retryable}
         elif value is not None:
             fields[name] = value
+    from bunsui.logging.context import about  # noqa: PLC0415 - only where somebody listens
+    from bunsui.logging.structured_logger import write  # noqa: PLC0415 - as above
+
     where = {name: getattr(event, name, None) for name in ("job", "item", "attempt")}
     with about(session, **where, trace=trace):
         write(_log, level, line.message, fields, {}, depth=_DEPTH)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import frozen
 
 from bunsui.engine.events import MAPPINGS, detached
-from bunsui.monitoring.telemetry import Left
 from bunsui.plugins.observer import Observer
 
 if TYPE_CHECKING:
@@ -276,6 +275,8 @@ class Observers:
     def left(self, session_id: str, followed: Followed, at: datetime) -> None:
         """Tells who follows a session that it is driven here no more. On the driver's thread."""
         if self._following is not None:
+            from bunsui.monitoring.telemetry import Left  # noqa: PLC0415 - only where somebody follows
+
             last = Shown(session_id, (Left(at),), False, followed)
             self._following.put(self._monotonic(), last, is_last=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from bunsui.monitoring import telemetry
+from bunsui.monitoring.looking import current_context, is_in_use
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,12 +41,12 @@ class Telling:
         Raises:
             ConfigError: what is configured can't be had, such as an extra that is not installed.
         """
-        if self._to == "off":
+        if self._to == "off" or (self._to == "auto" and not is_in_use()):
             return
-        found = self._find()
+        context, found = current_context(), self._find()
         if found is not None:
-            live.followed = found.follow(live.pipeline, live.machine.state, at)
-        if (context := telemetry.current_context()) is not None:
+            live.followed = found.follow(live.pipeline, live.machine.state, at, context)
+        if context is not None:
             from bunsui.monitoring.spans import Carried  # noqa: PLC0415 - imports OpenTelemetry
 
             live.carried = Carried(context)
@@ -55,9 +55,12 @@ class Telling:
         """Whom to tell; None: nobody, for now."""
         with self._finding:
             if self._telemetry is None:  # A program may set its providers at any time.
-                self._providers = telemetry.providers_of(self._to)
+                from bunsui.monitoring.exporting import providers  # noqa: PLC0415 - only where it is in use
+                from bunsui.monitoring.telemetry import Telemetry  # noqa: PLC0415 - as above
+
+                self._providers = providers(self._to) if isinstance(self._to, str) else self._to
                 if self._providers.tracer_provider or self._providers.meter_provider:
-                    self._telemetry = telemetry.Telemetry(self._providers)
+                    self._telemetry = Telemetry(self._providers)
                     self._observers.follow()
             return self._telemetry if self._observers.follows else None
 

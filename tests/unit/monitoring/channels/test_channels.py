@@ -196,7 +196,7 @@ def test_one_runner_makes_it_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gives", "said"), [(3, "gave int, which is none"), (None, "failed: ZeroDivisionError")]
+    ("gives", "said"), [(3, "gave int, which is no alert channel"), (None, "failed: ZeroDivisionError")]
 )
 def test_one_that_can_not_be_made(gives: object, said: str) -> None:
     """It names the type."""

@@ -1,4 +1,4 @@
-"""What plugins bring, made for one runner: job types and secret sources."""
+"""What plugins bring, made for one runner: job types, secret sources and alert channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Brought(Protocol):
         """The same, as one runner uses it."""
 
 
-def made_for(services: Services, brought: Brought, kind: type[Any], what: str, name: str) -> Any:
+def made_for(
+    services: Services, brought: Brought, kind: type[Any], what: str, name: str, *, says: bool = True
+) -> Any:
     """What somebody's ``for_runner`` gives.
 
     Args:
@@ -27,6 +29,7 @@ def made_for(services: Services, brought: Brought, kind: type[Any], what: str, n
         kind: what it has to give.
         what: the same, for a person, such as ``job type``.
         name: the name under which it is registered.
+        says: whether what it raises may be shown, and not the name of its type alone.
 
     Raises:
         PluginError: it failed, or gave something else.
@@ -36,7 +39,8 @@ def made_for(services: Services, brought: Brought, kind: type[Any], what: str, n
     except KeyboardInterrupt:  # Of who waits for this.
         raise
     except BaseException as error:  # Foreign code: it may raise SystemExit, too.
-        text = f"for_runner() of {what} '{name}' failed: {type(error).__name__}: {text_of(error)}"
+        text = f"for_runner() of {what} '{name}' failed: {type(error).__name__}"
+        text += f": {text_of(error)}" if says else ""
         raise PluginError(text, plugin=name) from error
     if not isinstance(made, kind):
         text = f"for_runner() of {what} '{name}' gave {type(made).__name__}, which is no {what}"
