@@ -20,7 +20,8 @@ import bunsui
 from bunsui.aws.settings import AwsSettings
 from bunsui.cli.main import run as command
 from bunsui.errors import AwsError, ConfigError
-from bunsui.logging import cloudwatch, cloudwatch_logs
+from bunsui.logging.cloudwatch.logs import CloudLogs
+from bunsui.logging.cloudwatch.writer import Writer
 from bunsui.model.log import LogRecord
 from bunsui.runner.clock import SystemClock
 from bunsui.runner.surroundings import Surroundings
@@ -495,10 +496,10 @@ def test_the_end_of_a_runner_whose_jobs_wait_for_room(
     fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What collects what a command prints waits no longer than the end itself would."""
-    monkeypatch.setattr(cloudwatch.Writer.ending, "__defaults__", (0.5,))
-    monkeypatch.setattr(cloudwatch.Writer.close, "__defaults__", (0.5,))
-    monkeypatch.setattr(cloudwatch_logs.CloudLogs.close, "__defaults__", (0.5,))
-    monkeypatch.setitem(cloudwatch.Writer.__init__.__kwdefaults__, "block", 3600.0)
+    monkeypatch.setattr(Writer.ending, "__defaults__", (0.5,))
+    monkeypatch.setattr(Writer.close, "__defaults__", (0.5,))
+    monkeypatch.setattr(CloudLogs.close, "__defaults__", (0.5,))
+    monkeypatch.setitem(Writer.__init__.__kwdefaults__, "block", 3600.0)
     hung = fake_aws.faults.hang("logs")
     code = "while True: print('x' * 10_000)"
     runner = bunsui.Runner("memory://", logs=place(fake_aws, "&policy=block"))

@@ -53,7 +53,7 @@ class LogGroup:
     name: str
     #: Days, one of `DAYS`, after which AWS deletes what is in a group that is made here; None: never.
     retention: int | None = RETENTION
-    #: ``drop`` or ``block``; see `bunsui.logging.cloudwatch_queue`.
+    #: ``drop`` or ``block``; see `bunsui.logging.cloudwatch.queue`.
     policy: str = "drop"
     #: What the URL says: some of region, endpoint_url, profile and role.
     given: Mapping[str, str] = {}

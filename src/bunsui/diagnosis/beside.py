@@ -31,7 +31,7 @@ from bunsui.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from bunsui.aws.settings import AwsSettings
-    from bunsui.logging.cloudwatch_logs import CloudLogs
+    from bunsui.logging.cloudwatch.logs import CloudLogs
     from bunsui.ports.store import Store
     from bunsui.runner.attempts.artifacts import Artifacts
 

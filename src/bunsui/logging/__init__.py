@@ -10,7 +10,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bunsui.logging.cloudwatch_handler import CloudWatchHandler
+    from bunsui.logging.cloudwatch.handler import CloudWatchHandler
     from bunsui.logging.configuring import Configured, configure
     from bunsui.logging.context import ContextFilter
     from bunsui.logging.formats import JsonFormatter, TextFormatter
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "CloudWatchHandler": "bunsui.logging.cloudwatch_handler",
+    "CloudWatchHandler": "bunsui.logging.cloudwatch.handler",
     "Configured": "bunsui.logging.configuring",
     "ContextFilter": "bunsui.logging.context",
     "JsonFormatter": "bunsui.logging.formats",

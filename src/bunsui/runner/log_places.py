@@ -12,7 +12,7 @@ from bunsui.runner.attempts.logs import Logs
 from bunsui.runner.clock import SystemClock
 
 if TYPE_CHECKING:
-    from bunsui.logging.cloudwatch_logs import CloudLogs
+    from bunsui.logging.cloudwatch.logs import CloudLogs
     from bunsui.ports.clock import Clock
     from bunsui.ports.store import Store
 
@@ -56,7 +56,7 @@ def cloud_of(
     elif not isinstance(given, str) or not given.startswith(CLOUDWATCH):
         return None
     # Few keep them there.
-    from bunsui.logging.cloudwatch_logs import CloudLogs  # noqa: PLC0415 - see above
+    from bunsui.logging.cloudwatch.logs import CloudLogs  # noqa: PLC0415 - see above
 
     return CloudLogs(LogGroup.parse(given), settings, clock)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bunsui.local.redaction import Redactor
-    from bunsui.logging.cloudwatch_logs import CloudLogs
+    from bunsui.logging.cloudwatch.logs import CloudLogs
     from bunsui.logging.sinks import Sinks
     from bunsui.logging.sources import SessionSource
     from bunsui.ports.clock import Clock

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from bunsui.logging.cloudwatch_events import MAX_TEXT, fitting_line
-from bunsui.logging.cloudwatch_queue import whole_lines
+from bunsui.logging.cloudwatch.events import MAX_TEXT, fitting_line
+from bunsui.logging.cloudwatch.queue import whole_lines
 from bunsui.logging.log_store import LIMIT
 from bunsui.logging.records import LOG, OWN, to_line
 from bunsui.logging.sinks import Sinks
@@ -23,7 +23,7 @@ from bunsui.model.times import to_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bunsui.logging.cloudwatch import Writer
+    from bunsui.logging.cloudwatch.writer import Writer
     from bunsui.ports.clock import Clock
 
 #: Bytes that the name at the end of a line takes, at most.

@@ -16,12 +16,12 @@ from bunsui.aws.connections import Connections
 from bunsui.aws.log_group import LogGroup
 from bunsui.aws.settings import AwsSettings
 from bunsui.errors import AwsError
-from bunsui.logging.cloudwatch import Writer
-from bunsui.logging.cloudwatch_calls import Calls
-from bunsui.logging.cloudwatch_events import MAX_TEXT
-from bunsui.logging.cloudwatch_jobs import CloudJobLog, CloudLogStore
-from bunsui.logging.cloudwatch_logs import CloudLogs
-from bunsui.logging.cloudwatch_reading import GRACE, GroupLogs, Twice
+from bunsui.logging.cloudwatch.calls import Calls
+from bunsui.logging.cloudwatch.events import MAX_TEXT
+from bunsui.logging.cloudwatch.jobs import CloudJobLog, CloudLogStore
+from bunsui.logging.cloudwatch.logs import CloudLogs
+from bunsui.logging.cloudwatch.reading import GRACE, GroupLogs, Twice
+from bunsui.logging.cloudwatch.writer import Writer
 from bunsui.logging.filters import Filter, make_filter
 from bunsui.logging.log_store import LogStore
 from bunsui.logging.reading import Reading

@@ -13,11 +13,11 @@ from attrs import frozen
 from bunsui.aws.asking import ask
 from bunsui.aws.connections import Caller, Connections
 from bunsui.errors import AwsError
-from bunsui.logging.cloudwatch_pace import Pace
+from bunsui.logging.cloudwatch.pace import Pace
 
 if TYPE_CHECKING:
     from bunsui.aws.log_group import LogGroup
-    from bunsui.logging.cloudwatch_events import Event
+    from bunsui.logging.cloudwatch.events import Event
 
 #: Streams that are known to be there; to make one again costs a call.
 _KNOWN = 10_000

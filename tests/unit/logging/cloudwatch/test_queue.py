@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bunsui.logging.cloudwatch_events import (
+from bunsui.logging.cloudwatch.events import (
     MAX_BATCH,
     MAX_EVENTS,
     MAX_SPAN,
@@ -19,7 +19,7 @@ from bunsui.logging.cloudwatch_events import (
     fitting_line,
     fitting_text,
 )
-from bunsui.logging.cloudwatch_queue import LINGER, Queue, Stream
+from bunsui.logging.cloudwatch.queue import LINGER, Queue, Stream
 from bunsui.logging.records import from_line, to_line
 from bunsui.model.times import to_text
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bunsui.aws.connections import Connections
-from bunsui.logging.cloudwatch import CLOSING, FLUSH, Writer
-from bunsui.logging.cloudwatch_calls import PATIENCE, Calls
-from bunsui.logging.cloudwatch_jobs import CloudLogStore, stream_name
-from bunsui.logging.cloudwatch_reading import GroupLogs
+from bunsui.logging.cloudwatch.calls import PATIENCE, Calls
+from bunsui.logging.cloudwatch.jobs import CloudLogStore, stream_name
+from bunsui.logging.cloudwatch.reading import GroupLogs
+from bunsui.logging.cloudwatch.writer import CLOSING, FLUSH, Writer
 from bunsui.ports.permissions import Permission, Where
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from bunsui.aws.log_group import CLOUDWATCH, POLICIES, LogGroup
 from bunsui.aws.settings import AwsSettings, read_aws
 from bunsui.dsl.problems import quoted
 from bunsui.errors import ConfigError
-from bunsui.logging.cloudwatch import CLOSING, FLUSH, THREAD, Writer
-from bunsui.logging.cloudwatch_calls import PATIENCE, Calls
-from bunsui.logging.cloudwatch_events import MAX_BATCH, fitting_text
-from bunsui.logging.cloudwatch_queue import MOST_BYTES, MOST_EVENTS, Stream
-from bunsui.logging.cloudwatch_sending import is_sending
+from bunsui.logging.cloudwatch.calls import PATIENCE, Calls
+from bunsui.logging.cloudwatch.events import MAX_BATCH, fitting_text
+from bunsui.logging.cloudwatch.queue import MOST_BYTES, MOST_EVENTS, Stream
+from bunsui.logging.cloudwatch.sending import is_sending
+from bunsui.logging.cloudwatch.writer import CLOSING, FLUSH, THREAD, Writer
 from bunsui.logging.formats import JsonFormatter
 
 #: What the name of a stream may be: "CreateLogStream" in the API reference of CloudWatch Logs.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from bunsui.logging.cloudwatch_events import MAX_BATCH, MAX_EVENTS, Event, first_batch
+from bunsui.logging.cloudwatch.events import MAX_BATCH, MAX_EVENTS, Event, first_batch
 
 #: Events and bytes that wait at most, over all streams.
 MOST_EVENTS, MOST_BYTES = 100_000, 32 * 1024 * 1024

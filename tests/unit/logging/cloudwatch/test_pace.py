@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bunsui.logging.cloudwatch_pace import STREAMS_A_SECOND, Pace, Patience
+from bunsui.logging.cloudwatch.pace import STREAMS_A_SECOND, Pace, Patience
 
 
 class Clock:

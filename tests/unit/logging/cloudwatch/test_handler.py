@@ -22,7 +22,7 @@ import pytest
 
 import bunsui.logging
 from bunsui.errors import ConfigError
-from bunsui.logging.cloudwatch_handler import CloudWatchHandler
+from bunsui.logging.cloudwatch.handler import CloudWatchHandler
 from bunsui_tests.aws.emulators import Moto
 from bunsui_tests.aws.endpoint import FakeAws
 from bunsui_tests.conditions import until

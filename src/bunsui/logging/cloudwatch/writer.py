@@ -2,7 +2,7 @@
 
 An event waits up to a second for others. What can't be sent is tried again until the writer is closed, with
 longer and longer waits, and meanwhile waits in a queue that is bounded; see
-`bunsui.logging.cloudwatch_queue`.
+`bunsui.logging.cloudwatch.queue`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from bunsui.concurrency.notice import Notice
 from bunsui.concurrency.threads import start
-from bunsui.logging.cloudwatch_calls import Calls
-from bunsui.logging.cloudwatch_failures import Failures
-from bunsui.logging.cloudwatch_pace import Patience
-from bunsui.logging.cloudwatch_queue import FULL, MOST_BYTES, MOST_EVENTS, Queue, Stream
-from bunsui.logging.cloudwatch_sending import as_sender, is_sending
+from bunsui.logging.cloudwatch.calls import Calls
+from bunsui.logging.cloudwatch.failures import Failures
+from bunsui.logging.cloudwatch.pace import Patience
+from bunsui.logging.cloudwatch.queue import FULL, MOST_BYTES, MOST_EVENTS, Queue, Stream
+from bunsui.logging.cloudwatch.sending import as_sender, is_sending
 
 if TYPE_CHECKING:
-    from bunsui.logging.cloudwatch_events import Event
+    from bunsui.logging.cloudwatch.events import Event
 
 #: The name of the threads that send.
 THREAD = "bunsui-cloudwatch"
@@ -44,7 +44,7 @@ class Writer:
 
     Args:
         calls: about the group.
-        policy: what is done where the queue is full; see `bunsui.logging.cloudwatch_queue`.
+        policy: what is done where the queue is full; see `bunsui.logging.cloudwatch.queue`.
         most_events: events that wait at most.
         most_bytes: bytes of them.
         block: see `BLOCK`.

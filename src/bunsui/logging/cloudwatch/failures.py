@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from random import Random
 
 from bunsui.errors import AwsError
-from bunsui.logging.cloudwatch_calls import INVALID
-from bunsui.logging.cloudwatch_events import Event
-from bunsui.logging.cloudwatch_queue import Queue, Stream
+from bunsui.logging.cloudwatch.calls import INVALID
+from bunsui.logging.cloudwatch.events import Event
+from bunsui.logging.cloudwatch.queue import Queue, Stream
 from bunsui.performance.retrying import Backoff, RetryBudget, SharedBudget
 
 #: Seconds before a call that was refused is tried again: somebody may have given the right meanwhile.

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from bunsui.aws.connections import Connections
 from bunsui.aws.log_group import LogGroup
 from bunsui.aws.settings import AwsSettings
-from bunsui.logging.cloudwatch import Writer
-from bunsui.logging.cloudwatch_calls import Calls
-from bunsui.logging.cloudwatch_events import MAX_TEXT
-from bunsui.logging.cloudwatch_sending import is_sending
+from bunsui.logging.cloudwatch.calls import Calls
+from bunsui.logging.cloudwatch.events import MAX_TEXT
+from bunsui.logging.cloudwatch.sending import is_sending
+from bunsui.logging.cloudwatch.writer import Writer
 from bunsui_tests.aws.endpoint import FakeAws
 from bunsui_tests.aws.faults import Fault
 from bunsui_tests.aws.messages import Refusal

@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bunsui.errors import AwsError
-from bunsui.logging.cloudwatch_calls import INVALID, MAX_PAGE, Calls, is_missing
-from bunsui.logging.cloudwatch_jobs import stream_name
+from bunsui.logging.cloudwatch.calls import INVALID, MAX_PAGE, Calls, is_missing
+from bunsui.logging.cloudwatch.jobs import stream_name
 from bunsui.logging.sources import JobSource, SessionSource
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _NAMED = re.compile(rb',"event":"([0-9a-z.]{1,40})-(\d{1,15})"\}\Z')
 
 
 class Twice:
-    """Tells events that were sent twice from others, by their names; see `cloudwatch_jobs`."""
+    """Tells events that were sent twice from others, by their names; see `bunsui.logging.cloudwatch.jobs`."""
 
     def __init__(self) -> None:
         #: By writer: the numbers that were read, as the first of each range and what comes behind its last.
