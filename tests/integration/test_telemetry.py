@@ -546,6 +546,61 @@ def test_nothing_is_added_without_it(tmp_path: Path) -> None:
     assert "['MainThread', 'bunsui-driver', 'bunsui-heartbeat', 'bunsui-job-1']" == threads
 
 
+WRONG = """
+import sys, threading
+import bunsui
+
+with bunsui.Runner("memory://", autoload_plugins=False, config={"telemetry": sys.argv[1]}) as runner:
+    for _ in range(2):
+        try:
+            runner.run(bunsui.Pipeline("p", [bunsui.Job.from_callable(lambda: 3, id="a")]))
+        except bunsui.ConfigError as error:
+            print(error.message)
+    print(runner.sessions())
+    ends = [thread for thread in threading.enumerate() if thread.name == "bunsui-telemetry-end"]
+    for end in ends:
+        end.join(20)
+    print([end.is_alive() for end in ends if end.is_alive()])
+"""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "telemetry"),
+    [
+        ("OTEL_PROPAGATORS", "nope", "otlp"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-5", "otlp"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0", "emf"),
+    ],
+)
+def test_a_variable_that_is_wrong(tmp_path: Path, variable: str, value: str, telemetry: str) -> None:
+    """OpenTelemetry reads some of them when it is imported: nothing has begun then, and nothing is left."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRONG, telemetry],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(tmp_path), variable: value},
+    )
+    first, second, *rest = done.stdout.splitlines()
+    assert first.startswith("a variable OTEL_* is wrong: ")
+    assert (first, ["[]", "[]"]) == (second, rest)
+
+
+def test_what_a_collector_does_not_take_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that hangs is waited for, for a while; the session has succeeded before."""
+    monkeypatch.setattr("bunsui.runner.driving.telling.CLOSING", 0.5)
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        receiver.hang()
+        with bunsui.Runner("memory://", autoload_plugins=False, config={"telemetry": "otlp"}) as runner:
+            session = runner.run(Pipeline("orders", [Job.from_callable(fine, id="load")]))
+    assert "succeeded" == session.status
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("bunsui")]
+    assert said == ["the last traces or metrics are lost: telemetry 'otlp' has not taken them in 0.5 seconds"]
+
+
 class Failing:
     """A provider whose tracer fails on all spans but those that it is told of."""
 

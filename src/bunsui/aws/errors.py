@@ -317,12 +317,17 @@ def account_in(*texts: str | None) -> str | None:
 
 def _remedy(about: About, code: str, kind: Kind, message: str, *, denied: bool) -> str:
     if code == "ProfileNotFound":
-        return "name another: Runner(aws={'profile': ...}), 'bunsui config set aws.profile', or AWS_PROFILE"
+        return (
+            "name another: Runner(aws={'profile': ...}), 'bunsui config set --user aws.profile NAME', or"
+            " AWS_PROFILE"
+        )
     if kind == "credentials":
         profile = "" if about.profile is None else f" of profile '{about.profile}'"
         return f"renew the credentials{profile}, such as with 'aws sso login', or name others"
     if code == "NoRegion":
-        return "name one: Runner(aws={'region': ...}), 'bunsui config set --user aws.region', or AWS_REGION"
+        return (
+            "name one: Runner(aws={'region': ...}), 'bunsui config set --user aws.region NAME', or AWS_REGION"
+        )
     if code == _SKEWED:
         return "set this machine's clock, which is 15 minutes or more from AWS's"
     if kind == "busy":

@@ -39,7 +39,7 @@ SCHEMA: dict[str, Any] = {
         },
         "artifacts": {
             "type": "string",
-            "pattern": rf"{URL_PATTERN}|^(?![\s\S]*://)[\s\S]*\S",
+            "pattern": rf"{URL_PATTERN}|^(?!s3:|cloudwatch:)(?![\s\S]*://)[\s\S]*\S",
             "title": "the path of a folder, such as artifacts, or a place on S3, such as s3://bucket/prefix",
             "description": "Where outputs above 32 KiB are, whatever the store: a folder, or a place on S3;"
             " STORE-artifacts beside a SQLite store's file by default. In a file, a relative path begins at"
@@ -48,7 +48,7 @@ SCHEMA: dict[str, Any] = {
         },
         "logs": {
             "type": "string",
-            "pattern": rf"{GROUP_PATTERN}|^(?![\s\S]*://)[\s\S]*\S",
+            "pattern": rf"{GROUP_PATTERN}|^(?!cloudwatch:|s3:)(?![\s\S]*://)[\s\S]*\S",
             "title": "the path of a folder, such as logs, a group of CloudWatch Logs, such as"
             " cloudwatch:///bunsui/team, or none",
             "description": "Where the logs of jobs are: a folder, a group of CloudWatch Logs, or `none`: with"

@@ -16,11 +16,12 @@ from bunsui.diagnosis.beside import beside
 from bunsui.diagnosis.channels import channels
 from bunsui.diagnosis.check import Check, Status, failed, ok, warning
 from bunsui.diagnosis.deliveries import deliveries
-from bunsui.diagnosis.installation import installation, telemetry
+from bunsui.diagnosis.installation import installation
 from bunsui.diagnosis.names import names
 from bunsui.diagnosis.sessions import sessions
 from bunsui.diagnosis.sqlite_version import sqlite_version
 from bunsui.diagnosis.store import content, open_store, write
+from bunsui.diagnosis.telemetry import telemetry
 from bunsui.errors import ConfigError
 from bunsui.plugins.registry import Plugins
 from bunsui.stores.urls import sqlite_path

@@ -29,12 +29,6 @@ LIBRARIES: Mapping[str, str] = {
 #: The libraries of the command line, which is an extra.
 CLI_LIBRARIES: Mapping[str, str] = {"click": "click", "rich": "rich", "tomlkit": "tomlkit"}
 
-#: Those of the extra that telemetry needs where it goes to a collector, or to CloudWatch.
-TELEMETRY_LIBRARIES: Mapping[str, str] = {
-    "opentelemetry-sdk": "opentelemetry.sdk.metrics",
-    "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
-}
-
 
 def installation() -> Iterator[Check]:
     """Python, bunsui, its libraries, and the extra ``cli``."""
@@ -42,12 +36,6 @@ def installation() -> Iterator[Check]:
     yield version(bunsui.__version__)
     yield from imports("libraries", LIBRARIES, "pip install --force-reinstall bunsui")
     yield from imports("extra cli", CLI_LIBRARIES, "pip install 'bunsui[cli]'")
-
-
-def telemetry(kind: str) -> Iterator[Check]:
-    """The extra ``telemetry``, where the configuration's ``telemetry`` is of a kind that needs it."""
-    if kind.partition(":")[0] in ("otlp", "emf"):
-        yield from imports("extra telemetry", TELEMETRY_LIBRARIES, "pip install 'bunsui[telemetry]'")
 
 
 def python(found: tuple[int, int, int]) -> Check:

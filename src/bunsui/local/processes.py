@@ -377,7 +377,8 @@ def not_started(what: str, error: OSError, step: str | None = None) -> JobError:
         error: what the system says.
         step: what could not be done for it; None: it was to be started.
     """
-    why = f"{error.strerror or error}{_REMEDIES.get(error.errno or 0, '')}"
+    where = "" if step is None or error.filename is None else f": {error.filename}"
+    why = f"{error.strerror or error}{where}{_REMEDIES.get(error.errno or 0, '')}"
     text = f"{what} can't be started: {'' if step is None else f'{step}: '}{why}"
     return JobError(text, code="ProcessNotStarted")
 

@@ -28,17 +28,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 
 from bunsui.errors import ConfigError
-from bunsui.monitoring.extra import missing_extra
+from bunsui.monitoring.extra import missing_extra, standard_variables
 from bunsui.monitoring.looking import may_be_set
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.trace import TracerProvider
 
-Made = TypeVar("Made")
 Provider = TypeVar("Provider")
 
 #: What `providers` takes, beside ``emf:`` with a place.
@@ -102,17 +99,19 @@ def providers(kind: str) -> Providers:
             a file.
 
     Raises:
-        ConfigError: it is something else, the extra ``telemetry`` is not installed, or OTLP is to be sent
-            otherwise than over HTTP.
+        ConfigError: it is something else, the extra ``telemetry`` is not installed, OTLP is to be sent
+            otherwise than over HTTP, or one of the standard variables is wrong.
     """
     name, colon, place = kind.partition(":") if isinstance(kind, str) else (repr(kind)[:100], "", "")
     if name == "emf" and (place or not colon):
-        return _emf(place)
+        with standard_variables():
+            return _emf(place)
     if colon or name not in KINDS:
         raise ConfigError(
             f"there is no telemetry {kind!r:.100}", hint=f"it is {', '.join(KINDS)}, or emf:PATH"
         )
-    return {"auto": _set_by_the_application, "otlp": _otlp, "off": Providers}[name]()
+    with standard_variables():
+        return {"auto": _set_by_the_application, "otlp": _otlp, "off": Providers}[name]()
 
 
 def _set_by_the_application() -> Providers:
@@ -150,10 +149,10 @@ def _otlp() -> Providers:
     except ImportError as error:
         raise missing_extra("telemetry 'otlp'") from error
     resource = _resource()
-    tracer = None if _is_none("OTEL_TRACES_EXPORTER") else _made(lambda: otlp.tracer_provider(resource))
+    tracer = None if _is_none("OTEL_TRACES_EXPORTER") else otlp.tracer_provider(resource)
     try:
-        meter = None if _is_none("OTEL_METRICS_EXPORTER") else _made(lambda: otlp.meter_provider(resource))
-    except ConfigError:
+        meter = None if _is_none("OTEL_METRICS_EXPORTER") else otlp.meter_provider(resource)
+    except ValueError:
         if tracer is not None:
             tracer.shutdown()
         raise
@@ -172,20 +171,8 @@ def _emf(place: str) -> Providers:
         exporter = EmfMetricExporter(path=os.path.expanduser(place))  # noqa: PTH111 - a path as text
     else:
         exporter = EmfMetricExporter(None if place == "stdout" else sys.stderr)
-    reader = _made(lambda: PeriodicExportingMetricReader(exporter))
+    reader = PeriodicExportingMetricReader(exporter)
     return _own(None, MeterProvider([reader], _resource(), shutdown_on_exit=False))
-
-
-def _made(make: Callable[[], Made]) -> Made:
-    """What the SDK makes as the standard variables say.
-
-    Raises:
-        ConfigError: one of them is wrong.
-    """
-    try:
-        return make()
-    except ValueError as error:
-        raise ConfigError(f"a variable OTEL_* is wrong: {error!s:.200}") from error
 
 
 def _own(tracer: TracerProvider | None, meter: MeterProvider | None) -> Providers:

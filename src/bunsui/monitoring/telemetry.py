@@ -7,6 +7,7 @@ imported, no span is started, and no thread.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -16,11 +17,10 @@ from bunsui.monitoring import conventions as names
 from bunsui.monitoring.outcomes import Outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Tracer
     from opentelemetry.util.types import AttributeValue
 
     from bunsui.engine.fold import Fold
@@ -41,12 +41,15 @@ class Telemetry:
     """
 
     def __init__(self, to: Providers) -> None:
-        self._tracer: Tracer | None = None
+        self._spans: Callable[[str, str], SessionSpans] | None = None
         self._instruments: Instruments | None = None
         if to.tracer_provider is not None:
             from importlib.metadata import version  # noqa: PLC0415 - see the module
 
-            self._tracer = to.tracer_provider.get_tracer(names.SCOPE, version("bunsui"))
+            from bunsui.monitoring.spans import SessionSpans  # noqa: PLC0415 - see the module
+
+            tracer = to.tracer_provider.get_tracer(names.SCOPE, version("bunsui"))
+            self._spans = partial(SessionSpans, tracer)
         if to.meter_provider is not None:
             from bunsui.monitoring.instruments import Instruments  # noqa: PLC0415 - see the module
 
@@ -64,10 +67,8 @@ class Telemetry:
         created = state.created
         assert created is not None  # noqa: S101 - what can be claimed exists
         spans = None
-        if self._tracer is not None:
-            from bunsui.monitoring.spans import SessionSpans  # noqa: PLC0415 - see the module
-
-            spans = SessionSpans(self._tracer, created.session_id, pipeline.name)
+        if self._spans is not None:
+            spans = self._spans(created.session_id, pipeline.name)
             spans.begin(at, parent, state.trace)
         return Followed(pipeline, state, spans, self._instruments)
 

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from bunsui.cli.main import run
+from bunsui.runner.alerting.swept import Swept
+from bunsui.runner.runner import Runner
 from bunsui_tests.aws.alerts import FakeSns
 from bunsui_tests.aws.endpoint import FakeAws
 from bunsui_tests.receiver import Receiver, free_port
@@ -136,6 +138,23 @@ def test_the_list(configure: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'log'?" in first["problem"]
     assert 2 == run(["alerts", "channels", "--format", "yaml"])
     assert first == yaml.safe_load(capsys.readouterr().out)[0]
+
+
+def test_a_sweep_says_what_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whose mail this is knows where to look."""
+    swept = Swept(
+        failed=2, waiting=3, failures={"ops": "AlertNotTaken: busy"}, errors={"s1": "it is damaged"}
+    )
+    monkeypatch.setattr(Runner, "sweep_alerts", lambda _: swept)
+    assert 1 == run(["alerts", "sweep", "--store", "memory://"])
+    out, err = capsys.readouterr()
+    assert "0 sent, 2 failed, 3 waiting; 0 sessions watched\n" == out
+    assert ["channel ops: AlertNotTaken: busy", "session s1: it is damaged"] == err.splitlines()
+    assert 1 == run(["alerts", "sweep", "--store", "memory://", "--format", "json"])
+    found = json.loads(capsys.readouterr().out)
+    assert ({"ops": "AlertNotTaken: busy"}, 2) == (found["failures"], found["failed"])
 
 
 def test_in_files(

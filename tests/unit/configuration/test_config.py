@@ -375,6 +375,8 @@ def test_a_user_file_that_is_not_there(
             'logs = "s3://bucket"',
             ":1: logs is 's3://bucket'; it is the path of a folder, such as logs, a group",
         ),
+        ('logs = "cloudwatch:bunsui/team"', ":1: logs is 'cloudwatch:bunsui/team'; it is the path of"),
+        ('artifacts = "s3:bucket"', ":1: artifacts is 's3:bucket'; it is the path of a folder, such as"),
         ('logs = "cloudwatch:///a b"', ":1: logs is 'cloudwatch:///a b'; it is the path of a folder"),
         (
             'logs = "cloudwatch:///a?retention=2"',

@@ -9,7 +9,6 @@ import pytest
 
 import bunsui
 from bunsui.diagnosis.check import Status
-from bunsui.diagnosis.doctor import diagnose
 from bunsui.diagnosis.installation import CLI_LIBRARIES, LIBRARIES, imports, installation, python, version
 from bunsui.diagnosis.sqlite_version import sqlite_version
 from bunsui_tests import distributions
@@ -23,18 +22,6 @@ def test_all_is_well_here() -> None:
     ]
     assert all(name in found[2].what for name in LIBRARIES)
     assert all(name in found[3].what for name in CLI_LIBRARIES)
-
-
-@pytest.mark.parametrize(
-    ("kind", "count"), [("auto", 0), ("off", 0), ("otlp", 1), ("emf", 1), ("emf:stdout", 1)]
-)
-def test_the_extra_that_telemetry_needs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, count: int
-) -> None:
-    """It is looked at where the configuration needs it, and nowhere else."""
-    monkeypatch.setenv("BUNSUI_TELEMETRY", kind)
-    found = [check for check in diagnose(f"sqlite:///{tmp_path}/s.db") if check.name == "extra telemetry"]
-    assert [Status.OK] * count == [check.status for check in found]
 
 
 def test_an_old_python() -> None:

@@ -334,10 +334,12 @@ class TestFailure:
 
     def test_no_files(self, tmp_path: Path) -> None:
         """Where its files can't be made beside its log, it is said so, and that it is worth another try."""
-        (tmp_path / "logs").touch()
+        taken = tmp_path / "logs"
+        taken.touch()
         with pytest.raises(JobError) as caught:
             run(tmp_path, "true")
         message = "the command can't be started: its files beside its log can't be made: File exists"
+        message += f": {taken}"
         assert ("ProcessNotStarted", message, True) == code_and_message(caught)
 
     def test_no_descriptors(self, tmp_path: Path) -> None:

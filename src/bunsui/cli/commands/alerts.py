@@ -81,13 +81,15 @@ def sweep_command(store: str | None, form: str) -> int:
         swept = runner.sweep_alerts()
     if form == "json":
         found = {"delivered": swept.delivered, "failed": swept.failed, "waiting": swept.waiting}
-        more = {"watched": swept.watched, "unknown": sorted(swept.unknown), "errors": swept.errors}
-        render.data({**found, **more}, form)
+        more = {"watched": swept.watched, "unknown": sorted(swept.unknown)}
+        render.data({**found, **more, "failures": swept.failures, "errors": swept.errors}, form)
     else:
         text = f"{swept.delivered} sent, {swept.failed} failed, {swept.waiting} waiting"
         click.echo(f"{text}; {render.count(swept.watched, 'session')} watched")
         if swept.unknown:
             note(render.printable(f"no channel here: {', '.join(sorted(swept.unknown))}"))
+        for channel, why in swept.failures.items():
+            note(render.printable(f"channel {channel}: {why}"))
         for session, why in swept.errors.items():
             note(render.printable(f"session {session}: {why}"))
     return 1 if swept.failed or swept.errors else 0

@@ -110,7 +110,7 @@ class WebhookChannel(AlertChannel):
 
         Raises:
             AlertNotTaken: the server did not answer, or not with 2xx; a redirect is not followed.
-            ConfigError: a secret is no URL, or can't be the value of a header.
+            ConfigError: a secret is no URL, can't be the value of a header, or is empty and to sign with.
         """
         if self._services is None:
             raise StateError("alerts are posted by a Runner, which has not been asked here")
@@ -127,6 +127,8 @@ class WebhookChannel(AlertChannel):
             ON: _as_header(alert.on),
         }
         if "secret" in options:
+            if not options["secret"]:
+                raise ConfigError("the secret that 'secret' names is empty: anybody could sign with it")
             headers[SIGNATURE] = signature(body, options["secret"], int(now.timestamp()))
         answer = post(url, body, headers, options.get("timeout", TIMEOUT), now)
         if not 200 <= answer.status < 300:

@@ -287,7 +287,9 @@ class Outbox:
         swept.failed += 1
         now = self._clock.now()
         self._let_rest(ended, now, swept)
-        return judged(delivery, error, now)
+        noted = judged(delivery, error, now)
+        swept.failures[delivery.channel] = noted.error or ""
+        return noted
 
     def _let_rest(self, ended: _Ended, now: datetime, swept: Swept) -> None:
         """Leaves a channel alone for a while that took long to fail; what waits for it is looked at then."""

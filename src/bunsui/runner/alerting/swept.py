@@ -24,6 +24,8 @@ class Swept:
     watched: int = 0
     #: The channels that alerts wait for and that are not known here.
     unknown: set[str] = field(factory=set)
+    #: The channels that failed, each with what its last attempt failed by.
+    failures: dict[str, str] = field(factory=dict)
     #: Sessions that could not be looked at, each with the reason.
     errors: dict[str, str] = field(factory=dict)
     #: When something is to be done next, as far as it is known.

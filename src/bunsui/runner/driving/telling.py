@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
+from bunsui.errors import ConfigError
+from bunsui.monitoring.extra import standard_variables
 from bunsui.monitoring.looking import current_context, is_in_use
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from bunsui.runner.attempts.work import Work
     from bunsui.runner.driving.live import Live
     from bunsui.runner.driving.observers import Observers
+
+_log = logging.getLogger(__name__)
 
 #: Seconds that closing waits for what is left to be sent, where that is this runner's affair.
 CLOSING = 5.0
@@ -39,7 +44,8 @@ class Telling:
         """Begins to tell of a session that is about to be claimed; in the thread of who wants that.
 
         Raises:
-            ConfigError: what is configured can't be had, such as an extra that is not installed.
+            ConfigError: what is configured can't be had, such as an extra that is not installed, or one of
+                OpenTelemetry's variables is wrong.
         """
         if self._to == "off" or (self._to == "auto" and not is_in_use()):
             return
@@ -47,7 +53,8 @@ class Telling:
         if found is not None:
             live.followed = found.follow(live.pipeline, live.machine.state, at, context)
         if context is not None:
-            from bunsui.monitoring.spans import Carried  # noqa: PLC0415 - imports OpenTelemetry
+            with standard_variables():
+                from bunsui.monitoring.spans import Carried  # noqa: PLC0415 - imports OpenTelemetry
 
             live.carried = Carried(context)
 
@@ -58,16 +65,31 @@ class Telling:
                 from bunsui.monitoring.exporting import providers  # noqa: PLC0415 - only where it is in use
                 from bunsui.monitoring.telemetry import Telemetry  # noqa: PLC0415 - as above
 
-                self._providers = providers(self._to) if isinstance(self._to, str) else self._to
-                if self._providers.tracer_provider or self._providers.meter_provider:
-                    self._telemetry = Telemetry(self._providers)
+                found = providers(self._to) if isinstance(self._to, str) else self._to
+                self._providers = found
+                if found.tracer_provider or found.meter_provider:
+                    try:
+                        with standard_variables():
+                            self._telemetry = Telemetry(found)
+                    except ConfigError:
+                        self.close()  # The next session would find it out with others.
+                        raise
                     self._observers.follow()
             return self._telemetry if self._observers.follows else None
 
     def close(self) -> None:
         """Sends what is left, where the providers are this runner's own."""
-        if self._providers is not None and isinstance(self._to, str):
-            self._providers.shutdown(CLOSING)
+        if (
+            self._providers is not None
+            and isinstance(self._to, str)
+            and not self._providers.shutdown(CLOSING)
+        ):
+            # The SDK logs what a collector answers, and nothing of one that does not.
+            _log.warning(
+                "the last traces or metrics are lost: telemetry '%s' has not taken them in %g seconds",
+                self._to,
+                CLOSING,
+            )
 
 
 def tell(live: Live, work: Work, at: datetime, *, is_durable: bool = False) -> str | None:

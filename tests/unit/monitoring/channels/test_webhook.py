@@ -223,6 +223,10 @@ def test_the_url_may_be_a_secret(receiver: Receiver) -> None:
             {"url_secret": f"http://example.org/{TOKEN}"},
             "the secret that 'url_secret' names is no URL of https",
         ),
+        (
+            {"url": "http://127.0.0.1/", "secret": ""},
+            "the secret that 'secret' names is empty: anybody could sign with it",
+        ),
         ({"url": "http://127.0.0.1:99999/"}, "the URL of the webhook has a port that is none"),
         (
             {"url": "http://127.0.0.1/", "header_secrets": {"Authorization": f"{TOKEN}\r\nX: y"}},

@@ -229,6 +229,7 @@ def test_a_channel_that_is_down_is_tried_again(world: World) -> None:
     for _ in range(3):
         swept = world.all()
         assert (swept.failed, swept.waiting) == (1, 1)
+        assert swept.failures == {delivered_of(world, session)[0].channel: "AlertNotTaken: busy"}
         assert swept.next_at is not None
         waits.append((swept.next_at - world.at()).total_seconds())
         assert world.all().failed == 0  # It is not time yet.
