@@ -505,6 +505,26 @@ def test_an_unknown_channel_of_the_configuration(make: Callable[..., bunsui.Runn
     assert runner.store.find("definition") == []
 
 
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ({"type": "webhok"}, r"type is 'webhok', and there is no such type of alert channels"),
+        ({"type": "webhook"}, "it needs either url, or url_secret"),
+        ({"type": "webhook", "url": "https://a/", "secret": "gone"}, "is not the name of a secret"),
+    ],
+)
+def test_a_channel_that_is_configured_wrongly(
+    make: Callable[..., bunsui.Runner], channel: Mapping[str, Any], said: str
+) -> None:
+    """Who is to be told by it is said so before anything is written; nobody else is bothered."""
+    runner = make({"alert_channels": {**CHANNELS["alert_channels"], "odd": channel}})
+    for ask in (runner.start, runner.plan, runner.check):
+        with pytest.raises(bunsui.ConfigError, match=said):
+            ask(pipeline(AlertRule("failure", "odd")))  # type: ignore[operator]
+    assert (runner.sessions(), runner.store.find(watching.KIND)) == ([], [])
+    assert runner.run(pipeline(FAILURE)).status == "failed"
+
+
 @pytest.mark.parametrize("error", [bunsui.StoreError("the disk is full"), TypeError("a plugin's")], ids=repr)
 @pytest.mark.parametrize("method", ["find", "get"])
 def test_a_store_that_fails_while_it_is_swept(

@@ -632,7 +632,8 @@ def test_a_provider_that_fails_fails_no_run(but: str, caplog: pytest.LogCaptureF
     assert [f"session {session.id} is traced no further: RuntimeError: no collector"] == said
 
 
-def test_a_command_goes_on_with_a_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [["run"], ["session", "start", "--detach"]], ids=["run", "in the background"])
+def test_a_command_goes_on_with_a_trace(tmp_path: Path, how: list[str]) -> None:
     """Of who has started it, as the variables say; and tells a collector."""
     definition = tmp_path / "pipeline.yaml"
     definition.write_text(
@@ -646,12 +647,18 @@ def test_a_command_goes_on_with_a_trace(tmp_path: Path) -> None:
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
             "TRACEPARENT": f"00-{7:032x}-{8:016x}-01",
         }
-        command = [sys.executable, "-m", "bunsui", "run", str(definition), "--store", "memory://"]
+        store = f"sqlite:///{tmp_path}/bunsui.db"
+        command = [sys.executable, "-m", "bunsui", *how, str(definition), "--store", store]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert 0 == done.returncode, done.stderr
+
+        def has_come(told: Receiver) -> bool:
+            names = {each.name for each in (*told.spans, *told.points)}
+            return {"RUN orders", "cicd.pipeline.run.duration"} <= names
+
+        receiver.wait_for(has_come)
         (run,) = [span for span in receiver.spans if span.name == "RUN orders"]
         assert (f"{7:032x}", f"{8:016x}") == (run.trace_id, run.parent_id)
-        assert [point for point in receiver.points if point.name == "cicd.pipeline.run.duration"]
 
 
 class Queries(bunsui.RemoteJobType):

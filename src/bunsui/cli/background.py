@@ -27,6 +27,7 @@ from bunsui.cli.parameters import Given
 from bunsui.cli.render import refusal
 from bunsui.cli.stores import again
 from bunsui.cli.streams import around, note
+from bunsui.concurrency.trace_context import carried, gone_on
 from bunsui.errors import BunsuiError, ConfigError
 
 if TYPE_CHECKING:
@@ -222,7 +223,8 @@ def main() -> int:
     background = Background(channel)
     write_log(request.pop("log"))
     try:
-        with around():  # Its log may be full: the run goes on.
+        # Its log may be full: the run goes on. So does the trace of who has started this.
+        with around(), gone_on(carried(os.environ)):
             return start(
                 lambda runner: pipeline_of(runner, pipeline),
                 given,

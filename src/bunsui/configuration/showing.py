@@ -74,6 +74,8 @@ def _shown(config: Config, key: str) -> Shown:
         value = shown(value)  # An endpoint is a URL, too.
     elif name == "secrets":
         value = reference(value)
+    elif name == "alerts":
+        value = [rule.to_dict() for rule in value]
     elif name == "alert_channels":
         # Which options there are, and no value: a URL may be all that one needs to write to it.
         value = {option: text if option == "type" else HIDDEN_VALUE for option, text in value.items()}

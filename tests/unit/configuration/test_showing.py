@@ -62,6 +62,14 @@ def test_no_secret_is_shown() -> None:
     assert {"a": "***", "b": "***", "c": "***"} == one(found, "secrets")
 
 
+def test_rules_of_alerts_are_shown() -> None:
+    """As they may be written."""
+    rules = [{"on": "failure", "channel": "ops"}, {"on": "duration", "channel": "ops", "above": 7200}]
+    found = config(BUNSUI_ALERTS=json.dumps(rules))
+    assert rules == one(found, "alerts")
+    assert json.loads(json.dumps(rules)) == {shown.key: shown.value for shown in every(found)}["alerts"]
+
+
 def test_one() -> None:
     """A value; a table as a whole; one that is not set is not found."""
     found = config(BUNSUI_POOLS='{"gpu": 2}')

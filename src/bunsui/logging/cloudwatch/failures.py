@@ -17,7 +17,8 @@ from bunsui.performance.retrying import Backoff, RetryBudget, SharedBudget
 REST = 30.0
 #: Seconds for which it fails before a warning says so, where it may pass; at once, where it was refused.
 SILENCE = 30.0
-#: Seconds before what failed is tried again while the writer is closed; once, where it was refused.
+#: Seconds before what failed is tried again while somebody waits for it. What was refused is so once, as the
+#: writer is closed.
 SOON = 1.0
 #: Records that were refused one by one, and nothing taken meanwhile: from then on not they are wrong.
 INNOCENT = 10
@@ -38,6 +39,8 @@ class Failures:
         self._budget = SharedBudget(Random(), RetryBudget(backoff=BACKOFF))  # noqa: S311 - for jitter
         #: Since when nothing was taken (monotonic).
         self._since: float | None = None
+        #: What has failed since.
+        self._error: str | None = None
         #: Whether what failed was refused, and somebody has to see to it.
         self.is_refused = False
         #: Records that were refused by themselves, one after the other.
@@ -52,7 +55,7 @@ class Failures:
 
     def passed(self) -> None:
         """A batch was taken."""
-        self._since, self._refused, self.is_refused = None, 0, False
+        self._since, self._error, self._refused, self.is_refused = None, None, 0, False
 
     def judge(
         self,
@@ -62,6 +65,7 @@ class Failures:
         queue: Queue,
         now: float,
         *,
+        hurried: bool,
         closing: bool,
     ) -> float:
         """What becomes of a batch that was not sent.
@@ -72,6 +76,7 @@ class Failures:
             batch: it; a record that is refused by itself is dropped.
             queue: where the stream is.
             now: monotonic.
+            hurried: whether somebody waits for what is sent.
             closing: whether the writer is being closed.
 
         Returns:
@@ -92,12 +97,13 @@ class Failures:
         self._since = now if self._since is None else self._since
         passes = known is not None and known.kind in ("busy", "open")
         self.is_refused = self.is_refused or not passes
+        self._error = str(error) if known is not None else type(error).__name__
         if not passes or now - self._since >= SILENCE:
-            text = str(error) if known is not None else type(error).__name__
             said = "logs can't be sent to group %s: %s; they wait, and what does not fit is counted"
-            self.say(said, self._group, text)
+            self.say(said, self._group, self._error)
         wait = self._budget.wait(stream.tries) if passes else REST
-        return min(wait, SOON) if closing and (passes or stream.tries == 1) else wait
+        is_urgent = (closing and stream.tries == 1) or (passes and (closing or hurried))
+        return min(wait, SOON) if is_urgent else wait
 
     # What is said
 
@@ -116,8 +122,10 @@ class Failures:
             at_most: whether some of them were on their way, and may have come to be there.
         """
         text = "%s%d records of logs are missing in group %s: %s"
-        why = "the queue was full, or they could not be sent before the end"
         with self._lock:
+            why = "the queue was full, or they could not be sent before the end"
+            if self._error is not None and not self._has_said:
+                why = f"{why}; the last call failed: {self._error}"
             if lost:
                 self._warnings.append((text, "up to " if at_most else "", lost, self._group, why))
             self._has_ended = True

@@ -291,7 +291,10 @@ class Writer:
                 self._queue.sent(stream, len(batch), now)
                 self._queue.settle_all(at, now)
             else:
-                wait = self._failures.judge(failed, stream, batch, self._queue, now, closing=self._closed)
+                hurried, closing = self._hurries > 0, self._closed
+                wait = self._failures.judge(
+                    failed, stream, batch, self._queue, now, hurried=hurried, closing=closing
+                )
                 self._given_up = self._given_up or self._failures.is_refused
                 self._queue.failed(stream, now + wait)
         self._tell_progress()

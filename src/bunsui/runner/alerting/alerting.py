@@ -154,15 +154,21 @@ class Alerting:
                 return
 
     def require_channels(self, pipeline: Pipeline) -> None:
-        """Makes sure that there are the channels of the configuration's rules for a pipeline.
+        """Makes sure that the channels of a pipeline's rules could be used, as far as their options tell.
 
-        Those of its own rules are a matter of its definition.
+        Whether there are those of its own rules is a matter of its definition.
 
         Raises:
-            ConfigError: there is one that is not.
+            ConfigError: there is none of that name, no such type, or an option is wrong.
+            PluginError: likewise, and a plugin is disabled that may have the type.
         """
-        if rules := [rule for rule in self.rules_of(pipeline) if rule in self._configured]:
-            require_channels(rules, self._make_channels().names, self._place)
+        rules = self.rules_of(pipeline)
+        if not rules:
+            return
+        channels = self._make_channels()
+        require_channels([rule for rule in rules if rule in self._configured], channels.names, self._place)
+        for name in dict.fromkeys(name for rule in rules for name in rule.channels):
+            channels.check_one(name)
 
     def go_on(self, live: Live) -> None:
         """Has a session watched on that is taken over: by the rules that it was started with.

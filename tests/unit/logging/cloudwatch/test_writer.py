@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 from bunsui.aws.connections import Connections
 from bunsui.aws.log_group import LogGroup
 from bunsui.aws.settings import AwsSettings
+from bunsui.errors import AwsError
 from bunsui.logging.cloudwatch.calls import Calls
 from bunsui.logging.cloudwatch.events import MAX_TEXT
+from bunsui.logging.cloudwatch.failures import REST, SOON, Failures
+from bunsui.logging.cloudwatch.queue import Queue, Stream
 from bunsui.logging.cloudwatch.sending import is_sending
 from bunsui.logging.cloudwatch.writer import Writer
 from bunsui_tests.aws.endpoint import FakeAws
@@ -541,6 +544,33 @@ def test_a_stream_that_is_refused_drops_no_record(fake_aws: FakeAws) -> None:
         fault.end()
         writer.close()
     assert ["a"] == fake_aws.logs.lines(GROUP, "s")
+
+
+def test_the_end_says_what_has_failed(fake_aws: FakeAws, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where that might have passed: nothing was said of it before."""
+    with writing(fake_aws, patience=0.1) as writer:
+        fake_aws.faults.throttle("logs", "PutLogEvents")
+        put(writer, "a")
+        writer.close(0.5)
+    [said] = [record.getMessage() for record in caplog.records if "are missing" in record.getMessage()]
+    assert said.startswith("1 records of logs are missing in group /bunsui/team: the queue was full, or ")
+    assert "; the last call failed: logs PutLogEvents of " in said
+    assert "Throttling" in said
+
+
+def test_who_waits_has_it_tried_again_soon() -> None:
+    """What may pass; what was refused is not tried again for that."""
+    failures, stream, queue = Failures(GROUP), Stream("s", notice), Queue()
+    busy = AwsError("busy", service="logs", action="PutLogEvents", code="Throttling", kind="busy")
+    refused = AwsError("no", service="logs", action="PutLogEvents", code="AccessDenied", kind="refused")
+
+    def waits(error: AwsError, *, hurried: bool) -> list[float]:
+        return [
+            failures.judge(error, stream, [], queue, 0.0, hurried=hurried, closing=False) for _ in range(30)
+        ]
+
+    assert max(waits(busy, hurried=True)) <= SOON < max(waits(busy, hurried=False))
+    assert {REST} == set(waits(refused, hurried=True))
 
 
 def test_nobody_waits_for_what_is_not_tried_before(fake_aws: FakeAws) -> None:
