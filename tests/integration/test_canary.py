@@ -20,6 +20,7 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -173,6 +174,7 @@ class Stage:
         self.kept = Kept()
         self.written, self.out, self.err = io.StringIO(), io.StringIO(), io.StringIO()
         self.warnings: list[warnings.WarningMessage] = []
+        stack.enter_context(mock.patch.dict(os.environ))  # Jobs in threads leave some there on purpose.
         variables = stack.enter_context(pytest.MonkeyPatch.context())
         variables.setattr(remotes, "_AGAIN", Backoff(first=0.01, longest=0.01))
         for name in [name for name in os.environ if name.startswith("AWS_")]:
