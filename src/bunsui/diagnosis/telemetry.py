@@ -89,7 +89,10 @@ def _collectors(environ: Mapping[str, str]) -> set[str]:
 
 def _file(path: Path) -> Check:
     """Whether lines can be added to a file, which need not be there."""
-    there = path if path.exists() else path.parent
-    if there.is_dir() == path.exists() or not may_write(there):
-        return problem("telemetry", f"{path} can't be written", "name another file: all is lost until then")
-    return ok("telemetry", f"metrics are added to {path}")
+    if path.exists():
+        can_be = not path.is_dir() and may_write(path)
+    else:
+        can_be = path.parent.is_dir() and may_write(path.parent)
+    if can_be:
+        return ok("telemetry", f"metrics are added to {path}")
+    return problem("telemetry", f"{path} can't be written", "name another file: all is lost until then")

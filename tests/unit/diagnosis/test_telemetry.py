@@ -67,6 +67,8 @@ def test_a_file(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     assert [(Status.OK, f"metrics are added to {path}")] == [(c.status, c.what) for c in found(f"emf:{path}")]
     assert not path.exists()
+    path.touch()
+    assert [Status.OK] == [check.status for check in found(f"emf:{path}")]
     for wrong in (tmp_path, tmp_path / "gone" / "metrics.jsonl"):
         [check] = found(f"emf:{wrong}")
         assert (Status.PROBLEM, f"{wrong} can't be written") == (check.status, check.what)
