@@ -18,6 +18,8 @@ from bunsui.model.alerts import AlertRule
 from bunsui.model.times import to_text
 from bunsui.ports.alerts import Alert, AlertChannel
 from bunsui.runner.alerting import watched as watching
+from bunsui.runner.alerting.alerting import Alerting
+from bunsui.runner.alerting.sweep import Sweep
 from bunsui.runner.sessions import creation
 
 #: Seconds for whatever is to come.
@@ -165,6 +167,29 @@ def test_a_channel_that_hangs_keeps_no_other_from_being_told(
         assert [told.state for told in session.alerts] == ["delivered"]
     finally:
         opened.set()
+
+
+def test_a_close_while_others_are_looked_at(
+    make: Callable[..., bunsui.Runner], recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a session has to tell is told, though its end comes while the sessions of others are looked at."""
+    closing: list[Alerting] = []
+    close, look_around = Alerting.close, Sweep.look_around
+
+    def closes(self: Alerting, *seconds: float) -> None:
+        closing.append(self)
+        close(self, *seconds)
+
+    def looks(self: Sweep, *given: Any) -> None:
+        look_around(self, *given)
+        until(lambda: closing and closing[0]._is_closing)
+
+    monkeypatch.setattr(Alerting, "close", closes)
+    monkeypatch.setattr(Sweep, "look_around", looks)
+    with make() as runner:
+        session = runner.run(pipeline(FAILURE))
+    assert [told.state for told in session.alerts] == ["delivered"]
+    assert len(recorder.sent) == 1
 
 
 @pytest.fixture

@@ -228,23 +228,27 @@ class Alerting:
                 return
         next_look = self._clock.monotonic()
         while not self._is_stopped:
+            # Looked at once a turn: one in which the runner begins to close may be behind what it does then.
+            is_closing = self._is_closing
             try:
-                next_look = self._turn(sweep, next_look)
+                next_look = self._turn(sweep, next_look, is_closing=is_closing)
             except Exception as error:  # Foreign code, or a fault of ours: it ends no other alerts.
                 _log.warning("alerts wait for a moment: %s: %s", type(error).__name__, error)
                 next_look = self._due(Swept(errors={"": str(error)}))
-            if self._is_closing:
+            if is_closing:
                 return
+            if self._is_closing:
+                continue
             if self._is_driving():
                 # What others leave is looked for as long as this runner does something.
                 next_look = min(next_look, self._clock.monotonic() + EVERY)
             pause = next_look - self._clock.monotonic()
             self._event.wait(None if pause == math.inf else max(pause, 0.0))
 
-    def _turn(self, sweep: Sweep, next_look: float) -> float:
+    def _turn(self, sweep: Sweep, next_look: float, *, is_closing: bool) -> float:
         """Does what is to be done now, and returns when the next look at all sessions is due (monotonic)."""
         next_look = min(next_look, self._own(sweep))
-        if self._is_closing:
+        if is_closing:
             # What is new of its own sessions is told before it ends, for a bounded time.
             next_look = min(next_look, self._own(sweep))
             sweep.finish(Swept(), self._deadline - self._clock.monotonic())
