@@ -37,6 +37,13 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a runner that begins to close in the middle of a turn tells of its own alerts",
+        "runner/alerting/alerting.py",
+        "            if is_closing:\n                return",
+        "            if self._is_closing:\n                return",
+        ("tests/integration/test_alerts.py::test_a_close_while_others_are_looked_at",),
+    ),
+    Mutant(
         "a traceback does not show a job's secrets to the program's handlers",
         "logging/structured_logger.py",
         "None if redact is None or error is None else _masked(error, redact)",

@@ -22,6 +22,9 @@ from bunsui.model.log import LEVELS
 
 _NAMES = {"type": "string", "pattern": IDENTIFIER_PATTERN}
 
+#: The path of a folder: no URL, and none of these whose slashes were forgotten.
+_FOLDER = r"^(?!s3:|cloudwatch:)(?![\s\S]*://)[\s\S]*\S"
+
 #: What a configuration file may hold (draft 2020-12).
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -39,7 +42,7 @@ SCHEMA: dict[str, Any] = {
         },
         "artifacts": {
             "type": "string",
-            "pattern": rf"{URL_PATTERN}|^(?!s3:|cloudwatch:)(?![\s\S]*://)[\s\S]*\S",
+            "pattern": f"{URL_PATTERN}|{_FOLDER}",
             "title": "the path of a folder, such as artifacts, or a place on S3, such as s3://bucket/prefix",
             "description": "Where outputs above 32 KiB are, whatever the store: a folder, or a place on S3;"
             " STORE-artifacts beside a SQLite store's file by default. In a file, a relative path begins at"
@@ -48,7 +51,7 @@ SCHEMA: dict[str, Any] = {
         },
         "logs": {
             "type": "string",
-            "pattern": rf"{GROUP_PATTERN}|^(?!cloudwatch:|s3:)(?![\s\S]*://)[\s\S]*\S",
+            "pattern": f"{GROUP_PATTERN}|{_FOLDER}",
             "title": "the path of a folder, such as logs, a group of CloudWatch Logs, such as"
             " cloudwatch:///bunsui/team, or none",
             "description": "Where the logs of jobs are: a folder, a group of CloudWatch Logs, or `none`: with"

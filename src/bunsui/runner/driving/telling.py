@@ -6,8 +6,6 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from bunsui.errors import ConfigError
-from bunsui.monitoring.extra import standard_variables
 from bunsui.monitoring.looking import current_context, is_in_use
 
 if TYPE_CHECKING:
@@ -49,14 +47,17 @@ class Telling:
         """
         if self._to == "off" or (self._to == "auto" and not is_in_use()):
             return
-        context, found = current_context(), self._find()
-        if found is not None:
-            live.followed = found.follow(live.pipeline, live.machine.state, at, context)
-        if context is not None:
-            with standard_variables():
+        from bunsui.monitoring.extra import standard_variables  # noqa: PLC0415 - only where it is in use
+
+        context = current_context()
+        with standard_variables():
+            found = self._find()
+            if context is not None:
                 from bunsui.monitoring.spans import Carried  # noqa: PLC0415 - imports OpenTelemetry
 
-            live.carried = Carried(context)
+                live.carried = Carried(context)
+        if found is not None:
+            live.followed = found.follow(live.pipeline, live.machine.state, at, context)
 
     def _find(self) -> Telemetry | None:
         """Whom to tell; None: nobody, for now."""
@@ -69,9 +70,8 @@ class Telling:
                 self._providers = found
                 if found.tracer_provider or found.meter_provider:
                     try:
-                        with standard_variables():
-                            self._telemetry = Telemetry(found)
-                    except ConfigError:
+                        self._telemetry = Telemetry(found)
+                    except ValueError:
                         self.close()  # The next session would find it out with others.
                         raise
                     self._observers.follow()
