@@ -126,6 +126,8 @@ class Cloud:
                 size = len(session.jobs["transform_data"].output or "")
             except bunsui.StoreError as error:
                 return "lost", str(error)
+            finally:
+                self._held.unlink(missing_ok=True)  # Before the runner waits for what runs.
             return f"{status}, {size}", next(iter(failed), None)
 
     @property
@@ -137,13 +139,11 @@ class Cloud:
             with contextlib.suppress(bunsui.StateError):  # It has ended, and nobody has looked.
                 session.pause()
 
-        try:
-            until(lambda: session.jobs["transform_data"].status == "running")
-            asks = threading.Thread(target=ask)
-            asks.start()
-            asks.join(within)
-        finally:
-            self._held.unlink()
+        until(lambda: session.jobs["transform_data"].status == "running")
+        asks = threading.Thread(target=ask)
+        asks.start()
+        asks.join(within)
+        self._held.unlink()
         asks.join()
 
     def left(self) -> list[str]:

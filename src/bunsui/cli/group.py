@@ -45,7 +45,7 @@ class Commands(click.Group):
         """Runs a command; to the traceback of one that fails it adds whose fault that is."""
         try:
             return super().invoke(ctx)
-        except Exception as error:
+        except Exception as error:  # Foreign code, perhaps; it goes on.
             name = ctx.invoked_subcommand
             if name is not None and name not in self.commands:
                 error.add_note(f"The command '{name}' of bunsui is a plugin's: 'bunsui plugins' lists them.")

@@ -87,10 +87,10 @@ def _events(runner: Runner, session: Session, look: Callable[[], None]) -> Itera
 def _live(session: Session, at: str) -> None:
     """Draws the table until the session rests; what it shows last stays."""
     # Late, as all of rich: no other command pays for it.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.live import Live  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.live import Live  # noqa: PLC0415 - see above
 
-    from bunsui.cli.watch_table import WatchTable  # noqa: PLC0415
+    from bunsui.cli.watch_table import WatchTable  # noqa: PLC0415 - see above
 
     # That it is a terminal is known; colours are NO_COLOR's matter.
     console = Console(highlight=False, markup=False, emoji=False, force_terminal=True)

@@ -55,7 +55,7 @@ class Shape:
     def validator(self) -> Draft202012Validator:
         """The library's, which knows what is wrong."""
         # Imported late: 80 ms that who has nothing wrong does not need.
-        from bunsui.dsl.dialect import validator_class  # noqa: PLC0415
+        from bunsui.dsl.dialect import validator_class  # noqa: PLC0415 - see above
 
         return validator_class(self._search)(self._schema)
 

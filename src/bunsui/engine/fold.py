@@ -357,35 +357,35 @@ _ITEM: dict[type[ev.Event], Callable[[JobState, JobStatus, Any], JobState]] = {
     ev.ItemCancelled: attempts.given_up,
 }
 _APPLY: dict[type[ev.Event], Callable[[Fold, Any], None]] = {
-    ev.SessionCreated: Fold._created,  # noqa: SLF001 - the table is part of the class
-    ev.RunnerClaimed: Fold._claimed,  # noqa: SLF001
-    ev.RunnerReleased: Fold._released,  # noqa: SLF001
-    ev.SessionStarted: Fold._started,  # noqa: SLF001
-    ev.PauseRequested: Fold._pause_requested,  # noqa: SLF001
-    ev.ResumeRequested: Fold._resume_requested,  # noqa: SLF001
-    ev.CancelRequested: Fold._cancel_requested,  # noqa: SLF001
-    ev.SessionPaused: Fold._paused,  # noqa: SLF001
-    ev.SessionResumed: Fold._resumed,  # noqa: SLF001
-    ev.SessionSucceeded: Fold._ended,  # noqa: SLF001
-    ev.SessionFailed: Fold._ended,  # noqa: SLF001
-    ev.SessionCancelled: Fold._ended,  # noqa: SLF001
-    ev.JobStarted: Fold._job_started,  # noqa: SLF001
-    ev.JobSubmitted: Fold._job_submitted,  # noqa: SLF001
-    ev.JobSucceeded: Fold._job_succeeded,  # noqa: SLF001
-    ev.JobReused: Fold._job_reused,  # noqa: SLF001
-    ev.ReuseFailed: Fold._unchanged,  # noqa: SLF001
-    ev.AttemptFailed: Fold._attempt_failed,  # noqa: SLF001
-    ev.AttemptLost: Fold._attempt_lost,  # noqa: SLF001
-    ev.JobUnknown: Fold._job_unknown,  # noqa: SLF001
-    ev.JobStalled: Fold._job_stalled,  # noqa: SLF001
-    ev.JobFailed: Fold._job_failed,  # noqa: SLF001
-    ev.JobSkipped: Fold._job_given_up,  # noqa: SLF001
-    ev.JobCancelled: Fold._job_given_up,  # noqa: SLF001
-    ev.Unknown: Fold._ignored,  # noqa: SLF001
-    ev.TimeoutReached: Fold._timeout_reached,  # noqa: SLF001
-    ev.SessionTimedOut: Fold._ended,  # noqa: SLF001
-    ev.ConditionEvaluated: Fold._unchanged,  # noqa: SLF001
-    ev.FanOutStarted: Fold._fan_out_started,  # noqa: SLF001
-    ev.FanOutSucceeded: Fold._fan_out_succeeded,  # noqa: SLF001
-    **dict.fromkeys(_ITEM, Fold._item),  # noqa: SLF001
+    ev.SessionCreated: Fold._created,
+    ev.RunnerClaimed: Fold._claimed,
+    ev.RunnerReleased: Fold._released,
+    ev.SessionStarted: Fold._started,
+    ev.PauseRequested: Fold._pause_requested,
+    ev.ResumeRequested: Fold._resume_requested,
+    ev.CancelRequested: Fold._cancel_requested,
+    ev.SessionPaused: Fold._paused,
+    ev.SessionResumed: Fold._resumed,
+    ev.SessionSucceeded: Fold._ended,
+    ev.SessionFailed: Fold._ended,
+    ev.SessionCancelled: Fold._ended,
+    ev.JobStarted: Fold._job_started,
+    ev.JobSubmitted: Fold._job_submitted,
+    ev.JobSucceeded: Fold._job_succeeded,
+    ev.JobReused: Fold._job_reused,
+    ev.ReuseFailed: Fold._unchanged,
+    ev.AttemptFailed: Fold._attempt_failed,
+    ev.AttemptLost: Fold._attempt_lost,
+    ev.JobUnknown: Fold._job_unknown,
+    ev.JobStalled: Fold._job_stalled,
+    ev.JobFailed: Fold._job_failed,
+    ev.JobSkipped: Fold._job_given_up,
+    ev.JobCancelled: Fold._job_given_up,
+    ev.Unknown: Fold._ignored,
+    ev.TimeoutReached: Fold._timeout_reached,
+    ev.SessionTimedOut: Fold._ended,
+    ev.ConditionEvaluated: Fold._unchanged,
+    ev.FanOutStarted: Fold._fan_out_started,
+    ev.FanOutSucceeded: Fold._fan_out_succeeded,
+    **dict.fromkeys(_ITEM, Fold._item),
 }

@@ -163,7 +163,7 @@ class Pipeline:
         revision: int | None = None,
         alerts: Iterable[AlertRule] = (),
     ) -> None:
-        from bunsui.dsl import loader  # noqa: PLC0415
+        from bunsui.dsl import loader  # noqa: PLC0415 - it is above; see import contracts
 
         self.__attrs_init__(
             name=name,
@@ -205,7 +205,7 @@ class Pipeline:
             PluginError: nothing is wrong with it but that a job type does not exist, and a plugin is disabled
                 that may have it; or two plugins claim one name.
         """
-        from bunsui.dsl import loader  # noqa: PLC0415
+        from bunsui.dsl import loader  # noqa: PLC0415 - it is above; see import contracts
 
         return loader.load(path, _job_types(plugins))
 
@@ -227,7 +227,7 @@ class Pipeline:
         Raises:
             DefinitionError: it is wrong; all its problems at once.
         """
-        from bunsui.dsl import loader  # noqa: PLC0415
+        from bunsui.dsl import loader  # noqa: PLC0415 - it is above; see import contracts
 
         return loader.parse_text(text, format, filename, _job_types(plugins))
 
@@ -242,7 +242,7 @@ class Pipeline:
         Raises:
             DefinitionError: it is wrong; all its problems at once.
         """
-        from bunsui.dsl import loader  # noqa: PLC0415
+        from bunsui.dsl import loader  # noqa: PLC0415 - it is above; see import contracts
 
         return loader.from_mapping(mapping, _job_types(plugins))
 
@@ -253,7 +253,7 @@ class Pipeline:
 
             print(list(pipeline.to_dict()))  # ['version', 'name', 'parameters', 'jobs']
         """
-        from bunsui.dsl.definition import to_dict  # noqa: PLC0415
+        from bunsui.dsl.definition import to_dict  # noqa: PLC0415 - it is above; see import contracts
 
         return to_dict(self)
 
@@ -264,7 +264,7 @@ class Pipeline:
 
             print(pipeline.to_yaml().splitlines()[1])  # name: ETL Pipeline
         """
-        from bunsui.dsl.printer import to_yaml  # noqa: PLC0415
+        from bunsui.dsl.printer import to_yaml  # noqa: PLC0415 - it is above; see import contracts
 
         return to_yaml(self.to_dict())
 

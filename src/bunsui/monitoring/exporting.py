@@ -162,7 +162,7 @@ def _otlp() -> Providers:
 def _emf(place: str) -> Providers:
     try:
         from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - as above
-        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415 - as above
     except ImportError as error:
         raise missing_extra("telemetry 'emf'") from error
     from bunsui.monitoring.emf import EmfMetricExporter  # noqa: PLC0415 - it imports the SDK

@@ -105,20 +105,20 @@ class Walk:
 
 
 def _as(outcome: str) -> Callable[[Walk, Any], None]:
-    return lambda walk, event: walk._settle(event, outcome)  # noqa: SLF001 - the table is part of the class
+    return lambda walk, event: walk._settle(event, outcome)
 
 
 _APPLY: dict[type[ev.Event], Callable[[Walk, Any], None]] = {
-    ev.SessionCreated: Walk._create,  # noqa: SLF001 - the table is part of the class
-    ev.SessionStarted: Walk._start,  # noqa: SLF001
-    ev.SessionPaused: Walk._pause,  # noqa: SLF001
-    ev.SessionResumed: Walk._resume,  # noqa: SLF001
-    ev.JobStarted: Walk._attempt,  # noqa: SLF001
-    ev.ItemStarted: Walk._attempt,  # noqa: SLF001
-    ev.FanOutStarted: Walk._begin,  # noqa: SLF001
-    ev.AttemptFailed: Walk._retry,  # noqa: SLF001
-    ev.ItemAttemptFailed: Walk._retry,  # noqa: SLF001
-    ev.JobSucceeded: Walk._succeed,  # noqa: SLF001
+    ev.SessionCreated: Walk._create,
+    ev.SessionStarted: Walk._start,
+    ev.SessionPaused: Walk._pause,
+    ev.SessionResumed: Walk._resume,
+    ev.JobStarted: Walk._attempt,
+    ev.ItemStarted: Walk._attempt,
+    ev.FanOutStarted: Walk._begin,
+    ev.AttemptFailed: Walk._retry,
+    ev.ItemAttemptFailed: Walk._retry,
+    ev.JobSucceeded: Walk._succeed,
     ev.FanOutSucceeded: _as("succeeded"),
     ev.JobFailed: _as("failed"),
     ev.JobSkipped: _as("skipped"),
@@ -126,6 +126,6 @@ _APPLY: dict[type[ev.Event], Callable[[Walk, Any], None]] = {
     ev.JobReused: _as("reused"),
     **dict.fromkeys(
         (ev.SessionSucceeded, ev.SessionFailed, ev.SessionCancelled, ev.SessionTimedOut),
-        Walk._end,  # noqa: SLF001
+        Walk._end,
     ),
 }

@@ -112,12 +112,12 @@ class Crew(Generic[T]):
                 self._ended = True
                 self._go_out()
             self._wait_for(self._is_done)
-        except Exception:
-            # The iterable's, mostly. Who calls may try again: by then nothing of this call is on its way.
+        except Exception:  # The iterable's, mostly; it goes on.
+            # Who calls may try again: by then nothing of this call is on its way.
             self._stop()
             self._wait_for(lambda: self._on_their_way == 0)
             raise
-        except BaseException:
+        except BaseException:  # Only to stop: it goes on.
             self._stop()
             raise
         for thread in self._threads:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 @hookimpl
 def bunsui_job_types() -> Iterable[JobType]:
     """The built-in job types."""
-    from bunsui.jobs.aws_lambda import LambdaJobType  # noqa: PLC0415
-    from bunsui.jobs.batch import BatchJobType  # noqa: PLC0415
-    from bunsui.jobs.custom import CustomJobType  # noqa: PLC0415
-    from bunsui.jobs.ecs import EcsJobType  # noqa: PLC0415
-    from bunsui.jobs.glue import GlueJobType  # noqa: PLC0415
-    from bunsui.jobs.step_function import StepFunctionJobType  # noqa: PLC0415
+    from bunsui.jobs.aws_lambda import LambdaJobType
+    from bunsui.jobs.batch import BatchJobType
+    from bunsui.jobs.custom import CustomJobType
+    from bunsui.jobs.ecs import EcsJobType
+    from bunsui.jobs.glue import GlueJobType
+    from bunsui.jobs.step_function import StepFunctionJobType
 
     return [
         CustomJobType(),
@@ -45,8 +45,8 @@ def bunsui_stores() -> Mapping[str, Callable[[str], Store]]:
 @hookimpl
 def bunsui_secret_sources() -> Mapping[str, SecretSource]:
     """The built-in secret sources."""
-    from bunsui.aws.secret_sources import ParameterStore, SecretsManager  # noqa: PLC0415
-    from bunsui.local.secret_sources import EnvironmentSource, FileSource  # noqa: PLC0415
+    from bunsui.aws.secret_sources import ParameterStore, SecretsManager
+    from bunsui.local.secret_sources import EnvironmentSource, FileSource
 
     environment = EnvironmentSource()
     return {
@@ -61,11 +61,11 @@ def bunsui_secret_sources() -> Mapping[str, SecretSource]:
 @hookimpl
 def bunsui_alert_channels() -> Mapping[str, AlertChannel]:
     """The built-in types of alert channels."""
-    from bunsui.monitoring.channels.command import CommandChannel  # noqa: PLC0415
-    from bunsui.monitoring.channels.eventbridge import EventBridgeChannel  # noqa: PLC0415
-    from bunsui.monitoring.channels.log import LogChannel  # noqa: PLC0415
-    from bunsui.monitoring.channels.sns import SnsChannel  # noqa: PLC0415
-    from bunsui.monitoring.channels.webhook import WebhookChannel  # noqa: PLC0415
+    from bunsui.monitoring.channels.command import CommandChannel
+    from bunsui.monitoring.channels.eventbridge import EventBridgeChannel
+    from bunsui.monitoring.channels.log import LogChannel
+    from bunsui.monitoring.channels.sns import SnsChannel
+    from bunsui.monitoring.channels.webhook import WebhookChannel
 
     return {
         "command": CommandChannel(),
@@ -77,7 +77,7 @@ def bunsui_alert_channels() -> Mapping[str, AlertChannel]:
 
 
 def _memory(url: str) -> Store:
-    from bunsui.stores.memory import MemoryStore  # noqa: PLC0415
+    from bunsui.stores.memory import MemoryStore
 
     if url != "memory://":
         raise ConfigError(f"store '{url}': a memory store has no name", hint="write memory://")
@@ -85,15 +85,15 @@ def _memory(url: str) -> Store:
 
 
 def _dynamodb(url: str) -> Store:
-    from bunsui.stores.dynamodb import DynamoDbStore  # noqa: PLC0415
+    from bunsui.stores.dynamodb import DynamoDbStore
 
     return DynamoDbStore(url)
 
 
 def _sqlite(url: str) -> Store:
     """As SQLAlchemy reads it: three slashes and a relative path, or four for an absolute one."""
-    from bunsui.stores.sqlite import SqliteStore  # noqa: PLC0415
-    from bunsui.stores.urls import sqlite_path  # noqa: PLC0415
+    from bunsui.stores.sqlite import SqliteStore
+    from bunsui.stores.urls import sqlite_path
 
     path = sqlite_path(url)
     if path is None:

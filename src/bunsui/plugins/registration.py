@@ -177,7 +177,7 @@ def _wrong_version(plugin: Any) -> tuple[str, str | None] | None:
     if wanted is None:
         return None
     # Few plugins ask.
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - see above
 
     form = f'{VERSIONS} is a version specifier, such as ">=1.0,<2"'
     try:

@@ -340,7 +340,7 @@ class Plugins(ByName):
 
 def _installed() -> Iterator[tuple[Registration, EntryPoint]]:
     # Imported late: 10 ms that nobody needs who switches entry points off.
-    from importlib.metadata import entry_points  # noqa: PLC0415
+    from importlib.metadata import entry_points  # noqa: PLC0415 - see above
 
     for entry in entry_points(group=PROJECT):
         found = Registration(f"{entry.name}@{entry.value}", entry.name, is_installed=True)

@@ -95,8 +95,8 @@ def _no_artifact(value: object, _: type) -> Artifact:
 @cache
 def _converter() -> Converter:
     # Imported late: 35 ms that a program which only imports bunsui does not need.
-    from cattrs import Converter  # noqa: PLC0415
-    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415
+    from cattrs import Converter  # noqa: PLC0415 - see above
+    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415 - see above
 
     converter = Converter(forbid_extra_keys=False, detailed_validation=False)
     for kind in (str, bool, int):

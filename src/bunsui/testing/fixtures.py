@@ -51,7 +51,7 @@ def bunsui_runner(
     `bunsui_env`, and pools are there by themselves.
     """
     from bunsui.testing.fakes.clock import FakeClock  # noqa: PLC0415 - see above
-    from bunsui.testing.stubbing.runner import StubbedRunner, registry  # noqa: PLC0415
+    from bunsui.testing.stubbing.runner import StubbedRunner, registry  # noqa: PLC0415 - see above
 
     with StubbedRunner(
         bunsui_stubs,

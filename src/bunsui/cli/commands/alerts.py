@@ -25,9 +25,12 @@ def test_command(channel: str) -> None:
     """
     from datetime import UTC, datetime  # noqa: PLC0415 - only here, as what follows
 
-    from bunsui.configuration.config import Config  # noqa: PLC0415
-    from bunsui.plugins.registry import Plugins  # noqa: PLC0415
-    from bunsui.runner.alerting.channels import alert_for_test, channels_without_runner  # noqa: PLC0415
+    from bunsui.configuration.config import Config  # noqa: PLC0415 - see above
+    from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - see above
+    from bunsui.runner.alerting.channels import (  # noqa: PLC0415 - see above
+        alert_for_test,
+        channels_without_runner,
+    )
 
     alert = alert_for_test(datetime.now(UTC))
     with channels_without_runner(Config.load(), Plugins()) as channels:
@@ -44,8 +47,8 @@ def channels_command(form: str) -> int:
     Nothing is sent. Exit code 2 where one can't be used.
     """
     from bunsui.configuration.config import Config  # noqa: PLC0415 - only here, as what follows
-    from bunsui.plugins.registry import Plugins  # noqa: PLC0415
-    from bunsui.runner.alerting.channels import channels_without_runner  # noqa: PLC0415
+    from bunsui.plugins.registry import Plugins  # noqa: PLC0415 - see above
+    from bunsui.runner.alerting.channels import channels_without_runner  # noqa: PLC0415 - see above
 
     found: list[dict[str, str | None]] = []
     with channels_without_runner(Config.load(), Plugins()) as channels:

@@ -86,8 +86,8 @@ def _taken(parameter: Parameter, value: Any) -> tuple[Any, list[Problem]]:
     """The value that was given, as plain data of its own, and what is wrong with it."""
     if not parameter.constraints and _is_plain(parameter.type, value):
         return value, []
-    from bunsui.dsl.parameters.budget import Budget  # noqa: PLC0415
-    from bunsui.dsl.parameters.values import MAX_COMPARISONS_AT_START, ValueSchema  # noqa: PLC0415
+    from bunsui.dsl.parameters.budget import Budget  # noqa: PLC0415 - most need no schema
+    from bunsui.dsl.parameters.values import MAX_COMPARISONS_AT_START, ValueSchema  # noqa: PLC0415 - as above
     from bunsui.dsl.parser import plain  # noqa: PLC0415 - what a run without parameters does not need
 
     path = ("parameters", parameter.name)
@@ -147,7 +147,7 @@ def parse_assignments(pipeline: Pipeline, assignments: Iterable[str]) -> tuple[d
             try:
                 values[name] = json.loads(text)
             except (ValueError, RecursionError):
-                from bunsui.dsl.words import type_names  # noqa: PLC0415
+                from bunsui.dsl.words import type_names  # noqa: PLC0415 - only for what is wrong
 
                 problems.append(
                     Problem(

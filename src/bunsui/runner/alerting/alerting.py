@@ -134,7 +134,7 @@ class Alerting:
         """Writes by which rules the session is watched, in place of what a start that died has left."""
         from attrs import evolve  # noqa: PLC0415 - few sessions have alerts, as below
 
-        from bunsui.runner.alerting.watched import KIND, Watched  # noqa: PLC0415
+        from bunsui.runner.alerting.watched import KIND, Watched  # noqa: PLC0415 - as above
 
         for _ in range(TRIES):
             left = self._store.get(KIND, live.id) if may_be_left else None

@@ -15,7 +15,7 @@ def wait_seconds(policy: RetryPolicy, attempt: int, random: Random) -> float:
     if not policy.delay:
         return 0.0  # Where the factor overflows, tenacity takes the longest wait, whatever it multiplies.
     # Imported late: 25 ms that a run without failures does not need.
-    import tenacity  # noqa: PLC0415
+    import tenacity  # noqa: PLC0415 - see above
 
     state = tenacity.RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
     state.attempt_number = attempt

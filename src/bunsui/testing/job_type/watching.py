@@ -109,7 +109,7 @@ class WatchedJobType(JobType):
             if hasattr(output, "__await__"):
                 is_over = False
                 return self._awaited(output, given)
-        except BaseException as error:
+        except BaseException as error:  # Foreign code; it goes on.
             self._seen.errors.append(error)
             raise
         finally:
@@ -121,7 +121,7 @@ class WatchedJobType(JobType):
     async def _awaited(self, work: Awaitable[Any], given: _Given) -> Any:
         try:
             output = await work
-        except BaseException as error:
+        except BaseException as error:  # Foreign code; it goes on.
             self._seen.errors.append(error)
             raise
         finally:
@@ -180,7 +180,7 @@ class WatchedRemoteJobType(RemoteJobType):
             self._before()
         try:
             handle = self._inner.submit(given.call)
-        except BaseException as error:
+        except BaseException as error:  # Foreign code; it goes on.
             self._seen.errors.append(error)
             raise
         finally:
